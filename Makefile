@@ -1,0 +1,34 @@
+PYTHON ?= python3
+VENV ?= .venv
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q
+
+.PHONY: demo test lint soak clean
+
+## demo: core install without torch, then unmask the example photos
+demo: .venv-demo/ready
+	mkdir -p demo
+	.venv-demo/bin/facefill unmask examples/*.jpg -o demo --overwrite
+	@echo "The pictures are in demo/; the photos that they came from are in examples/."
+
+.venv-demo/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt .
+	touch $@
+
+## test: everything that CI runs; installs what the tests need, with the CPU build of torch first
+test: $(VENV)/ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest -n 2 -m "not soak"
+
+soak: $(VENV)/ready
+	$(VENV)/bin/python -m pytest -m soak
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install "$$(grep '^torch==' constraints.txt)"
+	$(PIP) install -c constraints.txt -e '.[train,evaluate,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-demo demo build dist .pytest_cache .mypy_cache .ruff_cache

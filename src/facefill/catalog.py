@@ -1,0 +1,120 @@
+"""What there is: a torch-free record of every method and of the weights that ship. `facefill methods` prints it."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from facefill.config import Frozen
+from facefill.errors import InputError
+
+
+class Record(Frozen):
+    """One method: what somebody needs to know before choosing or running it."""
+
+    name: str
+    title: str
+    kind: Literal["onnx", "classical", "torch"]
+    needs: str = ""
+    """The extra to install beyond the core, empty for none."""
+    paper: str
+    inputs: tuple[str, ...] = ("image", "mask")
+    """What the exported file takes, of: image, mask, worn, noise."""
+    size_px: int = 256
+    """The side of an aligned face that the method is made for."""
+    fixed_size: bool = False
+    """True: no other side works. False: any multiple of `stride`."""
+    stride: int = 1
+    hole_value: float = 0.0
+    """What missing pixels hold at the input, on [-1, 1]."""
+
+
+class Weights(Frozen):
+    """One shipped file, as `weights/weights.toml` lists it."""
+
+    file: str
+    sha256: str
+    method: str
+    params: int
+    ms: float
+    """Median milliseconds of one 256×256 completion on two threads, on the machine named in the model card."""
+    data: str
+    licences: dict[str, str]
+    """Of the code, the weights and the data they were trained on."""
+    scores: dict[str, float] = Field(default_factory=dict)
+
+
+def _classical(name: str, title: str, paper: str, needs: str = "") -> Record:
+    return Record(name=name, title=title, kind="classical", needs=needs, paper=paper)
+
+
+_RECORDS = (
+    Record(
+        name="swift", title="facefill's own U-Net against a patch critic", kind="onnx",
+        paper="facefill", stride=16,
+    ),
+    _classical("telea", "fast marching", "Telea 2004"),
+    _classical("navier_stokes", "fluid dynamics", "Bertalmio et al. 2001"),
+    _classical("total_variation", "total variation", "Shen & Chan 2002"),
+    _classical("biharmonic", "biharmonic surface", "Damelin & Hoang 2018", "classic"),
+    _classical("patchmatch", "patches from elsewhere", "Barnes et al. 2009", "classic"),
+)
+
+METHODS: dict[str, Record] = {record.name: record for record in _RECORDS}
+"""Every method by its registry name, the default first."""
+
+
+def weights_folder() -> Path:
+    """Where the shipped weights lie."""
+    return Path(str(files("facefill"))) / "weights"
+
+
+@cache
+def shipped_weights() -> dict[str, Weights]:
+    """The shipped files by name: methods with weights, and the helpers `finder` and `cover`."""
+    tables = tomllib.loads((weights_folder() / "weights.toml").read_text(encoding="utf-8"))
+    return {name: Weights.model_validate(table) for name, table in tables.items()}
+
+
+def find_weights(name: str) -> tuple[Path, str]:
+    """The file of the shipped weights called `name`, and its SHA-256 after checking it.
+
+    Raises InputError when the file is missing or damaged.
+    """
+    table = shipped_weights()
+    if name not in table:
+        raise InputError(f"weights of {name}", "none in this installation", "install a release that ships them")
+    entry = table[name]
+    path = weights_folder() / entry.file
+    if not path.is_file():
+        raise InputError(f"the weights {entry.file}", "no such file", "reinstall facefill")
+    if (found := file_hash(path)) != entry.sha256:
+        raise InputError(f"{entry.file} with SHA-256 {entry.sha256[:12]}", found[:12], "reinstall facefill")
+    return path, found
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe() -> list[dict[str, Any]]:
+    """All methods as `facefill methods --json` prints them."""
+    rows = []
+    for record in METHODS.values():
+        weights = shipped_weights().get(record.name)
+        rows.append({
+            "name": record.name, "title": record.title, "kind": record.kind, "needs": record.needs,
+            "paper": record.paper, "size_px": record.size_px,
+            "params": weights.params if weights else 0, "ms": weights.ms if weights else None,
+            "scores": weights.scores if weights else {},
+            "licences": weights.licences if weights else {"code": "Apache-2.0"},
+        })
+    return rows

@@ -1,0 +1,192 @@
+"""The command line. Heavy packages are imported inside the commands, so that --help answers at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facefill.errors import InputError
+
+if TYPE_CHECKING:
+    from facefill.runtime.inpainter import Inpainter, Result
+
+app = typer.Typer(
+    help="Completes the hidden part of a face: takes covers off photos and fills holes. Works offline.",
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+)
+
+Method = Annotated[str, typer.Option("--method", "-m", help="Which method completes; `facefill methods` lists them.")]
+Seed = Annotated[int, typer.Option(help="Of all randomness.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
+Threads = Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, else what the machine allows.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Compute in float32: slower, the same on all machines.")]
+Large = Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is missing.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per photo.")]
+
+
+@app.command()
+def unmask(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photos of covered faces.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="File, or folder for several photos. Default: "
+                                             "<stem>-unmasked<suffix> beside the photo.")] = None,
+    method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
+    save_mask: Annotated[bool, typer.Option("--save-mask", help="Also write what was completed, white on black, "
+                                            "as <stem>-mask.png.")] = False,
+    device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take face masks and other covers off the faces of photos."""
+    from facefill.imaging.photo import read_photo
+    from facefill.runtime.inpainter import open_inpainter
+
+    folder = out is not None and (len(photos) > 1 or out.is_dir())
+    targets = [_target(photo, out, folder) for photo in photos]
+    if len(set(targets)) < len(targets):
+        raise InputError("photos with different names", "two of the same name", "run them into different folders")
+    if folder and out is not None:
+        _make_folder(out)
+    inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
+
+    def one(photo: Path) -> Result:
+        plan = inpainter.plan_unmask(read_photo(photo), large_hole=large_hole)
+        return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)
+
+    failed = 0
+    for photo, target in zip(photos, targets, strict=True):
+        try:
+            _check_target(target, overwrite)
+            result = one(photo)
+            notes = result.save(target, overwrite=overwrite)
+            if save_mask:
+                _save_mask(result, target.with_name(f"{target.stem}-mask.png"), overwrite)
+            _tell(photo, target, result, notes, as_json)
+        except InputError as error:
+            failed += 1
+            if len(photos) == 1:
+                raise
+            _complain(error, photo, as_json)
+    _end(failed, len(photos), as_json)
+
+
+@app.command()
+def complete(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO")],
+    mask: Annotated[Path, typer.Option(help="A picture of the photo's size: white or opaque = missing.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")],
+    method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
+    samples: Annotated[int, typer.Option(min=1, help="Different completions, where the method has noise; they are "
+                                         "written as <stem>-1<suffix>, <stem>-2<suffix> ...")] = 1,
+    aligned: Annotated[bool, typer.Option("--aligned", help="The photo is an aligned square face already.")] = False,
+    dilate: Annotated[int, typer.Option(min=0, help="Grow the mask by so many pixels.")] = 0,
+    device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
+    from facefill.imaging.masks import read_mask
+    from facefill.imaging.photo import read_photo
+    from facefill.runtime.inpainter import open_inpainter
+
+    numbered = [out.with_name(f"{out.stem}-{index + 1}{out.suffix}") for index in range(samples)]
+    targets = [out] if samples == 1 else numbered
+    for target in targets:
+        _check_target(target, overwrite)
+    source = read_photo(photo)
+    height, width = source.pixels.shape[:2]
+    missing = read_mask(mask, (height, width), dilate_px=dilate)
+    inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
+    plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
+    patches = inpainter.run([plan], seed=seed, samples=samples)[0]
+    for index, target in enumerate(targets):
+        result = inpainter.finish(plan, patches[:, index], seed=seed)
+        notes = result.save(target, overwrite=overwrite)
+        _tell(photo, target, result, notes, as_json)
+    _end(0, 1, as_json)
+
+
+@app.command()
+def methods(as_json: AsJson = False) -> None:
+    """List every method: what it is, what it needs, what it scored."""
+    from facefill.catalog import describe
+
+    rows = describe()
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    print(f"{'name':<22}{'kind':<11}{'needs':<10}{'params':>10}{'ms':>8}  paper")
+    for row in rows:
+        params = f"{row['params'] / 1e6:.1f} M" if row["params"] else "-"
+        ms = f"{row['ms']:.0f}" if row["ms"] else "-"
+        print(f"{row['name']:<22}{row['kind']:<11}{row['needs'] or '-':<10}{params:>10}{ms:>8}  {row['paper']}")
+
+
+def _target(photo: Path, out: Path | None, folder: bool) -> Path:
+    if out is None:
+        return photo.with_name(f"{photo.stem}-unmasked{photo.suffix}")
+    return out / photo.name if folder else out
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("a folder to write to", f"{out}: {error.strerror}", "choose another with -o") from None
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    """Before the work, not after it."""
+    if target.exists() and not overwrite:
+        raise InputError("a new output file", f"{target} exists", "add --overwrite or choose another with -o")
+
+
+def _save_mask(result: Result, path: Path, overwrite: bool) -> None:
+    from facefill.imaging.photo import write_mask
+
+    write_mask(result.mask, path, overwrite=overwrite)
+
+
+def _tell(photo: Path, target: Path, result: Result, notes: tuple[str, ...], as_json: bool) -> None:
+    done = [face for face in result.faces if face.missing.any()]
+    warnings = [*result.warnings, *notes]
+    if as_json:
+        print(json.dumps({
+            "photo": str(photo), "out": str(target), "completed_px": int(result.mask.sum()), "warnings": warnings,
+            "faces": [{
+                "box": [round(value, 1) for value in face.box], "landmarks": face.landmarks.round(1).tolist(),
+                "score": round(face.score, 3), "completed_px": int(face.missing.sum()),
+                "warnings": list(face.warnings),
+            } for face in result.faces],
+        }), flush=True)
+        return
+    faces = f"{len(done)} of {len(result.faces)} faces" if result.faces else "the hole"
+    print(f"{photo} -> {target}: completed {faces}", flush=True)
+    for warning in warnings:
+        print(f"{photo}: {warning}", file=sys.stderr)
+
+
+def _complain(error: InputError, photo: Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"photo": str(photo), "error": str(error)}), flush=True)
+    print(f"{photo}: {error}", file=sys.stderr)
+
+
+def _end(failed: int, count: int, as_json: bool) -> None:
+    if failed < count and not as_json:
+        from facefill.runtime.inpainter import HONEST
+
+        print(HONEST)
+    if failed:
+        raise typer.Exit(2 if failed == count else 3)
+
+
+def main() -> Any:
+    """Run the command line; exit codes: 0 done, 1 our bug, 2 the user can fix it, 3 some of several failed."""
+    try:
+        app()
+    except InputError as error:
+        print(f"facefill: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,44 @@
+"""The one exception that the person using facefill can cause, and can fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class InputError(ValueError):
+    """Something that the person using this can fix; the command line prints it as one line and exits with 2.
+
+    expected: what would have been right. got: what came instead. fix: what to do now.
+
+    >>> print(InputError("a mask of 640x480", "one of 64x48", "draw it on the photo itself"))
+    expected a mask of 640x480, got one of 64x48: draw it on the photo itself
+    """
+
+    def __init__(self, expected: str, got: str, fix: str) -> None:
+        self.expected, self.got, self.fix = (" ".join(part.split()) for part in (expected, got, fix))
+        super().__init__(f"expected {self.expected}, got {self.got}: {self.fix}")
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+        """Three parts survive the way back from a worker process."""
+        return type(self), (self.expected, self.got, self.fix)
+
+
+def pick(table: Mapping[str, T], key: str, what: str) -> T:
+    """Return `table[key]`, or say which key was probably meant.
+
+    what: the noun for the message, such as "method".
+    Raises InputError when the key is not there.
+
+    >>> pick({"swift": 1, "telea": 2}, "swfit", "method")
+    Traceback (most recent call last):
+    facefill.errors.InputError: expected a method of swift, telea, got 'swfit': did you mean 'swift'?
+    """
+    if key in table:
+        return table[key]
+    near = difflib.get_close_matches(key, table, n=1)
+    fix = f"did you mean {near[0]!r}?" if near else "choose one of these"
+    raise InputError(f"a {what} of {', '.join(table)}", repr(key), fix)
