@@ -1,0 +1,273 @@
+"""Between a photo and an aligned square: one similarity transform, put back at the photo's own resolution.
+
+Points are (x, y) in pixels, with (0, 0) at the centre of the first pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.imaging.masks import Mask, bounding_box
+
+Pixels = NDArray[np.uint8]
+Points = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Pool = Callable[[Pixels, int], Pixels]
+
+# Up to this many source pixels per output pixel, interpolation is sharper than averaging and hardly aliases.
+SHARP_UP_TO = 1.25
+# Below this many, a cheap enlargement comes first.
+ENLARGES_BELOW = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A square of `size` x `size` pixels; the similarity `matrix` (2, 3) maps its pixels into the photo."""
+
+    size: int
+    matrix: Matrix
+
+    @classmethod
+    def around_face(cls, landmarks: Points, size: int = 256) -> Self:
+        """Return FFHQ's alignment of a face.
+
+        landmarks: (5, 2), the viewer's left and right eye, nose, left and right mouth corner.
+
+        Source: Karras, Laine & Aila 2019, "A style-based generator architecture", appendix A, and the function
+        `recreate_aligned_images` of its dataset code: the square stands on the axis x = eye_to_eye -
+        rot90(eye_to_mouth), half its side is max(2.0 |eye_to_eye|, 1.8 |eye_to_mouth|), and its middle lies
+        0.1 eye_to_mouth below the eyes. That middle counts from the corner of the first pixel, as manifests of
+        aligned faces have it (128 in a picture of 256), so that such a face's own crop is the identity.
+
+        Raises ValueError when eyes and mouth fall together.
+        """
+        eyes = (landmarks[0] + landmarks[1]) / 2
+        eye_to_eye = np.asarray(landmarks[1] - landmarks[0], float)
+        eye_to_mouth = (landmarks[3] + landmarks[4]) / 2 - eyes
+        axis = eye_to_eye + np.array([eye_to_mouth[1], -eye_to_mouth[0]])
+        length = float(np.hypot(*axis))
+        half_px = max(2.0 * float(np.hypot(*eye_to_eye)), 1.8 * float(np.hypot(*eye_to_mouth)))
+        if not (length > 0 and np.isfinite(half_px)):
+            raise ValueError(f"no direction in the landmarks {np.asarray(landmarks).tolist()}")
+        return cls._square(eyes + 0.1 * eye_to_mouth, axis / length, half_px, size)
+
+    @classmethod
+    def around_box(cls, box: Sequence[float], size: int = 256, margin: float = 0.5) -> Self:
+        """Return the upright square around the middle of a box (x0, y0, x1, y1) of pixel edges.
+
+        margin: how much the longer side grows on either end, as a share of itself.
+        Raises ValueError when the box is empty.
+        """
+        x0, y0, x1, y1 = (float(edge) for edge in box)
+        if not (x1 > x0 and y1 > y0):
+            raise ValueError(f"an empty box {(x0, y0, x1, y1)}")
+        half_px = max(x1 - x0, y1 - y0) * (0.5 + margin)
+        return cls._square(np.array([x0 + x1, y0 + y1]) / 2, np.array([1.0, 0.0]), half_px, size)
+
+    @classmethod
+    def _square(cls, middle: Points, axis: Points, half_px: float, size: int) -> Self:
+        """Return the crop with the x axis along `axis`; `middle` counts from the first pixel's corner."""
+        turn = np.array([[axis[0], -axis[1]], [axis[1], axis[0]]]) * (2 * half_px / size)
+        origin = middle + turn @ np.full(2, 0.5 - size / 2) - 0.5
+        return cls(size, np.column_stack([turn, origin]))
+
+    @property
+    def scale(self) -> float:
+        """Photo pixels per crop pixel."""
+        return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
+
+    def to_photo(self, points: Points) -> Points:
+        """Map points (..., 2) from the crop into the photo."""
+        return np.asarray(points @ self.matrix[:, :2].T + self.matrix[:, 2])
+
+    def to_crop(self, points: Points) -> Points:
+        """Map points (..., 2) from the photo into the crop."""
+        return np.asarray((points - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T)
+
+    def moved(self, dx: float, dy: float) -> Self:
+        """Return the crop for a photo whose pixels lie (dx, dy) further: a window cut at (x0, y0) lies (-x0, -y0)."""
+        return type(self)(self.size, self.matrix + np.array([[0, 0, dx], [0, 0, dy]]))
+
+    def corners(self) -> Points:
+        """Return the outer corners (4, 2) in the photo, clockwise from the crop's top left."""
+        edge = self.size - 0.5
+        return self.to_photo(np.array([[-0.5, -0.5], [edge, -0.5], [edge, edge], [-0.5, edge]]))
+
+    def inside(self, shape: tuple[int, ...]) -> float:
+        """Return which share of the crop's area lies in a photo of shape (H, W, ...)."""
+        right, bottom = shape[1] - 0.5, shape[0] - 0.5
+        photo = np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]], np.float32)
+        area, _ = cv2.intersectConvexConvex(self.corners().astype(np.float32), photo)
+        return min(float(area) / (self.size * self.scale) ** 2, 1.0)
+
+    def take(self, photo: Pixels) -> Pixels:
+        """Return the crop (size, size, 3) of a photo (H, W, 3), antialiased, mirrored where it leaves it."""
+        region, matrix = _region_of(photo, self.matrix, self.size)
+        return _resample(region, matrix, self.size, self.size)
+
+    def take_mask(self, mask: Mask) -> Mask:
+        """Return the crop (size, size) of a mask (H, W): what shows any of a missing pixel is missing."""
+        region, matrix = _region_of(mask.view(np.uint8) * np.uint8(255), self.matrix, self.size)
+        if _shrinkage(matrix) > SHARP_UP_TO:
+            blocks, finer = _in_blocks(region, matrix, _any_pool)
+            shown = _any_pool(_warp(blocks, finer, 2 * self.size, 2 * self.size, cv2.INTER_LINEAR), 2)
+        else:
+            shown = _warp(region, matrix, self.size, self.size, cv2.INTER_LINEAR)
+        # A twentieth of a pixel is within the rounding of landmarks; it must not grow every mask by a pixel.
+        return shown > 255 // 20
+
+    def put(self, photo: Pixels, patch: Pixels, mask: Mask) -> Pixels:
+        """Return a copy of the photo whose missing pixels show the patch.
+
+        photo: (H, W, 3). patch: (size, size, 3) in the crop's pixels. mask: (H, W) in the photo's.
+        Missing pixels outside the crop stay. Enlarges with Lanczos, shrinks by averaging. The cost is that of the
+        mask's bounding box, beside the copy.
+        """
+        completed = photo.copy()
+        x0, y0, x1, y1 = self._reach(mask)
+        if x1 > x0 and y1 > y0:
+            missing = mask[y0:y1, x0:x1] & self._covers(x0, y0, x1, y1)
+            sampled = _resample(patch, self._inverse_from(x0, y0), x1 - x0, y1 - y0)
+            completed[y0:y1, x0:x1] = cv2.copyTo(sampled, missing.view(np.uint8), completed[y0:y1, x0:x1])
+        return completed
+
+    def put_mask(self, mask: Mask, shape: tuple[int, ...]) -> Mask:
+        """Return the crop's mask (size, size) as one of a photo of shape (H, W, ...), its edge interpolated."""
+        placed = np.zeros(shape[:2], bool)
+        x0, y0, x1, y1 = self._bounds(shape, bounding_box(mask, 1))
+        if x1 > x0 and y1 > y0:
+            levels = mask.astype(np.uint8) * 255
+            sampled = _resample(levels, self._inverse_from(x0, y0), x1 - x0, y1 - y0)
+            placed[y0:y1, x0:x1] = (sampled > 127) & self._covers(x0, y0, x1, y1)
+        return placed
+
+    def _bounds(
+        self, shape: tuple[int, ...], part: tuple[int, int, int, int] | None = None
+    ) -> tuple[int, int, int, int]:
+        """Return the photo's pixels (x0, y0, x1, y1) that the crop, or a part of it, can touch; empty if x1 <= x0."""
+        left, top, right, bottom = part or (0, 0, self.size, self.size)
+        edges = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) - 0.5
+        corners = self.to_photo(edges)
+        x0, y0 = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+        x1, y1 = np.minimum(np.ceil(corners.max(axis=0)) + 1, shape[1::-1]).astype(int)
+        return int(x0), int(y0), int(x1), int(y1)
+
+    def _reach(self, mask: Mask) -> tuple[int, int, int, int]:
+        """Return the bounding box of the missing pixels that the crop can touch."""
+        x0, y0, x1, y1 = self._bounds(mask.shape)
+        if x1 <= x0 or y1 <= y0:
+            return 0, 0, 0, 0
+        left, top, right, bottom = bounding_box(np.ascontiguousarray(mask[y0:y1, x0:x1]))
+        return x0 + left, y0 + top, x0 + right, y0 + bottom
+
+    def _inverse_from(self, x0: int, y0: int) -> Matrix:
+        """Return the matrix from pixels of the photo's window at (x0, y0) to the crop's."""
+        linear = np.linalg.inv(self.matrix[:, :2])
+        return np.column_stack([linear, linear @ (np.array([x0, y0]) - self.matrix[:, 2])])
+
+    def _covers(self, x0: int, y0: int, x1: int, y1: int) -> Mask:
+        """Return which pixels of a window of the photo have their centre inside the crop."""
+        inverse = self._inverse_from(x0, y0)
+        low, high = -0.5 - 1e-4, self.size - 0.5 + 1e-4
+        right, bottom = x1 - x0 - 1, y1 - y0 - 1
+        corners = np.array([[0, 0], [right, 0], [0, bottom], [right, bottom]]) @ inverse[:, :2].T + inverse[:, 2]
+        inside = np.ones((y1 - y0, x1 - x0), bool)
+        if low <= corners.min() and corners.max() <= high:
+            return inside
+        x, y = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)[:, None]
+        for along_x, along_y, start in inverse.astype(np.float32):
+            place = along_x * x + (along_y * y + start)
+            inside &= (place >= low) & (place <= high)
+        return inside
+
+
+def _region_of(photo: Pixels, matrix: Matrix, size: int) -> tuple[Pixels, Matrix]:
+    """Cut out what a crop needs of the photo, mirrored beyond its edges; return it and the crop's matrix to it."""
+    edges = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]])
+    corners = edges @ matrix[:, :2].T + matrix[:, 2]
+    reach = 5 * _block(matrix)
+    low = np.floor(corners.min(axis=0)).astype(int) - reach
+    high = np.ceil(corners.max(axis=0)).astype(int) + reach + 1
+    region = _mirrored(photo, int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+    return region, np.column_stack([matrix[:, :2], matrix[:, 2] - low])
+
+
+def _resample(source: Pixels, matrix: Matrix, width: int, height: int) -> Pixels:
+    """Return (height, width, ...) samples of the source; `matrix` maps output pixels to source pixels."""
+    shrinkage = _shrinkage(matrix)
+    if shrinkage > SHARP_UP_TO:
+        blocks, finer = _in_blocks(source, matrix, _mean_pool)
+        return _mean_pool(_warp(blocks, finer, 2 * width, 2 * height, cv2.INTER_CUBIC), 2)
+    if shrinkage > ENLARGES_BELOW:
+        return _warp(source, matrix, width, height, cv2.INTER_LANCZOS4)
+    # A separable enlargement to a fixed size and bilinear samples of that: within 3 levels of Lanczos samples of the
+    # source, for a tenth of their time.
+    enlarged = cv2.resize(source, None, fx=4, fy=4, interpolation=cv2.INTER_LANCZOS4)
+    finer = np.column_stack([4 * matrix[:, :2], 4 * matrix[:, 2] + 1.5])
+    return _warp(np.asarray(enlarged, np.uint8), finer, width, height, cv2.INTER_LINEAR)
+
+
+def _in_blocks(source: Pixels, matrix: Matrix, pool_by: Pool) -> tuple[Pixels, Matrix]:
+    """Return the source pooled in whole blocks, and the matrix to it from pixels half as large as the output's.
+
+    Averaging blocks of about half an output pixel, and then 2 x 2 samples of them, is an area average along the
+    output's own axes at the cost of one pass over the source. With blocks of k = round(s / 2) source pixels for a
+    shrinkage of s, samples stand at most 1.5 blocks apart, and most that aliases falls outside what the output holds.
+    """
+    factor = _block(matrix)
+    below, beside = (-side % factor for side in source.shape[:2])
+    if below or beside:
+        source = np.asarray(cv2.copyMakeBorder(source, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8)
+    origin = (matrix[:, 2] - 0.25 * matrix[:, :2].sum(axis=1) + 0.5) / factor - 0.5
+    return pool_by(source, factor), np.column_stack([matrix[:, :2] / (2 * factor), origin])
+
+
+def _shrinkage(matrix: Matrix) -> float:
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
+def _block(matrix: Matrix) -> int:
+    return max(round(_shrinkage(matrix) / 2), 1)
+
+
+def _mirrored(photo: Pixels, x0: int, y0: int, x1: int, y1: int) -> Pixels:
+    """Return photo[y0:y1, x0:x1], reflected (edge pixels twice) where that leaves the photo."""
+    height, width = photo.shape[:2]
+    top, left = max(y0, 0), max(x0, 0)
+    inside = photo[top : max(y1, 0), left : max(x1, 0)]
+    if inside.size == 0:
+        return np.ascontiguousarray(photo[_reflect(y0, y1, height)][:, _reflect(x0, x1, width)])
+    below, beside = y1 - top - inside.shape[0], x1 - left - inside.shape[1]
+    grown = cv2.copyMakeBorder(inside, top - y0, below, left - x0, beside, cv2.BORDER_REFLECT | cv2.BORDER_ISOLATED)
+    return np.asarray(grown, np.uint8)
+
+
+def _reflect(start: int, stop: int, length: int) -> NDArray[np.intp]:
+    place = np.arange(start, stop) % (2 * length)
+    return np.minimum(place, 2 * length - 1 - place)
+
+
+def _warp(source: Pixels, matrix: Matrix, width: int, height: int, how: int) -> Pixels:
+    flags = how | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(source, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(warped, np.uint8)
+
+
+def _mean_pool(picture: Pixels, factor: int) -> Pixels:
+    if factor == 1:
+        return picture
+    size = (picture.shape[1] // factor, picture.shape[0] // factor)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _any_pool(picture: Pixels, factor: int) -> Pixels:
+    if factor == 1:
+        return picture
+    height, width = picture.shape[0] // factor, picture.shape[1] // factor
+    return np.asarray(picture.reshape(height, factor, width, factor).max(axis=(1, 3)), np.uint8)

@@ -1,0 +1,296 @@
+"""Holes: by name for training and frozen protocols, and read from a file or array that somebody drew.
+
+A mask is (H, W) bool, True = missing, always.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from facefill.errors import InputError
+
+Mask = NDArray[np.bool_]
+
+
+# --- Holes by name: (size, rng) -> (size, size) ------------------------------------------------
+
+
+def centre(size: int, rng: np.random.Generator) -> Mask:
+    """Square of half the side in the middle (Pathak et al. 2016, section 3.2). Uses no randomness."""
+    start, side = (size - size // 2) // 2, size // 2
+    return _rectangle(size, start, start, start + side, start + side)
+
+
+def box(size: int, rng: np.random.Generator) -> Mask:
+    """One rectangle anywhere inside, each side uniformly 1/4 to 5/8 of the picture's."""
+    width, height = rng.integers(size // 4, max(5 * size // 8, size // 4 + 1), 2, endpoint=True)
+    x0, y0 = (int(rng.integers(size - side, endpoint=True)) for side in (width, height))
+    return _rectangle(size, x0, y0, x0 + int(width), y0 + int(height))
+
+
+def _band(left: float, top: float, right: float, bottom: float, size: int, rng: np.random.Generator) -> Mask:
+    """A fixed rectangle, its edges as shares of the side."""
+    return _rectangle(size, *(round(share * size) for share in (left, top, right, bottom)))
+
+
+def _rectangle(size: int, x0: int, y0: int, x1: int, y1: int) -> Mask:
+    mask = np.zeros((size, size), bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def random_pixels(share: float, size: int, rng: np.random.Generator) -> Mask:
+    """Each pixel missing independently with probability `share`."""
+    return rng.random((size, size)) < share
+
+
+def freeform(size: int, rng: np.random.Generator) -> Mask:
+    """One to four winding brush strokes (Yu et al. 2019, "Free-form image inpainting", supplement, alg. 1)."""
+    canvas = np.zeros((size, size), np.uint8)
+    for _ in range(int(rng.integers(1, 4, endpoint=True))):
+        _brush(canvas, rng, size * rng.uniform(0.05, 0.15))
+    return canvas > 0
+
+
+def freeform_share(low: float, high: float, size: int, rng: np.random.Generator) -> Mask:
+    """Brush strokes until the missing share lies in [low, high] (the deciles of Liu et al. 2018, section 4).
+
+    The share is sure from 32 pixels a side; smaller pictures, where one stroke may be too much, come near.
+    """
+    target = rng.uniform(low, high)
+    canvas = np.zeros((size, size), np.uint8)
+    width_px = size * min(0.12, target * 0.5)
+    for _ in range(500):
+        trial = canvas.copy()
+        _brush(trial, rng, width_px * rng.uniform(0.4, 1.0))
+        share = trial.mean()
+        if share > high:
+            width_px = max(width_px * 0.9, 1.0)
+        elif abs(share - target) > abs(canvas.mean() - target) and canvas.mean() >= low:
+            break
+        else:
+            canvas = trial
+        if canvas.mean() >= target:
+            break
+    return canvas > 0
+
+
+def _brush(canvas: NDArray[np.uint8], rng: np.random.Generator, width_px: float) -> None:
+    """Draw one stroke of ones that turns to and fro at each of its 4 to 12 vertices, in a random direction.
+
+    The paper's strokes all run upright; the heading is ours.
+    """
+    size = canvas.shape[0]
+    heading = rng.uniform(0, 2 * math.pi)
+    points = [rng.uniform(0, size, 2)]
+    for index in range(int(rng.integers(4, 12, endpoint=True))):
+        angle = 2 * math.pi / 5 + rng.uniform(-2 * math.pi / 15, 2 * math.pi / 15)
+        angle = 2 * math.pi - angle if index % 2 == 0 else angle
+        length = float(np.clip(rng.normal(size / 8, size / 16), 0, size / 4))
+        step = np.array([math.sin(heading + angle), math.cos(heading + angle)]) * length
+        points.append(np.clip(points[-1] + step, 0, size - 1))
+    whole = np.rint(points).astype(np.int32)
+    cv2.polylines(canvas, [whole], False, 1, max(round(width_px), 1))
+    for x, y in whole:
+        cv2.circle(canvas, (int(x), int(y)), round(width_px / 2), 1, -1)
+
+
+def scratches(size: int, rng: np.random.Generator) -> Mask:
+    """Three to twelve thin, slightly bent lines from edge to edge or shorter, as on an old print."""
+    canvas = np.zeros((size, size), np.uint8)
+    for _ in range(int(rng.integers(3, 12, endpoint=True))):
+        start, end = rng.uniform(-0.1 * size, 1.1 * size, (2, 2))
+        along = np.linspace(0, 1, 24)[:, None]
+        bend = rng.normal(0, 0.06 * size, 2) * np.sin(math.pi * along)
+        shake = rng.normal(0, 0.003 * size, (24, 2))
+        line = np.rint(start + (end - start) * along + bend + shake).astype(np.int32)
+        cv2.polylines(canvas, [line], False, 1, max(round(size * rng.uniform(0.003, 0.014)), 1))
+    return canvas > 0
+
+
+def lost_blocks(size: int, rng: np.random.Generator) -> Mask:
+    """Blocks of a coarse grid that never arrived, 5 to 40 % of them, each 1/32, 1/16 or 1/8 of the side."""
+    side = max(size // int(rng.choice([8, 16, 32])), 1)
+    count = -(-size // side)
+    lost = rng.random((count, count)) < rng.uniform(0.05, 0.4)
+    return np.kron(lost, np.ones((side, side), bool))[:size, :size]
+
+
+def text(size: int, rng: np.random.Generator) -> Mask:
+    """Lines of letters across the picture, as a caption or watermark leaves them."""
+    canvas = np.zeros((size, size), np.uint8)
+    height = size * rng.uniform(0.06, 0.16)
+    scale, thickness = height / 22, max(round(height / rng.uniform(5, 9)), 1)
+    spacing = height * rng.uniform(1.3, 2.5)
+    baseline = rng.uniform(height, size)
+    for _ in range(int(rng.integers(1, 5, endpoint=True))):
+        letters = "".join(chr(code) for code in rng.choice([32, *range(65, 91), *range(97, 123)], 24))
+        origin = (int(rng.uniform(-0.2, 0.5) * size), int(baseline))
+        cv2.putText(canvas, letters, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, 1, thickness)
+        baseline = (baseline + spacing) % (size + height)
+    return canvas > 0
+
+
+MASKS: dict[str, Callable[[int, np.random.Generator], Mask]] = {
+    "centre": centre,
+    "box": box,
+    "half-left": partial(_band, 0.0, 0.0, 0.5, 1.0),
+    "half-right": partial(_band, 0.5, 0.0, 1.0, 1.0),
+    "lower": partial(_band, 0.0, 0.5, 1.0, 1.0),
+    "upper": partial(_band, 0.0, 0.0, 1.0, 0.5),
+    # A band over both eyes and brows of a face in FFHQ alignment, whose pupils stand at 0.476 of the height.
+    "eyes": partial(_band, 0.22, 0.38, 0.78, 0.56),
+    "freeform": freeform,
+    **{f"random{percent}": partial(random_pixels, percent / 100) for percent in (20, 40, 60, 80)},
+    **{f"freeform{p}": partial(freeform_share, max(p - 10, 1) / 100, p / 100) for p in range(10, 70, 10)},
+    "scratches": scratches,
+    "blocks": lost_blocks,
+    "text": text,
+}
+
+
+# --- Geometry -----------------------------------------------------------------------------------
+
+
+def bounding_box(mask: Mask, margin_px: int = 0) -> tuple[int, int, int, int]:
+    """Return the smallest (x0, y0, x1, y1) with every missing pixel in mask[y0:y1, x0:x1], grown by a margin
+    but not beyond the picture. All zero when nothing is missing."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if width == 0:
+        return 0, 0, 0, 0
+    rows, columns = mask.shape
+    grown = (x - margin_px, y - margin_px, x + width + margin_px, y + height + margin_px)
+    return max(grown[0], 0), max(grown[1], 0), min(grown[2], columns), min(grown[3], rows)
+
+
+def dilate(mask: Mask, px: float) -> Mask:
+    """Return the mask grown by a disc: every pixel whose centre is within `px` of a missing pixel's centre.
+
+    Raises InputError when px is negative or not a number.
+    """
+    if not px >= 0:
+        raise InputError("a dilation of 0 px or more", f"{px}", "give a number that is not negative")
+    grown = mask.copy()
+    x0, y0, x1, y1 = bounding_box(mask, math.floor(px))
+    if px < 1 or x1 == 0:
+        return grown
+    known = (~mask[y0:y1, x0:x1]).astype(np.uint8)
+    distance_px = cv2.distanceTransform(known, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    grown[y0:y1, x0:x1] = distance_px <= px + 1e-5
+    return grown
+
+
+# --- Masks that somebody drew -------------------------------------------------------------------
+
+
+def read_mask(
+    source: str | os.PathLike[str] | Image.Image | NDArray[np.generic],
+    shape: tuple[int, ...],
+    *,
+    dilate_px: float = 0,
+) -> Mask:
+    """Return the mask for a photo of `shape` (H, W, ...) from a file, a Pillow picture or an array.
+
+    The rule: white or opaque = missing. Where there is an alpha channel that is not the same everywhere,
+    alpha > 127 is missing; otherwise luma > 127 is (of 255; 16-bit files are scaled). A bool array is taken as
+    it is, True = missing.
+    Files are turned upright by their EXIF orientation, like the photo; a mask is never resized.
+    dilate_px: grow the result by a disc of that radius.
+
+    Raises InputError: not a picture, wrong type, another size, nothing or all missing, or looking inverted.
+    """
+    if isinstance(source, np.ndarray):
+        mask = _mask_of_array(source, shape)
+    elif isinstance(source, Image.Image):
+        mask = _mask_of_picture(source, shape)
+    else:
+        mask = _mask_of_file(Path(source), shape)
+    _refuse_useless(mask)
+    if dilate_px:
+        mask = dilate(mask, dilate_px)
+        if mask.all():
+            raise InputError("some known pixels", f"none after a dilation of {dilate_px} px", "dilate less")
+    return mask
+
+
+def _mask_of_file(path: Path, shape: tuple[int, ...]) -> Mask:
+    if path.is_dir():
+        raise InputError("a mask picture", f"the folder {path}", "name one file")
+    try:
+        with Image.open(path) as picture:
+            return _mask_of_picture(picture, shape)
+    except FileNotFoundError:
+        raise InputError("a mask picture", f"no file {path}", "check the path") from None
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError("a mask picture", f"{path} ({error})", "save it as PNG") from None
+    except (OSError, SyntaxError, EOFError) as error:
+        raise InputError("a readable mask picture", f"{path} ({error})", "save it again as PNG") from None
+
+
+def _mask_of_picture(picture: Image.Image, shape: tuple[int, ...]) -> Mask:
+    # The size is compared before anything is decoded, so that a bomb costs nothing.
+    turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    _refuse_other_size(picture.size if turned else picture.size[::-1], shape)
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        if values.max() > 65535 or values.min() < 0:
+            raise InputError("a mask of 8 or 16 bits", "one of 32 bits", "save it as an 8-bit PNG")
+        return np.asarray(values > 127 * 257)
+    if picture.mode == "F":
+        raise InputError("a mask of 8 or 16 bits", "one of floating-point numbers", "save it as an 8-bit PNG")
+    if picture.has_transparency_data:
+        return _mask_of_array(np.asarray(picture.convert("RGBA")), shape)
+    return _mask_of_array(np.asarray(picture.convert("L")), shape)
+
+
+def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Mask:
+    layers = values.shape[2] if values.ndim == 3 else 1
+    if values.ndim not in (2, 3) or layers not in (1, 2, 3, 4):
+        raise InputError("a mask (H, W), or (H, W, C) with 1 to 4 channels", f"shape {values.shape}", "pass one layer")
+    if values.dtype != np.uint8 and not (values.dtype == bool and layers == 1):
+        fix = "pass `mask > 0.5`, or whatever means missing to you"
+        raise InputError("a mask of type bool (H, W) or uint8", f"{values.dtype} {values.shape}", fix)
+    _refuse_other_size(values.shape[:2], shape)
+    if values.dtype == bool:
+        return values.reshape(values.shape[:2]).astype(bool)
+    levels = values.reshape(*values.shape[:2], layers).astype(np.uint8)
+    alpha = levels[..., -1]
+    if layers in (2, 4) and alpha.min() != alpha.max():
+        return alpha > 127
+    luma = levels[..., 0] if layers < 3 else cv2.cvtColor(np.ascontiguousarray(levels[..., :3]), cv2.COLOR_RGB2GRAY)
+    if luma.max() == 1:
+        raise InputError(
+            "white (255) where pixels are missing", "values of 0 and 1 only", "pass bool, or multiply by 255"
+        )
+    return np.asarray(luma > 127)
+
+
+def _refuse_other_size(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    if tuple(found) != tuple(shape[:2]):
+        expected = f"a mask of {shape[1]}x{shape[0]} pixels like the photo"
+        raise InputError(
+            expected, f"one of {found[1]}x{found[0]}", "draw it on the photo itself; masks are never resized"
+        )
+
+
+def _refuse_useless(mask: Mask) -> None:
+    if not mask.any():
+        raise InputError(
+            "white or opaque pixels where something is missing", "a mask without any", "paint the hole white"
+        )
+    if mask.all():
+        raise InputError("some known pixels", "a mask that is missing everywhere", "paint only the hole white")
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    if mask.mean() > 0.9 and border.mean() > 0.95:
+        fix = "invert it, white is what to fill (magick mask.png -negate inverted.png; in Python: ~mask)"
+        raise InputError("a hole in a known picture", f"{mask.mean():.0%} missing, which looks inverted", fix)

@@ -1,0 +1,182 @@
+"""Puts a synthetic face mask or another cover on an aligned face; the true mask comes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.errors import InputError, pick
+from facefill.imaging import wear_masks, wear_objects
+from facefill.imaging.wear_fabric import Image, Rng, choose, white_noise
+from facefill.imaging.wear_head import Box, Floats, Head, Light, estimate_light, find_hair
+from facefill.imaging.wear_sheet import INVERSE, Layer, Scene
+
+KINDS: dict[str, float] = {
+    "surgical": 0.30,
+    "respirator": 0.11,
+    "cup": 0.07,
+    "cloth": 0.25,
+    "wrap": 0.09,
+    "hand": 0.06,
+    "sunglasses": 0.06,
+    "thing": 0.06,
+}
+
+COVERAGES: dict[str, float] = {"full": 0.84, "nose-out": 0.11, "chin": 0.05}
+
+DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
+    "surgical": wear_masks.surgical,
+    "respirator": wear_masks.respirator,
+    "cup": wear_masks.cup,
+    "cloth": wear_masks.cloth,
+    "wrap": wear_masks.wrap,
+    "hand": wear_objects.hand,
+    "sunglasses": wear_objects.sunglasses,
+    "thing": wear_objects.thing,
+}
+
+MASK_ALPHA = 0.06  # a pixel of which the cover hides more than this is masked
+SHADOW_LEVELS = 36.0  # the shadow on the skin takes no more than this from a grey level
+SHADOW_REACH = 0.3  # eye distances from the cover within which its shadow ends
+
+
+@dataclass(frozen=True)
+class Worn:
+    """face: the covered (S, S, 3) uint8 RGB picture. mask: (S, S) bool, True where a cover shows. kind: of KINDS."""
+
+    face: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    kind: str
+
+
+def wear(
+    face: NDArray[np.uint8],
+    landmarks: Floats,
+    rng: Rng,
+    kind: str | None = None,
+    *,
+    coverage: str | None = None,
+) -> Worn:
+    """Draw a cover over an aligned face, lit, blurred and grained like the picture.
+
+    face: (S, S, 3) uint8 RGB, S at least 48. landmarks: (5, 2) pixels: eye, eye, nose tip, mouth corner, mouth
+    corner, the viewer's left first. kind: a key of KINDS, drawn by weight when None. coverage: "full", "nose-out"
+    or "chin" for what is worn on mouth and nose, drawn by weight when None. Outside the mask only a soft shadow
+    beside the cover changes the face, by at most 40 grey levels. The same rng gives the same bytes.
+
+    Raises InputError for a face that is no such array, landmarks that no upright face has, an unknown kind.
+    """
+    shape, dtype = getattr(face, "shape", ()), getattr(face, "dtype", type(face).__name__)
+    if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or dtype != np.uint8 or shape[0] < 48:
+        raise InputError("a square RGB uint8 face of 48 px or more", f"{shape} {dtype}", "align and crop it first")
+    head = Head.from_landmarks(landmarks, shape[0])
+    drawn = choose(rng, KINDS) if kind is None else kind
+    how = choose(rng, COVERAGES) if coverage is None else coverage
+    draw = pick(DRAW, drawn, "kind of cover")
+    pick(COVERAGES, how, "coverage")
+    light = estimate_light(face, head, rng)
+    hair = find_hair(face, head, light) * np.float32(rng.random() < 0.7)
+    layers = draw(Scene(face, head, light, hair), rng, how)
+    if not layers:
+        raise InputError("a face inside the picture", "one that its cover misses", "align the face to it first")
+    worn, mask = compose(face, head, light, layers, rng)
+    return Worn(worn, mask, drawn)
+
+
+def compose(
+    face: NDArray[np.uint8], head: Head, light: Light, layers: list[Layer], rng: Rng
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Blend the layers in order over their shadow, and record them as the picture was recorded."""
+    left, top, right, bottom = box = around(layers, head.size, round(SHADOW_REACH * head.scale))
+    blur = float(np.hypot(light.blur_px, 0.32 * head.size / 256))
+    layers = [soften(layer, blur, light.blur_px > 0.3) for layer in layers]
+    alpha, dark = flatten(layers, box)
+    under = face[top:bottom, left:right].astype(np.float32)
+    shadow = cv2.merge([cast_shadow(dark, head, light, rng)] * 3)
+    under -= np.minimum(under * shadow, np.float32(SHADOW_LEVELS))
+    for layer in layers:
+        part = under[place(layer, box)]
+        part[...] = cv2.blendLinear(np.ascontiguousarray(part), layer.colour, 1 - layer.alpha, layer.alpha)
+    under += cv2.merge([grain(rng, alpha.shape, light) * alpha] * 3)
+    mask = alpha > MASK_ALPHA
+    worn = face.copy()
+    worn[top:bottom, left:right] = recompress(cv2.convertScaleAbs(under), mask, rng)
+    whole = np.zeros(face.shape[:2], bool)
+    whole[top:bottom, left:right] = mask
+    return worn, whole
+
+
+def soften(layer: Layer, blur: float, colour_too: bool) -> Layer:
+    """The layer in grey levels, as sharp as a picture of that blur, with highlights that bend as a camera's do."""
+    kernel = (2 * max(1, round(2 * blur)) + 1,) * 2
+    alpha = cv2.GaussianBlur(layer.alpha, kernel, blur, borderType=cv2.BORDER_REPLICATE)
+    alpha[alpha < 0.02] = 0
+    colour = layer.colour * np.float32(255)
+    if colour_too:
+        colour = cv2.GaussianBlur(colour, kernel, blur, borderType=cv2.BORDER_REPLICATE)
+    over = np.maximum(colour - np.float32(215), 0)
+    colour -= over * over / (over + np.float32(38))
+    return Layer(layer.left, layer.top, colour, alpha, layer.shadow)
+
+
+def around(layers: list[Layer], size: int, margin: int) -> Box:
+    """Pixels (left, top, right, bottom) around all layers, with room for their shadow."""
+    left = min(layer.left for layer in layers) - margin
+    top = min(layer.top for layer in layers) - margin
+    right = max(layer.left + layer.alpha.shape[1] for layer in layers) + margin
+    bottom = max(layer.top + layer.alpha.shape[0] for layer in layers) + margin
+    return max(left, 0), max(top, 0), min(right, size), min(bottom, size)
+
+
+def place(layer: Layer, box: Box) -> tuple[slice, slice]:
+    """Rows and columns of a layer within a box."""
+    rows, columns = layer.alpha.shape
+    top, left = layer.top - box[1], layer.left - box[0]
+    return slice(top, top + rows), slice(left, left + columns)
+
+
+def flatten(layers: list[Layer], box: Box) -> tuple[Image, Image]:
+    """Alpha of all layers together over a box, and how dark a shadow each pixel casts."""
+    shape = (box[3] - box[1], box[2] - box[0])
+    alpha, dark = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for layer in layers:
+        where = place(layer, box)
+        alpha[where] = 1 - (1 - alpha[where]) * (1 - layer.alpha)
+        dark[where] = np.maximum(dark[where], layer.alpha * np.float32(layer.shadow))
+    return alpha, dark
+
+
+def cast_shadow(dark: Image, head: Head, light: Light, rng: Rng) -> Image:
+    """Share of light that the skin loses: close contact on all sides, and a wider shadow away from the light."""
+    step = 3  # shadows are soft: a third of the resolution shows no difference
+    shape = (max(2, dark.shape[1] // step), max(2, dark.shape[0] // step))
+    small = cv2.resize(dark, shape, interpolation=cv2.INTER_AREA)
+    reach = head.scale / step
+    offset = -light.toward[:2] * reach * rng.uniform(0.02, 0.09)
+    matrix = np.array([[1, 0, -offset[0]], [0, 1, -offset[1]]])
+    moved = cv2.warpAffine(small, matrix, shape, flags=INVERSE, borderMode=cv2.BORDER_REPLICATE)
+    wide, near = (2 * max(1, round(reach * r)) + 1 for r in (0.09, 0.04))
+    moved = cv2.GaussianBlur(moved, (wide, wide), 0) * np.float32(rng.uniform(0.15, 0.5))
+    moved += cv2.GaussianBlur(small, (near, near), 0) * np.float32(rng.uniform(0.1, 0.35))
+    return cv2.resize(moved, dark.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def grain(rng: Rng, shape: tuple[int, ...], light: Light) -> Image:
+    """Sensor noise (rows, columns) as strong and as coarse as the picture's."""
+    noise = white_noise(rng, shape[0], shape[1])
+    if light.blur_px > 0.3:
+        noise = cv2.GaussianBlur(noise, (5, 5), 0.7 * light.blur_px) * np.float32(1 + 1.2 * light.blur_px)
+    return np.asarray(noise * np.float32(light.noise + 0.5), np.float32)
+
+
+def recompress(patch: NDArray[np.uint8], mask: NDArray[np.bool_], rng: Rng) -> NDArray[np.uint8]:
+    """JPEG's traces inside the mask, in one picture of four; outside nothing changes."""
+    if rng.random() > 0.25:
+        return patch
+    quality = int(rng.integers(45, 92))
+    coded = cv2.imdecode(cv2.imencode(".jpg", patch, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    return np.asarray(cv2.copyTo(coded, mask.astype(np.uint8), patch.copy()))
