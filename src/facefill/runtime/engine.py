@@ -1,0 +1,188 @@
+"""Runs an ONNX file: with OpenVINO where it is installed, else with ONNX Runtime. The only file that knows either."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.errors import InputError, pick
+
+Arrays = dict[str, NDArray[np.float32]]
+
+_ORT_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+
+
+def thread_count(threads: int | None = None) -> int:
+    """How many threads to use: `threads`, else FACEFILL_THREADS, else what affinity and the cgroup's quota allow.
+
+    Raises InputError when either is not a whole number above 0.
+    """
+    given: object = threads if threads is not None else os.environ.get("FACEFILL_THREADS")
+    if given is not None:
+        if not str(given).isdecimal() or int(str(given)) < 1:
+            raise InputError("a number of threads above 0", repr(given), "set --threads or FACEFILL_THREADS")
+        return int(str(given))
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota_path = Path("/sys/fs/cgroup/cpu.max")
+    if quota_path.is_file():
+        quota, period = quota_path.read_text().split()
+        if quota != "max":
+            allowed = min(allowed, max(1, math.ceil(int(quota) / int(period))))
+    return allowed
+
+
+class Engine(Protocol):
+    """A loaded network."""
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Float32 NCHW arrays by input name to float32 arrays by output name. Each picture of the batch is computed
+        by itself, so that it never depends on what shares the batch."""
+
+
+def load_engine(path: Path, *, device: str = "cpu", threads: int | None = None, exact: bool = False) -> Engine:
+    """Load an ONNX file.
+
+    device: cpu, cuda, coreml or directml; all but cpu need the ONNX Runtime build for that device.
+    exact: compute in float32; otherwise bf16 where the processor has it.
+    Raises InputError for an unknown device or one that is not there.
+    """
+    provider = pick(_ORT_PROVIDERS, device, "device")
+    threads = thread_count(threads)
+    if device == "cpu":
+        try:
+            import openvino
+        except ImportError:
+            pass
+        else:
+            return _OpenVino(openvino, path, threads, exact)
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError(f"ONNX Runtime for {device}", "no such package", "pip install 'facefill[gpu]'") from None
+    if provider not in onnxruntime.get_available_providers():
+        raise InputError(f"the {device} device", "an ONNX Runtime without it", "pip install 'facefill[gpu]'")
+    return _OnnxRuntime(onnxruntime, path, threads, provider)
+
+
+def engine_kinds() -> dict[str, Callable[[Path], Engine]]:
+    """How to open a file in each of the engines that are installed, on the processor in float32."""
+    kinds: dict[str, Callable[[Path], Engine]] = {}
+    with suppress(ImportError):
+        import openvino
+
+        kinds["openvino"] = lambda path: _OpenVino(openvino, path, thread_count(), exact=True)
+    with suppress(ImportError):
+        import onnxruntime
+
+        kinds["onnxruntime"] = lambda path: _OnnxRuntime(onnxruntime, path, thread_count(), _ORT_PROVIDERS["cpu"])
+    return kinds
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of an ONNX file: field 14 of its outermost message, pairs of key (1) and value (2).
+
+    Source: onnx.proto (ModelProto, StringStringEntryProto) and the protobuf wire format. Reading it here keeps the
+    onnx package out of the core. Raises InputError for a file that is no ONNX.
+    """
+    try:
+        data = path.read_bytes()
+        pairs = [dict(_fields(entry)) for number, entry in _fields(data) if number == 14]
+        return {pair[1].decode(): pair[2].decode() for pair in pairs}
+    except (IndexError, KeyError, ValueError):
+        raise InputError("an ONNX file", f"{path.name}, which is none or is cut off", "export it again") from None
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """(number, content) of a protobuf message's length-delimited fields; the others are passed over."""
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = varint()
+        kind = key & 7
+        if kind == 2:
+            length = varint()
+            if at + length > len(message):
+                raise ValueError("cut off")
+            yield key >> 3, message[at : at + length]
+            at += length
+        elif kind == 0:
+            varint()
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            raise ValueError("no protobuf")
+
+
+class _OpenVino:
+    def __init__(self, openvino: Any, path: Path, threads: int, exact: bool) -> None:
+        core = openvino.Core()
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+        }
+        if exact:
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
+        self._model = core.read_model(path)
+        self._core, self._settings = core, settings
+        self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self._names = [port.get_any_name() for port in self._model.inputs]
+        self._outputs = [port.get_any_name() for port in self._model.outputs]
+
+    def run(self, inputs: Arrays) -> Arrays:
+        request = self._request_for(inputs)
+        rows: list[list[NDArray[np.float32]]] = []
+        for index in range(len(inputs[self._names[0]])):
+            found = request.infer({name: inputs[name][index : index + 1] for name in self._names})
+            rows.append([np.array(found[place], np.float32) for place in range(len(self._outputs))])
+        return {name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True),
+                                                                     strict=True)}
+
+    def _request_for(self, inputs: Arrays) -> Any:
+        """A network compiled for exactly these sizes: several times faster than one for any size."""
+        shapes = tuple((1, *inputs[name].shape[1:]) for name in self._names)
+        if shapes not in self._requests:
+            if len(self._requests) >= 8:
+                self._requests.pop(next(iter(self._requests)))
+            model = self._model.clone()
+            model.reshape(dict(zip(self._names, shapes, strict=True)))
+            self._requests[shapes] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        return self._requests[shapes]
+
+
+class _OnnxRuntime:
+    def __init__(self, onnxruntime: Any, path: Path, threads: int, provider: str) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        self._names = [port.name for port in self._session.get_inputs()]
+        self._outputs = [port.name for port in self._session.get_outputs()]
+
+    def run(self, inputs: Arrays) -> Arrays:
+        rows = [
+            self._session.run(self._outputs, {name: inputs[name][index : index + 1] for name in self._names})
+            for index in range(len(inputs[self._names[0]]))
+        ]
+        return {name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True),
+                                                                     strict=True)}

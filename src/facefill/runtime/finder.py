@@ -1,0 +1,145 @@
+"""Where the faces of a photo are, covered ones too, and five landmarks of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.runtime.engine import Engine
+from facefill.runtime.model import to_network
+
+STRIDES = (8, 16, 32)
+"""Pixels between the points of the network's three levels."""
+LONG_SIDE_PX = 640
+"""A larger photo is looked at in this size; a smaller one as it is, never enlarged."""
+COARSE_SIDE_PX = 320
+"""A photo larger than this is looked at a second time in this size, at a quarter of the cost: it finds the faces
+that are larger than any the network was trained on, and makes the landmarks of large ones better."""
+CANVAS_PX = 160
+"""What the network gets is filled up with grey to a multiple of this, so that few sizes are ever compiled. It is a
+multiple of the largest stride."""
+THRESHOLD = 0.5
+"""Score from which a face counts."""
+SAME_IOU = 0.4
+"""Two findings that overlap by more are one face."""
+AGREE_IOU = 0.6
+"""Findings of one face that overlap by more are averaged."""
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a photo; coordinates in its pixels, (0, 0) is the centre of the first."""
+
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1: hairline to chin, ear to ear, the covered part included; cut to the photo."""
+    landmarks: NDArray[np.float64]
+    """(5, 2) x, y: eye, eye, nose tip, mouth corner, mouth corner, the viewer's left first on an upright face. Where
+    something covers them they are where they should be; they may lie outside the photo."""
+    score: float
+    """How certain and how well placed, from `THRESHOLD` to 1."""
+
+
+class Finder:
+    """Finds faces with a network. engine: an `Engine` of finder.onnx (input `image`)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, photo: NDArray[np.uint8]) -> list[Face]:
+        """All faces of a (H, W, 3) uint8 RGB photo, the largest first; also those too small to complete.
+
+        The rule of sizes: the long side goes down to `LONG_SIDE_PX`, and once more to `COARSE_SIDE_PX`, so a face
+        of less than about 2 % of the photo's long side is not found.
+        """
+        height, width = photo.shape[:2]
+        view = _shrink(photo, LONG_SIDE_PX)
+        rows = [self._look(view, photo.shape)]
+        if max(view.shape[:2]) > COARSE_SIDE_PX:
+            rows.append(self._look(_shrink(view, COARSE_SIDE_PX), photo.shape))
+        faces = [_face(row, height, width) for row in merge(np.concatenate(rows))]
+        return sorted((face for face in faces if face is not None), key=_area, reverse=True)
+
+    def _look(self, view: NDArray[np.uint8], shape: tuple[int, ...]) -> F32:
+        """Findings (n, 15) in one size, in pixels of the photo."""
+        height, width = view.shape[:2]
+        down, right = -height % CANVAS_PX, -width % CANVAS_PX
+        canvas = cv2.copyMakeBorder(view, 0, down, 0, right, cv2.BORDER_CONSTANT, value=(128, 128, 128))
+        said = next(iter(self._engine.run({"image": to_network(canvas[None])}).values()))
+        rows = decode(said[0], canvas.shape[0], canvas.shape[1])
+        scale = np.array([shape[1] / width, shape[0] / height], np.float32)
+        rows[:, 1:] = ((rows[:, 1:].reshape(-1, 7, 2) + 0.5) * scale - 0.5).reshape(-1, 14)
+        return rows
+
+
+def decode(said: F32, height: int, width: int) -> F32:
+    """What the network's K points say, (15, K), to (n, 15) findings from `THRESHOLD` up: score, x0, y0, x1, y1, x and y
+    of five landmarks, in pixels of the network's input of that height and width.
+
+    Points are the middles of squares of stride × stride pixels, level after level, row by row. Each says: score before
+    the sigmoid; centre x, y in strides from the point; log of width and height in units of 4 strides; x, y of five
+    landmarks in strides from the point.
+    """
+    found, start = [], 0
+    least = np.log(THRESHOLD / (1 - THRESHOLD))
+    for stride in STRIDES:
+        rows, columns = height // stride, width // stride
+        level = said[:, start : start + rows * columns]
+        start += rows * columns
+        index = np.flatnonzero(level[0] >= least)
+        values = level[:, index].T
+        point = (np.stack([index % columns, index // columns], 1) + 0.5) * stride - 0.5
+        score = 1 / (1 + np.exp(-values[:, :1]))
+        centre = point + values[:, 1:3] * stride
+        half = np.exp(np.clip(values[:, 3:5], -6, 6)) * 2 * stride
+        landmarks = (point[:, None] + values[:, 5:].reshape(-1, 5, 2) * stride).reshape(-1, 10)
+        found.append(np.concatenate([score, centre - half, centre + half, landmarks], 1))
+    return np.concatenate(found).astype(np.float32)
+
+
+def merge(rows: F32) -> list[F32]:
+    """One row for each face, the most certain first: the best finding, averaged by score with those that agree with it
+    (non-maximum suppression with voting, Gidaris & Komodakis 2015, section 3)."""
+    rows = rows[np.argsort(-rows[:, 0], kind="stable")]
+    faces = []
+    while len(rows):
+        shared = overlaps(rows[0, 1:5], rows[:, 1:5])
+        agree = rows[shared >= AGREE_IOU]
+        weights = agree[:, 0] / agree[:, 0].sum()
+        faces.append(np.concatenate([rows[0, :1], weights @ agree[:, 1:]]))
+        rows = rows[shared < SAME_IOU]
+    return faces
+
+
+def overlaps(box: F32, boxes: F32) -> F32:
+    """Intersection over union of a (4,) box with each of (n, 4); 1 with itself."""
+    span = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    inner = np.maximum(span, 0).prod(1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
+    return np.asarray(inner / np.maximum(areas - inner, 1e-6), np.float32)
+
+
+def _shrink(picture: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _face(row: F32, height: int, width: int) -> Face | None:
+    """None for what lies in the grey that fills the canvas up."""
+    x0, y0 = (float(max(value, -0.5)) for value in row[1:3])
+    x1, y1 = float(min(row[3], width - 0.5)), float(min(row[4], height - 0.5))
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        return None
+    return Face((x0, y0, x1, y1), row[5:].reshape(5, 2).astype(np.float64), float(row[0]))
+
+
+def _area(face: Face) -> float:
+    return (face.box[2] - face.box[0]) * (face.box[3] - face.box[1])

@@ -1,0 +1,237 @@
+"""From a photo to a completed photo: plan what to complete, run the model on crops, finish in the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facefill.catalog import find_weights
+from facefill.errors import InputError
+from facefill.imaging.blend import composite, match_grain
+from facefill.imaging.crop import Crop
+from facefill.imaging.masks import read_mask
+from facefill.imaging.photo import Photo, Provenance, read_photo, write_photo
+from facefill.runtime.cover import Cover
+from facefill.runtime.engine import load_engine
+from facefill.runtime.finder import Face, Finder
+from facefill.runtime.model import Model, load
+from facefill.runtime.plan import (
+    U8,
+    Bool,
+    FoundFace,
+    Plan,
+    Task,
+    Window,
+    assign,
+    place_of,
+    task_of,
+    too_small,
+)
+
+HONEST = "What was hidden is invented: it shows what could be there, and is no evidence of anyone's identity."
+
+
+@dataclass(frozen=True)
+class Result:
+    """A completed photo."""
+
+    photo: U8
+    """(H, W, 3) RGB, upright."""
+    mask: Bool
+    """(H, W), True at every completed pixel."""
+    faces: tuple[FoundFace, ...]
+    warnings: tuple[str, ...]
+    source: Photo = field(repr=False)
+    provenance: Provenance = field(repr=False)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> tuple[str, ...]:
+        """Write the photo in the format of the path's suffix; pixels outside the mask keep the source's samples.
+
+        Returns notes on what the format could not hold. Raises InputError for an existing file without
+        `overwrite`, the source itself, an unknown suffix, a folder that cannot be written, a full disk.
+        """
+        return write_photo(self.source, self.photo, self.mask, Path(path), overwrite=overwrite,
+                           provenance=self.provenance)
+
+
+class Inpainter:
+    """Completes photos with one model; keeps nothing between calls but the loaded networks.
+
+    finder, cover: functions that load the helpers; they are called when a photo first needs them.
+    """
+
+    def __init__(self, model: Model, finder: Callable[[], Finder], cover: Callable[[], Cover]) -> None:
+        self.model = model
+        self._finder = cache(finder)
+        self._cover = cache(cover)
+
+    # ---- plan
+
+    def plan_unmask(self, photo: Photo, *, large_hole: bool = False) -> Plan:
+        """Find the faces and what covers each.
+
+        Raises InputError when there is no face, none is large enough, none is covered, or all holes are too large.
+        """
+        found = self._finder().find(photo.pixels)
+        if not found:
+            raise InputError("a photo with a face", "none in it",
+                             "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT")
+        warnings = [too_small(face) for face in found]
+        crops = [self._face_crop(face) for face in found]
+        masks = self._cover().find(np.stack([crop.take(photo.pixels) for crop in crops]))
+        for index, mask in enumerate(masks):
+            if not warnings[index] and not mask.any():
+                warnings[index] = f"{place_of(found[index])}: nothing covers it, left as it is"
+        missing = np.zeros(photo.pixels.shape[:2], bool)
+        for crop, mask, warning in zip(crops, masks, warnings, strict=True):
+            if not warning:
+                missing |= crop.put_mask(mask, missing.shape)
+        return assign(photo, missing, found, crops, warnings, large_hole=large_hole, context_px=None)
+
+    def plan_complete(
+        self, photo: Photo, mask: Bool, *, aligned: bool = False, large_hole: bool = False
+    ) -> Plan:
+        """Share a mask that the user gave among the faces and, away from them, context crops.
+
+        mask: (H, W) bool. aligned: the photo is an aligned square face already.
+        Raises InputError when aligned and not square, or when every hole is too large.
+        """
+        height, width = mask.shape
+        if aligned:
+            if height != width:
+                raise InputError("a square picture with aligned", f"{width}x{height}", "leave --aligned out")
+            side = self.model.record.size_px
+            scale = height / side
+            crop = Crop(side, np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]]))
+            task = task_of(crop, mask, (slice(0, height), slice(0, width)), None)
+            return Plan(photo, mask, mask, (task,), (), ())
+        found = self._finder().find(photo.pixels)
+        warnings = [too_small(face) for face in found]
+        crops = [self._face_crop(face) for face in found]
+        return assign(photo, mask, found, crops, warnings, large_hole=large_hole,
+                      context_px=self.model.record.size_px)
+
+    def _face_crop(self, face: Face) -> Crop:
+        return Crop.around_face(face.landmarks, self.model.record.size_px)
+
+    # ---- run
+
+    def run(self, plans: Sequence[Plan], *, seed: int = 0, samples: int = 1) -> list[U8]:
+        """Complete the crops of many photos in one call of the model.
+
+        Returns for each plan (N, samples, S, S, 3): its tasks' patches.
+        """
+        if not plans:
+            return []
+        faces = np.concatenate([plan.crops[0] for plan in plans])
+        masks = np.concatenate([plan.crops[1] for plan in plans])
+        seeds = [seed + index for plan in plans for index in range(len(plan.tasks))]
+        worn = {"worn": faces} if "worn" in self.model.record.inputs else {}
+        filled = self.model.complete(faces, masks, seeds=seeds, samples=samples, **worn)
+        ends = np.cumsum([len(plan.tasks) for plan in plans])
+        return list(np.split(filled, ends[:-1]))
+
+    # ---- finish
+
+    def finish(self, plan: Plan, patches: U8, *, seed: int = 0) -> Result:
+        """Put patches (N, S, S, 3) into the photo: blended on the hole's border, grain matched on enlarged faces."""
+        pixels = plan.photo.pixels.copy()
+        for group in _groups(plan.tasks):
+            window = _around([plan.tasks[index].window for index in group], pixels.shape[:2])
+            known = plan.photo.pixels[window]
+            filled, missing, scale = known.copy(), np.zeros(known.shape[:2], bool), 0.0
+            for index in group:
+                task = plan.tasks[index]
+                inner = _inside(task.window, window)
+                part = np.zeros_like(missing)
+                part[inner] = task.missing
+                crop = task.crop.moved(-window[1].start, -window[0].start)
+                filled = crop.put(filled, patches[index], part)
+                missing |= part
+                scale = max(scale, crop.scale)
+            completed = composite(known, filled, missing)
+            if scale > 1:
+                completed = match_grain(known, completed, missing, np.random.default_rng(seed), detail_px=scale)
+            pixels[window][missing] = completed[missing]
+        provenance = Provenance(self.model.name, self.model.sha256, seed)
+        return Result(pixels, plan.mask, plan.faces, (*plan.photo.notes, *plan.warnings), plan.photo, provenance)
+
+
+def _groups(tasks: Sequence[Task]) -> list[list[int]]:
+    """Tasks whose windows touch are finished together, so that neither blends against the other's hole."""
+    groups: list[list[int]] = []
+    for index, task in enumerate(tasks):
+        near = [group for group in groups if any(_touch(task.window, tasks[other].window) for other in group)]
+        groups = [group for group in groups if group not in near]
+        groups.append(sorted([index, *(other for group in near for other in group)]))
+    return groups
+
+
+def _touch(a: Window, b: Window) -> bool:
+    return all(p.start <= q.stop and q.start <= p.stop for p, q in zip(a, b, strict=True))
+
+
+def _around(windows: Sequence[Window], shape: tuple[int, ...]) -> Window:
+    """The window that holds all, with a quarter of its size as a margin, cut to the photo."""
+    cut = []
+    for axis, limit in enumerate(shape[:2]):
+        low, high = min(w[axis].start for w in windows), max(w[axis].stop for w in windows)
+        margin = max(16, (high - low) // 4)
+        cut.append(slice(max(0, low - margin), min(limit, high + margin)))
+    return cut[0], cut[1]
+
+
+def _inside(inner: Window, outer: Window) -> Window:
+    y, x = outer[0].start, outer[1].start
+    return slice(inner[0].start - y, inner[0].stop - y), slice(inner[1].start - x, inner[1].stop - x)
+
+
+# ---- the two functions that most people need
+
+
+def open_inpainter(
+    method: str = "swift", *, device: str = "cpu", threads: int | None = None, exact: bool = False
+) -> Inpainter:
+    """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`."""
+
+    def helper(name: str) -> Any:
+        return load_engine(find_weights(name)[0], device=device, threads=threads, exact=exact)
+
+    model = load(method, device=device, threads=threads, exact=exact)
+    return Inpainter(model, lambda: Finder(helper("finder")), lambda: Cover(helper("cover")))
+
+
+_open_once = cache(open_inpainter)
+
+
+def unmask(photo: Any, *, method: str = "swift", seed: int = 0, large_hole: bool = False) -> Result:
+    """Find the faces of a photo and what covers each, and complete what is covered.
+
+    photo: a path, a Pillow image or (H, W, 3) uint8 RGB. method: see `facefill.METHODS`. seed: of all randomness.
+    large_hole: also complete a face of which more than 60 % is missing.
+    Raises InputError when no face could be completed; faces that could not, while others could, are warned about.
+    """
+    inpainter = _open_once(method)
+    plan = inpainter.plan_unmask(read_photo(photo), large_hole=large_hole)
+    return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)
+
+
+def complete(
+    photo: Any, mask: Any, *, method: str = "swift", seed: int = 0, aligned: bool = False, large_hole: bool = False
+) -> Result:
+    """Complete the missing pixels of a photo.
+
+    photo: as for `unmask`. mask: a path or (H, W) array of the photo's size, True or above 127 = missing.
+    aligned: the photo is an aligned square face already: no finder, no crop, no limit on the hole.
+    Raises InputError for a mask that does not fit, is empty or full, or leaves no face that can be completed.
+    """
+    inpainter = _open_once(method)
+    source = read_photo(photo)
+    height, width = source.pixels.shape[:2]
+    plan = inpainter.plan_complete(source, read_mask(mask, (height, width)), aligned=aligned, large_hole=large_hole)
+    return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)

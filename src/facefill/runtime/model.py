@@ -1,0 +1,167 @@
+"""A loaded method: faces and masks in, completed faces out, whatever computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.catalog import METHODS, Record, file_hash, find_weights
+from facefill.errors import InputError, pick
+from facefill.runtime.engine import Engine, load_engine, read_metadata
+
+U8 = NDArray[np.uint8]
+Bool = NDArray[np.bool_]
+
+
+def load(
+    name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None, exact: bool = False
+) -> Model:
+    """Load a method by its registry name, or an .onnx file that `facefill export` wrote.
+
+    device: cpu, cuda, coreml or directml. threads: None takes FACEFILL_THREADS, else what the machine allows.
+    exact: float32 everywhere, the same on all machines within one grey level.
+    Raises InputError for an unknown name, missing or damaged weights, a missing package.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise InputError("an .onnx file", f"nothing at {path}", "write one with: facefill export")
+        record = _record_of(path)
+        return OnnxModel(record, load_engine(path, device=device, threads=threads, exact=exact), file_hash(path))
+    record = pick(METHODS, str(name_or_path), "method")
+    if record.kind == "classical":
+        return ClassicalModel(record)
+    weights, sha256 = find_weights(record.name)
+    return OnnxModel(record, load_engine(weights, device=device, threads=threads, exact=exact), sha256)
+
+
+def _record_of(path: Path) -> Record:
+    """The catalog's record of the method that an exported file names in its metadata."""
+    name = read_metadata(path).get("facefill.method")
+    if name is None:
+        raise InputError("an .onnx file that `facefill export` wrote", f"{path.name} without a method's name",
+                         "export it again")
+    return pick(METHODS, name, "method")
+
+
+class Model:
+    """What all kinds share: checks at the door, sizes that fit, known pixels back."""
+
+    def __init__(self, record: Record, sha256: str | None) -> None:
+        self.record = record
+        self.name = record.name
+        self.sha256 = sha256
+        """Of the weights; None for a method without any."""
+
+    def complete(
+        self, faces: U8, masks: Bool, *, seeds: Sequence[int] | None = None, samples: int = 1, **inputs: U8
+    ) -> U8:
+        """Complete aligned faces.
+
+        faces: (N, H, W, 3) uint8 RGB, any H and W. masks: (N, H, W) bool, True = missing. seeds: one per face, for
+        methods that draw noise. samples: completions per face; above 1 only where the method has noise.
+        inputs: other pictures that the method takes, such as worn (N, H, W, 3).
+        Returns (N, samples, H, W, 3) uint8; known pixels come back bit for bit.
+        Raises InputError for shapes that do not fit, and for samples of a method that has only one.
+        """
+        if faces.ndim != 4 or faces.shape[-1] != 3 or faces.dtype != np.uint8:
+            raise InputError("faces as (N, H, W, 3) uint8", f"{faces.shape} {faces.dtype}", "stack RGB pictures")
+        if masks.shape != faces.shape[:3] or masks.dtype != np.bool_:
+            raise InputError(f"masks as {faces.shape[:3]} bool", f"{masks.shape} {masks.dtype}",
+                             "give one mask per face, True = missing")
+        if samples > 1 and "noise" not in self.record.inputs:
+            raise InputError("a method with several completions", f"{self.name}, which has one",
+                             "leave --samples out")
+        if not len(faces):
+            return np.empty((0, samples, *faces.shape[1:]), np.uint8)
+        filled = self._fill(faces, masks, seeds, samples, inputs)
+        return np.where(masks[:, None, :, :, None], filled, faces[:, None])
+
+    def _fill(
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+    ) -> U8:
+        raise NotImplementedError
+
+
+class OnnxModel(Model):
+    """A network in an ONNX file."""
+
+    def __init__(self, record: Record, engine: Engine, sha256: str) -> None:
+        super().__init__(record, sha256)
+        self._engine = engine
+
+    def _fill(
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+    ) -> U8:
+        height, width = faces.shape[1:3]
+        arrays: dict[str, Any] = {}
+        fitted = self._fit_masks(masks)
+        for name in self.record.inputs:
+            if name == "mask":
+                arrays[name] = fitted[:, None].astype(np.float32)
+            elif name == "image":
+                image = to_network(self._fit(faces))
+                arrays[name] = np.where(fitted[:, None], np.float32(self.record.hole_value), image)
+            else:
+                arrays[name] = to_network(self._fit(inputs[name]))
+        out = next(iter(self._engine.run(arrays).values()))
+        return self._unfit(from_network(out), height, width)[:, None]
+
+    def _fit(self, faces: U8) -> U8:
+        """To the one size that the network takes, or up to the next multiple of its stride."""
+        side, (height, width) = self.record.size_px, faces.shape[1:3]
+        if self.record.fixed_size:
+            return resize(faces, side, side)
+        down, right = -height % self.record.stride, -width % self.record.stride
+        if not down and not right:
+            return faces
+        mode: Any = "reflect" if down < height and right < width else "symmetric"
+        return np.pad(faces, ((0, 0), (0, down), (0, right), (0, 0)), mode)
+
+    def _fit_masks(self, masks: Bool) -> Bool:
+        """As the faces; where a mask shrinks, a pixel that is missing in part is missing."""
+        covered = self._fit(np.repeat(masks[..., None].astype(np.uint8) * 255, 3, -1))[..., 0]
+        return np.asarray(covered > 0)
+
+    def _unfit(self, filled: U8, height: int, width: int) -> U8:
+        return resize(filled, height, width) if self.record.fixed_size else filled[:, :height, :width]
+
+
+class ClassicalModel(Model):
+    """A filling rule with nothing to train."""
+
+    def __init__(self, record: Record) -> None:
+        from facefill.imaging.classical import CLASSICAL
+
+        super().__init__(record, None)
+        self._rule = CLASSICAL[record.name]
+
+    def _fill(
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+    ) -> U8:
+        return np.stack([self._rule(face, mask) for face, mask in zip(faces, masks, strict=True)])[:, None]
+
+
+def resize(pictures: U8, height: int, width: int) -> U8:
+    """(N, H, W, 3) to another size: area means going down, Lanczos going up."""
+    if pictures.shape[1:3] == (height, width):
+        return pictures
+    shrinks = height * width < pictures.shape[1] * pictures.shape[2]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
+    return np.stack([cv2.resize(picture, (width, height), interpolation=how) for picture in pictures])
+
+
+def to_network(pictures: U8) -> NDArray[np.float32]:
+    """(N, H, W, 3) uint8 to (N, 3, H, W) float32 in [-1, 1]."""
+    return np.ascontiguousarray(np.moveaxis(pictures, -1, 1), np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def from_network(pictures: NDArray[np.float32]) -> U8:
+    """(N, 3, H, W) float32 to (N, H, W, 3) uint8: clip(rint((x + 1) · 127.5), 0, 255)."""
+    levels = np.clip(np.rint((pictures + np.float32(1)) * np.float32(127.5)), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.moveaxis(levels, 1, -1))

@@ -1,0 +1,77 @@
+"""Engines: the same numbers whatever shares the batch, and one line for what the user can mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facefill.errors import InputError
+from facefill.runtime.engine import engine_kinds, load_engine, read_metadata, thread_count
+from tests.networks import write_inpainting
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_inpainting(tmp_path_factory.mktemp("net") / "tiny.onnx")
+
+
+def pictures(count: int, height: int, width: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+    return {
+        "image": rng.uniform(-1, 1, (count, 3, height, width)).astype(np.float32),
+        "mask": (rng.random((count, 1, height, width)) < 0.3).astype(np.float32),
+    }
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_each_engine_computes_the_network(network: Path, name: str) -> None:
+    inputs = pictures(2, 32, 48)
+    got = engine_kinds()[name](network).run(inputs)["filled"]
+    padded = np.pad(inputs["image"], ((0, 0), (0, 0), (1, 1), (1, 1)))
+    means = sum(padded[:, :, y : y + 32, x : x + 48] for y in range(3) for x in range(3)) / 9
+    np.testing.assert_allclose(got, means + 0.25, atol=1e-5)
+
+
+def test_a_picture_does_not_depend_on_its_batch(network: Path) -> None:
+    engine = load_engine(network, threads=1)
+    inputs = pictures(3, 32, 32)
+    together = engine.run(inputs)["filled"]
+    for index in range(3):
+        alone = engine.run({name: values[index : index + 1] for name, values in inputs.items()})["filled"]
+        assert (together[index] == alone[0]).all()
+
+
+def test_sizes_may_change_from_call_to_call(network: Path) -> None:
+    engine = load_engine(network, threads=1)
+    first = engine.run(pictures(1, 32, 32))["filled"]
+    for side in range(16, 16 * 12, 16):
+        assert engine.run(pictures(1, side, 32))["filled"].shape == (1, 3, side, 32)
+    assert (engine.run(pictures(1, 32, 32))["filled"] == first).all()
+
+
+def test_metadata_is_read_without_the_onnx_package(network: Path, tmp_path: Path) -> None:
+    assert read_metadata(network) == {"facefill.method": "swift"}
+    (tmp_path / "cut.onnx").write_bytes(network.read_bytes()[:-7])
+    with pytest.raises(InputError, match="export it again"):
+        read_metadata(tmp_path / "cut.onnx")
+
+
+def test_threads_come_from_the_argument_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEFILL_THREADS", "3")
+    assert thread_count(5) == 5
+    assert thread_count() == 3
+    monkeypatch.delenv("FACEFILL_THREADS")
+    assert thread_count() >= 1
+    for wrong in ("0", "two", "-1"):
+        monkeypatch.setenv("FACEFILL_THREADS", wrong)
+        with pytest.raises(InputError, match="threads above 0"):
+            thread_count()
+
+
+def test_an_unknown_or_absent_device_is_one_line(network: Path) -> None:
+    with pytest.raises(InputError, match="did you mean 'cuda'"):
+        load_engine(network, device="cuda0")
+    with pytest.raises(InputError, match="pip install"):
+        load_engine(network, device="coreml")

@@ -1,0 +1,180 @@
+"""The command line: what it prints, what it writes, how it exits, and one line for every kind of bad input."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facefill import cli
+from facefill.imaging import photo as photo_module
+from tests.faces import draw_face
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process: exit code, stdout, stderr."""
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["facefill", *map(str, words)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return int(code or 0), out, err  # type: ignore[call-overload]
+
+    return call
+
+
+@pytest.fixture
+def face(tmp_path: Path) -> Path:
+    Image.fromarray(draw_face(128, 1)[0]).save(tmp_path / "face.png")
+    return tmp_path / "face.png"
+
+
+@pytest.fixture
+def hole(tmp_path: Path) -> Path:
+    mask = np.zeros((128, 128), np.uint8)
+    mask[70:110, 40:90] = 255
+    Image.fromarray(mask).save(tmp_path / "hole.png")
+    return tmp_path / "hole.png"
+
+
+def refused(run: Run, folder: Path, *words: object) -> str:
+    """Run a command that the user has to mend: exit 2, one line of three parts, nothing new in the folder."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    code, out, err = run(*words)
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert code == 2, (code, out, err)
+    assert err.count("\n") == 1, err
+    assert "expected" in err
+    assert ", got " in err
+    assert after == before
+    return err
+
+
+def test_complete_fills_the_hole_and_nothing_else(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
+    code, out, _ = run("complete", face, "--mask", hole, "-o", tmp_path / "out.png", "-m", "telea", "--aligned")
+    assert code == 0
+    assert "invented" in out
+    before, after = np.asarray(Image.open(face)), np.asarray(Image.open(tmp_path / "out.png"))
+    missing = np.asarray(Image.open(hole)) > 127
+    assert (before[~missing] == after[~missing]).all()
+    assert (before[missing] != after[missing]).any()
+
+
+def test_json_is_one_object_per_photo(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
+    _, out, _ = run("complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea", "--aligned", "--json")
+    assert json.loads(out)["completed_px"] == 40 * 50
+
+
+def test_the_same_command_writes_the_same_bytes(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
+    words = ["complete", face, "--mask", hole, "-m", "telea", "--aligned", "-o"]
+    assert run(*words, tmp_path / "a.png")[0] == run(*words, tmp_path / "b.png")[0] == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_methods_lists_every_method(run: Run) -> None:
+    code, out, _ = run("methods", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {"swift", "telea"} <= {row["name"] for row in rows}
+    keys = {"name", "kind", "needs", "paper", "size_px", "params", "ms", "scores", "licences"}
+    assert all(keys <= set(row) for row in rows)
+    assert "swift" in run("methods")[1]
+
+
+def bomb(path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+
+
+def spoil(face: Path, how: str) -> Path:
+    path = face.with_name(f"{how}.png")
+    if how == "truncated":
+        path.write_bytes(face.read_bytes()[:300])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("not a picture\n" * 50)
+    elif how == "folder":
+        path.mkdir()
+    elif how == "bomb":
+        bomb(path)
+    return path
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "text", "folder", "bomb", "missing"])
+def test_a_photo_that_is_none(run: Run, face: Path, hole: Path, tmp_path: Path, how: str) -> None:
+    refused(run, tmp_path, "complete", spoil(face, how), "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea")
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "text", "folder", "bomb", "missing"])
+def test_a_mask_that_is_none(run: Run, face: Path, tmp_path: Path, how: str) -> None:
+    refused(run, tmp_path, "complete", face, "--mask", spoil(face, how), "-o", tmp_path / "o.png", "-m", "telea",
+            "--aligned")
+
+
+@pytest.mark.parametrize(("shape", "value"), [((64, 128), 255), ((128, 128), 0), ((128, 128), 255)])
+def test_a_mask_of_another_size_or_empty_or_full(
+    run: Run, face: Path, tmp_path: Path, shape: tuple[int, int], value: int
+) -> None:
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.full(shape, value, np.uint8)).save(mask)
+    refused(run, tmp_path, "complete", face, "--mask", mask, "-o", tmp_path / "o.png", "-m", "telea", "--aligned")
+
+
+@pytest.mark.parametrize("mode", ["1", "RGBA", "jpeg"])
+def test_masks_of_every_kind_say_the_same(run: Run, face: Path, hole: Path, tmp_path: Path, mode: str) -> None:
+    mask = Image.open(hole)
+    path = tmp_path / ("m.jpg" if mode == "jpeg" else "m.png")
+    mask.convert("L" if mode == "jpeg" else mode).save(path, **({"quality": 90} if mode == "jpeg" else {}))
+    words = ["-m", "telea", "--aligned", "--json", "-o"]
+    _, out, _ = run("complete", face, "--mask", path, *words, tmp_path / "o.png")
+    assert abs(json.loads(out)["completed_px"] - 40 * 50) <= (40 if mode == "jpeg" else 0)
+
+
+def test_outputs_that_cannot_be(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
+    words = ["complete", face, "--mask", hole, "-m", "telea", "--aligned", "-o"]
+    (tmp_path / "old.png").write_bytes(b"keep me")
+    assert "--overwrite" in refused(run, tmp_path, *words, tmp_path / "old.png")
+    refused(run, tmp_path, *words, face)
+    refused(run, tmp_path, *words, face, "--overwrite")
+    refused(run, tmp_path, *words, tmp_path / "gone" / "out.png")
+    refused(run, tmp_path, *words, tmp_path / "out.xyz")
+    assert run(*words, tmp_path / "old.png", "--overwrite")[0] == 0
+
+
+def test_an_unknown_method_is_guessed(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
+    words = ["complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "swfit"]
+    assert "did you mean 'swift'" in refused(run, tmp_path, *words)
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    run: Run, face: Path, hole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(photo_module.os, "fsync", full)
+    words = ["complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea", "--aligned"]
+    assert "No space left" in refused(run, tmp_path, *words)
+
+
+def test_samples_of_a_method_that_has_one(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
+    refused(run, tmp_path, "complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea", "--aligned",
+            "--samples", 3)

@@ -1,0 +1,163 @@
+"""The house keeps its layers: checked on the code's own imports, also those hidden inside functions."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "facefill"
+LAYERS = {
+    "errors": 0, "config": 0, "catalog": 0, "imaging": 1, "nets": 1, "methods": 2, "runtime": 3, "training": 4,
+    "evaluation": 4, "batch": 5, "server": 5, "cli": 6, "__main__": 7, "__init__": 7,
+}
+MODULES = sorted(path for path in SOURCE.rglob("*.py"))
+WITHOUT_TORCH = ("errors", "config", "catalog", "imaging", "runtime", "batch", "server")
+
+
+def name_of(path: Path) -> str:
+    parts = list(path.relative_to(SOURCE.parent).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imports_of(tree: ast.AST, *, typing_too: bool = False) -> Iterator[tuple[str, bool]]:
+    """(module, imported inside a function?) for every import; those for type checkers only are left out."""
+    def visit(node: ast.AST, inside: bool) -> Iterator[tuple[str, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, inside) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, "imports are absolute"
+                yield from ((f"{child.module}.{alias.name}", inside) for alias in child.names)
+            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test) and not typing_too:
+                continue
+            else:
+                yield from visit(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+    yield from visit(tree, False)
+
+
+def resolve(imported: str, modules: set[str]) -> str | None:
+    """The module of ours that an import reaches, None for another package's."""
+    if not imported.startswith("facefill"):
+        return None
+    while imported not in modules and "." in imported:
+        imported = imported.rpartition(".")[0]
+    return imported
+
+
+TREES = {name_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+OURS = set(TREES) | {"facefill"}
+
+
+def broken_layers(trees: dict[str, ast.Module]) -> list[str]:
+    found = []
+    for module, tree in trees.items():
+        for imported, _ in imports_of(tree, typing_too=True):
+            target = resolve(imported, OURS)
+            if target is None or room_of(module) == "__init__":
+                continue
+            here, there = room_of(module), room_of(target)
+            if target == "facefill" and imported == "facefill.__version__":
+                continue
+            if here != there and LAYERS[there] >= LAYERS[here] and not (LAYERS[here] == LAYERS[there] == 0):
+                found.append(f"{module} imports {target}")
+    return found
+
+
+def test_every_room_has_a_layer() -> None:
+    assert {room_of(module) for module in TREES} <= set(LAYERS)
+
+
+def test_imports_only_point_down() -> None:
+    assert broken_layers(TREES) == []
+
+
+def test_an_import_hidden_in_a_function_is_seen() -> None:
+    guilty = ast.parse("def f():\n    from facefill.runtime.model import load\n")
+    assert broken_layers({"facefill.imaging.bad": guilty}) == ["facefill.imaging.bad imports facefill.runtime.model"]
+
+
+def test_no_circles() -> None:
+    graph = {
+        module: {t for name, inside in imports_of(tree) if not inside and (t := resolve(name, OURS)) and t != module}
+        for module, tree in TREES.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {error.args[1]}")
+
+
+def test_torch_stays_out_of_the_rooms_that_photos_walk_through() -> None:
+    guilty = [
+        (module, name) for module, tree in TREES.items() if room_of(module) in WITHOUT_TORCH
+        for name, inside in imports_of(tree)
+        if name.split(".")[0] == "torch" and not inside
+    ]
+    assert guilty == []
+
+
+def test_imaging_never_touches_torch_and_nets_never_touch_pictures() -> None:
+    def outside(room: str) -> set[str]:
+        return {name.split(".")[0] for module, tree in TREES.items() if room_of(module) == room
+                for name, _ in imports_of(tree)}
+
+    assert "torch" not in outside("imaging")
+    assert not {"cv2", "PIL", "numpy"} & outside("nets")
+
+
+def test_methods_never_import_one_another() -> None:
+    methods = {module for module in TREES if module.startswith("facefill.methods.")} - {"facefill.methods.base"}
+    guilty = [
+        (module, name) for module in methods for name, _ in imports_of(TREES[module])
+        if resolve(name, OURS) in methods - {module}
+    ]
+    assert guilty == []
+
+
+def test_torchvision_is_nowhere() -> None:
+    names = {name.split(".")[0] for tree in TREES.values() for name, _ in imports_of(tree)}
+    assert "torchvision" not in names
+    assert "torchvision" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_a_photo_is_completed_without_torch_in_the_process() -> None:
+    code = ("import sys, facefill, facefill.cli, facefill.runtime.inpainter; facefill.METHODS; facefill.unmask;"
+            "print('torch' in sys.modules)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_public_names_are_few_and_there() -> None:
+    import facefill
+
+    assert len(facefill.__all__) <= 10
+    for name in facefill.__all__:
+        assert getattr(facefill, name) is not None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("module", sorted(TREES))
+def test_functions_are_short(module: str) -> None:
+    loop = ("facefill.training.train", "train")
+    long = [
+        (node.name, node.end_lineno - node.lineno + 1) for node in ast.walk(TREES[module])
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 > (180 if (module, node.name) == loop else 50)
+    ]
+    assert long == []
