@@ -1,0 +1,8 @@
+"""Every method by its registry name. A new one is a file, a line here, a record in the catalog and a TOML."""
+
+from __future__ import annotations
+
+from facefill.methods.base import Method
+from facefill.methods.swift import Swift
+
+CLASSES: dict[str, type[Method]] = {"swift": Swift}

@@ -1,0 +1,60 @@
+"""The cover network: which pixels of an aligned face are covered. Trained by the same loop as the methods."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facefill.config import Frozen
+from facefill.nets.layers import UNet
+
+
+class Config(Frozen):
+    """Sizes of the network."""
+
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    """Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's side."""
+    bottom_dilations: tuple[int, ...] = (1, 2, 4)
+    """One residual block each, at 1/16 of the side."""
+
+
+class CoverNet(nn.Module):
+    """A small U-Net from a (N, 3, H, W) picture in [-1, 1] to the (N, 1, H, W) probability that a pixel is covered."""
+
+    Config = Config
+    inputs: ClassVar[tuple[str, ...]] = ("worn",)
+    hole_value: ClassVar[float] = 0.0
+    size: ClassVar[int | None] = 128
+    stride: ClassVar[int] = 16
+    exports: ClassVar[bool] = True
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = UNet(3, 1, config.widths, config.bottom_dilations)
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """Only the network itself."""
+        return {"generator": self.generator}
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """The probability that each pixel is covered, (N, 1, H, W) in [0, 1]."""
+        return self.generator(inputs["worn"]).float().sigmoid()  # type: ignore[no-any-return]
+
+    def losses(self, player: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy over all pixels, and 1 - Dice (Milletari et al. 2016, equation for D) over the batch, which
+        weighs a small cover like a large one."""
+        scores, mask = self.generator(batch["worn"]).float(), batch["mask"]
+        covered = scores.sigmoid()
+        overlap = (covered * mask).sum((1, 2, 3)) + 8
+        dice = 2 * overlap / ((covered.square() + mask.square()).sum((1, 2, 3)) + 16)
+        return {"entropy": F.binary_cross_entropy_with_logits(scores, mask), "dice": 0.5 * (1 - dice.mean())}
+
+    def score(self, batch: dict[str, Tensor]) -> Tensor:
+        """Intersection over union of each picture's mask, (N,); 1 where both are empty."""
+        found, mask = self(worn=batch["worn"]) > 0.5, batch["mask"] > 0.5
+        both, either = (found & mask).sum((1, 2, 3)), (found | mask).sum((1, 2, 3))
+        return (both + 1e-6) / (either + 1e-6)

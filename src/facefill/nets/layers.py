@@ -1,0 +1,87 @@
+"""Blocks that several networks share. Tensors are (N, C, H, W); nothing here keeps batch statistics."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the size (or divides it by `stride`), with He initialisation and zero bias."""
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel - 1) // 2, dilation)
+    nn.init.kaiming_normal_(layer.weight, a=0.2, nonlinearity="leaky_relu")
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Residual(nn.Module):
+    """x + gain · conv(act(conv(act(x)))) with a learned gain that starts small, so that depth needs no normalisation.
+
+    The idea of starting a residual branch near zero: De & Smith 2020 (SkipInit), Bachlechner et al. 2020 (ReZero).
+    """
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = conv(channels, channels, dilation=dilation)
+        self.second = conv(channels, channels)
+        self.gain = nn.Parameter(torch.full((1,), 0.2))
+        self.act = nn.LeakyReLU(0.2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch: Tensor = self.second(self.act(self.first(self.act(x))))
+        return x + self.gain * branch
+
+
+def residuals(channels: int, dilations: tuple[int, ...]) -> nn.Sequential:
+    """A chain of `Residual`, one for each dilation."""
+    return nn.Sequential(*(Residual(channels, d) for d in dilations))
+
+
+class Down(nn.Sequential):
+    """Half the size: 2×2 space-to-depth and a 1×1 convolution, written as one 2×2 convolution of stride 2."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(conv(inputs, outputs, kernel=2, stride=2))
+
+
+class Up(nn.Sequential):
+    """Twice the size: a 1×1 convolution first (at the small size, where it is cheap), then nearest neighbour."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(conv(inputs, outputs, kernel=1), nn.UpsamplingNearest2d(scale_factor=2))
+
+
+class UNet(nn.Module):
+    """(N, inputs, H, W) to (N, outputs, H, W), H and W multiples of 2 to the power of len(widths).
+
+    widths: channels at 1/2, 1/4, ... of the side. bottom_dilations: one residual block each at the smallest size.
+    Space-to-depth at the door and depth-to-space at the exit: no convolution works at full size. Additive skips.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, widths: tuple[int, ...], bottom_dilations: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        sides, bottom = widths[:-1], widths[-1]
+        self.stem = conv(4 * inputs, widths[0])
+        self.encoders = nn.ModuleList(residuals(c, (1,)) for c in sides)
+        self.downs = nn.ModuleList(Down(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.bottom = residuals(bottom, bottom_dilations)
+        self.ups = nn.ModuleList(Up(b, a) for a, b in zip(widths, widths[1:], strict=False))
+        self.skips = nn.ModuleList(conv(c, c, kernel=1) for c in sides)
+        self.decoders = nn.ModuleList(residuals(c, (1,)) for c in sides)
+        self.head = conv(widths[0], 4 * outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(F.pixel_unshuffle(x, 2))
+        passed = []
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            x = encoder(x)
+            passed.append(x)
+            x = down(x)
+        x = self.bottom(x)
+        for level in reversed(range(len(passed))):
+            x = self.decoders[level](self.ups[level](x) + self.skips[level](passed[level]))
+        return F.pixel_shuffle(self.head(x), 2)

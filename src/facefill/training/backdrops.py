@@ -1,0 +1,225 @@
+"""What surrounds and hides the faces of a training scene: backgrounds, bodies, things a little like a face."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+Box = NDArray[np.float32]
+
+
+def draw_backdrop(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
+    """A background without a face, (size, size, 3). pictures: aligned faces whose margins serve as texture."""
+    kind = rng.integers(5)
+    if kind == 0:
+        image = draw_clouds(rng, size)
+    elif kind == 1:
+        image = _gradient(rng, size)
+    elif kind == 2:
+        image = _margin(pictures, boxes, rng, size)
+    elif kind == 3:
+        image = _quilt(pictures, boxes, rng, size)
+    else:
+        image = _close_up(pictures, boxes, rng, size)
+    if rng.random() < 0.45:
+        _scatter(image, rng)
+    if rng.random() < 0.25:
+        width = int(rng.integers(3, 12))
+        image = cv2.blur(image, (width, width))
+    return image
+
+
+def draw_clouds(rng: Generator, size: int) -> Picture:
+    """Coloured noise of several octaves."""
+    total = rng.uniform(20, 230, (1, 1, 3)).astype(np.float32)
+    for cells in (2, 5, 11, 24, 60, 160):
+        colour = rng.normal(0, 1, (cells, cells, 3)) * rng.uniform(0, 1)
+        noise = (colour + rng.normal(0, 1, (cells, cells, 1))) * rng.uniform(4, 32)
+        total = cv2.resize(total, (cells, cells)) + noise.astype(np.float32)
+    return _resize(np.clip(total, 0, 255).astype(np.uint8), size, size)
+
+
+def draw_body(image: Picture, box: Box, others: list[Box], rng: Generator) -> None:
+    """Shoulders under a face's box, in place, in one colour; nothing where they would hide another face."""
+    x0, y0, x1, y1 = (float(v) for v in box)
+    wide, middle = x1 - x0, (x0 + x1) / 2
+    spread, neck = rng.uniform(1.0, 1.6) * wide, rng.uniform(0.3, 0.5) * wide
+    top, drop = y1 - 0.15 * (y1 - y0), rng.uniform(0.3, 0.7) * wide
+    if any(b[2] > middle - spread * 1.15 and b[0] < middle + spread * 1.15 and b[3] > top for b in others):
+        return
+    outline = [
+        (middle - neck, top), (middle - spread, top + drop), (middle - spread * 1.15, top + 4 * wide),
+        (middle + spread * 1.15, top + 4 * wide), (middle + spread, top + drop), (middle + neck, top),
+    ]  # fmt: skip
+    cv2.fillPoly(image, [np.array(outline).round().astype(np.int32)], rng.integers(0, 256, 3).tolist(), cv2.LINE_AA)
+
+
+def hide_part(picture: Picture, box: Box, rng: Generator) -> Picture:
+    """A copy with a bar, a disc or a cap in front of part of the face: things that `wear` does not draw."""
+    picture = picture.copy()
+    (x0, y0, x1, y1), wide = (float(v) for v in box), float(box[2] - box[0])
+    colour = rng.integers(0, 256, 3).tolist() if rng.random() < 0.6 else skin_colour(picture, box, rng).tolist()
+    kind = rng.integers(3)
+    if kind == 0:
+        start = (rng.uniform(x0 - wide, x1 + wide), rng.uniform(y0, y1 + wide))
+        end = (rng.uniform(x0, x1), rng.uniform(y0 + 0.3 * wide, y1))
+        cv2.line(picture, _whole(start), _whole(end), colour, int(rng.uniform(0.08, 0.35) * wide), cv2.LINE_AA)
+    elif kind == 1:
+        centre, axes = (rng.uniform(x0, x1), rng.uniform(y0 + 0.4 * wide, y1)), rng.uniform(0.15, 0.4, 2) * wide
+        cv2.ellipse(picture, _whole(centre), _whole(tuple(axes)), rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
+    else:
+        brim = y0 + rng.uniform(0.05, 0.3) * (y1 - y0)
+        middle, cap = ((x0 + x1) / 2, brim - 0.4 * wide), (rng.uniform(0.6, 0.9) * wide, 0.45 * wide)
+        cv2.ellipse(picture, _whole(middle), _whole(cap), rng.uniform(-8, 8), 0, 360, colour, -1, cv2.LINE_AA)
+    return picture
+
+
+def shuffle_tiles(picture: Picture, rng: Generator) -> Picture:
+    """The parts of a face without the face: its tiles in another order, each perhaps turned over."""
+    count = int(rng.choice([3, 4, 6]))
+    edge = picture.shape[0] // count
+    tiles = [
+        picture[y * edge : (y + 1) * edge, x * edge : (x + 1) * edge] for y in range(count) for x in range(count)
+    ]
+    order = rng.permutation(len(tiles))
+    turned = [tiles[i][:: rng.choice([-1, 1]), :: rng.choice([-1, 1])] for i in order]
+    rows = [np.concatenate(turned[y * count : (y + 1) * count], 1) for y in range(count)]
+    return _resize(np.concatenate(rows), picture.shape[1], picture.shape[0])
+
+
+def draw_skin(picture: Picture, box: Box, rng: Generator) -> Picture:
+    """Bare skin in the colours of a face, lit from one side: a hand, a knee, the back of a head."""
+    size = 96
+    ramp = np.linspace(-1, 1, size, dtype=np.float32)
+    light = ramp[:, None] * rng.uniform(-0.3, 0.3) + ramp[None, :] * rng.uniform(-0.3, 0.3)
+    grain = cv2.resize(rng.normal(0, 0.06, (16, 16)).astype(np.float32), (size, size))
+    skin = skin_colour(picture, box, rng).astype(np.float32) * (1 + light + grain)[..., None]
+    for _ in range(rng.integers(0, 5)):  # fingers and folds
+        start, end = rng.uniform(0, size, 2), rng.uniform(0, size, 2)
+        shade = (skin_colour(picture, box, rng) * rng.uniform(0.4, 0.9)).tolist()
+        cv2.line(skin, _whole(start), _whole(end), shade, int(rng.integers(1, 5)), cv2.LINE_AA)
+    return _resize(np.clip(skin, 0, 255).astype(np.uint8), picture.shape[1], picture.shape[0])
+
+
+def skin_colour(picture: Picture, box: Box, rng: Generator) -> NDArray[np.uint8]:
+    """The colour of a place in the middle of the face, (3,)."""
+    share = rng.uniform(0.3, 0.7, 2)
+    x, y = np.clip(box[:2] + share * (box[2:] - box[:2]), 0, picture.shape[0] - 1).astype(int)
+    return np.asarray(picture[y, x])
+
+
+def piece_of(box: Box, rng: Generator, size: int) -> NDArray[np.float32]:
+    """An alpha, (size, size), that shows less than a third of a face: one eye, a mouth, an ear, a tuft of hair."""
+    alpha = np.zeros((size, size), np.float32)
+    wide, high = box[2:] - box[:2]
+    centre = (rng.uniform(box[0], box[2]), rng.uniform(box[1], box[3]))
+    spans = (rng.uniform(0.2, 0.5) * wide, rng.uniform(0.2, 0.5) * high)
+    cv2.ellipse(alpha, (centre, spans, float(rng.uniform(0, 180))), 1.0, -1)
+    return alpha
+
+
+def tint(picture: Picture, rng: Generator, strength: float) -> Picture:
+    """Other light: a gain for each channel and one for all, within `strength`."""
+    gains = np.exp(rng.uniform(-strength, strength) + rng.uniform(-strength / 3, strength / 3, 3))
+    curves = np.clip(np.arange(256)[None, :, None] * gains + rng.uniform(-12, 12), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(picture, curves), np.uint8)
+
+
+def photograph(image: Picture, rng: Generator) -> Picture:
+    """What a camera and a file do: light, blur, noise, JPEG, now and then no colour."""
+    image = tint(image, rng, 0.35)
+    if rng.random() < 0.35:
+        curve = (255 * (np.arange(256) / 255) ** np.exp(rng.uniform(-0.5, 0.5))).astype(np.uint8)
+        image = cv2.LUT(image, curve)
+    if rng.random() < 0.08:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    if rng.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.6))
+    if rng.random() < 0.3:
+        grain = np.empty(image.shape, np.int16)
+        cv2.setRNGSeed(int(rng.integers(2**31)))
+        cv2.randn(grain, (0, 0, 0), (rng.uniform(2, 12),) * 3)
+        image = np.clip(image + grain, 0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        quality = int(rng.integers(30, 95))
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return image
+
+
+def _gradient(rng: Generator, size: int) -> Picture:
+    first, second = rng.uniform(0, 255, (2, 3)) if rng.random() < 0.7 else rng.uniform(225, 255, (2, 3))
+    angle = rng.uniform(0, 2 * np.pi)
+    ramp = np.linspace(0, 1, 48)
+    along = (np.cos(angle) * ramp[None, :] + np.sin(angle) * ramp[:, None] + 1) / 3
+    small = np.clip(first + along[..., None] * (second - first), 0, 255).astype(np.uint8)
+    return _resize(small, size, size)
+
+
+def _patch_beside(pictures: Picture, boxes: Box, rng: Generator, edge: int) -> Picture:
+    """A square of a picture, edge pixels wide, beside or above the face's box."""
+    index = int(rng.integers(len(pictures)))
+    size = pictures.shape[1]
+    x0, y0, x1, _ = (int(value) for value in np.clip(boxes[index], 8, size - 8))
+    side = rng.integers(3)
+    x = {0: 0, 1: max(x1, size - edge), 2: int(rng.integers(0, size - edge))}[int(side)]
+    y = 0 if side == 2 else int(rng.integers(0, size - edge))
+    wide = min(edge, x0) if side == 0 else min(edge, size - x)
+    high = min(edge, y0) if side == 2 else edge
+    return pictures[index, y : y + high, x : x + wide]
+
+
+def _margin(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
+    patch = _patch_beside(pictures, boxes, rng, 48)
+    how = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.uint8)
+
+
+def _quilt(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
+    """Margins of many pictures side by side: sharp texture at its own scale."""
+    image = np.empty((size, size, 3), np.uint8)
+    edge = int(rng.integers(24, 96))
+    for y in range(0, size, edge):
+        for x in range(0, size, edge):
+            patch = _patch_beside(pictures, boxes, rng, 48)
+            view = image[y : y + edge, x : x + edge]
+            view[:] = cv2.resize(patch, view.shape[1::-1])
+    return image
+
+
+def _close_up(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
+    """A small part of a face, an eye or a cheek, that fills the whole view."""
+    index = int(rng.integers(len(pictures)))
+    box, edge = boxes[index], int(rng.integers(24, 64))
+    x, y = np.clip(rng.uniform(box[:2], box[2:] - edge), 0, pictures.shape[1] - edge).astype(int)
+    return _resize(pictures[index, y : y + edge, x : x + edge], size, size)
+
+
+def _scatter(image: Picture, rng: Generator) -> None:
+    """Shapes and words, in place."""
+    size = image.shape[0]
+    for _ in range(rng.integers(1, 14)):
+        colour = rng.integers(0, 256, 3).tolist()
+        at, span, turn = _whole(rng.uniform(0, size, 2)), _whole(rng.uniform(3, 0.25 * size, 2)), rng.uniform(0, 180)
+        thick = -1 if rng.random() < 0.5 else int(rng.integers(1, 6))
+        kind = rng.integers(4)
+        if kind == 0:
+            cv2.ellipse(image, at, span, turn, 0, 360, colour, thick, cv2.LINE_AA)
+        elif kind == 1:
+            cv2.rectangle(image, at, (at[0] + span[0], at[1] + span[1]), colour, thick)
+        elif kind == 2:
+            cv2.line(image, at, _whole(rng.uniform(0, size, 2)), colour, abs(thick) + 1, cv2.LINE_AA)
+        else:
+            word = "".join(rng.choice(list("ABCDEFGHIKLMNOPRSTUVXYZ0123456789"), rng.integers(2, 9)))
+            cv2.putText(image, word, at, 0, rng.uniform(0.4, 2.0), colour, int(rng.integers(1, 4)), cv2.LINE_AA)
+
+
+def _resize(picture: Picture, wide: int, high: int) -> Picture:
+    return np.asarray(cv2.resize(picture, (wide, high)), np.uint8)
+
+
+def _whole(point: tuple[float, ...] | NDArray[np.float64]) -> tuple[int, int]:
+    return round(float(point[0])), round(float(point[1]))

@@ -1,0 +1,64 @@
+"""Files of a run: the state that resumes it, and the weights that come out of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from facefill.errors import InputError
+
+
+def _whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Write beside, then rename: a file is there whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"room to write {path.name}", f"{error.strerror}", "free some, then run again") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write what resumes a run: tensors, numbers and text only."""
+    _whole(path, lambda beside: torch.save(state, beside))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state of this run; nothing but tensors, numbers and text is ever unpickled."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write a model as fp16 safetensors. about: method, config, images seen, dataset ... kept in the file's header."""
+    stored = {name: value.detach().to("cpu", torch.float16).contiguous() for name, value in tensors.items()}
+    _whole(path, lambda beside: save_file(stored, beside, {"facefill": json.dumps(about, sort_keys=True)}))
+
+
+def load_weights(path: Path, method: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a model and what is known about it.
+
+    Raises InputError when the file is none of ours, or of another method than `method`.
+    """
+    if not path.is_file():
+        raise InputError("a .safetensors file", f"nothing at {path}", "check the path")
+    with safe_open(path, "pt") as file:
+        header = (file.metadata() or {}).get("facefill")
+        if header is None:
+            raise InputError("weights that facefill wrote", f"{path.name} without its header", "train or convert them")
+        about: dict[str, Any] = json.loads(header)
+        if method is not None and about["method"] != method:
+            raise InputError(f"weights of {method}", f"{path.name} of {about['method']}", "choose the other method")
+        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118

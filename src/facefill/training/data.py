@@ -1,0 +1,240 @@
+"""From a dataset to batches. The order and every hole depend only on the seed and on how many pictures came before."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from facefill.config import Frozen
+from facefill.errors import InputError, pick
+from facefill.imaging.masks import MASKS
+from facefill.imaging.photo import read_photo
+from facefill.imaging.wear import wear
+
+POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
+SUFFIXES = {".webp", ".png", ".jpg", ".jpeg"}
+MIRRORED = [1, 0, 2, 4, 3]
+"""Which landmark each becomes in a mirrored face."""
+
+
+class DataConfig(Frozen):
+    """Which faces, and what is hidden of them."""
+
+    folder: Path
+    """The dataset: pictures, with or without a manifest.csv."""
+    split: str = "train"
+    """The rows of the manifest to learn from; without a manifest every picture."""
+    side_px: int = 256
+    """Side at which faces are kept in memory; stages may be smaller."""
+    validation_images: int = 500
+    """Faces of the split kept from training, whole identities, chosen by hash."""
+    holes: dict[str, float]
+    """Names of holes (`imaging.masks`, or worn, or none) and how often each is drawn."""
+    jitter: float = 0.0
+    """Share of the pictures that are turned (to 10 degrees), scaled (to 12 %) and shifted (to 6 % of the side), as
+    a finder's landmarks would."""
+    colour: float = 0.0
+    """Strength of random brightness, contrast and white balance; 1 is as far as photos of one face differ."""
+    cache: Path | None = None
+    """Folder for the decoded faces; None: facefill in the user's cache folder."""
+    workers: int = 1
+    """Processes that draw holes; 0 draws them in the training process."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Decoded aligned faces."""
+
+    pixels: NDArray[np.uint8]
+    """(N, S, S, 3) RGB, memory-mapped."""
+    landmarks: NDArray[np.float32]
+    """(N, 5, 2) pixels."""
+    names: tuple[str, ...]
+    identities: tuple[str, ...]
+    digest: str
+    """SHA-256 over names and landmarks."""
+
+    def subset(self, chosen: NDArray[np.int64]) -> Faces:
+        """The faces at these places; the pixels are copied into memory."""
+        names, identities = ([values[i] for i in chosen] for values in (self.names, self.identities))
+        return Faces(self.pixels[chosen], self.landmarks[chosen], tuple(names), tuple(identities), self.digest)
+
+
+def read_faces(config: DataConfig) -> Faces:
+    """Decode a dataset once into a memory-mapped file and open it.
+
+    Raises InputError for a missing folder, one without pictures, or a manifest without landmarks.
+    """
+    rows = _rows(config)
+    text = "\n".join(",".join([row["file"], *(row[f"{p}_{a}"] for p in POINTS for a in "xy")]) for row in rows)
+    digest = hashlib.sha256(f"{config.side_px}\n{text}".encode()).hexdigest()
+    folder = config.cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "facefill"
+    path, side = folder / f"{digest[:16]}.npy", config.side_px
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}")
+        shape = (len(rows), side, side, 3)
+        pixels = np.lib.format.open_memmap(beside, "w+", np.uint8, shape)
+        for index, row in enumerate(rows):
+            face = read_photo(row["path"]).pixels
+            how = cv2.INTER_AREA if face.shape[0] > side else cv2.INTER_LANCZOS4
+            pixels[index] = face if face.shape[:2] == (side, side) else cv2.resize(face, (side, side),
+                                                                                  interpolation=how)
+        pixels.flush()
+        beside.rename(path)
+    scale = side / 256
+    landmarks = np.array([[[float(row[f"{p}_{a}"]) for a in "xy"] for p in POINTS] for row in rows], np.float32)
+    names = tuple(row["file"] for row in rows)
+    identities = tuple(row.get("identity") or row["file"] for row in rows)
+    return Faces(np.load(path, mmap_mode="r"), landmarks * np.float32(scale), names, identities, digest)
+
+
+def _rows(config: DataConfig) -> list[dict[str, Any]]:
+    manifest = config.folder / "manifest.csv"
+    if not manifest.is_file():
+        raise InputError("a dataset with a manifest.csv", f"none in {config.folder}",
+                         "name the folder with --set data.folder=DATASET")
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows: list[dict[str, Any]] = [row for row in csv.DictReader(file)
+                                      if row.get("split", config.split) == config.split]
+    if not rows:
+        raise InputError(f"rows of the split {config.split}", f"none in {manifest}", "choose another data.split")
+    for row in rows:
+        path = config.folder / row.get("split", "") / row["file"]
+        row["path"] = path if path.is_file() else config.folder / row["file"]
+    return rows
+
+
+def split_validation(faces: Faces, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of (learning, validation) faces: at least `count` for validation, whole identities in the order of the
+    SHA-256 of "validation/identity", so that another machine or a grown dataset chooses alike."""
+    people: dict[str, list[int]] = {}
+    for index, identity in enumerate(faces.identities):
+        people.setdefault(identity, []).append(index)
+    kept: list[int] = []
+    for person in sorted(people, key=lambda name: hashlib.sha256(f"validation/{name}".encode()).digest()):
+        if len(kept) >= count:
+            break
+        kept += people[person]
+    return np.setdiff1d(np.arange(len(faces.names)), kept), np.array(sorted(kept), np.int64)
+
+
+class Holes(Dataset[dict[str, Any]]):
+    """Item `place` is the place-th picture that training sees, whoever asks for it, with its hole."""
+
+    def __init__(
+        self, faces: Faces, config: DataConfig, side_px: int, seed: int, *,
+        chosen: NDArray[np.int64] | None = None, frozen: bool = False,
+    ) -> None:
+        """chosen: places of the faces to draw from, None for all. frozen: every face once, in order, not mirrored."""
+        holes = config.holes
+        for name in holes:
+            pick({**MASKS, "worn": None, "none": None}, name, "hole")
+        self._jitter, self._colour = (0.0, 0.0) if frozen else (config.jitter, config.colour)
+        self._faces, self._side, self._seed, self._frozen = faces, side_px, seed, frozen
+        self._chosen = np.arange(len(faces.names)) if chosen is None else chosen
+        self._names = tuple(holes)
+        self._shares = np.array(list(holes.values())) / sum(holes.values())
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        nth = place if self._frozen else picture_at(place, len(self._chosen), self._seed)
+        index = int(self._chosen[nth])
+        rng = np.random.default_rng([self._seed, place])
+        face, landmarks = self._faces.pixels[index], self._faces.landmarks[index]
+        if not self._frozen and rng.random() < 0.5:
+            face = face[:, ::-1]
+            landmarks = np.stack([face.shape[0] - 1 - landmarks[:, 0], landmarks[:, 1]], 1)[MIRRORED]
+        if self._side != face.shape[0]:
+            landmarks = (landmarks + 0.5) * (self._side / face.shape[0]) - 0.5
+            face = cv2.resize(face, (self._side, self._side), interpolation=cv2.INTER_AREA)
+        if rng.random() < self._jitter:
+            face, landmarks = _moved(face, landmarks, rng)
+        face = np.ascontiguousarray(face)
+        worn, mask = draw_hole(self._names[int(rng.choice(len(self._names), p=self._shares))], face, landmarks, rng)
+        if self._colour:
+            levels = _tint(self._colour, rng)
+            face, worn = cv2.LUT(face, levels), cv2.LUT(worn, levels)
+        return {"truth": face, "worn": worn, "mask": mask, "landmarks": landmarks.astype(np.float32),
+                "seed": int(rng.integers(2**62)), "index": index}
+
+    def __len__(self) -> int:
+        return len(self._chosen) if self._frozen else 2**62
+
+
+def _moved(
+    face: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The face turned, scaled and shifted, mirrored at the border."""
+    side = face.shape[0]
+    middle = (side - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), rng.uniform(-10, 10), 2 ** rng.uniform(-0.17, 0.17))
+    matrix[:, 2] += rng.uniform(-0.06, 0.06, 2) * side
+    moved = cv2.warpAffine(face, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return moved, (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def _tint(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A (1, 256, 3) table of levels: contrast, brightness and a gain for each channel."""
+    levels = np.arange(256, dtype=np.float64)[:, None] / 255
+    gamma = 2 ** (strength * rng.uniform(-0.6, 0.6))
+    gains = 2 ** (strength * (rng.uniform(-0.35, 0.35) + rng.uniform(-0.12, 0.12, 3)))
+    return np.clip(np.rint(levels**gamma * gains * 255), 0, 255).astype(np.uint8)[None]
+
+
+def draw_hole(
+    name: str, face: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The covered face (the face itself where the hole is no cover) and its mask. A full mask is drawn again."""
+    if name == "none":
+        return face, np.zeros(face.shape[:2], bool)
+    if name == "worn":
+        worn = wear(face, landmarks, rng)
+        return worn.face, worn.mask
+    while True:
+        mask = MASKS[name](face.shape[0], rng)
+        if not mask.all():
+            return face, mask
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, 1, epoch]).permutation(count)
+
+
+def picture_at(place: int, count: int, seed: int) -> int:
+    """Which of `count` pictures is the place-th to be seen: every epoch is a permutation of its own."""
+    epoch, within = divmod(place, count)
+    return int(_order(count, seed, epoch)[within])
+
+
+def batches(holes: Dataset[dict[str, Any]], start: int, stop: int, batch: int, workers: int) -> DataLoader[Any]:
+    """Batches of the pictures `start` to `stop`, as `to_batch` takes them."""
+    return DataLoader(holes, batch, sampler=range(start, stop), num_workers=workers, collate_fn=_collate,
+                      multiprocessing_context="spawn" if workers else None, prefetch_factor=4 if workers else None)
+
+
+def _collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
+
+
+def to_batch(raw: dict[str, Tensor], hole_value: float, device: torch.device) -> dict[str, Tensor]:
+    """What a method's losses get (see `methods.base.Batch`) from stacked uint8 pictures and bool masks."""
+    batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
+    for name in ("truth", "worn"):
+        values = batch[name].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+        batch[name] = values.div_(127.5).sub_(1)
+    batch["mask"] = batch["mask"][:, None].float()
+    batch["image"] = torch.where(batch["mask"] > 0.5, hole_value, batch["truth"])
+    return batch

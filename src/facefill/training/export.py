@@ -1,0 +1,135 @@
+"""Turns weights into an ONNX file that computes the same, and proves it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facefill.errors import InputError
+from facefill.runtime.engine import Arrays, engine_kinds
+from facefill.training.checkpoint import load_weights
+from facefill.training.train import build_method
+
+WORST = 2e-3
+"""Largest difference from torch that is let through, on outputs of [-1, 1], in float32."""
+PLANES = {"image": 3, "worn": 3, "mask": 1, "noise": 1}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an exported file is from torch, on outputs of [-1, 1]."""
+
+    engine: str
+    largest: float
+    mean: float
+
+
+class _ByPlace(nn.Module):
+    """The exporter passes inputs by place, methods take them by name."""
+
+    def __init__(self, method: Any) -> None:
+        super().__init__()
+        self.method, self.names = method, method.inputs
+
+    def forward(self, *values: Tensor) -> Tensor:
+        filled: Tensor = self.method(**dict(zip(self.names, values, strict=True)))
+        return filled
+
+
+def open_method(weights: Path) -> Any:
+    """A method with its generator as it was trained, ready for inference; also cover and finder.
+
+    Raises InputError for a file that is not ours.
+    """
+    tensors, about = load_weights(weights)
+    method = build_method(about["method"], about["config"])
+    method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    return method.eval().requires_grad_(False)
+
+
+def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
+    """Write an ONNX file (opset 18; batch free, and height and width where the method has no fixed size).
+
+    half: store the weights as float16, to which trained files are rounded already; the file computes in float32.
+    Returns the differences from torch for each engine that is installed.
+    Raises InputError for a method that cannot be exported, and for a difference above `WORST`.
+    """
+    method = open_method(weights)
+    about = load_weights(weights)[1]
+    if not method.exports:
+        raise InputError("a method that runs without gradients", about["method"], "use its .safetensors with torch")
+    side = method.size or 4 * method.stride
+    example = _example(method, 2, side)
+    free: dict[int, Any] = {0: torch.export.Dim("pictures", min=1, max=4096)}
+    if method.size is None:
+        for axis, name in ((2, "high"), (3, "wide")):
+            free[axis] = method.stride * torch.export.Dim(name, min=1, max=512)
+    program = torch.onnx.export(
+        _ByPlace(method).eval(), tuple(example.values()), dynamo=True, opset_version=18, verbose=False,
+        input_names=list(method.inputs), output_names=["filled"], dynamic_shapes=((free,) * len(example),),
+    )
+    assert program is not None
+    model = program.model_proto
+    if half:
+        _store_half(model)
+    for key, value in (("facefill.method", about["method"]), ("facefill.about", json.dumps(about, sort_keys=True))):
+        model.metadata_props.add(key=key, value=value)
+    out.write_bytes(model.SerializeToString())
+    differences = compare(method, out, (side,) if method.size else (side, 2 * side))
+    for difference in differences:
+        if not difference.largest <= WORST:
+            out.unlink()
+            raise InputError(f"ONNX within {WORST} of torch", f"{difference.largest:.1e} in {difference.engine}",
+                             "report this with the weights")
+    return differences
+
+
+def compare(method: Any, path: Path, sides: tuple[int, ...]) -> list[Difference]:
+    """The exported file in every engine that is installed, against torch, in float32."""
+    found = []
+    for name, open_engine in engine_kinds().items():
+        engine = open_engine(path)
+        gaps = [_gap(method, engine.run, side) for side in sides]
+        found.append(Difference(name, max(gap.max() for gap in gaps), float(np.mean([gap.mean() for gap in gaps]))))
+    return found
+
+
+def _gap(method: Any, run: Callable[[Arrays], Arrays], side: int) -> Any:
+    example = _example(method, 2, side)
+    with torch.no_grad():
+        expected = method(**example).numpy()
+    got = next(iter(run({name: value.numpy() for name, value in example.items()}).values()))
+    return np.abs(expected - got)
+
+
+def _example(method: Any, count: int, side: int) -> dict[str, Tensor]:
+    """Smooth pictures with holes, the same every time."""
+    generator = torch.Generator().manual_seed(0)
+    values = {}
+    for name in method.inputs:
+        coarse = torch.rand((count, PLANES[name], 8, 8), generator=generator) * 2 - 1
+        fine = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+        values[name] = (fine > 0).float() if name == "mask" else fine
+    return values
+
+
+def _store_half(model: Any) -> None:
+    """Replace float32 weights by float16 ones with a cast behind each, which every engine folds at loading."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    for tensor in [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) > 0]:
+        values = numpy_helper.to_array(tensor)
+        if values.size < 16:
+            continue
+        name = tensor.name
+        graph.initializer.remove(tensor)
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        graph.node.insert(0, helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))

@@ -1,0 +1,260 @@
+"""Photos that never were: labelled faces, half of them covered afterwards, pasted over backgrounds without faces.
+
+What the finder learns from. The labels are made on the uncovered face, so that it learns what its teacher misses.
+A scene is a similarity transform of aligned faces, so the boxes and landmarks are known exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from facefill.imaging.wear import wear
+from facefill.training import backdrops
+
+Picture = NDArray[np.uint8]
+
+KINDS = {"portrait": 0.34, "group": 0.34, "crowd": 0.22, "empty": 0.10}
+"""How often each kind of scene is drawn."""
+MOST_FACES = 24
+"""More than a scene ever holds."""
+SMALLEST_PX = 10.0
+"""Faces of a smaller side count neither way: there is too little of them to see."""
+LEAST_SEEN = 0.5
+"""Faces of which less than this share of the box is in the picture and in front count neither way."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Aligned faces with their labels, all of one size S.
+
+    pictures, covered: (N, S, S, 3) uint8 RGB, without and with something drawn over them. covers: (N, S, S) bool, what
+    was drawn. boxes: (N, 4) x0, y0, x1, y1. landmarks: (N, 5, 2). Both in pixels of the pictures.
+    """
+
+    pictures: Picture
+    covered: Picture
+    covers: NDArray[np.bool_]
+    boxes: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+@dataclass
+class Scene:
+    """image: (S, S, 3) uint8. boxes: (4,) each, also where they leave the image. landmarks: (5, 2) each.
+    counts: 1 = a face, 0 = neither a face nor its absence."""
+
+    image: Picture
+    boxes: list[NDArray[np.float32]] = field(default_factory=list)
+    landmarks: list[NDArray[np.float32]] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+
+def compose_scene(faces: Faces, rng: Generator, size: int) -> Scene:
+    """Draw one scene of size x size pixels."""
+    scene = Scene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
+    kind = rng.choice(list(KINDS), p=list(KINDS.values()))
+    for _ in range(rng.integers(0, 4)):
+        paste_decoy(scene, faces, rng)
+    if kind == "portrait":
+        paste_face(scene, faces, rng, _between(rng, 0.22, 1.0) * size, loose=True)
+        for _ in range(rng.integers(0, 3)):
+            paste_face(scene, faces, rng, _between(rng, 14, 70))
+    elif kind == "group":
+        for _ in range(rng.integers(1, 6)):
+            paste_face(scene, faces, rng, _between(rng, 24, 0.5 * size))
+    elif kind == "crowd":
+        typical = _between(rng, 14, 48)
+        for _ in range(rng.integers(5, 20)):
+            paste_face(scene, faces, rng, typical * _between(rng, 0.7, 1.6))
+    else:
+        for _ in range(rng.integers(2, 7)):
+            paste_decoy(scene, faces, rng)
+    scene.image = backdrops.photograph(scene.image, rng)
+    return scene
+
+
+def paste_face(scene: Scene, faces: Faces, rng: Generator, side: float, *, loose: bool = False) -> None:
+    """Put a random face of that side (square root of the box's area, pixels) where it hides little of the others.
+
+    loose: it may leave the picture by up to a third of itself. Nothing is pasted when no place was found.
+    """
+    index = int(rng.integers(len(faces)))
+    box, landmarks = faces.boxes[index], faces.landmarks[index]
+    covered = rng.random() < 0.5
+    picture = (faces.covered if covered else faces.pictures)[index]
+    matrix, (half_w, half_h) = _pose(box, rng, side)
+    size = scene.image.shape[0]
+    edge = -0.35 if loose else -0.1 if rng.random() < 0.2 else 0.5
+    for _ in range(6):
+        low = np.minimum([half_w * 2 * edge, half_h * 2 * edge] + np.array([half_w, half_h]) * (edge < 0), size / 2)
+        centre = rng.uniform(low, size - low)
+        x, y = centre
+        placed = np.array([x - half_w, y - half_h, x + half_w, y + half_h], np.float32)
+        head = placed + 0.2 * side * np.array([-1, -1, 1, 1], np.float32)
+        if all(_share_inside(other, head) < 0.35 for other in scene.boxes):
+            break
+    else:
+        return
+    matrix[:, 2] += centre - matrix @ [*(box[:2] + box[2:]) / 2, 1]
+    if rng.random() < 0.4 and not loose:
+        backdrops.draw_body(scene.image, placed, scene.boxes, rng)
+    if rng.random() < 0.2:
+        picture = backdrops.hide_part(picture, box, rng)
+    if rng.random() < 0.5:
+        picture = backdrops.tint(picture, rng, 0.25)
+    place(scene.image, picture, _outline(box, rng, picture.shape[0], loose), matrix)
+    for other, taken in enumerate(scene.boxes):
+        if _share_inside(taken, head) > 1 - LEAST_SEEN:
+            scene.counts[other] = 0
+    seen = _share_inside(placed, np.array([0, 0, size, size], np.float32))
+    scene.boxes.append(placed)
+    scene.landmarks.append((landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32))
+    scene.counts.append(int(seen >= LEAST_SEEN and side >= SMALLEST_PX))
+    if matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] < 0:  # mirrored: left and right change names
+        scene.landmarks[-1] = scene.landmarks[-1][[1, 0, 2, 4, 3]]
+
+
+def paste_decoy(scene: Scene, faces: Faces, rng: Generator) -> None:
+    """Put something that is cut out and pasted as a face is, but isn't one: a cover that nobody wears, a shuffled
+    face, a patch of skin, a piece of one face, another backdrop."""
+    index = int(rng.integers(len(faces)))
+    box, size = faces.boxes[index], scene.image.shape[0]
+    matrix, _ = _pose(box, rng, _between(rng, 16, 0.6 * size))
+    centre = rng.uniform(0, size, 2)
+    matrix[:, 2] += centre - matrix @ [*(box[:2] + box[2:]) / 2, 1]
+    if any(b[0] - 4 < centre[0] < b[2] + 4 and b[1] - 4 < centre[1] < b[3] + 4 for b in scene.boxes):
+        return
+    picture = faces.pictures[index]
+    alpha = _outline(box, rng, picture.shape[0], False)
+    kind = rng.integers(5)
+    if kind == 0 and faces.covers[index].any():
+        picture, alpha = faces.covered[index], faces.covers[index].astype(np.float32)
+    elif kind == 1:
+        picture = backdrops.shuffle_tiles(picture, rng)
+    elif kind == 2:
+        picture = backdrops.draw_skin(picture, box, rng)
+    elif kind == 3:
+        alpha = backdrops.piece_of(box, rng, picture.shape[0])
+        matrix[:, :2] *= rng.uniform(1, 2.5)
+        matrix[:, 2] = centre - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
+    else:
+        picture = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, picture.shape[0])
+    place(scene.image, picture, alpha, matrix)
+
+
+def place(image: Picture, picture: Picture, alpha: NDArray[np.float32], matrix: NDArray[np.float64]) -> None:
+    """Blend `picture` into `image`, in place. alpha: (S, S) in [0, 1]. matrix: (2, 3), picture pixel -> image pixel."""
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    matrix = matrix.copy()
+    while scale < 0.6 and picture.shape[0] >= 32:  # bilinear sampling alone would alias
+        half = picture.shape[0] // 2
+        picture = cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA)
+        alpha = cv2.resize(alpha, (half, half), interpolation=cv2.INTER_AREA)
+        matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5]  # pixel centres: small p lies at 2 p + 0.5
+        matrix[:, :2] *= 2
+        scale *= 2
+    size = picture.shape[0] - 1
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ matrix.T
+    x0, y0 = np.maximum(np.floor(corners.min(0)).astype(int) - 1, 0)
+    x1, y1 = np.minimum(np.ceil(corners.max(0)).astype(int) + 2, (image.shape[1], image.shape[0]))
+    if x1 <= x0 or y1 <= y0:
+        return
+    matrix[:, 2] -= (x0, y0)
+    span = (int(x1 - x0), int(y1 - y0))
+    piece = cv2.warpAffine(picture, matrix, span, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    weight = cv2.warpAffine(alpha, matrix, span, flags=cv2.INTER_LINEAR)
+    image[y0:y1, x0:x1] = cv2.blendLinear(piece, image[y0:y1, x0:x1], weight, 1 - weight)
+
+
+def draw_covers(pictures: Picture, landmarks: NDArray[np.float32], rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+    """`Faces.covered` and `Faces.covers`: each face with a cover of a random kind."""
+    covered = np.empty_like(pictures)
+    covers = np.empty(pictures.shape[:3], bool)
+    for index, (picture, points) in enumerate(zip(pictures, landmarks, strict=True)):
+        worn = wear(np.ascontiguousarray(picture), points.astype(np.float64), rng)
+        covered[index], covers[index] = worn.face, worn.mask
+    return covered, covers
+
+
+class Scenes(Dataset[dict[str, Any]]):
+    """Item `place` is the place-th scene that training sees, whoever asks for it."""
+
+    def __init__(self, faces: Faces, side_px: int, seed: int) -> None:
+        self._faces, self._side, self._seed = faces, side_px, seed
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        """image (S, S, 3) uint8, boxes (M, 4), landmarks (M, 5, 2), counts (M,): -1 fills up to `MOST_FACES`."""
+        scene = compose_scene(self._faces, np.random.default_rng([self._seed, place]), self._side)
+        count = min(len(scene.boxes), MOST_FACES)
+        boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (MOST_FACES, 1))
+        landmarks = np.zeros((MOST_FACES, 5, 2), np.float32)
+        counts = np.full(MOST_FACES, -1)
+        if count:
+            boxes[:count], landmarks[:count] = scene.boxes[:count], scene.landmarks[:count]
+            counts[:count] = scene.counts[:count]
+        return {"image": scene.image, "boxes": boxes, "landmarks": landmarks, "counts": counts}
+
+    def __len__(self) -> int:
+        return 2**62
+
+
+def to_batch(raw: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """What the finder's losses get, from stacked items of `Scenes`."""
+    batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
+    image = batch["image"].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+    return {**batch, "image": image.div_(127.5).sub_(1)}
+
+
+def _between(rng: Generator, low: float, high: float) -> float:
+    """A number between the two, every octave as likely as the next."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _pose(box: NDArray[np.float32], rng: Generator, side: float) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """A random roll, mirroring and slight squeeze that gives the face that side, and half of its box's width, height.
+
+    The box of a rolled face is that of the ellipse that fills its upright box: a rolled rectangle's would be too large.
+    """
+    width, height = float(box[2] - box[0]), float(box[3] - box[1])
+    rolls = [rng.normal(0, 10), rng.uniform(-45, 45), rng.uniform(-100, 100)]
+    roll = np.deg2rad(rng.choice(rolls, p=[0.6, 0.34, 0.06]))
+    squeeze = np.exp(rng.uniform(-0.12, 0.12))
+    scale = side / np.sqrt(width * height)
+    stretch = np.diag([scale * squeeze * rng.choice([-1, 1]), scale / squeeze])
+    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+    linear = turn @ stretch
+    half = np.sqrt((linear[:, 0] * width / 2) ** 2 + (linear[:, 1] * height / 2) ** 2)
+    return np.concatenate([linear, np.zeros((2, 1))], 1), (float(half[0]), float(half[1]))
+
+
+def _outline(box: NDArray[np.float32], rng: Generator, size: int, loose: bool) -> NDArray[np.float32]:
+    """What of the picture is pasted, (size, size) in [0, 1]: all, the head or the bare face; hard or feathered."""
+    alpha = np.zeros((size, size), np.float32)
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    kind = rng.choice(3, p=[0.85, 0.1, 0.05] if loose else [0.5, 0.35, 0.15])
+    feather = 0 if rng.random() < 0.4 else int(rng.integers(2, 20))
+    if kind == 0:
+        inset = feather + int(rng.integers(0, 16))
+        alpha[inset : size - inset, inset : size - inset] = 1
+    else:
+        axes = half * (rng.uniform(1.2, 1.45) if kind == 1 else rng.uniform(0.97, 1.1))
+        cv2.ellipse(alpha, (centre.tolist(), (2 * axes).tolist(), 0.0), 1.0, -1)
+    return np.asarray(cv2.blur(alpha, (feather, feather)), np.float32) if feather > 1 else alpha
+
+
+def _share_inside(box: NDArray[np.float32], frame: NDArray[np.float32]) -> float:
+    """The share of a box's area that lies in another."""
+    span = np.minimum(box[2:], frame[2:]) - np.maximum(box[:2], frame[:2])
+    return float(np.maximum(span, 0).prod() / (box[2:] - box[:2]).prod())
