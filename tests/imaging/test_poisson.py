@@ -42,7 +42,7 @@ def rough_values(height: int, width: int, seed: int) -> np.ndarray:
     """Broad swings over the whole range and noise of 10 levels: harder than any border difference of a face."""
     rng = np.random.default_rng(seed)
     broad = cv2.GaussianBlur(rng.normal(0, 1, (height, width)), (0, 0), 10)
-    return (broad / broad.std() * 60 + rng.normal(0, 10, (height, width))).astype(np.float32)
+    return (np.clip(broad * 2000, -120, 120) + rng.normal(0, 10, (height, width))).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", MASKS)
@@ -54,7 +54,7 @@ def test_every_named_hole_is_solved_to_a_tenth_of_a_level(name: str) -> None:
         assert np.abs(harmonic(values[None], free)[0] - exact).max() < 0.1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(3, 60), st.integers(3, 60), st.integers(0, 10**6), st.floats(0.5, 4))
 def test_any_hole_of_any_shape_is_solved(height: int, width: int, seed: int, blob: float) -> None:
     rng = np.random.default_rng(seed)

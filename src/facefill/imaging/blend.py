@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from scipy import fft
 
 from facefill.errors import pick
@@ -23,6 +22,9 @@ BLENDS = {"poisson": True, "paste": False}
 TRUSTED = 8.0
 # Windows up to this many pixels are not worth cutting further.
 SMALL_PX = 128 * 128
+# Above this many, a window of scratches thinner than THIN_PX is solved in tiles: whole, it would need gigabytes.
+LARGE_PX = 4_000_000
+THIN_PX = 17
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -55,14 +57,15 @@ def composite(
 
 
 def membrane(image: Pixels, filled: Pixels, mask: Mask, *, limit: float | None = 3.0) -> Floats:
-    """Return what Poisson blending adds to `filled`, (3, H, W) in grey levels: harmonic in the hole.
+    """Return what Poisson blending adds to `filled`, (C, H, W) in grey levels: harmonic in the hole.
 
     Outside the hole it holds the (clamped) differences beside it, and 0 elsewhere. Arguments as in `composite`.
     """
     beside = cv2.dilate(mask.view(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0
     beside &= ~mask
-    difference = cv2.subtract(image, filled, dtype=cv2.CV_32F)
-    planes = np.stack([np.where(beside, plane, np.float32(0)) for plane in cv2.split(difference)])
+    planes = np.zeros((image.shape[2], *mask.shape), np.float32)
+    for plane, ours, theirs in zip(planes, np.moveaxis(image, 2, 0), np.moveaxis(filled, 2, 0), strict=True):
+        plane[beside] = ours[beside].astype(np.float32) - theirs[beside]
     if limit is not None and beside.any():
         for plane in planes:
             values = plane[beside]
@@ -110,10 +113,31 @@ def _widest_gap(used: Mask) -> tuple[int, int]:
 
 
 def _corrected(image: Pixels, filled: Pixels, mask: Mask, limit: float | None) -> Pixels:
+    corrected = filled.copy()
+    if mask.size > LARGE_PX and not cv2.erode(mask.view(np.uint8), np.ones((THIN_PX, THIN_PX), np.uint8)).any():
+        # Scratches all over a large photo: what lies further away than several widths of a scratch changes nothing.
+        for core, grown in _tiles(mask.shape, 1024, 4 * THIN_PX):
+            part = np.ascontiguousarray(mask[grown])
+            layer = _corrected(image[grown], filled[grown], part, limit)
+            inner = tuple(slice(c.start - g.start, c.stop - g.start) for c, g in zip(core, grown, strict=True))
+            corrected[core] = layer[inner]
+        return corrected
     added = membrane(image, filled, mask, limit=limit)
-    if not added.any():
-        return filled
-    return np.asarray(cv2.add(filled, cv2.merge(list(added)), dtype=cv2.CV_8U), np.uint8)
+    for channel, plane in enumerate(added):
+        corrected[..., channel] = cv2.add(np.ascontiguousarray(filled[..., channel]), plane, dtype=cv2.CV_8U)
+    return corrected
+
+
+def _tiles(shape: tuple[int, ...], side: int, overlap: int) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Yield the slices of each tile, without and with its overlap on the next ones."""
+    for top in range(0, shape[0], side):
+        for left in range(0, shape[1], side):
+            starts = (top, left)
+            core = tuple(slice(a, min(a + side, end)) for a, end in zip(starts, shape, strict=True))
+            grown = (
+                slice(max(c.start - overlap, 0), min(c.stop + overlap, end)) for c, end in zip(core, shape, strict=True)
+            )
+            yield core, tuple(grown)
 
 
 def match_grain(

@@ -1,38 +1,156 @@
 """Completion without learning: what was known before GANs, as baselines and as a model that needs no weights.
 
-Every function takes image (H, W, 3) uint8 RGB and mask (H, W) bool, True = missing, and returns `filled`, uint8 of
-the same shape. What stands under the mask in `image` is never looked at. Known pixels come back as they were.
+Every function takes image (H, W, 3) uint8 RGB and mask (H, W) bool, True = missing, and returns `filled`, uint8 of the
+same shape. What stands under the mask in `image` is never looked at. Known pixels come back as they were. The cost
+is that of the missing parts' bounding boxes and what is looked at around them, beside one copy.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.errors import InputError
+from facefill.imaging.blend import windows
+from facefill.imaging.masks import Mask
+from facefill.imaging.poisson import harmonic
+
 Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+Planes = NDArray[np.float32]
+Fill = Callable[[Pixels, Mask], Pixels]
+
+# How far around the hole PatchMatch looks for what could go into it.
+SOURCES_PX = 128
 
 
 def fill_telea(image: Pixels, mask: Mask, *, radius_px: float = 5.0) -> Pixels:
     """Fast marching inwards, a weighted mean of known pixels each (Telea 2004, J. Graphics Tools 9(1))."""
-    return _fill_opencv(image, mask, radius_px, cv2.INPAINT_TELEA)
+    return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_TELEA)
 
 
 def fill_navier_stokes(image: Pixels, mask: Mask, *, radius_px: float = 5.0) -> Pixels:
     """Carry isophotes into the hole as a fluid does (Bertalmio, Bertozzi & Sapiro, CVPR 2001)."""
-    return _fill_opencv(image, mask, radius_px, cv2.INPAINT_NS)
+    return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_NS)
 
 
-def _fill_opencv(image: Pixels, mask: Mask, radius_px: float, flag: int) -> Pixels:
-    hidden = np.where(mask[..., None], np.uint8(0), image)
-    filled = cv2.inpaint(np.ascontiguousarray(hidden), mask.astype(np.uint8), radius_px, flag)
-    return np.where(mask[..., None], filled, image).astype(np.uint8)
+def fill_biharmonic(image: Pixels, mask: Mask) -> Pixels:
+    """Solve the biharmonic equation in the hole (Damelin & Hoang 2018), by scikit-image; minutes for large holes.
+
+    Raises InputError where scikit-image is not installed.
+    """
+    try:
+        from skimage.restoration import inpaint_biharmonic
+    except ImportError:
+        raise InputError("scikit-image for biharmonic", "none installed", "pip install 'facefill[classic]'") from None
+
+    def fill(picture: Pixels, hole: Mask) -> Pixels:
+        solved = inpaint_biharmonic(picture / 255.0, hole, channel_axis=-1)
+        return np.asarray(np.clip(np.rint(solved * 255), 0, 255), np.uint8)
+
+    return _fill_windows(image, mask, 8, fill)
 
 
-CLASSICAL: dict[str, Callable[[Pixels, Mask], Pixels]] = {
+def fill_total_variation(image: Pixels, mask: Mask, *, steps: int = 1000) -> Pixels:
+    """Least total variation in the hole with known pixels fixed (Shen & Chan 2002, SIAM J. Appl. Math. 62(3), with
+    lambda = infinity), one norm over directions and channels (Bresson & Chan 2008).
+
+    steps: of the primal-dual solver on each grid, from coarse to fine.
+    """
+
+    def fill(picture: Pixels, hole: Mask) -> Pixels:
+        planes = np.stack(cv2.split(picture)).astype(np.float32)
+        solved = least_variation(planes, hole, steps)
+        return np.asarray(np.clip(np.rint(solved), 0, 255).transpose(1, 2, 0), np.uint8)
+
+    return _fill_windows(image, mask, 2, fill)
+
+
+def fill_patchmatch(image: Pixels, mask: Mask, *, patch_radius_px: int = 3, seed: int = 0) -> Pixels:
+    """Patches of the surroundings, as in Wexler et al. 2007 with the search of Barnes et al. 2009, by PyPatchMatch.
+
+    Raises InputError where PyPatchMatch is not installed.
+    """
+    try:
+        from patchmatch import patch_match
+    except ImportError:
+        raise InputError("PyPatchMatch for patchmatch", "none installed", "pip install 'facefill[classic]'") from None
+
+    def fill(picture: Pixels, hole: Mask) -> Pixels:
+        patch_match.set_random_seed(seed)
+        filled = patch_match.inpaint(picture, hole.astype(np.uint8) * 255, patch_size=patch_radius_px)
+        return np.asarray(filled, np.uint8)
+
+    return _fill_windows(image, mask, SOURCES_PX, fill)
+
+
+CLASSICAL: dict[str, Fill] = {
     "telea": fill_telea,
     "navier_stokes": fill_navier_stokes,
+    "biharmonic": fill_biharmonic,
+    "total_variation": fill_total_variation,
+    "patchmatch": fill_patchmatch,
 }
+
+
+def least_variation(values: Planes, free: Mask, steps: int) -> Planes:
+    """Return the values (C, H, W) with free pixels replaced so that the sum of |gradient| is least.
+
+    Gradients are forward differences, none over the array's edge; |.| is Euclidean over both directions and C. Solved
+    by the primal-dual iteration of Chambolle & Pock 2011 (algorithm 1), from the solution of half the size where that
+    has free pixels, and otherwise from the harmonic interpolation.
+    """
+    solved = harmonic(values, free, tolerance=1.0)
+    if not free.any():
+        return solved
+    if min(free.shape) > 16:
+        rows, columns = (side // 2 * 2 for side in free.shape)
+        cut, size = solved[:, :rows, :columns], (columns // 2, rows // 2)
+        small = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in cut])
+        inside = np.asarray(free[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2).all(axis=(1, 3)))
+        small = least_variation(small, inside, steps)
+        large = np.stack([cv2.resize(plane, free.shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in small])
+        solved = np.where(free & _eroded(free), large, solved).astype(np.float32)
+    # The product of both steps is 1 / 8, what the norm of the gradient allows; their ratio fits values of 0 to 255.
+    primal_step = np.float32(3.0)
+    dual_step = np.float32(1 / (8 * primal_step))
+    across, down, ahead = np.zeros_like(solved), np.zeros_like(solved), solved
+    shape_free = free.astype(np.float32)
+    for _ in range(steps):
+        across[:, :, :-1] += dual_step * (ahead[:, :, 1:] - ahead[:, :, :-1])
+        down[:, :-1] += dual_step * (ahead[:, 1:] - ahead[:, :-1])
+        length = np.sqrt((across**2 + down**2).sum(axis=0))
+        shorten = 1 / np.maximum(length, np.float32(1))
+        across *= shorten
+        down *= shorten
+        divergence = across + down
+        divergence[:, :, 1:] -= across[:, :, :-1]
+        divergence[:, 1:] -= down[:, :-1]
+        moved = solved + primal_step * shape_free * divergence
+        ahead, solved = 2 * moved - solved, moved
+    return solved
+
+
+def _eroded(free: Mask) -> Mask:
+    return np.asarray(cv2.erode(free.view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+
+
+def _fill_by_opencv(image: Pixels, mask: Mask, radius_px: float, flag: int) -> Pixels:
+    def fill(picture: Pixels, hole: Mask) -> Pixels:
+        return np.asarray(cv2.inpaint(picture, hole.astype(np.uint8), radius_px, flag), np.uint8)
+
+    return _fill_windows(image, mask, math.ceil(radius_px) + 3, fill)
+
+
+def _fill_windows(image: Pixels, mask: Mask, margin_px: int, fill: Fill) -> Pixels:
+    """Let `fill` work on each missing part with its margin, hidden pixels black, and keep known pixels."""
+    filled = image.copy()
+    for x0, y0, x1, y1 in windows(mask, margin_px):
+        view = np.s_[y0:y1, x0:x1]
+        missing = np.ascontiguousarray(mask[view])
+        shown = np.where(missing[..., None], np.uint8(0), image[view])
+        cv2.copyTo(fill(shown, missing), missing.view(np.uint8), filled[view])
+    return filled

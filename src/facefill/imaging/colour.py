@@ -1,5 +1,6 @@
 """Samples as a file holds them, and their upright 8-bit sRGB view; there and back.
- Private to `photo.py`. Colour profiles are applied by LittleCMS, relative colorimetric with black point
+
+Private to `photo.py`. Colour profiles are applied by LittleCMS, relative colorimetric with black point
 compensation, as photo editors do by default; a profile that is sRGB in effect costs nothing. Only missing
 pixels ever travel back.
 """
@@ -28,7 +29,8 @@ _SAME_LEVELS = 1  # a profile that moves no colour further than this is sRGB, wh
 @dataclass(frozen=True, eq=False)
 class Native:
     """A picture as its file holds it.
-     samples: (H, W, C) uint8, or uint16 where bits is 16, in stored orientation: colour channels, then alpha.
+
+    samples: (H, W, C) uint8, or uint16 where bits is 16, in stored orientation: colour channels, then alpha.
     With bits 1 the samples are 0 and 255. kind: "grey", "rgb" or "cmyk" (0 is no ink). icc, exif (a TIFF block),
     xmp: the blocks of the file. dpi: dots per inch across and down.
     """
@@ -79,8 +81,7 @@ def _apply(transform: ImageCms.ImageCmsTransform, samples: Pixels, mode: str) ->
 
 
 def is_srgb(icc: bytes | None, kind: str) -> bool:
-    """Whether samples of this kind are sRGB as they are: without a profile, or with one that moves no
-    colour."""
+    """Whether samples of this kind are sRGB as they are: without a profile, or with one that moves no colour."""
     if not icc or kind == "cmyk":
         return kind != "cmyk"
     levels = np.linspace(0, 255, 9).astype(np.uint8)
@@ -111,9 +112,20 @@ def to_srgb(native: Native) -> Pixels:
     return view
 
 
+def as_srgb(native: Native) -> Native:
+    """The same picture as sRGB without a profile; grey keeps its depth, what a profile or inks made has 8 bits."""
+    if native.kind == "grey" and is_srgb(native.icc, "grey"):
+        colours, bits = np.repeat(native.colours, 3, axis=2), native.bits
+    else:
+        colours, bits = to_srgb(native), 8
+    if native.alpha:
+        alpha = native.samples[..., -1:]
+        colours = np.dstack([colours, alpha // 257 if native.bits > bits else alpha])
+    return replace(native, samples=colours, kind="rgb", icc=None, bits=bits)
+
+
 def from_srgb(kind: str, bits: int, icc: bytes | None) -> Callable[[Pixels], Samples]:
-    """A function from (N, 3) uint8 sRGB pixels to (N, C) samples of this kind and depth in the profile's
-    colours."""
+    """A function from (N, 3) uint8 sRGB pixels to (N, C) samples of this kind and depth in the profile's colours."""
     same = is_srgb(icc, kind)
     transform = None if same or not icc else _transform(icc, kind, back=True)
 
@@ -134,8 +146,7 @@ def from_srgb(kind: str, bits: int, icc: bytes | None) -> Callable[[Pixels], Sam
 
 
 def fill(native: Native, completed: Pixels, mask: NDArray[np.bool_]) -> Native:
-    """A copy with the missing pixels' colours replaced; their alpha stays. completed, mask: in stored
-    orientation."""
+    """A copy with the missing pixels' colours replaced; their alpha stays. completed, mask: in stored orientation."""
     samples = native.samples.copy()
     samples[mask, : native.colours.shape[2]] = from_srgb(native.kind, native.bits, native.icc)(completed[mask])
     return replace(native, samples=samples)

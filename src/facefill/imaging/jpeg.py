@@ -1,11 +1,12 @@
-"""JPEG files: their segments, and new content in some of their blocks while all others keep their
-coefficients.
- Private to `photo.py`. A plain re-encode, even with the file's own tables, changes blocks all over the
+"""JPEG files: their segments, and new content in some of their blocks while all others keep their coefficients.
+
+Private to `photo.py`. A plain re-encode, even with the file's own tables, changes blocks all over the
 picture. Here the coefficients are read, the blocks that a hole touches are taken back to samples, their
 missing samples replaced, and transformed again; the entropy coding of the rest is lossless. Samples of a
 touched block that are known come from its own coefficients, unrounded, so what is quantised again is as near
 as possible to what was there.
- Source: ITU-T T.81 (annex A.3 DCT and quantisation, A.1.1 sampling factors, annex B markers); JFIF 1.02 for
+
+Source: ITU-T T.81 (annex A.3 DCT and quantisation, A.1.1 sampling factors, annex B markers); JFIF 1.02 for
 YCbCr.
 """
 
@@ -16,6 +17,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,9 +178,12 @@ def _insert_xmp(segments: list[Segment], xmp: bytes) -> list[str]:
     return []
 
 
-class _Coefficients(NamedTuple):
-    """blocks: per component (rows, columns, 8, 8) int16, quantised; tables: (n, 8, 8); table_of: one per
-    component."""
+class Coefficients(NamedTuple):
+    """What a JPEG's entropy coding holds.
+
+    blocks: per component (rows, columns, 8, 8) int16, quantised. tables: (n, 8, 8) quantisation tables. table_of: the
+    number of each component's table.
+    """
 
     blocks: list[NDArray[np.int16]]
     tables: NDArray[np.uint16]
@@ -189,58 +194,66 @@ ToNative = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 def replace_blocks(
-    data: bytes, completed: NDArray[np.uint8], mask: NDArray[np.bool_], to_native: ToNative
+    data: bytes,
+    completed: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    to_native: ToNative,
+    ahead: Future[Coefficients | None] | None = None,
 ) -> bytes | None:
-    """The JPEG with the missing pixels replaced; every block of which no pixel is missing keeps its
-        coefficients.
-     completed: (H, W, 3) uint8 RGB and mask: (H, W) bool, both in stored orientation. to_native: takes (N, 3)
-    sRGB pixels to (N, C) samples of the file's colour space, CMYK with 0 as no ink. Returns a JPEG (its metadata
-    is not the source's), or None where the library or this kind of JPEG does not allow it.
+    """The JPEG with the missing pixels replaced; each block of which no pixel is missing keeps its coefficients.
+
+    completed: (H, W, 3) uint8 RGB and mask: (H, W) bool, both in stored orientation. to_native: takes (N, 3) sRGB
+    pixels to (N, C) samples of the file's colour space, CMYK with 0 as no ink. ahead: what `read_ahead` gave.
+    Returns a JPEG (its metadata is not the source's), or None where the library or this kind of JPEG forbids it.
     """
     segments, _ = jpeg_segments(data)
     frame = jpeg_frame(segments)
-    coefficients = _read_coefficients(data, frame)
+    coefficients = ahead.result() if ahead else read_coefficients(data)
     if coefficients is None:
         return None
+    if ahead:  # another completion of the same photo may come
+        coefficients = coefficients._replace(blocks=[blocks.copy() for blocks in coefficients.blocks])
     unit_width, unit_height = frame.unit
     height = _BAND_UNITS * unit_height
-    rows = np.flatnonzero(mask.any(axis=1)) // height * height
-    for top in np.unique(rows):
+    for top in np.unique(np.flatnonzero(mask.any(axis=1)) // height * height):
         columns = np.flatnonzero(mask[top : top + height].any(axis=0))
         left, right = columns[0] // unit_width * unit_width, (columns[-1] // unit_width + 1) * unit_width
         band = np.s_[top : top + height, left:right]
+        hole = mask[band].astype(np.float32)
         samples = _components(to_native(completed[band].reshape(-1, 3)), segments, frame)
-        hole = mask[band]
-        samples = samples.reshape(*hole.shape, -1) * hole[..., None]
-        unit = top // unit_height, left // unit_width
-        for index in range(len(frame.ids)):
-            _replace_component(coefficients, frame, index, unit, samples[..., index], hole)
+        planes = [plane * hole for plane in cv2.split(samples.reshape(*hole.shape, -1))]
+        _replace_band(coefficients, frame, (top // unit_height, left // unit_width), planes, hole)
     return _write_coefficients(coefficients, segments, frame)
 
 
-def _replace_component(
-    coefficients: _Coefficients,
+def _replace_band(
+    coefficients: Coefficients,
     frame: Frame,
-    index: int,
     unit: tuple[int, int],
-    samples: NDArray[np.float32],
-    hole: NDArray[np.bool_],
+    planes: list[NDArray[np.float32]],
+    hole: NDArray[np.float32],
 ) -> None:
-    """Writes one component's new coefficients of one band in place.
+    """Writes the new coefficients of one band in place.
 
-    unit: row and column of the band's first MCU. samples: (h, w), new values minus 128 where `hole` is True, else 0. A
-    sample that stands for several pixels becomes their mean, in which known pixels count with the sample's old value.
+    unit: row and column of the first MCU. planes: per component (h, w), new values minus 128 in the hole, else 0.
+    hole: (h, w), 1 where a pixel is missing. A sample that stands for several pixels becomes their mean, in which known
+    pixels count with the sample's old value.
     """
-    h, v = frame.factors[index]
-    blocks = coefficients.blocks[index][unit[0] * v :, unit[1] * h :]
-    added = _in_blocks(samples, frame, index)[: len(blocks), : blocks.shape[1]]
-    share = _in_blocks(hole.astype(np.float32), frame, index)[: len(blocks), : blocks.shape[1]]
-    touched = np.nonzero(share.any(axis=2))
-    table = coefficients.tables[coefficients.table_of[index]].reshape(64).astype(np.float32)
-    old = (blocks[touched].reshape(-1, 64) * table) @ _DCT
-    new = (old * (1 - share[touched]) + added[touched]) @ _DCT.T
-    limited = np.clip(np.rint(new / table), -1023, 1023)  # the range of baseline Huffman codes
-    blocks[touched] = limited.astype(np.int16).reshape(-1, 8, 8)
+    shares: dict[tuple[int, int], tuple[Any, NDArray[np.float32]]] = {}
+    for index, (h, v) in enumerate(frame.factors):
+        blocks = coefficients.blocks[index][unit[0] * v :, unit[1] * h :]
+        inside = np.s_[: blocks.shape[0], : blocks.shape[1]]  # an MCU may reach over the last block
+        if (h, v) not in shares:
+            share = _in_blocks(hole, frame, index)[inside]
+            touched = np.nonzero(share.any(axis=2))
+            shares[h, v] = touched, 1 - share[touched]
+        touched, known = shares[h, v]
+        table = coefficients.tables[coefficients.table_of[index]].reshape(64).astype(np.float32)
+        samples = (blocks[touched].reshape(-1, 64) * table) @ _DCT
+        samples *= known
+        samples += _in_blocks(planes[index], frame, index)[inside][touched]
+        new = np.rint(samples @ (_DCT.T / table)).clip(-1023, 1023)  # the range of baseline Huffman codes
+        blocks[touched] = new.astype(np.int16).reshape(-1, 8, 8)
 
 
 def _in_blocks(plane: NDArray[np.float32], frame: Frame, index: int) -> NDArray[np.float32]:
@@ -306,11 +319,21 @@ def _picture(frame: Frame, size: tuple[int, int], components: Sequence[int], con
     )
 
 
-def _read_coefficients(data: bytes, frame: Frame) -> _Coefficients | None:
+def read_ahead(data: bytes) -> Future[Coefficients | None]:
+    """Starts `read_coefficients` in a thread beside, for a writer that will need them after other work."""
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpeg")
+    future = pool.submit(read_coefficients, data)
+    pool.shutdown(wait=False)
+    return future
+
+
+def read_coefficients(data: bytes) -> Coefficients | None:
+    """The quantised coefficients of a JPEG; None where the library is missing or cannot write this kind of JPEG."""
     try:
         import jpeglib
     except ImportError:
         return None
+    frame = jpeg_frame(jpeg_segments(data)[0])
     unit_width, unit_height = frame.unit
     whole = all(unit_width % (8 * h) == 0 and unit_height % (8 * v) == 0 for h, v in frame.factors)
     huffman = frame.marker in (0xC0, 0xC1, 0xC2)
@@ -319,14 +342,15 @@ def _read_coefficients(data: bytes, frame: Frame) -> _Coefficients | None:
     # libjpeg ends the whole process where a temporary file cannot be written
     if shutil.disk_usage(tempfile.gettempdir()).free < 4 * len(data) + (1 << 24):
         return None
-    with jpeglib.version(_ENGINE):
-        picture = _picture(frame, (frame.height, frame.width), range(len(frame.ids)), data)
-        picture.load()
+    if jpeglib.version.get() != _ENGINE:
+        jpeglib.version.set(_ENGINE)
+    picture = _picture(frame, (frame.height, frame.width), range(len(frame.ids)), data)
+    picture.load()
     blocks = [picture.Y, picture.Cb, picture.Cr, picture.K][: len(frame.ids)]
-    return _Coefficients(blocks, picture.qt, picture.quant_tbl_no)
+    return Coefficients(blocks, picture.qt, picture.quant_tbl_no)
 
 
-def _write_coefficients(coefficients: _Coefficients, segments: Sequence[Segment], frame: Frame) -> bytes:
+def _write_coefficients(coefficients: Coefficients, segments: Sequence[Segment], frame: Frame) -> bytes:
     optimise = not any(s.marker == 0xC4 and _STANDARD_AC in s.payload for s in segments)
     if len(frame.ids) == 4:
         return _write_scans(coefficients, segments, frame, optimise)
@@ -344,9 +368,8 @@ def _write_coefficients(coefficients: _Coefficients, segments: Sequence[Segment]
     return b"".join([b"\xff\xd8", *coded, scans])
 
 
-def _write_scans(coefficients: _Coefficients, segments: Sequence[Segment], frame: Frame, optimise: bool) -> bytes:
-    """Each component as a scan of its own, coded as a grey picture: jpeglib does not write a fourth
-    component."""
+def _write_scans(coefficients: Coefficients, segments: Sequence[Segment], frame: Frame, optimise: bool) -> bytes:
+    """Each component as a scan of its own, coded as a grey picture: jpeglib does not write a fourth component."""
     unit_width, unit_height = frame.unit
     parts = [b"\xff\xd8", *(s.coded() for s in segments if s.marker == 0xDB)]
     (header,) = (s.payload for s in segments if s.marker == frame.marker)
@@ -367,13 +390,10 @@ def _write_scans(coefficients: _Coefficients, segments: Sequence[Segment], frame
 
 
 def _coded(picture: Any, optimise: bool) -> bytes:
-    import jpeglib
-
     handle, path = tempfile.mkstemp(suffix=".jpg")
     os.close(handle)
     try:
-        with jpeglib.version(_ENGINE):
-            picture.write_dct(path, flags=["+OPTIMIZE_CODING"] if optimise else [])
+        picture.write_dct(path, flags=["+OPTIMIZE_CODING"] if optimise else [])
         return Path(path).read_bytes()
     finally:
         os.unlink(path)

@@ -36,7 +36,8 @@ _EMPTY_XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/>
 @dataclass(frozen=True)
 class Provenance:
     """Who invented the completed pixels; written into every file that can hold XMP.
-     method: the method's name. weights_sha256: hash of its weights, empty for a method without any. seed: of this
+
+    method: the method's name. weights_sha256: hash of its weights, empty for a method without any. seed: of this
     run.
     """
 
@@ -70,10 +71,9 @@ def png_chunks(data: bytes) -> list[Chunk]:
 
 
 def join_png(encoded: bytes, source: Sequence[Chunk]) -> bytes:
-    """The coded samples of `encoded` among the ancillary chunks of `source`, each on its own side of the
-        samples.
-     Chunks that describe the old coding (palette, keyed transparency, significant bits) or further frames stay
-    behind.
+    """The coded samples of `encoded` among the ancillary chunks of `source`, each on its own side of the samples.
+
+    Chunks that describe the old coding (palette, keyed transparency, significant bits) or further frames stay behind.
     """
     own = png_chunks(encoded)
     stale = set(_STALE_CHUNKS)
@@ -89,8 +89,7 @@ def join_png(encoded: bytes, source: Sequence[Chunk]) -> bytes:
 
 
 def renew_png_metadata(chunks: Sequence[Chunk], xmp: bytes | None, picture: NDArray[np.uint8]) -> list[Chunk]:
-    """A source's chunks for its completed picture: EXIF thumbnail made anew, XMP replaced where some is
-    given."""
+    """A source's chunks for its completed picture: EXIF thumbnail made anew, XMP replaced where some is given."""
     renewed = []
     for name, payload in chunks:
         if name == b"eXIf":

@@ -1,5 +1,6 @@
 """Photos in and out of files: the only door between picture files and upright (H, W, 3) uint8 sRGB arrays.
- `read_photo` gives the upright view that all other code works on. `encode_photo` and `write_photo` open the
+
+`read_photo` gives the upright view that all other code works on. `encode_photo` and `write_photo` open the
 source again and replace nothing but the missing samples, in the file's own depth, colour space and stored
 orientation: what the view cannot hold (alpha, 16 bits, inks, wide gamut, metadata) is not lost by having been
 looked at.
@@ -12,7 +13,8 @@ import os
 import secrets
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -22,7 +24,7 @@ from PIL import Image
 
 from facefill.errors import InputError, pick
 from facefill.imaging import jpeg, metadata, tiff
-from facefill.imaging.colour import Native, Pixels, as_stored, fill, from_srgb, to_srgb, upright
+from facefill.imaging.colour import Native, Pixels, as_srgb, as_stored, fill, from_srgb, is_srgb, to_srgb, upright
 from facefill.imaging.metadata import Provenance
 from facefill.imaging.samples import ENCODERS, is_lossless_webp, native_of, use_heif
 
@@ -77,10 +79,11 @@ _DAMAGED = (
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo as it is looked at, with what is needed to write it back.
-     pixels: (H, W, 3) uint8 RGB, upright, sRGB. format: a key of `FORMATS`. source: the bytes of its file; None
-    for a photo that came as an array or a Pillow image. notes: what the user should know about the file, a
-    sentence each. path: where it was read from. orientation: EXIF orientation 1 to 8 of the stored samples.
-    native: those samples, where there is no source.
+
+    pixels: (H, W, 3) uint8 RGB, upright, sRGB. format: a key of `FORMATS`. source: the bytes of its file, None for a
+    photo that came as an array or a Pillow image. notes: what the user should know about the file, a sentence each.
+    path: where it was read from. orientation: EXIF orientation 1 to 8 of the stored samples. native: those samples,
+    where there is no source. ahead: what the writer needs of a JPEG, if `read_photo` was asked to read it ahead.
     """
 
     pixels: Pixels
@@ -90,6 +93,7 @@ class Photo:
     path: Path | None = None
     orientation: int = 1
     native: Native | None = None
+    ahead: Future[jpeg.Coefficients | None] | None = field(default=None, repr=False)
 
 
 def read_photo(
@@ -97,10 +101,12 @@ def read_photo(
     *,
     max_pixels: int = 100_000_000,
     max_bytes: int = 200_000_000,
+    ahead: bool = False,
 ) -> Photo:
     """A photo from a file, the bytes of one, a Pillow image or an (H, W, 3) uint8 RGB array.
 
-    max_pixels, max_bytes: limits, checked before anything is decoded. Of several frames the first is taken.
+    max_pixels, max_bytes: limits, checked before anything is decoded. ahead: read what writing this JPEG will need in a
+    thread beside, at 3 to 6 bytes per pixel, while the caller does other work. Of several frames the first is taken.
     Raises InputError where the source is missing, too large, damaged or of a kind that is not supported.
     """
     if isinstance(source, np.ndarray):
@@ -118,7 +124,8 @@ def read_photo(
         notes.insert(0, f"{what} is a {name} file, whatever its name says")
     orientation = tiff.orientation_of(native.exif)
     pixels = upright(to_srgb(native), orientation)
-    return Photo(pixels, name, data, tuple(notes), path, orientation)
+    coming = jpeg.read_ahead(data) if ahead and name == "JPEG" else None
+    return Photo(pixels, name, data, tuple(notes), path, orientation, ahead=coming)
 
 
 def _read_bytes(path: Path, max_bytes: int) -> bytes:
@@ -190,14 +197,12 @@ def _check_size(width: int, height: int, what: str, max_pixels: int) -> None:
 
 
 def _decode(data: bytes, name: str, what: str, max_pixels: int | None = None) -> tuple[Native, list[str]]:
-    """The samples of a file and notes on them. Raises InputError where it is damaged, too large or not
-    supported."""
+    """The samples of a file and notes on them. Raises InputError where it is damaged, too large or not supported."""
     if name == "HEIF":
         use_heif()
     Image.init()
     try:
-        # the factory, and not Image.open: that one holds every photo to a limit of its own, for the whole
-        # process
+        # the factory, and not Image.open, whose own limit is one for the whole process
         image = Image.OPEN[name][0](io.BytesIO(data), "")
         if max_pixels is not None:
             _check_size(image.width, image.height, what, max_pixels)
@@ -207,9 +212,8 @@ def _decode(data: bytes, name: str, what: str, max_pixels: int | None = None) ->
     except Image.DecompressionBombError as error:
         raise InputError("a photo of a sane size", f"{what} ({error})", "shrink it") from error
     except _DAMAGED as error:
-        raise InputError(
-            f"a whole {name} file", f"{what}, damaged or cut off ({error})", "get the file again"
-        ) from error
+        got = f"{what}, damaged, cut off or of an unknown kind ({error})"
+        raise InputError(f"a whole {name} file", got, "get it again, or convert it to PNG") from error
 
 
 def encode_photo(
@@ -221,7 +225,8 @@ def encode_photo(
     provenance: Provenance | None = None,
 ) -> tuple[bytes, tuple[str, ...]]:
     """The photo as a file in which only the missing pixels are new.
-     completed: (H, W, 3) uint8 RGB; only pixels where the mask is True are read. mask: (H, W) bool. format: a key
+
+    completed: (H, W, 3) uint8 RGB; only pixels where the mask is True are read. mask: (H, W) bool. format: a key
     of `FORMATS`, None for the photo's own. provenance: goes into the file's XMP where a pixel is missing. Returns
     the bytes, and notes on what the format could not keep.
     """
@@ -238,7 +243,7 @@ def encode_photo(
             return source, ("no pixel is missing: the file is copied as it is",)
     picture, hole = as_stored(completed, photo.orientation), as_stored(mask, photo.orientation)
     if source and target == "JPEG":
-        rewritten = _rewrite_jpeg(source, picture, hole, provenance)
+        rewritten = _rewrite_jpeg(photo, source, picture, hole, provenance)
         if rewritten is not None:
             return rewritten
     native = photo.native or _decode(photo.source or b"", photo.format, "the photo")[0]
@@ -256,12 +261,11 @@ def encode_photo(
 
 
 def _rewrite_jpeg(
-    source: bytes, picture: Pixels, hole: Mask, provenance: Provenance | None
+    photo: Photo, source: bytes, picture: Pixels, hole: Mask, provenance: Provenance | None
 ) -> tuple[bytes, tuple[str, ...]] | None:
-    """The source with new coefficients where the hole is, and nowhere else; None where that cannot be
-    done."""
+    """The source with new coefficients where the hole is, and nowhere else; None where that cannot be done."""
     header, _ = native_of(Image.OPEN["JPEG"][0](io.BytesIO(source), ""), source, "JPEG", decode=False)
-    data = jpeg.replace_blocks(source, picture, hole, from_srgb(header.kind, 8, header.icc))
+    data = jpeg.replace_blocks(source, picture, hole, from_srgb(header.kind, 8, header.icc), photo.ahead)
     if data is None:
         return None
     xmp, problems = _stamped(header.xmp, provenance, "JPEG")
@@ -292,14 +296,13 @@ def _fit(native: Native, target: str, orientation: int) -> tuple[Native, list[st
     if native.alpha and not entry.alpha:
         notes.append(f"{target} holds no alpha: its transparent pixels become opaque")
         native = replace(native, samples=native.colours, alpha=False)
-    lost = native.icc is not None and not entry.metadata
-    if native.kind not in entry.kinds or lost or (target == "BMP" and native.alpha and native.kind == "grey"):
+    lost = not entry.metadata and not is_srgb(native.icc, native.kind)
+    # no reader in use knows grey with alpha in a BMP, or with 16 bits in a TIFF
+    paired = native.kind == "grey" and native.alpha and (target == "BMP" or (target == "TIFF" and native.bits == 16))
+    if native.kind not in entry.kinds or lost or paired:
         if native.kind == "cmyk" or lost:
             notes.append(f"{target} holds no {'CMYK' if native.kind == 'cmyk' else 'profile'}: colours become sRGB")
-        samples = to_srgb(native)
-        if native.alpha:
-            samples = np.dstack([samples, native.samples[..., -1]])
-        native = replace(native, samples=samples, kind="rgb", icc=None, bits=8)
+        native = as_srgb(native)
     if not entry.metadata:
         if native.exif or native.xmp:
             notes.append(f"{target} holds no EXIF and no XMP: they are left out")
@@ -339,8 +342,7 @@ def write_photo(
     overwrite: bool = False,
     provenance: Provenance | None = None,
 ) -> tuple[str, ...]:
-    """Writes the photo with its missing pixels replaced, in the format of the path's suffix; see
-    `encode_photo`.
+    """Writes the photo with its missing pixels replaced, in the format of the path's suffix; see `encode_photo`.
 
     The file appears whole or not at all. The photo's own file is never written, whatever `overwrite` says.
     Returns notes on what the format could not keep. Raises InputError where the path cannot be written.

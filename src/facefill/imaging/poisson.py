@@ -34,7 +34,7 @@ def harmonic(values: Planes, free: Mask, *, tolerance: float = 0.1, most_cycles:
     grid by flexible conjugate gradients (Notay 2000) around a multigrid cycle.
     """
     free_cells = free.astype(np.float32)
-    known = np.where(free, np.float32(0), values).astype(np.float32)
+    known = np.ascontiguousarray(np.where(free, np.float32(0), values), np.float32)
     if not free.any():
         return known
     answer = _guess(known, free_cells, tolerance) if max(free.shape) > 48 else np.zeros_like(known)

@@ -1,5 +1,6 @@
 """File bytes to samples and back, a format at a time.
- Private to `photo.py`, which decides what to write; here is how. Pillow does most of it. OpenCV decodes what
+
+Private to `photo.py`, which decides what to write; here is how. Pillow does most of it. OpenCV decodes what
 Pillow would cut down (16-bit colour) or decode with more copies (JPEG); TIFF, 16-bit PNG and BMP with alpha
 are coded here, because no library in use writes them without loss of depth, tags or alpha.
 """
@@ -17,9 +18,10 @@ from PIL import Image, JpegImagePlugin
 
 from facefill.errors import InputError
 from facefill.imaging import jpeg, metadata, tiff
-from facefill.imaging.colour import MODES, Native, Pixels, Samples, profile_problem
+from facefill.imaging.colour import MODES, Native, Pixels, Samples, as_stored, profile_problem
 from facefill.imaging.tiff import tag
 
+_CLEAR = "its transparent colour becomes an alpha channel"
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
 
 
@@ -32,8 +34,7 @@ def use_heif() -> None:
 
 
 def native_of(image: Image.Image, data: bytes, name: str, *, decode: bool = True) -> tuple[Native, list[str]]:
-    """The samples of an opened Pillow image, and notes on them; without `decode` only what stands in the
-    header.
+    """The samples of an opened Pillow image, and notes on them; without `decode` only what stands in the header.
 
     data: the file's bytes, empty where there are none.
     """
@@ -52,7 +53,10 @@ def native_of(image: Image.Image, data: bytes, name: str, *, decode: bool = True
         samples, kind, alpha, bits = _samples(image, data, name, notes)
     else:
         samples, kind, alpha, bits = np.empty((0, 0, 0), np.uint8), _KINDS[image.mode], False, 8
+    if decode and name == "TIFF" and data:  # decoded upright already
+        samples = np.ascontiguousarray(as_stored(samples, tiff.orientation_of(exif)))
     icc = info.get("icc_profile") or None
+    notes += _coding_notes(data, name, bool(icc))
     problem = profile_problem(icc, kind)
     if problem:
         icc = None
@@ -62,11 +66,24 @@ def native_of(image: Image.Image, data: bytes, name: str, *, decode: bool = True
     return Native(samples, kind, alpha, bits, icc, exif or None, xmp, dpi), notes
 
 
+def _coding_notes(data: bytes, name: str, profiled: bool) -> list[str]:
+    """What neither Pillow nor OpenCV tells: more than 8 bits (AV1 ISOBMFF 2.3.3), colours by number (ITU-T H.273)."""
+    notes = []
+    if name == "AVIF" and (at := data.find(b"av1C")) >= 0 and data[at + 6] & 0x40:
+        notes.append("its 10 or 12 bits become 8")
+    mark, step = (b"colrnclx", 2) if name in ("AVIF", "HEIF") else (b"cICP", 1)
+    at = data.find(mark, 0, 1 << 16) if name in ("AVIF", "HEIF", "PNG") and not profiled else -1
+    if at >= 0:
+        primaries, transfer = data[at + len(mark) + step - 1], data[at + len(mark) + 2 * step - 1]
+        if primaries not in (1, 2) or transfer in (16, 18):
+            notes.append("its wide or high-dynamic-range colours have no profile: they are taken for sRGB")
+    return notes
+
+
 def _samples(image: Image.Image, data: bytes, name: str, notes: list[str]) -> tuple[Samples, str, bool, int]:
-    """(H, W, C) samples, kind, alpha and bits of an opened image; what had to become something else is
-    noted."""
+    """(H, W, C) samples, kind, alpha and bits of an opened image; what had to become something else is noted."""
     mode = image.mode
-    deep = _deep_samples(image, data, name)
+    deep = _deep_samples(image, data, name, notes)
     if deep is not None:
         return deep
     if name == "JPEG" and data and mode in ("L", "RGB"):
@@ -77,7 +94,7 @@ def _samples(image: Image.Image, data: bytes, name: str, notes: list[str]) -> tu
         notes.append(f"its palette becomes {image.mode}")
     elif "transparency" in image.info and mode in ("1", "L", "RGB"):
         image = image.convert("RGBA" if mode == "RGB" else "LA")
-        notes.append("its transparent colour becomes an alpha channel")
+        notes.append(_CLEAR)
     elif mode in ("RGBX", "YCbCr"):
         image = image.convert("RGB")
     elif mode in ("RGBa", "La"):
@@ -87,8 +104,7 @@ def _samples(image: Image.Image, data: bytes, name: str, notes: list[str]) -> tu
     if image.mode not in _KINDS:
         got = f"samples of kind {image.mode}"
         raise InputError("8 or 16 bits of grey, RGB or CMYK", got, "convert it to RGB first")
-    samples = np.asarray(image.convert("L") if image.mode == "1" else image)
-    samples = samples.reshape(image.height, image.width, -1)
+    samples = np.atleast_3d(np.asarray(image.convert("L") if image.mode == "1" else image))
     return samples, _KINDS[image.mode], image.mode.endswith("A"), 1 if image.mode == "1" else 8
 
 
@@ -99,32 +115,36 @@ def _jpeg_samples(image: Image.Image, data: bytes) -> Samples:
         flag = cv2.IMREAD_GRAYSCALE if image.mode == "L" else cv2.IMREAD_COLOR_RGB
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
         if decoded is not None and decoded.shape[:2] == (image.height, image.width):
-            return decoded.reshape(image.height, image.width, -1)
-    samples: Samples = np.asarray(image).reshape(image.height, image.width, -1)
-    return samples
+            return np.atleast_3d(decoded)
+    return np.atleast_3d(np.asarray(image))
 
 
-def _deep_samples(image: Image.Image, data: bytes, name: str) -> tuple[Samples, str, bool, int] | None:
+def _deep_samples(
+    image: Image.Image, data: bytes, name: str, notes: list[str]
+) -> tuple[Samples, str, bool, int] | None:
     """16-bit samples, None where there are fewer bits. Pillow would cut colour down to 8 bits."""
     tags = getattr(image, "tag_v2", {})
-    deep = data[24] == 16 if name == "PNG" and data else 16 in tags.get(258, ()) if name == "TIFF" else False
+    deep = data[24] == 16 if name == "PNG" and data else name == "TIFF" and 16 in tags.get(258, ())
     if not deep and not image.mode.startswith("I;16"):
         return None
-    if image.mode.startswith("I;16") and tags.get(262, 1) == 1 and "transparency" not in image.info:
-        return np.asarray(image).astype(np.uint16)[..., None], "grey", False, 16
-    plain = name == "PNG" or (tags.get(262) == 2 and 1 not in tags.get(338, ()))
-    if name == "TIFF" and tiff.orientation_of(data) != 1:
-        data = tiff.set_orientation(data, 1)
-    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if plain else None
-    if samples is None or samples.dtype != np.uint16 or samples.ndim != 3:
-        raise InputError(
-            "16-bit grey or RGB, alpha not premultiplied", "another kind of 16 bits", "save it with 8 bits"
-        )
-    grey = name == "PNG" and data[25] in (0, 4)
-    alpha = samples.shape[2] == 4
-    if grey:
-        return samples[..., [0, 3]], "grey", True, 16
-    return cv2.cvtColor(samples, cv2.COLOR_BGRA2RGBA if alpha else cv2.COLOR_BGR2RGB), "rgb", alpha, 16
+    clear = image.info.get("transparency")
+    if clear is not None:
+        notes.append(_CLEAR)
+    if image.mode.startswith("I;16") and tags.get(262, 1) == 1:
+        grey = np.asarray(image).astype(np.uint16)
+        if clear is None:
+            return grey[..., None], "grey", False, 16
+        return np.dstack([grey, np.where(grey == clear, 0, 65535).astype(np.uint16)]), "grey", True, 16
+    # OpenCV does not know of separate planes, of white as 0, of inks and of premultiplied alpha
+    if name == "PNG" or (tags.get(262) == 2 and tags.get(284, 1) == 1 and 1 not in tags.get(338, ())):
+        flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+        samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if samples is not None and samples.dtype == np.uint16 and samples.shape[2:] in ((3,), (4,)):
+            if data[25] == 4 and name == "PNG":
+                return samples[..., [0, 3]], "grey", True, 16
+            alpha = samples.shape[2] == 4
+            return samples[..., [2, 1, 0, 3][: samples.shape[2]]], "rgb", alpha, 16
+    raise InputError("16-bit grey or RGB, straight alpha, one plane", "another kind of 16 bits", "save it with 8 bits")
 
 
 def is_lossless_webp(data: bytes) -> bool:
@@ -142,8 +162,7 @@ def _image(native: Native) -> Image.Image:
 
 
 def encode_jpeg(native: Native, source: bytes | None, picture: Pixels) -> tuple[bytes, list[str]]:
-    """With the tables and the subsampling of its source, where that was a JPEG; else quality 95 without
-    subsampling."""
+    """With the tables and the subsampling of its source, where that was a JPEG; else quality 95 without subsampling."""
     options: dict[str, object] = {"quality": 95, "subsampling": 0}
     segments, notes = jpeg.new_jpeg_metadata(native.exif, native.xmp, native.icc, native.dpi)
     if source:
@@ -181,8 +200,7 @@ def encode_png(native: Native, source: bytes | None, picture: Pixels) -> tuple[b
 
 
 def _deep_png(samples: Samples) -> bytes:
-    """16-bit samples of 1 to 4 channels as a bare PNG, filtered by the difference to the pixel on the
-    left."""
+    """16-bit samples of 1 to 4 channels as a bare PNG, filtered by the difference to the pixel on the left."""
     height, width, channels = samples.shape
     rows = samples.astype(">u2").view(np.uint8).reshape(height, -1)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
@@ -195,8 +213,7 @@ def _deep_png(samples: Samples) -> bytes:
 
 
 def encode_tiff(native: Native, source: bytes | None, picture: Pixels) -> tuple[bytes, list[str]]:
-    """With all tags of its source that do not describe the coding; without loss, uncompressed where the
-    source was."""
+    """With all tags of its source that do not describe the coding; without loss, uncompressed where the source was."""
     if source:
         tags, notes, order = tiff.tags_of_source(source, native.xmp)
     else:

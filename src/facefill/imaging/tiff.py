@@ -34,8 +34,7 @@ _CODING |= {*range(338, 342), 347, *range(512, 522), *range(529, 533)}
 
 
 class Tag(NamedTuple):
-    """One TIFF entry. value: its bytes in the file's own byte order, or the entries of a directory it points
-    to."""
+    """One TIFF entry. value: its bytes in the file's own byte order, or the entries of a directory it points to."""
 
     number: int
     kind: int
@@ -61,8 +60,7 @@ def tiff_order(data: bytes) -> str:
 
 
 def read_tags(data: bytes) -> dict[int, Tag]:
-    """Entries of the first directory of a TIFF, BigTIFF or EXIF block, with the EXIF and GPS directories
-    inside it."""
+    """Entries of the first directory of a TIFF, BigTIFF or EXIF block, with the EXIF and GPS directories inside it."""
     order = tiff_order(data)
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     (at,) = struct.unpack_from(order + "Q", data, 8) if big else struct.unpack_from(order + "I", data, 4)
@@ -91,8 +89,7 @@ def _read_directory(data: bytes, order: str, at: int, big: bool, depth: int) -> 
 
 
 def build_tiff(order: str, tags: Sequence[Tag], strips: Sequence[bytes] = ()) -> bytes:
-    """A classic TIFF of one directory (an EXIF block where there are no strips). StripOffsets and counts are
-    added."""
+    """A classic TIFF of one directory (an EXIF block where there are no strips). StripOffsets and counts are added."""
     body = bytearray((b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 0))
     offsets = []
     for strip in strips:
@@ -124,8 +121,7 @@ def _write_directory(body: bytearray, order: str, tags: Sequence[Tag]) -> None:
 
 
 def exif_of_tiff(data: bytes) -> bytes | None:
-    """An EXIF block of the tags in a TIFF file that describe the photo and not its coding; None where it has
-    none."""
+    """An EXIF block of the tags in a TIFF file that describe the photo and not its coding; None where it has none."""
     kept = [entry for number, entry in read_tags(data).items() if number in _DESCRIPTIVE]
     return build_tiff(tiff_order(data), kept) if kept else None
 
@@ -137,8 +133,7 @@ def is_compressed(tiff: bytes) -> bool:
 
 
 def tags_of_source(source: bytes, xmp: bytes | None) -> tuple[list[Tag], list[str], str]:
-    """All tags of a TIFF file for its completed picture, but for those that describe the coding; notes; byte
-    order."""
+    """All tags of a TIFF file for its completed picture, but for those that describe the coding; notes; byte order."""
     order, tags, notes = tiff_order(source), [], []
     for number, entry in read_tags(source).items():
         if number == _PHOTOSHOP_LAYERS:
@@ -195,7 +190,8 @@ def set_orientation(exif: bytes, value: int) -> bytes:
 
 def renew_thumbnail(exif: bytes, picture: NDArray[np.uint8]) -> bytes:
     """The EXIF block with its thumbnail made anew from `picture`, everything else at its old place.
-     picture: (H, W, 3) uint8 RGB in stored orientation. The new thumbnail fits the old one's sides and bytes, so
+
+    picture: (H, W, 3) uint8 RGB in stored orientation. The new thumbnail fits the old one's sides and bytes, so
     that no offset moves (makers' notes hold absolute ones); where it cannot, the thumbnail's directory is cut
     off.
     """

@@ -39,7 +39,7 @@ DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
     "thing": wear_objects.thing,
 }
 
-MASK_ALPHA = 0.06  # a pixel of which the cover hides more than this is masked
+MASK_ALPHA = 0.04  # a cover hides more than this of each masked pixel, and nothing of the others
 SHADOW_LEVELS = 36.0  # the shadow on the skin takes no more than this from a grey level
 SHADOW_REACH = 0.3  # eye distances from the cover within which its shadow ends
 
@@ -92,35 +92,47 @@ def compose(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Blend the layers in order over their shadow, and record them as the picture was recorded."""
     left, top, right, bottom = box = around(layers, head.size, round(SHADOW_REACH * head.scale))
-    blur = float(np.hypot(light.blur_px, 0.32 * head.size / 256))
-    layers = [soften(layer, blur, light.blur_px > 0.3) for layer in layers]
-    alpha, dark = flatten(layers, box)
-    under = face[top:bottom, left:right].astype(np.float32)
-    shadow = cv2.merge([cast_shadow(dark, head, light, rng)] * 3)
-    under -= np.minimum(under * shadow, np.float32(SHADOW_LEVELS))
-    for layer in layers:
-        part = under[place(layer, box)]
+    recorded = [record(layer, head, light, rng) for layer in layers]
+    alpha, dark = flatten(recorded, box)
+    under = face[top:bottom, left:right]
+    kept = np.rint(255 - 255 * cast_shadow(dark, head, light, rng)).astype(np.uint8)
+    shaded = cv2.multiply(under, cv2.merge([kept] * 3), scale=1 / 255)
+    patch = cv2.max(shaded, cv2.subtract(under, (SHADOW_LEVELS,) * 4))
+    for layer in recorded:
+        part = patch[place(layer, box)]
         part[...] = cv2.blendLinear(np.ascontiguousarray(part), layer.colour, 1 - layer.alpha, layer.alpha)
-    under += cv2.merge([grain(rng, alpha.shape, light) * alpha] * 3)
-    mask = alpha > MASK_ALPHA
+    mask = alpha > 0
     worn = face.copy()
-    worn[top:bottom, left:right] = recompress(cv2.convertScaleAbs(under), mask, rng)
+    worn[top:bottom, left:right] = recompress(patch, mask, rng)
     whole = np.zeros(face.shape[:2], bool)
     whole[top:bottom, left:right] = mask
     return worn, whole
 
 
-def soften(layer: Layer, blur: float, colour_too: bool) -> Layer:
-    """The layer in grey levels, as sharp as a picture of that blur, with highlights that bend as a camera's do."""
+@dataclass(frozen=True)
+class Recorded:
+    """A layer as the picture would have recorded it: (rows, columns, 3) uint8 RGB, alpha 0-1."""
+
+    left: int
+    top: int
+    colour: NDArray[np.uint8]
+    alpha: Image
+    shadow: float
+
+
+def record(layer: Layer, head: Head, light: Light, rng: Rng) -> Recorded:
+    """Blur and grain a layer like the picture; its highlights bend as a camera's do."""
+    blur = float(np.hypot(light.blur_px, 0.32 * head.size / 256))
     kernel = (2 * max(1, round(2 * blur)) + 1,) * 2
     alpha = cv2.GaussianBlur(layer.alpha, kernel, blur, borderType=cv2.BORDER_REPLICATE)
-    alpha[alpha < 0.02] = 0
+    alpha[alpha < MASK_ALPHA] = 0
     colour = layer.colour * np.float32(255)
-    if colour_too:
+    if light.blur_px > 0.3:
         colour = cv2.GaussianBlur(colour, kernel, blur, borderType=cv2.BORDER_REPLICATE)
     over = np.maximum(colour - np.float32(215), 0)
     colour -= over * over / (over + np.float32(38))
-    return Layer(layer.left, layer.top, colour, alpha, layer.shadow)
+    colour += cv2.merge([grain(rng, alpha.shape, light)] * 3)
+    return Recorded(layer.left, layer.top, cv2.convertScaleAbs(colour), alpha, layer.shadow)
 
 
 def around(layers: list[Layer], size: int, margin: int) -> Box:
@@ -132,14 +144,14 @@ def around(layers: list[Layer], size: int, margin: int) -> Box:
     return max(left, 0), max(top, 0), min(right, size), min(bottom, size)
 
 
-def place(layer: Layer, box: Box) -> tuple[slice, slice]:
+def place(layer: Recorded, box: Box) -> tuple[slice, slice]:
     """Rows and columns of a layer within a box."""
     rows, columns = layer.alpha.shape
     top, left = layer.top - box[1], layer.left - box[0]
     return slice(top, top + rows), slice(left, left + columns)
 
 
-def flatten(layers: list[Layer], box: Box) -> tuple[Image, Image]:
+def flatten(layers: list[Recorded], box: Box) -> tuple[Image, Image]:
     """Alpha of all layers together over a box, and how dark a shadow each pixel casts."""
     shape = (box[3] - box[1], box[2] - box[0])
     alpha, dark = np.zeros(shape, np.float32), np.zeros(shape, np.float32)

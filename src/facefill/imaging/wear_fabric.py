@@ -306,22 +306,27 @@ def print_text(sheet: Bytes, rng: Rng, colour: Colour, spot: tuple[float, float]
         cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, ink(colour), thick, cv2.LINE_AA)
 
 
+CREASE = np.linspace(0, 1, 7)[None, :, None]
+
+
 def creases(rng: Rng, rows: int, columns: int, count: int, depth: float) -> Image:
     """Height of tension folds that run from the corners of the sheet, where it is pulled, towards its middle."""
     canvas = np.full((rows, columns), 128, np.uint8)
-    for _ in range(count):
-        side, low = rng.random() < 0.5, rng.random() < 0.6
-        start = np.array([0.02 if side else 0.98, rng.uniform(0.5, 1.0) if low else rng.uniform(0, 0.5)])
-        end = np.array([rng.uniform(0.25, 0.75), rng.uniform(0.1, 1.0)])
-        middle = (start + end) / 2 + rng.normal(0, 0.06, 2)
-        along = np.linspace(0, 1, 9)[:, None]
-        path = (1 - along) ** 2 * start + 2 * along * (1 - along) * middle + along**2 * end
-        points = np.rint(path * (columns * 8, rows * 8)).astype(np.int32)
-        strength = float(round(128 + 110 * rng.uniform(0.3, 1) * rng.choice([-1, 1])))
-        cv2.polylines(
-            canvas, [points], False, strength, max(1, round(rows * rng.uniform(0.01, 0.05))), cv2.LINE_AA, 3
-        )
-    return cv2.GaussianBlur((canvas - np.float32(128)) * np.float32(depth / 110), (0, 0), rows * 0.018)
+    start, end = np.empty((count, 1, 2)), np.empty((count, 1, 2))
+    start[:, 0, 0] = np.where(rng.random(count) < 0.5, 0.02, 0.98)
+    start[:, 0, 1] = rng.random(count) ** rng.choice([0.6, 1.0])
+    end[:, 0] = rng.uniform([0.25, 0.1], [0.75, 1.0], (count, 2))
+    middle = (start + end) / 2 + rng.normal(0, 0.06, (count, 1, 2))
+    along = CREASE
+    paths = (1 - along) ** 2 * start + 2 * along * (1 - along) * middle + along**2 * end
+    points = (paths * (columns * 8, rows * 8)).astype(np.int32)
+    tones = (128 + 110 * rng.uniform(0.3, 1, count) * np.where(rng.random(count) < 0.5, -1, 1)).tolist()
+    widths = np.maximum(1, rows * rng.uniform(0.01, 0.05, count)).astype(int).tolist()
+    for path, tone, width in zip(points, tones, widths, strict=True):
+        cv2.polylines(canvas, [path], False, tone, width, cv2.LINE_AA, 3)
+    side = 2 * max(1, round(rows * 0.03)) + 1
+    soft = cv2.GaussianBlur(canvas, (side, side), rows * 0.018)
+    return (soft - np.float32(128)) * np.float32(depth / 110)
 
 
 def relief(height: Image, toward: NDArray[np.floating], strength: float) -> Image:

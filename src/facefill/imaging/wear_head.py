@@ -164,18 +164,22 @@ def estimate_light(face: NDArray[np.uint8], head: Head, rng: np.random.Generator
     columns, rows = np.clip(np.rint(spots - 0.5), 0, 31).astype(int).T
     colours = small[rows, columns]
     tones = grey[rows, columns] + 0.03
-    skin = np.median(colours, 0)
+    skin = np.sort(colours, 0)[2:4].mean(0)
     inside = oval(head)
-    field = cv2.GaussianBlur(grey * inside, (0, 0), 3) / cv2.GaussianBlur(inside, (0, 0), 3)
-    field = np.clip(field / max(float(np.average(field, weights=inside)), 0.02), 0.45, 1.6)
-    bright = np.sort(grey[inside > 0.5])
-    top = float(bright[int(0.9 * (len(bright) - 1))]) if len(bright) else float(grey.max())
-    everywhere = np.sort(grey, axis=None)
-    level = 0.6 * top / 0.74 + 0.4 * float(everywhere[int(0.95 * 1023)]) / 0.9
+    field = cv2.GaussianBlur(grey * inside, (13, 13), 3) / cv2.GaussianBlur(inside, (13, 13), 3)
+    field = np.clip(field * (1 / max(float((field * inside).sum() / inside.sum()), 0.02)), 0.45, 1.6)
+    within = inside > 0.5
+    bright, everywhere = np.sort(grey[within]), np.sort(grey, axis=None)
+    top = float(bright[len(bright) * 9 // 10]) if len(bright) else float(everywhere[-1])
+    level = 0.6 * top / 0.74 + 0.4 * float(everywhere[972]) / 0.9
     level = float(np.clip(level * rng.uniform(0.88, 1.12), 0.22, 1.1))
-    whitest = small.reshape(-1, 3)[grey.ravel() >= everywhere[int(0.9 * 1023)]].mean(0) + 0.02
+    whitest = small[grey >= everywhere[921]].mean(0) + 0.02
     cast = 1 + 0.45 * (whitest / float(whitest @ GREY) - 1)
-    chroma = float((small.max(-1) - small.min(-1))[inside > 0.5].mean()) if len(bright) else 0.2
+    clear = grey >= max(0.2 * float(everywhere[-1]), 1e-3)
+    hues = small[clear] / grey[clear][:, None] if clear.any() else np.ones((1, 3), np.float32)
+    tinge = hues.mean(0)
+    colour = float(np.clip(np.abs(hues - tinge).mean() / 0.015 - 1, 0, 1))  # sepia prints: all of one hue
+    cast = cast * colour + tinge / float(tinge @ GREY) * (1 - colour)
     sideways = float(np.clip((tones[1] - tones[0]) / (tones[1] + tones[0]) * 2.2, -1, 1))
     upward = float(np.clip((tones[2] - tones[3]) / (tones[2] + tones[3]), -0.3, 0.6))
     toward = np.array(
@@ -184,12 +188,12 @@ def estimate_light(face: NDArray[np.uint8], head: Head, rng: np.random.Generator
     blur_px, noise = sharpness(face, head)
     return Light(
         level,
-        np.clip(cast, 0.86, 1.14),
+        np.clip(cast, 0.84, 1.16),
         toward / np.linalg.norm(toward),
         float(rng.uniform(0.42, 0.68)),
         field.astype(np.float32),
         skin,
-        float(np.clip((chroma - 0.015) / 0.05, 0, 1)),
+        colour,
         blur_px,
         noise,
     )
@@ -199,7 +203,8 @@ def oval(head: Head) -> Floats:
     """(32, 32) soft ellipse over the face: 1 inside, near 0 outside."""
     unit = 32 / head.size
     centre = head.project(np.array([0.0, 0.6, 0.1])) * unit - 0.5
-    y, x = np.mgrid[:32, :32].astype(np.float32)
+    x = np.arange(32, dtype=np.float32)[None]
+    y = np.arange(32, dtype=np.float32)[:, None]
     reach = head.scale * unit
     radius = ((x - centre[0]) / (0.95 * reach)) ** 2 + ((y - centre[1]) / (1.3 * reach * head.stretch)) ** 2
     return np.asarray(np.clip(2.5 - 2 * radius, 0.002, 1).astype(np.float32))
@@ -225,7 +230,7 @@ def sharpness(face: NDArray[np.uint8], head: Head) -> tuple[float, float]:
     ratio = fine / coarse
     blur_px = float(np.interp(ratio, DETAIL_RATIO, DETAIL_BLUR)) * size / 256
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    response = np.abs(cv2.filter2D(grey, -1, kernel))[1:-1:2, 1:-1:2].ravel()
+    response = np.abs(cv2.filter2D(grey, -1, kernel))[1:-1:3, 1:-1:3].ravel()
     quiet = float(np.partition(response, len(response) * 3 // 10)[len(response) * 3 // 10])
     return blur_px, float(np.clip(quiet / 0.385 / 6, 0.0, 9.0))
 

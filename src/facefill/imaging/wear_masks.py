@@ -167,7 +167,7 @@ def surgical(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     base = fabric.tint(rng, *SURGICAL)
     colour = fabric.pattern(rng, rows, columns) if rng.random() < 0.07 else fabric.sheet_of(base, rows, columns)
     height, factor = pleats(rng, u, v)
-    height += crumple(scene, rng, u, v, float(rng.uniform(0.5, 1.5)))
+    height += crumple(scene, rng, u, v, float(rng.uniform(0.5, 1.9)))
     if rng.random() < 0.7:
         lighter = fabric.tint(rng, "white") if rng.random() < 0.3 else np.minimum(base * 1.12, 0.97)
         deep = rng.uniform(0.05, 0.11)
@@ -180,7 +180,7 @@ def surgical(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
         factor -= rng.uniform(0.05, 0.2) * bump(np.abs(u) - line, 0.02) * dashes
     if rng.random() < 0.5:
         factor -= 0.12 * bump(v - rng.choice([0.04, 0.95]), 0.014) * (np.sin(u * 110) > 0)
-    factor *= fabric.relief(height, scene.light.toward, float(rng.uniform(4, 9)))
+    factor *= fabric.relief(height, scene.light.toward, float(rng.uniform(4, 11)))
     shine = float(rng.uniform(0.02, 0.22))
     cloth = Cloth(colour, weave(rng, factor, float(rng.uniform(0.008, 0.035))), shine, tucked(rng))
     sheet = cover(cut, rng)
@@ -357,7 +357,7 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     cord = np.asarray(cv2.mean(colour)[:3], np.float32)
     if rng.random() < 0.5:
         cord = fabric.tint(rng, "white", "black", "black")
-    wide = float(rng.uniform(0.025, 0.12) if rng.random() < 0.8 else rng.uniform(0.15, 0.3))
+    wide = float(rng.uniform(0.02, 0.075) if rng.random() < 0.9 else rng.uniform(0.1, 0.2))
     layers = ear_loops(scene, sheet, rng, cord, wide, flat=float(rng.random()))
     shine = float(rng.choice([0.0, 0.08, 0.2, 0.35]))
     finished = Cloth(colour, weave(rng, factor, float(rng.uniform(0.0, 0.07))), shine, tucked(rng))
@@ -398,10 +398,10 @@ def wrap(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     height += fabric.noise(rng, rows, columns, 8, 10) * np.float32(rng.uniform(0, 0.02))
     factor = factor * np.clip(1.25 - 0.5 * v, 0.7, 1)
     factor = factor * fabric.relief(height, scene.light.toward, float(rng.uniform(3, 9)))
-    swell = rng.uniform(0.0, 0.12)
+    swell, flare = rng.uniform(0.0, 0.12), rng.uniform(0.15, 0.7)
 
     def bulge(u: Floats, v: Floats) -> Floats:
-        return np.asarray(swell + 0.25 * np.clip(v - 0.5, 0, 1) + 0 * u)
+        return np.asarray(swell + flare * np.clip(v - 0.45, 0, 1) + 0 * u)
 
     sheet = cover(cut, rng, bulge, 0.03)
     shine = float(rng.choice([0.0, 0.1, 0.25]))

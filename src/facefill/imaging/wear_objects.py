@@ -49,8 +49,7 @@ def hand(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     box = window(head.place(ends * [1, head.stretch]), head.size, head.scale * 0.5)
     if box is None:
         return []
-    stretches = [[limb] for limb in palm] + fingers
-    height = capsules(head, stretches, box)
+    height = capsules(head, palm, fingers, box)
     alpha = np.asarray(np.clip(height * head.scale * 0.6 - 0.2, 0, 1), np.float32)
     return [skin_layer(scene, rng, height, alpha, box, fingers)]
 
@@ -72,8 +71,8 @@ def draw_fingers(rng: Rng, knuckles: Floats, up: Floats, out: Floats, grow: floa
     return fingers
 
 
-def capsules(head: Head, groups: list[list[Limb]], box: Box) -> Image:
-    """Height above the face (eye distances) of groups of limbs over a box; a groove parts touching groups."""
+def capsules(head: Head, palm: list[Limb], fingers: list[list[Limb]], box: Box) -> Image:
+    """Height above the face (eye distances) of a hand over a box: a flat palm, round fingers, grooves between them."""
     width, height = box[2] - box[0], box[3] - box[1]
     step = max(1.0, head.size / 160)
     columns, rows = int(width / step) + 2, int(height / step) + 2
@@ -82,10 +81,10 @@ def capsules(head: Head, groups: list[list[Limb]], box: Box) -> Image:
     unit = 1 / head.scale
     (ax, ay), (dx, dy) = np.float32(head.across * unit), np.float32(head.down * unit / head.stretch)
     px, py = x * ax + y * ay, x * dx + y * dy
-    best, second = np.zeros_like(px), np.zeros_like(px)
-    for group in groups:
-        mine = np.zeros_like(px)
-        for limb in group:
+
+    def rounded(limbs: list[Limb]) -> Image:
+        tallest = np.zeros_like(px)
+        for limb in limbs:
             way = limb.end - limb.start
             fx, fy = px - np.float32(limb.start[0]), py - np.float32(limb.start[1])
             wx, wy = np.float32(way / (way @ way))
@@ -93,11 +92,18 @@ def capsules(head: Head, groups: list[list[Limb]], box: Box) -> Image:
             fx -= along * np.float32(way[0])
             fy -= along * np.float32(way[1])
             radius = np.float32(limb.radius) + along * np.float32(limb.last - limb.radius)
-            mine = np.maximum(mine, radius * radius - fx * fx - fy * fy)
+            tallest = np.maximum(tallest, radius * radius - fx * fx - fy * fy)
+        return np.sqrt(tallest)
+
+    best, second = np.zeros_like(px), np.zeros_like(px)
+    for finger in fingers:
+        mine = rounded(finger)
         second = np.maximum(second, np.minimum(best, mine))
         best = np.maximum(best, mine)
-    total = np.sqrt(best) - 0.35 * np.sqrt(second) * (np.sqrt(best) - np.sqrt(second) < 0.03)
+    best -= np.where(best - second < 0.03, 0.35 * second, 0)
+    flat = cv2.GaussianBlur(np.minimum(rounded(palm), 0.15), (0, 0), max(0.8, 0.07 * head.scale / step))
     matrix = np.array([[1 / step, 0, 0], [0, 1 / step, 0]])
+    total = np.maximum(best, flat - np.float32(0.01))
     return cv2.warpAffine(total, matrix, (width, height), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -106,12 +112,12 @@ def skin_layer(
 ) -> Layer:
     """A hand of that height map in a skin colour near the face's own, or in a glove."""
     head, light = scene.head, scene.light
-    smooth = cv2.GaussianBlur(height, (0, 0), max(0.5, head.scale * 0.025))
+    smooth = cv2.GaussianBlur(height, (0, 0), max(0.5, head.scale * 0.03))
     shading = fabric.relief(smooth, light.toward, 128 / len(smooth) * head.scale * 0.42)
     hollow = np.clip(cv2.blur(smooth, (int(head.scale * 0.15) | 1,) * 2) - smooth, 0, 0.2)
     tone = np.clip(shading * (1 - np.float32(3.0) * hollow), 0.25, 1.3)
     glove = rng.random() < 0.1
-    albedo = np.asarray(light.skin / max(light.level, 0.2) * rng.uniform(0.85, 1.12), np.float32)
+    albedo = np.asarray(light.skin / light.cast / max(light.level, 0.2) * rng.uniform(0.85, 1.12), np.float32)
     if glove:
         albedo = fabric.tint(rng, "blue", "white", "black", "sky", "lilac")
     mottled = fabric.noise(rng, *height.shape, 7, 7)
@@ -142,7 +148,7 @@ def hand_details(
                 for back in (-0.05, 0.0, 0.05):
                     at = end + way * back * head.scale
                     ends = np.rint(np.stack([at - aside, at + aside]) * 8).astype(int)
-                    cv2.line(lines, ends[0].tolist(), ends[1].tolist(), 200, 1, cv2.LINE_AA, 3)
+                    cv2.line(lines, ends[0].tolist(), ends[1].tolist(), 130, 1, cv2.LINE_AA, 3)
             elif len(finger) == 3:
                 at = np.rint((end + way * 0.01 * head.scale) * 8).astype(int).tolist()
                 axes = (round(bone.last * head.scale * 7.2), round(bone.last * head.scale * 5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from facefill.imaging.wear_fabric import Colour, Image, times
 from facefill.imaging.wear_head import GREY, Box, Floats, Head, Light
 
 MARGIN = 0.1  # share of a sheet by which its texture reaches beyond every border
-ROWS, COLUMNS = 32, 48  # knots of a sheet between its borders
+ROWS, COLUMNS = 27, 41  # knots of a sheet between its borders
 INVERSE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -49,6 +50,7 @@ class Cloth:
     tucked: float = 0.0
 
 
+@lru_cache(1)
 def knots() -> tuple[Floats, Floats]:
     """u (1, columns) in -1..1 and v (rows, 1) in 0..1, both with two more knots on every side, within MARGIN."""
     u, v = np.linspace(-1, 1, COLUMNS), np.linspace(0, 1, ROWS)
@@ -73,9 +75,10 @@ def outline(turned: Floats) -> Floats:
 
 def window(points: Floats, size: int, margin: float) -> Box | None:
     """Pixels (left, top, right, bottom) around points and within the picture; None when they miss it."""
-    left, top = np.clip(np.floor(points.min(0) - margin), 0, size)
-    right, bottom = np.clip(np.ceil(points.max(0) + margin + 1), 0, size)
-    return None if right - left < 2 or bottom - top < 2 else (int(left), int(top), int(right), int(bottom))
+    x, y = points[:, 0], points[:, 1]
+    left, top = max(int(x.min() - margin), 0), max(int(y.min() - margin), 0)
+    right, bottom = min(int(x.max() + margin) + 2, size), min(int(y.max() + margin) + 2, size)
+    return None if right - left < 2 or bottom - top < 2 else (left, top, right, bottom)
 
 
 def fill(polygon: Floats, box: Box) -> Image:
@@ -107,7 +110,7 @@ def shade(turned: Floats, light: Light) -> Floats:
 def spread(places: Floats, values: Floats, visible: NDArray[np.bool_], box: Box) -> Image:
     """Values (n, c) at scattered pixels (n, 2) -> (height, width, c): splats on a coarse grid, gaps closed."""
     width, height = box[2] - box[0], box[3] - box[1]
-    cell = max(1.5, width / 40)
+    cell = max(1.5, width / 32)
     columns, rows = int(np.ceil(width / cell)) + 3, int(np.ceil(height / cell)) + 3
     at = (places - box[:2] + 0.5) / cell + 0.5
     keep = visible & (at > 0).all(-1) & (at[:, 0] < columns - 1) & (at[:, 1] < rows - 1)
@@ -173,7 +176,7 @@ def lit(light: Light, head: Head, colour: Image, tone: Image, box: Box, gloss: I
     factor = tone * (0.45 + 0.55 * around) * np.float32(light.level)
     if gloss is not None:
         colour = colour + cv2.merge([gloss] * 3)
-    mix = np.diag(light.cast) * light.colour + (1 - light.colour) * np.tile(GREY, (3, 1))
+    mix = light.cast[:, None] * (np.eye(3) * light.colour + (1 - light.colour) * GREY)
     return times(cv2.transform(colour, mix.astype(np.float32)), factor)
 
 

@@ -154,7 +154,8 @@ class Inpainter:
                 filled = crop.put(filled, patches[index], part)
                 missing |= part
                 scale = max(scale, crop.scale)
-            completed = composite(known, filled, missing)
+            # The patch holds the photo's own pixels beside the hole, so there is nothing that Poisson could mend.
+            completed = composite(known, filled, missing, blend="paste")
             if scale > 1:
                 completed = match_grain(known, completed, missing, np.random.default_rng(seed), detail_px=scale)
             pixels[window][missing] = completed[missing]

@@ -159,10 +159,11 @@ def _gradient(rng: Generator, size: int) -> Picture:
     return _resize(small, size, size)
 
 
-def _patch_beside(pictures: Picture, boxes: Box, rng: Generator, edge: int) -> Picture:
-    """A square of a picture, edge pixels wide, beside or above the face's box."""
+def _patch_beside(pictures: Picture, boxes: Box, rng: Generator) -> Picture:
+    """A piece of a picture, at most a fifth of it wide, beside or above the face's box."""
     index = int(rng.integers(len(pictures)))
     size = pictures.shape[1]
+    edge = size * 3 // 16
     x0, y0, x1, _ = (int(value) for value in np.clip(boxes[index], 8, size - 8))
     side = rng.integers(3)
     x = {0: 0, 1: max(x1, size - edge), 2: int(rng.integers(0, size - edge))}[int(side)]
@@ -173,7 +174,7 @@ def _patch_beside(pictures: Picture, boxes: Box, rng: Generator, edge: int) -> P
 
 
 def _margin(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
-    patch = _patch_beside(pictures, boxes, rng, 48)
+    patch = _patch_beside(pictures, boxes, rng)
     how = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.uint8)
 
@@ -184,7 +185,7 @@ def _quilt(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
     edge = int(rng.integers(24, 96))
     for y in range(0, size, edge):
         for x in range(0, size, edge):
-            patch = _patch_beside(pictures, boxes, rng, 48)
+            patch = _patch_beside(pictures, boxes, rng)
             view = image[y : y + edge, x : x + edge]
             view[:] = cv2.resize(patch, view.shape[1::-1])
     return image
@@ -193,8 +194,9 @@ def _quilt(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
 def _close_up(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
     """A small part of a face, an eye or a cheek, that fills the whole view."""
     index = int(rng.integers(len(pictures)))
-    box, edge = boxes[index], int(rng.integers(24, 64))
-    x, y = np.clip(rng.uniform(box[:2], box[2:] - edge), 0, pictures.shape[1] - edge).astype(int)
+    size_in, box = pictures.shape[1], boxes[index]
+    edge = int(rng.uniform(0.1, 0.25) * size_in)
+    x, y = np.clip(rng.uniform(box[:2], box[2:] - edge), 0, size_in - edge).astype(int)
     return _resize(pictures[index, y : y + edge, x : x + edge], size, size)
 
 

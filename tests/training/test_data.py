@@ -1,0 +1,108 @@
+"""Batches depend on the seed and on how many pictures came before, and on nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facefill.errors import InputError
+from facefill.imaging.masks import MASKS
+from facefill.training.data import DataConfig, Faces, Holes, batches, picture_at, read_faces, split_validation, to_batch
+from tests.datasets import write_dataset
+
+HOLES = {"centre": 1.0, "worn": 2.0, "random40": 1.0, "none": 0.5}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def faces(folder: Path) -> Faces:
+    return read_faces(config_of(folder))
+
+
+def config_of(folder: Path, **options: object) -> DataConfig:
+    return DataConfig.model_validate(
+        {"folder": folder, "cache": folder / "cache", "holes": HOLES, "side_px": 64, "workers": 0, **options}
+    )
+
+
+@given(st.integers(1, 40), st.integers(0, 3), st.integers(0, 5))
+def test_every_epoch_shows_every_picture_once(count: int, seed: int, epoch: int) -> None:
+    shown = [picture_at(epoch * count + place, count, seed) for place in range(count)]
+    assert sorted(shown) == list(range(count))
+
+
+def test_a_picture_is_the_same_whoever_asks_for_it(faces: Faces, folder: Path) -> None:
+    holes = Holes(faces, config_of(folder, jitter=0.5, colour=1.0), 64, 7)
+    straight = [item for raw in batches(holes, 0, 24, 4, 0) for item in raw["truth"]]
+    resumed = [item for raw in batches(holes, 8, 24, 8, 0) for item in raw["truth"]]
+    assert all(torch.equal(a, b) for a, b in zip(straight[8:], resumed, strict=True))
+
+
+def test_workers_change_nothing(faces: Faces, folder: Path) -> None:
+    holes = Holes(faces, config_of(folder), 48, 7)
+    here, there = (list(batches(holes, 0, 8, 4, workers)) for workers in (0, 1))
+    for a, b in zip(here, there, strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_what_a_method_gets(faces: Faces, folder: Path) -> None:
+    holes = Holes(faces, config_of(folder, holes={"worn": 1}), 64, 7)
+    raw = next(iter(batches(holes, 0, 4, 4, 0)))
+    batch = to_batch(raw, 1.0, torch.device("cpu"))
+    missing = batch["mask"].expand_as(batch["truth"]) > 0.5
+    assert batch["truth"].dtype == torch.float32
+    assert (batch["truth"] * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).equal(raw["truth"])
+    assert (batch["image"][missing] == 1).all()
+    assert torch.equal(batch["image"][~missing], batch["truth"][~missing])
+    assert (batch["worn"] != batch["truth"])[missing].float().mean() > 0.5
+    assert batch["landmarks"].shape == (4, 5, 2)
+
+
+def test_landmarks_follow_the_mirror(faces: Faces, folder: Path) -> None:
+    holes = Holes(faces, config_of(folder), 64, 1)
+    for place in range(20):
+        points = holes[place]["landmarks"]
+        assert points[0, 0] < points[1, 0]
+        assert points[3, 0] < points[4, 0]
+
+
+@pytest.mark.parametrize("name", sorted(MASKS))
+def test_every_hole_can_be_drawn_at_training_sizes(faces: Faces, folder: Path, name: str) -> None:
+    item = Holes(faces, config_of(folder, holes={name: 1}), 64, 0)[0]
+    assert item["mask"].shape == (64, 64)
+    assert not item["mask"].all()
+
+
+def test_validation_takes_whole_identities_and_ignores_order(faces: Faces) -> None:
+    learning, validation = split_validation(faces, 3)
+    assert len(validation) == 4
+    assert {faces.identities[i] for i in learning}.isdisjoint(faces.identities[i] for i in validation)
+    turned = Faces(faces.pixels, faces.landmarks, faces.names[::-1], faces.identities[::-1], faces.digest)
+    again = split_validation(turned, 3)[1]
+    assert {faces.names[i] for i in validation} == {turned.names[i] for i in again}
+
+
+def test_frozen_holes_are_the_same_every_time(faces: Faces, folder: Path) -> None:
+    first, second = (Holes(faces, config_of(folder), 64, 0, frozen=True) for _ in range(2))
+    assert all((first[i]["mask"] == second[i]["mask"]).all() for i in range(len(first)))
+    assert len(first) == len(faces.names)
+
+
+def test_what_is_no_dataset_is_one_line(folder: Path, tmp_path: Path) -> None:
+    empty = DataConfig(folder=tmp_path, holes={"centre": 1})
+    with pytest.raises(InputError, match=r"manifest\.csv"):
+        read_faces(empty)
+    with pytest.raises(InputError, match="did you mean 'centre'"):
+        Holes(Faces(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 5, 2), np.float32), ("a",), ("a",), ""),
+              config_of(folder, holes={"center": 1}), 8, 0)
+    with pytest.raises(InputError, match="split"):
+        read_faces(config_of(folder, split="test"))

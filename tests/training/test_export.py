@@ -1,0 +1,57 @@
+"""An exported file computes what torch does, at any size, and says whose it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facefill.errors import InputError
+from facefill.runtime.engine import read_metadata
+from facefill.runtime.model import load
+from facefill.training import export as module
+from facefill.training.checkpoint import save_weights
+from facefill.training.export import export, open_method
+from facefill.training.train import build_method
+
+SMALL = {"swift": {"widths": (8, 8, 16, 16), "bottom_dilations": (1, 2)},
+         "cover": {"widths": (8, 8, 16), "bottom_dilations": (1,)}}
+
+
+def write_weights(folder: Path, name: str) -> Path:
+    torch.manual_seed(0)
+    method = build_method(name, SMALL[name])
+    path = folder / f"{name}.safetensors"
+    save_weights(path, dict(method.generator.state_dict()), {"method": name, "config": SMALL[name]})
+    return path
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
+    weights = write_weights(tmp_path, name)
+    differences = export(weights, tmp_path / "out.onnx")
+    assert {difference.engine for difference in differences} == {"openvino", "onnxruntime"}
+    assert all(difference.largest < 1e-4 for difference in differences)
+    assert read_metadata(tmp_path / "out.onnx")["facefill.method"] == name
+    assert (tmp_path / "out.onnx").stat().st_size < 1.5 * weights.stat().st_size + 60_000
+    if name == "swift":
+        model, method = load(tmp_path / "out.onnx", threads=1, exact=True), open_method(weights)
+        face = np.random.default_rng(0).integers(0, 256, (1, 80, 48, 3), np.uint8)
+        mask = np.zeros((1, 80, 48), bool)
+        mask[:, 20:60, 10:30] = True
+        image = torch.where(torch.from_numpy(mask)[:, None], 0.0,
+                            torch.from_numpy(face).permute(0, 3, 1, 2).float() / 127.5 - 1)
+        with torch.no_grad():
+            filled = method(image=image, mask=torch.from_numpy(mask)[:, None].float())
+        levels = ((filled + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
+        completed = model.complete(face, mask)[:, 0]
+        assert np.abs(completed[mask].astype(float) - levels[mask]).max() <= 1
+
+
+def test_a_file_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "compare", lambda *words: [module.Difference("openvino", 0.5, 0.1)])
+    with pytest.raises(InputError, match="within"):
+        export(write_weights(tmp_path, "cover"), tmp_path / "out.onnx")
+    assert not (tmp_path / "out.onnx").exists()

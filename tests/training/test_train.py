@@ -1,0 +1,124 @@
+"""The loop: it learns, resumes as if it had never stopped, and says what is wrong with a recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from facefill.config import build
+from facefill.errors import InputError
+from facefill.training import train as loop
+from facefill.training.checkpoint import load_state, load_weights, save_weights
+from facefill.training.train import Recipe, read_recipe, train
+from tests.datasets import write_dataset
+
+ROOT = Path(__file__).parents[2]
+SMALL = {"widths": [8, 8, 16, 16], "bottom_dilations": [1, 2], "critic_width": 8, "adversarial": 0.05,
+         "feature_matching": 1.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+def recipe(folder: Path, images: int = 48, **train: Any) -> Recipe:
+    stages = [{"side_px": 48, "images": 16, "batch": 4}, {"side_px": 64, "images": images - 16, "batch": 4}]
+    return build(Recipe, {
+        "method": "swift", "model": SMALL,
+        "data": {"folder": folder, "cache": folder / "cache", "side_px": 64, "validation_images": 2, "workers": 0,
+                 "holes": {"centre": 1, "worn": 1}},
+        "train": {"stages": stages, "eval_images": 16, "ema_images": 64, "warmup_images": 4, "bf16": False, **train},
+    }, "test")
+
+
+def tensors_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_state(run / "state.pt")["average"]
+
+
+def test_a_run_that_was_cut_ends_as_if_it_had_not_been(folder: Path, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(recipe(folder), tmp_path / "whole")
+    saved = loop._save
+    count = 0
+
+    def cut(*words: Any) -> None:
+        nonlocal count
+        saved(*words)
+        count += 1
+        if count == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_save", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(folder), tmp_path / "cut")
+    monkeypatch.setattr(loop, "_save", saved)
+    again = train(recipe(folder), tmp_path / "cut")
+    a, b = tensors_of(tmp_path / "whole"), tensors_of(tmp_path / "cut")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert whole.read_bytes() == again.read_bytes()
+
+
+def test_the_log_has_every_term_and_the_weights_say_what_they_are(folder: Path, tmp_path: Path) -> None:
+    path = train(recipe(folder, 32), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["shown"] for line in lines] == [16, 32]
+    assert {"l1", "critic", "adversarial", "feature_matching", "score", "images_per_s"} <= set(lines[-1])
+    tensors, about = load_weights(path, "swift")
+    assert about["images"] == 32
+    assert about["config"]["widths"] == SMALL["widths"]
+    assert all(value.dtype == torch.float16 for value in tensors.values())
+    with pytest.raises(InputError, match="weights of cover, got weights.safetensors of swift"):
+        load_weights(path, "cover")
+
+
+def test_it_starts_from_given_weights(folder: Path, tmp_path: Path) -> None:
+    path = train(recipe(folder, 32), tmp_path / "first")
+    second = recipe(folder, 32).model_copy(update={"init": path})
+    train(second, tmp_path / "second")
+    first_line = json.loads((tmp_path / "second" / "log.jsonl").read_text().splitlines()[0])
+    cold = json.loads((tmp_path / "first" / "log.jsonl").read_text().splitlines()[0])
+    assert first_line["l1"] < cold["l1"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.CLASSES["swift"], "losses",
+                        lambda self, player, batch: {"l1": batch["truth"].sum() * float("nan")})
+    with pytest.raises(InputError, match="l1 that is not"):
+        train(recipe(folder), tmp_path / "run")
+    assert len((tmp_path / "run" / "not-finite.txt").read_text().splitlines()) == 4
+
+
+def test_another_recipe_in_the_same_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    train(recipe(folder, 20), tmp_path / "run")
+    with pytest.raises(InputError, match="choose another folder"):
+        train(recipe(folder, 24), tmp_path / "run")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid(path: Path) -> None:
+    found = read_recipe(path, [])
+    loop.build_method(found.method, found.model)
+
+
+def test_unknown_keys_are_guessed(folder: Path) -> None:
+    with pytest.raises(InputError, match="did you mean 'adversarial'"):
+        loop.build_method("swift", {"adverserial": 1})
+    with pytest.raises(InputError, match="did you mean 'seed'"):
+        read_recipe(ROOT / "configs" / "swift.toml", ["train.sed=1"])
+
+
+def test_weights_of_others_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(InputError, match="header"):
+        load_weights(tmp_path / "foreign.safetensors")
+    save_weights(tmp_path / "ours.safetensors", {"a": torch.zeros(1)}, {"method": "swift"})
+    assert load_weights(tmp_path / "ours.safetensors")[1] == {"method": "swift"}
