@@ -64,7 +64,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--exact", action="store_true")
     options = parser.parse_args()
-    print(f"{'method':<12}{'split':<16}{'hole':<10}{'n':>5}{'PSNR':>8}{'SSIM':>8}{'hole PSNR':>11}{'sharp':>8}{'seam':>8}")
+    print(f"{'method':<12}{'split':<16}{'hole':<10}{'n':>5}"
+          f"{'PSNR':>8}{'SSIM':>8}{'hole PSNR':>11}{'sharp':>8}{'seam':>8}")
     for method in options.methods.split(","):
         model = facefill.load(method, exact=options.exact)
         for split in options.splits.split(","):

@@ -1,5 +1,5 @@
-"""Makes the example photos: NASA's portrait of Eileen Collins (public domain, as scikit-image ships it) with covers drawn
-on it by `facefill.imaging.wear`. Run it again to get the same files:
+"""Makes the example photos: NASA's portrait of Eileen Collins (public domain, as scikit-image ships it), with covers
+drawn on it by `facefill.imaging.wear`. Run it again to get the same files:
 
     python examples/make_examples.py
 """

@@ -124,6 +124,55 @@ def methods(as_json: AsJson = False) -> None:
         print(f"{row['name']:<22}{row['kind']:<11}{row['needs'] or '-':<10}{params:>10}{ms:>8}  {row['paper']}")
 
 
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML of configs/ or of your own.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example "
+                                                       "data.folder=faces or train.seed=3.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of the run; the same command resumes. Default: "
+                                             "runs/<name of CONFIG>.")] = None,
+    threads: Threads = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved settings and stop.")] = False,
+) -> None:
+    """Train a method on a dataset of aligned faces (needs the extra `train`)."""
+    _need_torch()
+    import torch
+
+    from facefill.runtime.engine import thread_count
+    from facefill.training import train as training
+
+    recipe = training.read_recipe(config, settings or [])
+    if dry_run:
+        print(recipe.model_dump_json(indent=2))
+        return
+    torch.set_num_threads(thread_count(threads))
+    print(training.train(recipe, run or Path("runs") / config.stem))
+
+
+@app.command()
+def export(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train` wrote.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The .onnx file to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write weights as ONNX and compare with torch (needs the extra `train`)."""
+    _need_torch()
+    from facefill.training.export import export as write
+
+    _check_target(out, overwrite)
+    for difference in write(weights, out):
+        print(f"{difference.engine}: largest difference from torch {difference.largest:.1e}, "
+              f"mean {difference.mean:.1e}")
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    for package in ("torch", "safetensors"):
+        if find_spec(package) is None:
+            raise InputError(f"the package {package}", "none installed", "pip install 'facefill[train]'")
+
+
 def _target(photo: Path, out: Path | None, folder: bool) -> Path:
     if out is None:
         return photo.with_name(f"{photo.stem}-unmasked{photo.suffix}")
@@ -144,9 +193,12 @@ def _check_target(target: Path, overwrite: bool) -> None:
 
 
 def _save_mask(result: Result, path: Path, overwrite: bool) -> None:
-    from facefill.imaging.photo import write_mask
+    import numpy as np
 
-    write_mask(result.mask, path, overwrite=overwrite)
+    from facefill.imaging.photo import read_photo, write_photo
+
+    white = np.where(result.mask[..., None], np.uint8(255), np.zeros(3, np.uint8))
+    write_photo(read_photo(white), white, result.mask, path, overwrite=overwrite)
 
 
 def _tell(photo: Path, target: Path, result: Result, notes: tuple[str, ...], as_json: bool) -> None:

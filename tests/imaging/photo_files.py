@@ -34,7 +34,8 @@ def image(mode: str, height: int = 37, width: int = 53, seed: int = 0) -> Image.
         return Image.fromarray(picture(height, width, 1, seed=seed, bits=16)[..., 0])
     if mode == "P":
         return Image.fromarray(picture(height, width, seed=seed)).quantize(32)
-    return Image.fromarray(np.squeeze(picture(height, width, Image.getmodebands(mode), seed=seed)), mode)
+    samples = picture(height, width, Image.getmodebands(mode), seed=seed)
+    return Image.fromarray(samples[..., 0] if mode == "L" else samples, mode)
 
 
 def coded(source: Image.Image | NDArray[Any], name: str, **options: Any) -> bytes:
@@ -53,11 +54,12 @@ def samples_of(data: bytes) -> NDArray[Any]:
     return np.asarray(opened(data))
 
 
-def png(rows: NDArray[Any], colour_type: int, bits: int, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG of raw rows, (H, bytes) uint8 or (H, W, C), with more chunks before the samples."""
-    height = len(rows)
+def png(
+    rows: NDArray[Any], colour_type: int, bits: int, *chunks: tuple[bytes, bytes], size: tuple[int, int] | None = None
+) -> bytes:
+    """A PNG of raw rows, (H, bytes) uint8 or (H, W, C), with more chunks before them; `size` is what it claims."""
     packed = rows.astype(">u2") if rows.dtype == np.uint16 else rows
-    width = rows.shape[1] if rows.ndim == 3 else rows.shape[1] * 8 // bits
+    width, height = size or (rows.shape[1] if rows.ndim == 3 else rows.shape[1] * 8 // bits, len(rows))
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
     parts = [(b"IHDR", header), *chunks, (b"IDAT", body), (b"IEND", b"")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from . import photo_files as files
 
 PNG = files.coded(files.image("RGB"), "PNG")
 JPEG = files.coded(files.image("RGB", 120, 160), "JPEG")
-BOMB = files.png(np.zeros((1, 1, 3), np.uint8), 2, 8).replace(struct.pack(">II", 1, 1), struct.pack(">II", 60000, 60000))
+BOMB = files.png(np.zeros((1, 1, 3), np.uint8), 2, 8, size=(60000, 60000))
 
 
 def refusal(source: object, **limits: int) -> InputError:

@@ -72,7 +72,7 @@ def test_the_log_has_every_term_and_the_weights_say_what_they_are(folder: Path, 
     assert about["images"] == 32
     assert about["config"]["widths"] == SMALL["widths"]
     assert all(value.dtype == torch.float16 for value in tensors.values())
-    with pytest.raises(InputError, match="weights of cover, got weights.safetensors of swift"):
+    with pytest.raises(InputError, match=r"weights of cover, got weights\.safetensors of swift"):
         load_weights(path, "cover")
 
 

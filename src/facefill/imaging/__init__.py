@@ -1,1 +1,1 @@
-
+"""Pictures as arrays: numpy, Pillow, OpenCV, SciPy; never torch."""

@@ -139,7 +139,9 @@ def _deep_samples(
     if name == "PNG" or (tags.get(262) == 2 and tags.get(284, 1) == 1 and 1 not in tags.get(338, ())):
         flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
         samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if samples is not None and samples.dtype == np.uint16 and samples.shape[2:] in ((3,), (4,)):
+        if samples is None:
+            raise ValueError("its samples are cut off")
+        if samples.dtype == np.uint16 and samples.shape[2:] in ((3,), (4,)):
             if data[25] == 4 and name == "PNG":
                 return samples[..., [0, 3]], "grey", True, 16
             alpha = samples.shape[2] == 4

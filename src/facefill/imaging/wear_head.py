@@ -29,6 +29,9 @@ HALF_WIDTH = np.array([1.14, 1.16, 1.16, 1.13, 1.07, 0.97, 0.86, 0.72, 0.66, 0.6
 WIDEST_Z = np.array([-0.8, -0.75, -0.7, -0.65, -0.6, -0.5, -0.4, -0.3, -0.35, -0.5, -0.6])
 FRONT_Z = np.array([0.12, 0.12, 0.2, 0.24, 0.27, 0.27, 0.25, 0.18, 0.02, -0.1, -0.15])
 RIDGE_Z = np.array([0.05, 0.12, 0.24, 0.36, 0.26, 0.16, 0.12, 0.06, 0.0, 0.0, 0.0])
+STEP_Y = 0.01  # the tables again in even steps: looking up is cheaper than interpolating
+EVEN_Y = np.arange(SLICE_Y[0], SLICE_Y[-1], STEP_Y)
+SLICES = np.stack([np.interp(EVEN_Y, SLICE_Y, table) for table in (HALF_WIDTH, WIDEST_Z, FRONT_Z, RIDGE_Z)])
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,10 @@ class Head:
         right = x * np.cos(self.yaw) + z * np.sin(self.yaw)
         depth = z * np.cos(self.yaw) - x * np.sin(self.yaw)
         near = 1 + 0.05 * depth
-        return np.stack([right * near, (y * self.stretch - depth * np.sin(self.pitch)) * near, depth], -1)
+        out = np.empty_like(points)
+        out[..., 0], out[..., 2] = right * near, depth
+        out[..., 1] = (y * self.stretch - depth * np.sin(self.pitch)) * near
+        return out
 
     def place(self, turned: Floats) -> Floats:
         """Turned points (..., 2 or 3) -> pixels (..., 2)."""
@@ -123,12 +129,13 @@ def surface(angle: Floats, y: Floats, lift: float = 1.0, width: float = 1.0) -> 
 
     lift: 1 follows nose and chin, below 1 lies flatter.
     """
-    shape = np.broadcast_shapes(angle.shape, y.shape)
-    rows = [np.interp(y, SLICE_Y, table) for table in (HALF_WIDTH, WIDEST_Z, FRONT_Z, RIDGE_Z)]
-    half, back, front, ridge = rows
+    index = np.clip((y - (SLICE_Y[0] - 0.5 * STEP_Y)) * (1 / STEP_Y), 0, len(EVEN_Y) - 1).astype(int)
+    half, back, front, ridge = SLICES[:, index]
     x = half * width * np.sin(angle)
     z = back + (front - back) * np.cos(angle) + lift * ridge * np.exp(-((x / 0.36) ** 2))
-    return np.stack([np.broadcast_to(part, shape) for part in (x, y, z)], -1)
+    out = np.empty((*z.shape, 3))
+    out[..., 0], out[..., 1], out[..., 2] = x, y, z
+    return out
 
 
 @dataclass(frozen=True)

@@ -169,11 +169,11 @@ def surgical(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     height, factor = pleats(rng, u, v)
     height += crumple(scene, rng, u, v, float(rng.uniform(0.5, 1.9)))
     if rng.random() < 0.7:
-        lighter = fabric.tint(rng, "white") if rng.random() < 0.3 else np.minimum(base * 1.12, 0.97)
         deep = rng.uniform(0.05, 0.11)
-        band = np.clip((deep - v) * 60, 0, 1) * np.ones_like(u)
-        colour = fabric.between(colour, lighter.astype(np.float32), band * np.float32(0.8))
-        factor -= 0.14 * bump(v - deep, 0.018)
+        band = np.clip((deep - v) * 60, 0, 1)
+        if rng.random() < 0.3:
+            colour = fabric.between(colour, fabric.tint(rng, "white"), band * np.full_like(u, 0.85))
+        factor += 0.1 * band - 0.14 * bump(v - deep, 0.018)
     height += rng.uniform(0.02, 0.07) * bump(u, float(rng.uniform(0.3, 0.6))) * bump(v - 0.05, 0.04)
     dashes = (np.sin(v * 150) > 0).astype(np.float32)
     for line in (0.9, 0.97):
@@ -201,12 +201,13 @@ def pleats(rng: Rng, u: Image, v: Image) -> tuple[Image, Image]:
     for k in range(count):
         middle = k - (count - 1) / 2
         line = 0.5 + middle * 0.55 / count + fan * opened * middle + 0.025 * rng.normal() * u + 0.04 * rng.normal()
-        below = v - line
-        fall = np.clip(1 - below * 5, 0, 1)
-        height += (below > 0) * (fall * fall * np.float32(0.045 * deep))
-        factor -= np.float32(deep * rng.uniform(0.1, 0.32)) * bump(below - 0.008, 0.024) * visible
-        panel = np.clip(1 - np.abs(below - 0.07) * 12, 0, 1) * opened
-        factor += np.float32(deep * rng.normal(-0.02, 0.05)) * panel
+        below = v - line.astype(np.float32)
+        fall = np.clip(1 - below * np.float32(5), 0, 1)
+        fall *= fall
+        fall *= below > 0
+        height += fall * np.float32(0.045 * deep)
+        factor -= bump(below - np.float32(0.008), 0.024) * (visible * np.float32(deep * rng.uniform(0.1, 0.32)))
+        factor += fall * (opened * np.float32(deep * rng.normal(-0.02, 0.06)))
     return height, factor
 
 

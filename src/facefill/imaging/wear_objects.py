@@ -181,7 +181,7 @@ def sunglasses(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     for side in (-1.0, 1.0):
         start = np.array([side * 0.95, y0 - 0.12, 0.0])
         temples.append(start + (np.array([side * 1.18, rng.uniform(-0.15, 0.05), -0.85]) - start) * share)
-    bridge = np.stack([np.linspace(-0.14, 0.14, 7), np.full(7, y0 - 0.1), np.full(7, z0 + 0.06)], -1)
+    bridge = np.stack([np.linspace(-0.14, 0.14, 10), np.full(10, y0 - 0.1), np.full(10, z0 + 0.06)], -1)
     layers = straps(scene, [*temples, bridge], max(thick, 0.05), rim, flat=0.5)
     gleam = float(rng.uniform(0, 0.35)), rng.normal(0, 1, 2), float(rng.uniform(0.0, 0.5))
     for side in (-1.0, 1.0):

@@ -126,7 +126,7 @@ def spread(places: Floats, values: Floats, visible: NDArray[np.bool_], box: Box)
         planes += [np.bincount(indices, weighted, rows * columns)]
     fine = np.stack(planes, -1).reshape(rows, columns, -1).astype(np.float32)
     total = fine + 0.05 * cv2.GaussianBlur(fine, (5, 5), 1.0) + 1e-4 * cv2.blur(fine, (11, 11))
-    total += 1e-7 * fine.mean((0, 1))
+    total += np.array([1e-9, 0, 0, 1e-9], np.float32)
     grid = total[..., 1:] / (total[..., :1] + 1e-12)
     scale = np.array([[1 / cell, 0, 0.5 / cell + 0.5], [0, 1 / cell, 0.5 / cell + 0.5]])
     return cv2.warpAffine(grid, scale, (width, height), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE)
@@ -190,15 +190,15 @@ def straps(
     """
     head = scene.head
     thick = width * head.scale
-    lines = [line for line in (seen(head, path) for path in paths) if len(line) > 1]
+    lines = [line for line in seen(head, np.stack(paths)) if len(line) > 1]
     box = window(np.concatenate(lines), head.size, thick + 2) if lines else None
     if box is None:
         return []
     size = (box[2] - box[0], box[3] - box[1])
     canvas = np.zeros((2 * size[1], 2 * size[0]), np.uint8)
     stroke = max(1, round(2 * thick))
-    for line in lines:
-        cv2.polylines(canvas, [doubled(line, box)], False, 255, stroke, cv2.LINE_AA, 4)
+    corners = [doubled(line, box) for line in lines]
+    cv2.polylines(canvas, corners, False, 255, stroke, cv2.LINE_AA, 4)
     alpha = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA) * np.float32(min(1.0, 2 * thick) / 255)
     inner = cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.3 * thick))
     tone = np.asarray(0.55 + 0.45 * (flat + (1 - flat) * inner), np.float32)
@@ -207,9 +207,10 @@ def straps(
     return [Layer(box[0], box[1], lit(scene.light, head, sheet, tone, box), alpha, shadow)]
 
 
-def seen(head: Head, path: Floats) -> Floats:
-    """The pixels (k, 2) of a path's beginning, up to where it turns to the far side of the head."""
-    out_x, out_z = path[:, 0], path[:, 2] + 0.55
+def seen(head: Head, paths: Floats) -> list[Floats]:
+    """Pixels of each path (count, n, 3) -> (k, 2), from its beginning to where it turns to the head's far side."""
+    out_x, out_z = paths[..., 0], paths[..., 2] + 0.55
     facing = out_z * np.cos(head.yaw) - out_x * np.sin(head.yaw)
-    hidden = facing < -0.45 * np.hypot(out_x, out_z)
-    return head.project(path[: int(hidden.argmax()) if hidden.any() else len(path)])
+    hidden = facing < -0.45 * np.sqrt(out_x * out_x + out_z * out_z)
+    counts = np.where(hidden.any(1), hidden.argmax(1), paths.shape[1])
+    return [line[:count] for line, count in zip(head.project(paths), counts, strict=True)]

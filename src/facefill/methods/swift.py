@@ -21,7 +21,7 @@ from facefill.nets.layers import UNet
 from facefill.nets.losses import hole_l1
 
 
-class Config(Frozen):
+class SwiftConfig(Frozen):
     """Sizes of the network and weights of the loss terms."""
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
@@ -39,13 +39,13 @@ class Config(Frozen):
 class Swift(Method):
     """The U-Net above against a patch critic that judges the completed picture and knows where the hole was."""
 
-    Config = Config
+    Config = SwiftConfig
     inputs: ClassVar[tuple[str, ...]] = ("image", "mask")
     stride: ClassVar[int] = 16
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: SwiftConfig) -> None:
         super().__init__(config)
-        self.config: Config = config
+        self.config: SwiftConfig = config
         self.generator = UNet(4, 3, config.widths, config.bottom_dilations)
         self.critic = PatchCritic(4, config.critic_width)
 

@@ -1,1 +1,1 @@
-
+"""Networks and losses on tensors; never pictures."""

@@ -11,7 +11,7 @@ from facefill.config import Frozen
 from facefill.nets.layers import UNet
 
 
-class Config(Frozen):
+class CoverConfig(Frozen):
     """Sizes of the network."""
 
     widths: tuple[int, ...] = (16, 32, 64, 128)
@@ -23,14 +23,14 @@ class Config(Frozen):
 class CoverNet(nn.Module):
     """A small U-Net from a (N, 3, H, W) picture in [-1, 1] to the (N, 1, H, W) probability that a pixel is covered."""
 
-    Config = Config
+    Config = CoverConfig
     inputs: ClassVar[tuple[str, ...]] = ("worn",)
     hole_value: ClassVar[float] = 0.0
     size: ClassVar[int | None] = 128
     stride: ClassVar[int] = 16
     exports: ClassVar[bool] = True
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: CoverConfig) -> None:
         super().__init__()
         self.config = config
         self.generator = UNet(3, 1, config.widths, config.bottom_dilations)
@@ -42,7 +42,9 @@ class CoverNet(nn.Module):
 
     def forward(self, **inputs: Tensor) -> Tensor:
         """The probability that each pixel is covered, (N, 1, H, W) in [0, 1]."""
-        return self.generator(inputs["worn"]).float().sigmoid()  # type: ignore[no-any-return]
+        scores: Tensor = self.generator(inputs["worn"])
+        covered: Tensor = scores.float().sigmoid()
+        return covered
 
     def losses(self, player: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Cross-entropy over all pixels, and 1 - Dice (Milletari et al. 2016, equation for D) over the batch, which

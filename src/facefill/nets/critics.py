@@ -36,7 +36,7 @@ class PatchCritic(nn.Module):
 
 def share_of_hole(mask: Tensor, scores: Tensor) -> Tensor:
     """How much of each patch is missing, (N, 1, h, w) in [0, 1]: the weight of that patch's score."""
-    return F.adaptive_avg_pool2d(mask, scores.shape[-2:])
+    return F.adaptive_avg_pool2d(mask, (scores.shape[-2], scores.shape[-1]))
 
 
 def critic_hinge(real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -67,9 +69,9 @@ class UNet(nn.Module):
         sides, bottom = widths[:-1], widths[-1]
         self.stem = conv(4 * inputs, widths[0])
         self.encoders = nn.ModuleList(residuals(c, (1,)) for c in sides)
-        self.downs = nn.ModuleList(Down(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
         self.bottom = residuals(bottom, bottom_dilations)
-        self.ups = nn.ModuleList(Up(b, a) for a, b in zip(widths, widths[1:], strict=False))
+        self.ups = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
         self.skips = nn.ModuleList(conv(c, c, kernel=1) for c in sides)
         self.decoders = nn.ModuleList(residuals(c, (1,)) for c in sides)
         self.head = conv(widths[0], 4 * outputs)

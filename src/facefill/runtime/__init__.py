@@ -1,1 +1,1 @@
-
+"""From a photo to a completed photo, without torch."""

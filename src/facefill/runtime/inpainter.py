@@ -159,7 +159,7 @@ class Inpainter:
             if scale > 1:
                 completed = match_grain(known, completed, missing, np.random.default_rng(seed), detail_px=scale)
             pixels[window][missing] = completed[missing]
-        provenance = Provenance(self.model.name, self.model.sha256, seed)
+        provenance = Provenance(self.model.name, self.model.sha256 or "", seed)
         return Result(pixels, plan.mask, plan.faces, (*plan.photo.notes, *plan.warnings), plan.photo, provenance)
 
 

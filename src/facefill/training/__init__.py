@@ -1,1 +1,1 @@
-
+"""Training: datasets to batches, the loop, checkpoints, export."""

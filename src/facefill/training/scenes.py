@@ -26,7 +26,7 @@ KINDS = {"portrait": 0.34, "group": 0.34, "crowd": 0.22, "empty": 0.10}
 """How often each kind of scene is drawn."""
 MOST_FACES = 24
 """More than a scene ever holds."""
-SMALLEST_PX = 10.0
+SMALLEST_PX = 13.0
 """Faces of a smaller side count neither way: there is too little of them to see."""
 LEAST_SEEN = 0.5
 """Faces of which less than this share of the box is in the picture and in front count neither way."""
@@ -70,13 +70,13 @@ def compose_scene(faces: Faces, rng: Generator, size: int) -> Scene:
     if kind == "portrait":
         paste_face(scene, faces, rng, _between(rng, 0.22, 1.0) * size, loose=True)
         for _ in range(rng.integers(0, 3)):
-            paste_face(scene, faces, rng, _between(rng, 14, 70))
+            paste_face(scene, faces, rng, _between(rng, 16, 70))
     elif kind == "group":
         for _ in range(rng.integers(1, 6)):
-            paste_face(scene, faces, rng, _between(rng, 24, 0.5 * size))
+            paste_face(scene, faces, rng, _between(rng, 28, 0.5 * size))
     elif kind == "crowd":
-        typical = _between(rng, 14, 48)
-        for _ in range(rng.integers(5, 20)):
+        typical = _between(rng, 18, 60)
+        for _ in range(rng.integers(5, 16)):
             paste_face(scene, faces, rng, typical * _between(rng, 0.7, 1.6))
     else:
         for _ in range(rng.integers(2, 7)):
@@ -229,7 +229,7 @@ def _pose(box: NDArray[np.float32], rng: Generator, side: float) -> tuple[NDArra
     """
     width, height = float(box[2] - box[0]), float(box[3] - box[1])
     rolls = [rng.normal(0, 10), rng.uniform(-45, 45), rng.uniform(-100, 100)]
-    roll = np.deg2rad(rng.choice(rolls, p=[0.6, 0.34, 0.06]))
+    roll = np.deg2rad(rng.choice(rolls, p=[0.7, 0.26, 0.04]))
     squeeze = np.exp(rng.uniform(-0.12, 0.12))
     scale = side / np.sqrt(width * height)
     stretch = np.diag([scale * squeeze * rng.choice([-1, 1]), scale / squeeze])

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from facefill.config import Frozen, build, override, read_toml
 from facefill.errors import InputError, pick
 from facefill.methods import CLASSES
-from facefill.methods.base import Method
 from facefill.nets.cover import CoverNet
 from facefill.training.checkpoint import load_state, load_weights, save_state, save_weights
 from facefill.training.data import DataConfig, Faces, Holes, batches, read_faces, split_validation, to_batch
 
-TRAINABLE: dict[str, type[Method]] = {**CLASSES, "cover": CoverNet}
+TRAINABLE: dict[str, Any] = {**CLASSES, "cover": CoverNet}
+"""All that this loop trains: the methods, and the helper networks, which have players and losses like a method."""
 
 
 class Stage(Frozen):
@@ -75,7 +75,7 @@ def read_recipe(path: Path, settings: list[str]) -> Recipe:
     return build(Recipe, override(read_toml(path), settings), path.name)
 
 
-def build_method(name: str, settings: dict[str, Any]) -> Method:
+def build_method(name: str, settings: dict[str, Any]) -> Any:
     """A method with fresh weights. Raises InputError for an unknown name or setting."""
     kind = pick(TRAINABLE, name, "method")
     return kind(build(kind.Config, settings, f"[model] of {name}"))
@@ -96,7 +96,7 @@ def train(recipe: Recipe, run: Path) -> Path:
     if recipe.init:
         tensors, _ = load_weights(recipe.init, recipe.method)
         method.generator.load_state_dict(tensors)
-    method.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    method.to(device, memory_format=torch.channels_last)
     faces = read_faces(recipe.data)
     learning, validation = split_validation(faces, recipe.data.validation_images)
     judged = faces.subset(validation)
@@ -156,7 +156,7 @@ def train(recipe: Recipe, run: Path) -> Path:
 
 
 def validate(
-    method: Method, average: dict[str, Tensor], faces: Faces, data: DataConfig, side_px: int, device: torch.device
+    method: Any, average: dict[str, Tensor], faces: Faces, data: DataConfig, side_px: int, device: torch.device
 ) -> float:
     """Mean score of the averaged generator on the validation faces, with the same holes every time."""
     live = {name: value.clone() for name, value in method.generator.state_dict().items()}
@@ -208,7 +208,7 @@ def _average(average: dict[str, Tensor], generator: nn.Module, count: int, shown
 
 
 def _save(
-    run: Path, method: Method, optimizers: dict[str, torch.optim.Optimizer], average: dict[str, Tensor], shown: int,
+    run: Path, method: Any, optimizers: dict[str, torch.optim.Optimizer], average: dict[str, Tensor], shown: int,
     about: dict[str, Any],
 ) -> None:
     save_state(run / "state.pt", {

@@ -1,0 +1,134 @@
+"""The weights that ship, on the example photos: the promises of a stranger's first command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import facefill
+from facefill import catalog
+from facefill.errors import InputError
+from facefill.imaging.photo import read_photo
+from facefill.runtime.inpainter import open_inpainter
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
+LIMITS_MB = {"swift": 20, "cover": 4, "finder": 1.5}
+
+
+@pytest.mark.parametrize("name", sorted(catalog.shipped_weights()))
+def test_every_shipped_file_is_what_the_list_says(name: str) -> None:
+    path, sha256 = catalog.find_weights(name)
+    assert catalog.file_hash(path) == sha256
+    assert path.stat().st_size < LIMITS_MB[name] * 1e6
+    assert (ROOT / "weights" / f"{name}.md").is_file()
+    assert (ROOT / "weights" / f"{name}.safetensors").is_file()
+
+
+def test_the_default_and_both_helpers_ship() -> None:
+    assert set(LIMITS_MB) <= set(catalog.shipped_weights())
+
+
+def test_the_onnx_is_exported_from_exactly_the_safetensors() -> None:
+    """Every tensor of the fp16 file stands in the ONNX, bit for bit."""
+    import onnx
+    from onnx import numpy_helper
+    from safetensors.numpy import load_file
+
+    for name in ("swift", "cover"):
+        model = onnx.load(catalog.find_weights(name)[0])
+        stored = {numpy_helper.to_array(tensor).astype(np.float16).tobytes() for tensor in model.graph.initializer}
+        tensors = load_file(ROOT / "weights" / f"{name}.safetensors")
+        missing = [key for key, value in tensors.items() if value.size >= 16 and value.tobytes() not in stored]
+        assert missing == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_unmask_takes_the_cover_off_and_leaves_the_rest(path: Path, tmp_path: Path) -> None:
+    before = read_photo(path).pixels
+    result = facefill.unmask(path)
+    assert len(result.faces) == 1
+    assert (result.photo[~result.mask] == before[~result.mask]).all()
+    assert 0.005 < result.mask.mean() < 0.1
+    difference = np.abs(result.photo.astype(int) - before)[result.mask].mean()
+    assert difference > 15
+    result.save(tmp_path / "out.png")
+    assert (read_photo(tmp_path / "out.png").pixels == result.photo).all()
+
+
+def test_the_whole_command_in_a_process_of_its_own(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(EXAMPLES[-1].read_bytes())
+    words = [sys.executable, "-m", "facefill", "unmask", str(photo), "--save-mask", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    row = json.loads(done.stdout)
+    assert [face["completed_px"] > 0 for face in row["faces"]] == [True]
+    assert (tmp_path / "photo-unmasked.jpg").is_file()
+    mask = np.asarray(Image.open(tmp_path / "photo-unmasked-mask.png").convert("L")) > 127
+    assert mask.sum() == row["completed_px"]
+    again = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1
+
+
+def test_same_bytes_whatever_shares_the_batch() -> None:
+    inpainter = open_inpainter("swift", threads=1)
+    plans = [inpainter.plan_unmask(read_photo(path)) for path in EXAMPLES[:3]]
+    together = inpainter.run(plans)
+    for plan, patches in zip(plans, together, strict=True):
+        assert (inpainter.run([plan])[0] == patches).all()
+
+
+def test_exact_agrees_across_engines_within_one_level() -> None:
+    from facefill.runtime.engine import engine_kinds
+    from facefill.runtime.model import OnnxModel
+
+    path, sha256 = catalog.find_weights("swift")
+    face = np.asarray(Image.open(EXAMPLES[0]).convert("RGB").crop((130, 20, 322, 212)).resize((192, 192)))[None]
+    mask = np.zeros((1, 192, 192), bool)
+    mask[:, 90:160, 50:140] = True
+    got = [OnnxModel(catalog.METHODS["swift"], kind(path), sha256).complete(face, mask).astype(int)
+           for kind in engine_kinds().values()]
+    assert len(got) == 2
+    assert np.abs(got[0] - got[1]).max() <= 1
+
+
+def test_a_hole_that_the_user_drew_on_and_off_a_face() -> None:
+    photo = read_photo(EXAMPLES[0]).pixels
+    mask = np.zeros(photo.shape[:2], bool)
+    mask[100:112, 200:240] = True
+    mask[400:440, 20:60] = True
+    result = facefill.complete(photo, mask)
+    assert (result.mask == mask).all()
+    assert (result.photo[~mask] == photo[~mask]).all()
+    assert (result.photo != photo).any(-1)[mask].mean() > 0.5
+
+
+def test_a_photo_without_a_face_and_one_without_a_cover() -> None:
+    grey = np.full((300, 400, 3), 128, np.uint8)
+    with pytest.raises(InputError, match="a photo with a face"):
+        facefill.unmask(grey)
+    from skimage.data import astronaut
+
+    with pytest.raises(InputError, match="nothing covers"):
+        facefill.unmask(astronaut())
+
+
+def test_damaged_or_missing_weights_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("swift.onnx", "weights.toml"):
+        (tmp_path / name).write_bytes((catalog.weights_folder() / name).read_bytes())
+    monkeypatch.setattr(catalog, "weights_folder", lambda: tmp_path)
+    data = bytearray((tmp_path / "swift.onnx").read_bytes())
+    data[-1000] ^= 1
+    (tmp_path / "swift.onnx").write_bytes(data)
+    with pytest.raises(InputError, match="SHA-256"):
+        facefill.load("swift")
+    (tmp_path / "swift.onnx").unlink()
+    with pytest.raises(InputError, match="no such file"):
+        facefill.load("swift")
