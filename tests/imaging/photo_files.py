@@ -112,8 +112,9 @@ def _profile(space: str, connection: str, kind: str, tags: list[tuple[bytes, byt
     for name, data in tags:
         table += name + struct.pack(">II", 128 + 4 + 12 * len(tags) + len(body), len(data))
         body += data
-    head = struct.pack(">I4xI4s4s4s", 128 + len(table) + len(body), 0x04200000, kind.encode(), space.encode(),
-                       connection.encode())
+    head = struct.pack(
+        ">I4xI4s4s4s", 128 + len(table) + len(body), 0x04200000, kind.encode(), space.encode(), connection.encode()
+    )
     head += struct.pack(">6H", 2020, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _xyz((0.9642, 1, 0.8249))[8:]
     return head + bytes(128 - len(head)) + table + body
 

@@ -39,7 +39,13 @@ def test_a_folder_is_no_photo(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "empty"), (b"Dear Sir,\n", "text"), ("Größe".encode(), "text"), (b"GIF89a\1\0\1\0", "GIF"), (b"\0\1\2", "else")],
+    [
+        (b"", "empty"),
+        (b"Dear Sir,\n", "text"),
+        ("Größe".encode(), "text"),
+        (b"GIF89a\1\0\1\0", "GIF"),
+        (b"\0\1\2", "else"),
+    ],
 )
 def test_what_is_no_picture_is_called_by_its_name(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "photo.jpg").write_bytes(content)
@@ -102,7 +108,9 @@ def test_the_content_decides_and_not_the_suffix(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["PNG", "WEBP", "TIFF", "MPO"])
 def test_of_several_frames_the_first_is_taken_and_that_is_said(name: str) -> None:
     frames = [files.image("RGB", 40, 48, seed=seed) for seed in range(3)]
-    source = files.coded(frames[0], name, save_all=True, append_images=frames[1:], **({"lossless": True} if name == "WEBP" else {}))
+    source = files.coded(
+        frames[0], name, save_all=True, append_images=frames[1:], **({"lossless": True} if name == "WEBP" else {})
+    )
     photo = read_photo(source)
     assert photo.notes == ("it holds 3 pictures: only the first is used",)
     mask = np.zeros((40, 48), bool)

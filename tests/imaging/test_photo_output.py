@@ -36,7 +36,14 @@ def refusal(photo: Photo, path: Path | str, **options: bool) -> InputError:
 
 
 def test_the_suffix_decides_the_format(photo: Photo, tmp_path: Path) -> None:
-    for suffix, name in ((".JPG", "JPEG"), (".jpeg", "JPEG"), (".png", "PNG"), (".tif", "TIFF"), (".bmp", "BMP"), (".webp", "WEBP")):
+    for suffix, name in (
+        (".JPG", "JPEG"),
+        (".jpeg", "JPEG"),
+        (".png", "PNG"),
+        (".tif", "TIFF"),
+        (".bmp", "BMP"),
+        (".webp", "WEBP"),
+    ):
         write(photo, str(tmp_path / f"out{suffix}"))
         assert files.opened((tmp_path / f"out{suffix}").read_bytes()).format == name
 

@@ -33,9 +33,9 @@ def example(method: Method, count: int = 2, side: int | None = None) -> dict[str
     mask = torch.zeros(count, 1, side, side)
     mask[:, :, side // 4 : side // 2, side // 4 : -side // 4] = 1
     landmarks = torch.tensor([[.37, .48], [.62, .48], [.5, .62], [.4, .75], [.6, .75]]) * side
+    worn = torch.where(mask > 0.5, 0.3, truth)
     return {
-        "truth": truth, "mask": mask, "image": torch.where(mask > 0.5, method.hole_value, truth),
-        "worn": torch.where(mask > 0.5, 0.3, truth), "landmarks": landmarks.expand(count, 5, 2),
+        "truth": truth, "mask": mask, "image": torch.where(mask > 0.5, method.hole_value, worn), "worn": worn, "landmarks": landmarks.expand(count, 5, 2),
         "seed": torch.arange(count),
     }
 

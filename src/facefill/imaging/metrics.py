@@ -7,6 +7,7 @@ the value of many pictures is the mean of theirs.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,14 +17,19 @@ from facefill.imaging.masks import Mask, bounding_box
 
 Pixels = NDArray[np.uint8]
 Doubles = NDArray[np.float64]
+Planes = NDArray[np.generic]
 
 # ITU-R BT.601, the luma that image files mean by "luminance".
 LUMA = np.array([0.299, 0.587, 0.114])
 # Wang et al. 2004, section III-B and III-C: an 11 x 11 Gaussian window of 1.5 px, K1 = 0.01, K2 = 0.03.
 WINDOW_PX, WINDOW_SIGMA_PX = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+# Wang, Simoncelli & Bovik 2003, "Multi-scale structural similarity", section 3.2: exponents from the finest scale on.
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # Differences finer than this are grain, not sharpness.
 SHARPNESS_SIGMA_PX = 1.5
+# Beyond this, neither OpenCV's Gaussian of that width nor the gradient after it reaches.
+SHARPNESS_REACH_PX = 8
 
 
 def measure(completed: Pixels, truth: Pixels, mask: Mask) -> dict[str, float]:
@@ -32,8 +38,9 @@ def measure(completed: Pixels, truth: Pixels, mask: Mask) -> dict[str, float]:
     return {
         "psnr": psnr(completed, truth),
         "hole_psnr": hole_psnr(completed, truth, mask),
-        "ssim": _mean_inside(similar),
-        "hole_ssim": _mean_missing(similar, mask),
+        "ssim": similar.mean_inside(similar.whole),
+        "hole_ssim": similar.mean_missing(mask),
+        "ms_ssim": _over_scales(completed, truth, similar),
         "l1": l1(completed, truth),
         "hole_l1": hole_l1(completed, truth, mask),
         "sharpness": sharpness(completed, truth, mask),
@@ -46,22 +53,24 @@ def psnr(completed: Pixels, truth: Pixels) -> float:
 
     Identical pictures give inf: count them apart, never average them.
     """
-    return _decibels(float((_difference(completed, truth) ** 2).mean()))
+    _same_shape(completed, truth)
+    return _decibels(float(cv2.norm(completed, truth, cv2.NORM_L2SQR)) / truth.size)
 
 
 def hole_psnr(completed: Pixels, truth: Pixels, mask: Mask) -> float:
     """PSNR over the missing pixels only, in dB; inf where they are identical."""
-    return _decibels(float((_difference(completed, truth)[_some(mask)] ** 2).mean()))
+    return _decibels(_norm_missing(completed, truth, mask, cv2.NORM_L2SQR))
 
 
 def l1(completed: Pixels, truth: Pixels) -> float:
     """Mean absolute difference as a share of 255, 0 to 1."""
-    return float(np.abs(_difference(completed, truth)).mean()) / 255
+    _same_shape(completed, truth)
+    return float(cv2.norm(completed, truth, cv2.NORM_L1)) / truth.size / 255
 
 
 def hole_l1(completed: Pixels, truth: Pixels, mask: Mask) -> float:
     """Mean absolute difference over the missing pixels as a share of 255, 0 to 1."""
-    return float(np.abs(_difference(completed, truth)[_some(mask)]).mean()) / 255
+    return _norm_missing(completed, truth, mask, cv2.NORM_L1) / 255
 
 
 def ssim(completed: Pixels, truth: Pixels) -> float:
@@ -71,12 +80,23 @@ def ssim(completed: Pixels, truth: Pixels) -> float:
 
     Raises ValueError for pictures smaller than the window of 11 pixels.
     """
-    return _mean_inside(_similarity(completed, truth))
+    similar = _similarity(completed, truth)
+    return similar.mean_inside(similar.whole)
 
 
 def hole_ssim(completed: Pixels, truth: Pixels, mask: Mask) -> float:
     """Structural similarity over windows centred on a missing pixel; beyond its edges the picture is mirrored."""
-    return _mean_missing(_similarity(completed, truth), mask)
+    return _similarity(completed, truth).mean_missing(mask)
+
+
+def ms_ssim(completed: Pixels, truth: Pixels) -> float:
+    """Structural similarity over five scales (Wang, Simoncelli & Bovik 2003, equation 7), 0 to 1.
+
+    Each scale halves the last by means of 2 x 2 pixels; contrast and structure of every scale and the luminance of the
+    coarsest, each a mean over RGB and over windows inside the picture and at least 0, to the paper's exponents. nan for
+    pictures with a side below 176 px, whose coarsest scale is smaller than the window.
+    """
+    return _over_scales(completed, truth, _similarity(completed, truth))
 
 
 def sharpness(completed: Pixels, truth: Pixels, mask: Mask) -> float:
@@ -105,10 +125,9 @@ def seam(completed: Pixels, truth: Pixels, mask: Mask) -> float:
     return steps[0] / steps[1] if steps[1] > 0 else math.nan
 
 
-def _difference(completed: Pixels, truth: Pixels) -> Doubles:
+def _same_shape(completed: Planes, truth: Planes) -> None:
     if completed.shape != truth.shape:
         raise ValueError(f"pictures of two shapes, {completed.shape} and {truth.shape}")
-    return np.asarray(completed, np.float64) - truth
 
 
 def _some(mask: Mask) -> Mask:
@@ -117,15 +136,71 @@ def _some(mask: Mask) -> Mask:
     return mask
 
 
+def _norm_missing(completed: Pixels, truth: Pixels, mask: Mask, kind: int) -> float:
+    """The mean of |difference| or its square over missing pixels and channels."""
+    _same_shape(completed, truth)
+    missing = _some(mask).view(np.uint8)
+    count = int(np.count_nonzero(missing)) * truth.shape[2]
+    return float(cv2.norm(completed, truth, kind, missing)) / count
+
+
 def _decibels(squared_error: float) -> float:
-    return 10 * math.log10(255**2 / squared_error) if squared_error > 0 else math.inf
+    return 10 * math.log10(255.0**2 / squared_error) if squared_error > 0 else math.inf
 
 
-def _similarity(completed: Pixels, truth: Pixels) -> Doubles:
-    """Return the SSIM of each pixel's window, (H, W, 3)."""
-    _difference(completed, truth)
+@dataclass(frozen=True)
+class _Similar:
+    """What the windows of two pictures have in common, where they differ at all; elsewhere everything is 1.
+
+    whole: the SSIM of each pixel's window, (h, w, C). structure: its contrast and structure alone. x0, y0: where both
+    stand in the pictures of `shape`.
+    """
+
+    whole: Doubles
+    structure: Doubles
+    x0: int
+    y0: int
+    shape: tuple[int, ...]
+
+    def mean_inside(self, values: Doubles) -> float:
+        """The mean over windows that lie inside the pictures."""
+        half = WINDOW_PX // 2
+        rows, columns = (
+            slice(max(half - start, 0), max(full - half - start, 0))
+            for start, full in zip((self.y0, self.x0), self.shape, strict=False)
+        )
+        part = values[rows, columns]
+        count = (int(self.shape[0]) - 2 * half) * (int(self.shape[1]) - 2 * half) * int(self.shape[2])
+        return (float(part.sum()) + count - part.size) / count
+
+    def mean_missing(self, mask: Mask) -> float:
+        """The mean over windows centred on a missing pixel."""
+        height, width, channels = self.whole.shape
+        part = self.whole[mask[self.y0 : self.y0 + height, self.x0 : self.x0 + width]]
+        count = int(np.count_nonzero(_some(mask))) * channels
+        return (float(part.sum()) + count - part.size) / count
+
+
+def _similarity(completed: Planes, truth: Planes) -> _Similar:
+    _same_shape(completed, truth)
     if min(truth.shape[:2]) < WINDOW_PX:
         raise ValueError(f"a picture of {truth.shape[1]}x{truth.shape[0]}, smaller than the window of {WINDOW_PX}")
+    half, (height, width, channels) = WINDOW_PX // 2, truth.shape
+    x, y, across, down = cv2.boundingRect((completed != truth).view(np.uint8).reshape(height, -1))
+    x, across = x // channels, -(-(x + across) // channels) - x // channels
+    if not down:
+        return _Similar(np.ones((0, 0, channels)), np.ones((0, 0, channels)), 0, 0, truth.shape)
+    # Windows that see a difference, and around them what they see.
+    x0, y0, x1, y1 = max(x - half, 0), max(y - half, 0), min(x + across + half, width), min(y + down + half, height)
+    left, top = max(x0 - half, 0), max(y0 - half, 0)
+    seen = np.s_[top : y1 + half, left : x1 + half]
+    maps = _windowed(completed[seen], truth[seen])
+    inner = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
+    return _Similar(maps[0][inner], maps[1][inner], x0, y0, truth.shape)
+
+
+def _windowed(completed: Planes, truth: Planes) -> tuple[Doubles, Doubles]:
+    """SSIM, and its contrast and structure, of every window."""
     kernel = cv2.getGaussianKernel(WINDOW_PX, WINDOW_SIGMA_PX, cv2.CV_64F)
 
     def windowed(values: Doubles) -> Doubles:
@@ -134,23 +209,33 @@ def _similarity(completed: Pixels, truth: Pixels) -> Doubles:
     # In double precision: variances are small differences of large squares.
     first, second = completed.astype(np.float64), truth.astype(np.float64)
     mean_1, mean_2 = windowed(first), windowed(second)
-    product, square = mean_1 * mean_2, mean_1**2 + mean_2**2
+    product, square = mean_1 * mean_2, mean_1 * mean_1 + mean_2 * mean_2
     covariance = windowed(first * second) - product
-    variances = windowed(first**2 + second**2) - square
-    return np.asarray((2 * product + C1) * (2 * covariance + C2) / ((square + C1) * (variances + C2)))
+    variances = windowed(first * first + second * second) - square
+    structure = (2 * covariance + C2) / (variances + C2)
+    return np.asarray((2 * product + C1) / (square + C1) * structure), np.asarray(structure)
 
 
-def _mean_inside(similar: Doubles) -> float:
-    half = WINDOW_PX // 2
-    return float(similar[half : similar.shape[0] - half, half : similar.shape[1] - half].mean())
-
-
-def _mean_missing(similar: Doubles, mask: Mask) -> float:
-    return float(similar[_some(mask)].mean())
+def _over_scales(completed: Pixels, truth: Pixels, finest: _Similar) -> float:
+    """MS-SSIM, given what the finest scale has in common."""
+    if min(truth.shape[:2]) < WINDOW_PX * 2 ** (len(SCALE_WEIGHTS) - 1):
+        return math.nan
+    product: float = max(finest.mean_inside(finest.structure), 0.0) ** SCALE_WEIGHTS[0]
+    # Means of so few whole numbers are exact in single precision.
+    first, second = completed.astype(np.float32), truth.astype(np.float32)
+    for scale, weight in enumerate(SCALE_WEIGHTS[1:], 1):
+        size = first.shape[1] // 2, first.shape[0] // 2
+        even = np.s_[: 2 * size[1], : 2 * size[0]]
+        first, second = (cv2.resize(values[even], size, interpolation=cv2.INTER_AREA) for values in (first, second))
+        similar = _similarity(first, second)
+        coarsest = scale == len(SCALE_WEIGHTS) - 1
+        product *= max(similar.mean_inside(similar.whole if coarsest else similar.structure), 0.0) ** weight
+    return product
 
 
 def _gradient_energy(picture: Pixels, mask: Mask) -> float:
-    luma = picture @ LUMA
+    x0, y0, x1, y1 = bounding_box(mask, SHARPNESS_REACH_PX)
+    luma = picture[y0:y1, x0:x1] @ LUMA
     smooth = cv2.GaussianBlur(luma, (0, 0), SHARPNESS_SIGMA_PX, borderType=cv2.BORDER_REFLECT)
     down, across = np.gradient(smooth)
-    return float((down**2 + across**2)[mask].sum())
+    return float((down**2 + across**2)[mask[y0:y1, x0:x1]].sum())

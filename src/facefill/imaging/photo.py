@@ -63,6 +63,7 @@ FORMATS: dict[str, Format] = {
     "HEIF": Format((".heic", ".heif", ".hif")),
 }
 _SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
+_MOST_PIXELS_AHEAD = 32_000_000
 _DAMAGED = (
     OSError,
     SyntaxError,
@@ -71,6 +72,7 @@ _DAMAGED = (
     TypeError,
     EOFError,
     ArithmeticError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
@@ -106,7 +108,8 @@ def read_photo(
     """A photo from a file, the bytes of one, a Pillow image or an (H, W, 3) uint8 RGB array.
 
     max_pixels, max_bytes: limits, checked before anything is decoded. ahead: read what writing this JPEG will need in a
-    thread beside, at 3 to 6 bytes per pixel, while the caller does other work. Of several frames the first is taken.
+    thread beside, while the caller does other work; takes 3 to 6 bytes per pixel, so not above 32 megapixels. Of several
+    frames the first is taken.
     Raises InputError where the source is missing, too large, damaged or of a kind that is not supported.
     """
     if isinstance(source, np.ndarray):
@@ -124,7 +127,8 @@ def read_photo(
         notes.insert(0, f"{what} is a {name} file, whatever its name says")
     orientation = tiff.orientation_of(native.exif)
     pixels = upright(to_srgb(native), orientation)
-    coming = jpeg.read_ahead(data) if ahead and name == "JPEG" else None
+    ahead = ahead and name == "JPEG" and pixels.size <= 3 * _MOST_PIXELS_AHEAD
+    coming = jpeg.read_ahead(data) if ahead else None
     return Photo(pixels, name, data, tuple(notes), path, orientation, ahead=coming)
 
 
@@ -226,9 +230,9 @@ def encode_photo(
 ) -> tuple[bytes, tuple[str, ...]]:
     """The photo as a file in which only the missing pixels are new.
 
-    completed: (H, W, 3) uint8 RGB; only pixels where the mask is True are read. mask: (H, W) bool. format: a key
-    of `FORMATS`, None for the photo's own. provenance: goes into the file's XMP where a pixel is missing. Returns
-    the bytes, and notes on what the format could not keep.
+    completed: (H, W, 3) uint8 RGB, the whole photo; known pixels in it serve thumbnails only. mask: (H, W) bool.
+    format: a key of `FORMATS`, None for the photo's own. provenance: goes into the file's XMP where a pixel is missing.
+    Returns the bytes, and notes on what the format could not keep.
     """
     if completed.shape != photo.pixels.shape or completed.dtype != np.uint8:
         raise ValueError(f"completed is {completed.shape} {completed.dtype}, the photo {photo.pixels.shape} uint8")
@@ -248,6 +252,8 @@ def encode_photo(
             return rewritten
     native = photo.native or _decode(photo.source or b"", photo.format, "the photo")[0]
     native, notes = _fit(fill(native, picture, hole), target, photo.orientation)
+    if source and target == "JPEG":
+        notes.append("its untouched blocks could not be kept: jpeglib is missing, or does not know this kind of JPEG")
     xmp, problems = _stamped(native.xmp, provenance, target)
     exif = tiff.renew_thumbnail(native.exif, picture) if native.exif else None
     data, more = ENCODERS[target](replace(native, xmp=xmp, exif=exif), source, picture)
@@ -265,7 +271,11 @@ def _rewrite_jpeg(
 ) -> tuple[bytes, tuple[str, ...]] | None:
     """The source with new coefficients where the hole is, and nowhere else; None where that cannot be done."""
     header, _ = native_of(Image.OPEN["JPEG"][0](io.BytesIO(source), ""), source, "JPEG", decode=False)
-    data = jpeg.replace_blocks(source, picture, hole, from_srgb(header.kind, 8, header.icc), photo.ahead)
+    to_native = from_srgb(header.kind, 8, header.icc)
+    try:
+        data = jpeg.replace_blocks(source, picture, hole, to_native, photo.ahead)
+    except OSError:  # damage that libjpeg reads over, but does not write
+        data = None
     if data is None:
         return None
     xmp, problems = _stamped(header.xmp, provenance, "JPEG")

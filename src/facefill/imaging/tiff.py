@@ -129,7 +129,7 @@ def exif_of_tiff(data: bytes) -> bytes | None:
 def is_compressed(tiff: bytes) -> bool:
     """Whether the samples of a TIFF file are compressed in any way."""
     entry = read_tags(tiff).get(259)
-    return entry is not None and numbers(tiff_order(tiff), entry)[0] != 1
+    return entry is not None and entry.value not in (struct.pack("<H", 1), struct.pack(">H", 1))
 
 
 def tags_of_source(source: bytes, xmp: bytes | None) -> tuple[list[Tag], list[str], str]:

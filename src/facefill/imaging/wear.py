@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.errors import InputError, pick
-from facefill.imaging import wear_masks, wear_objects
+from facefill.imaging import wear_cloth, wear_masks, wear_objects
 from facefill.imaging.wear_fabric import Image, Rng, choose, white_noise
 from facefill.imaging.wear_head import Box, Floats, Head, Light, estimate_light, find_hair
 from facefill.imaging.wear_sheet import INVERSE, Layer, Scene
@@ -32,8 +32,8 @@ DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
     "surgical": wear_masks.surgical,
     "respirator": wear_masks.respirator,
     "cup": wear_masks.cup,
-    "cloth": wear_masks.cloth,
-    "wrap": wear_masks.wrap,
+    "cloth": wear_cloth.cloth,
+    "wrap": wear_cloth.wrap,
     "hand": wear_objects.hand,
     "sunglasses": wear_objects.sunglasses,
     "thing": wear_objects.thing,
@@ -70,7 +70,8 @@ def wear(
 
     Raises InputError for a face that is no such array, landmarks that no upright face has, an unknown kind.
     """
-    shape, dtype = getattr(face, "shape", ()), getattr(face, "dtype", type(face).__name__)
+    shape: tuple[int, ...] = getattr(face, "shape", ())
+    dtype = getattr(face, "dtype", type(face).__name__)
     if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or dtype != np.uint8 or shape[0] < 48:
         raise InputError("a square RGB uint8 face of 48 px or more", f"{shape} {dtype}", "align and crop it first")
     head = Head.from_landmarks(landmarks, shape[0])
@@ -174,7 +175,7 @@ def cast_shadow(dark: Image, head: Head, light: Light, rng: Rng) -> Image:
     wide, near = (2 * max(1, round(reach * r)) + 1 for r in (0.09, 0.04))
     moved = cv2.GaussianBlur(moved, (wide, wide), 0) * np.float32(rng.uniform(0.15, 0.5))
     moved += cv2.GaussianBlur(small, (near, near), 0) * np.float32(rng.uniform(0.1, 0.35))
-    return cv2.resize(moved, dark.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(moved, dark.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def grain(rng: Rng, shape: tuple[int, ...], light: Light) -> Image:
@@ -186,8 +187,8 @@ def grain(rng: Rng, shape: tuple[int, ...], light: Light) -> Image:
 
 
 def recompress(patch: NDArray[np.uint8], mask: NDArray[np.bool_], rng: Rng) -> NDArray[np.uint8]:
-    """JPEG's traces inside the mask, in one picture of four; outside nothing changes."""
-    if rng.random() > 0.25:
+    """JPEG's traces inside the mask, in one picture of six; outside nothing changes."""
+    if rng.random() > 0.16:
         return patch
     quality = int(rng.integers(45, 92))
     coded = cv2.imdecode(cv2.imencode(".jpg", patch, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)

@@ -13,19 +13,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+Image = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
-Colour = NDArray[np.float32]
+Colour = NDArray[np.floating]
 Rng = np.random.Generator
 
 NAMED = {
-    "sky": (0.60, 0.80, 0.91), "blue": (0.42, 0.66, 0.86), "teal": (0.42, 0.76, 0.70), "green": (0.55, 0.80, 0.66),
-    "white": (0.93, 0.94, 0.95), "ivory": (0.94, 0.92, 0.87), "pink": (0.94, 0.72, 0.78), "lilac": (0.75, 0.70, 0.88),
-    "grey": (0.55, 0.56, 0.58), "silver": (0.75, 0.76, 0.78), "charcoal": (0.2, 0.2, 0.22), "black": (0.075, 0.075, 0.085),
-    "navy": (0.10, 0.13, 0.27), "red": (0.76, 0.13, 0.17), "wine": (0.42, 0.08, 0.16), "mustard": (0.85, 0.64, 0.16),
-    "denim": (0.27, 0.36, 0.50), "khaki": (0.56, 0.52, 0.38), "magenta": (0.82, 0.13, 0.40), "forest": (0.12, 0.30, 0.22),
-    "skin": (0.85, 0.66, 0.55), "tan": (0.68, 0.48, 0.37), "umber": (0.36, 0.23, 0.17), "lime": (0.75, 0.90, 0.15),
-    "orange": (0.93, 0.47, 0.13), "royal": (0.12, 0.30, 0.72), "mint": (0.70, 0.90, 0.82), "violet": (0.42, 0.22, 0.58),
+    "sky": (0.60, 0.80, 0.91), "blue": (0.42, 0.66, 0.86), "teal": (0.42, 0.76, 0.70),
+    "green": (0.55, 0.80, 0.66), "white": (0.93, 0.94, 0.95), "ivory": (0.94, 0.92, 0.87),
+    "pink": (0.94, 0.72, 0.78), "lilac": (0.75, 0.70, 0.88), "grey": (0.55, 0.56, 0.58),
+    "silver": (0.75, 0.76, 0.78), "charcoal": (0.2, 0.2, 0.22), "black": (0.075, 0.075, 0.085),
+    "navy": (0.10, 0.13, 0.27), "red": (0.76, 0.13, 0.17), "wine": (0.42, 0.08, 0.16),
+    "mustard": (0.85, 0.64, 0.16), "denim": (0.27, 0.36, 0.50), "khaki": (0.56, 0.52, 0.38),
+    "magenta": (0.82, 0.13, 0.40), "forest": (0.12, 0.30, 0.22), "skin": (0.85, 0.66, 0.55),
+    "tan": (0.68, 0.48, 0.37), "umber": (0.36, 0.23, 0.17), "lime": (0.75, 0.90, 0.15),
+    "orange": (0.93, 0.47, 0.13), "royal": (0.12, 0.30, 0.72), "mint": (0.70, 0.90, 0.82),
+    "violet": (0.42, 0.22, 0.58),
 }  # fmt: skip
 
 
@@ -50,7 +53,9 @@ def any_tint(rng: Rng) -> Colour:
 @lru_cache(1)
 def noise_bank() -> Image:
     """(1024, 1024) independent normal values, drawn once: taking a window of them is 20 times cheaper than drawing."""
-    return np.random.default_rng(1).standard_normal((1024, 1024), dtype=np.float32)
+    bank = np.random.default_rng(1).standard_normal((1024, 1024), dtype=np.float32)
+    bank.flags.writeable = False
+    return bank
 
 
 def white_noise(rng: Rng, rows: int, columns: int) -> Image:
@@ -70,14 +75,14 @@ def times(image: Image, factor: Image) -> Image:
 
 def sheet_of(colour: Colour, rows: int, columns: int) -> Image:
     """(rows, columns, 3) of one colour."""
-    return cv2.merge([np.full((rows, columns), value, np.float32) for value in colour])
+    return np.asarray(cv2.merge([np.full((rows, columns), value, np.float32) for value in colour]))
 
 
 def between(a: Colour | Image, b: Colour | Image, share: Image) -> Image:
     """a where share (rows, columns) is 0, b where it is 1; each is a colour or a sheet."""
     share = np.asarray(share, np.float32)
     if a.ndim == 1 and b.ndim == 1:
-        return cv2.merge([first + (second - first) * share for first, second in zip(a, b, strict=True)])
+        return np.asarray(cv2.merge([first + (second - first) * share for first, second in zip(a, b, strict=True)]))
     first, second = (sheet_of(value, *share.shape) if value.ndim == 1 else value for value in (a, b))
     return np.asarray(first + (second - first) * cv2.merge([share] * 3), np.float32)
 
@@ -87,7 +92,7 @@ def noise(rng: Rng, rows: int, columns: int, cells_y: float, cells_x: float) -> 
     knots = rng.standard_normal((max(2, round(cells_y)) + 3, max(2, round(cells_x)) + 3), dtype=np.float32)
     step = max(1, round(min(rows / cells_y, columns / cells_x) / 6))  # bicubic once, coarsely; it is slow
     coarse = cv2.resize(knots, (columns // step + 1, rows // step + 1), interpolation=cv2.INTER_CUBIC)
-    return cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_LINEAR))
 
 
 def plain(rng: Rng, rows: int, columns: int) -> Image:
@@ -126,21 +131,19 @@ def checks(rng: Rng, rows: int, columns: int) -> Image:
     if style == 1:
         return between(any_tint(rng), any_tint(rng), a * (1 - b) + b * (1 - a))
     out = between(any_tint(rng), any_tint(rng), (a + b) / 2)
-    thin = [
-        np.clip(1.4 - np.abs((v * count + 0.5) % 1 - 0.5) * rng.uniform(10, 30), 0, 1) for v in (along, over)
-    ]
+    thin = [np.clip(1.4 - np.abs((v * count + 0.5) % 1 - 0.5) * rng.uniform(10, 30), 0, 1) for v in (along, over)]
     return between(out, any_tint(rng), 0.7 * np.maximum(*thin))
 
 
-def stamped(
-    rng: Rng, rows: int, columns: int, draw: Callable[[Bytes, tuple[int, int], float, Rng], None]
-) -> Image:
+def stamped(rng: Rng, rows: int, columns: int, draw: Callable[[Bytes, tuple[int, int], float, Rng], None]) -> Image:
     """A plain sheet with motifs in jittered rows; one tile is drawn and repeated."""
     sheet = plain(rng, 1, 1)[0, 0]
     cell = max(7, round(rows * rng.uniform(0.08, 0.26)))
     repeats = 1 if cell > rows * 0.16 else 2
     count = max(2, 2 * (rows // (2 * cell * repeats) + 1)), max(2, columns // (cell * repeats) + 2)
-    tile = np.full((count[0] * cell, count[1] * cell, 3), np.rint(sheet * 255), np.uint8)  # 8 bit: OpenCV smooths no others
+    tile = np.full(
+        (count[0] * cell, count[1] * cell, 3), np.rint(sheet * 255), np.uint8
+    )  # 8 bit: OpenCV smooths no others
     jitter = rng.uniform(0, 0.35)
     for row in range(count[0]):
         for column in range(count[1]):
@@ -326,7 +329,7 @@ def creases(rng: Rng, rows: int, columns: int, count: int, depth: float) -> Imag
         cv2.polylines(canvas, [path], False, tone, width, cv2.LINE_AA, 3)
     side = 2 * max(1, round(rows * 0.03)) + 1
     soft = cv2.GaussianBlur(canvas, (side, side), rows * 0.018)
-    return (soft - np.float32(128)) * np.float32(depth / 110)
+    return np.asarray((soft - np.float32(128)) * np.float32(depth / 110))
 
 
 def relief(height: Image, toward: NDArray[np.floating], strength: float) -> Image:

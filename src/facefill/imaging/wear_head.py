@@ -17,9 +17,7 @@ Floats = NDArray[np.floating]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the latter two exclusive
 
 NOSE_Z, MOUTH_Z = 0.55, 0.25
-NOSE_SHARE = (
-    0.6  # how far down from the eyes to the mouth the nose tip lies: the median of 12,000 aligned faces
-)
+NOSE_SHARE = 0.6  # how far down from the eyes to the mouth the nose tip lies: the median of 12,000 aligned faces
 MOUTH_Y = 1.03
 
 # Horizontal slices through head and neck, by height: half width, the z of its widest place, the z of its front without
@@ -66,9 +64,7 @@ class Head:
         tangent = (nose_x - share * mouth_x) / (NOSE_Z - share * MOUTH_Z) / distance
         yaw = float(np.clip(np.arctan(tangent), -1.0, 1.0))
         scale = distance / np.cos(yaw)
-        tilt = (
-            mouth_x - scale * MOUTH_Z * np.sin(yaw)
-        ) / length  # eyes and mouth disagree about the roll: halve it
+        tilt = (mouth_x - scale * MOUTH_Z * np.sin(yaw)) / length  # eyes and mouth disagree about the roll: halve it
         roll = np.arctan2(across[1], across[0]) - 0.5 * float(np.clip(tilt, -0.3, 0.3))
         across = np.array([np.cos(roll), np.sin(roll)])
         height = length / scale
@@ -91,9 +87,7 @@ class Head:
 
     def place(self, turned: Floats) -> Floats:
         """Turned points (..., 2 or 3) -> pixels (..., 2)."""
-        return np.asarray(
-            self.origin + self.scale * (turned[..., :1] * self.across + turned[..., 1:2] * self.down)
-        )
+        return np.asarray(self.origin + self.scale * (turned[..., :1] * self.across + turned[..., 1:2] * self.down))
 
     def project(self, points: Floats) -> Floats:
         """(..., 3) points of the head -> pixels (..., 2)."""
@@ -107,20 +101,14 @@ def check_landmarks(landmarks: Floats, size: int) -> Floats:
     if points.shape != (5, 2) or not np.isfinite(points).all():
         raise InputError("5 landmarks (x, y)", f"an array of shape {points.shape} or with gaps", fix)
     if points.min() < -0.5 * size or points.max() > 1.5 * size:
-        raise InputError(
-            f"landmarks in a picture of {size} px", f"{points.min():.0f} to {points.max():.0f}", fix
-        )
+        raise InputError(f"landmarks in a picture of {size} px", f"{points.min():.0f} to {points.max():.0f}", fix)
     distance = float(np.hypot(*(points[1] - points[0])))
     if distance < 0.06 * size or points[1, 0] <= points[0, 0]:
-        raise InputError(
-            "two eyes side by side", f"eyes {distance:.1f} px apart in {size} px or swapped", fix
-        )
+        raise InputError("two eyes side by side", f"eyes {distance:.1f} px apart in {size} px or swapped", fix)
     down = np.array([points[0, 1] - points[1, 1], points[1, 0] - points[0, 0]]) / distance
     drop = float((points[3:].mean(0) - points[:2].mean(0)) @ down)
     if not 0.4 * distance < drop < 6 * distance:
-        raise InputError(
-            "a mouth below the eyes", f"one {drop:.1f} px below eyes {distance:.1f} px apart", fix
-        )
+        raise InputError("a mouth below the eyes", f"one {drop:.1f} px below eyes {distance:.1f} px apart", fix)
     return points
 
 
@@ -189,9 +177,7 @@ def estimate_light(face: NDArray[np.uint8], head: Head, rng: np.random.Generator
     cast = cast * colour + tinge / float(tinge @ GREY) * (1 - colour)
     sideways = float(np.clip((tones[1] - tones[0]) / (tones[1] + tones[0]) * 2.2, -1, 1))
     upward = float(np.clip((tones[2] - tones[3]) / (tones[2] + tones[3]), -0.3, 0.6))
-    toward = np.array(
-        [sideways + rng.normal(0, 0.15), -0.35 - upward + rng.normal(0, 0.15), rng.uniform(0.6, 1.0)]
-    )
+    toward = np.array([sideways + rng.normal(0, 0.15), -0.35 - upward + rng.normal(0, 0.15), rng.uniform(0.6, 1.0)])
     blur_px, noise = sharpness(face, head)
     return Light(
         level,
@@ -258,4 +244,4 @@ def find_hair(face: NDArray[np.uint8], head: Head, light: Light) -> NDArray[np.f
     y = np.arange(half, dtype=np.float32)[:, None] - np.float32(y0)
     aside = np.abs(x - np.float32(slope) * y) * np.float32(16 / head.scale)
     hair = dark * np.clip(aside - np.float32(4.8), 0, 1)
-    return cv2.resize(hair, (head.size, head.size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(hair, (head.size, head.size), interpolation=cv2.INTER_LINEAR))

@@ -1,4 +1,4 @@
-"""Covers made of a sheet: surgical masks, respirators, cups, cloth masks, bandanas, gaiters and scarves.
+"""Masks made for the purpose: surgical masks, folded respirators and moulded cups.
 
 Heights are in eye distances below the eyes: 0.3 the bridge of the nose, 0.6 its tip, 1.03 the mouth, 1.85 the chin.
 """
@@ -50,12 +50,13 @@ def fit(rng: Rng, cut: Cut, coverage: str) -> Cut:
     slide, low = SLIDE[coverage]
     slide += float(rng.normal(0, 0.05))
     grow = float(rng.normal(0, 0.05))
-    upper = [float(y + slide + rng.normal(0, 0.02)) for y in (cut.nose, cut.cheek, cut.side)]
-    lower = [float(y + slide * 0.3 + low + grow + rng.normal(0, 0.02)) for y in (cut.chin, cut.jaw, cut.hem)]
+    nose, cheek, side = (float(y + slide + rng.normal(0, 0.02)) for y in (cut.nose, cut.cheek, cut.side))
+    chin, jaw, hem = (float(y + slide * 0.3 + low + grow + rng.normal(0, 0.02)) for y in (cut.chin, cut.jaw, cut.hem))
     reach = cut.reach * (1 + 0.5 * grow) + float(rng.normal(0, 0.03))
     lift = cut.lift if coverage == "full" else 0.45 * cut.lift
     width = cut.width * float(rng.uniform(0.96, 1.07))
-    return Cut(*upper, *lower, reach, lift, width, float(rng.normal(0, 0.035)), float(rng.uniform(0.0, 0.14)))
+    tilt, bow = float(rng.normal(0, 0.035)), float(rng.uniform(0.0, 0.14))
+    return Cut(nose, cheek, side, chin, jaw, hem, reach, lift, width, tilt, bow)
 
 
 def edge(u: Floats, middle: float, half: float, side: float) -> Floats:
@@ -124,9 +125,7 @@ def weave(rng: Rng, factor: Image, strength: float) -> Image:
     return np.asarray(factor * (1 + np.float32(strength) * grain), np.float32)
 
 
-def ear_loops(
-    scene: Scene, sheet: Surface, rng: Rng, colour: Colour, width: float, flat: float = 0.0
-) -> list[Layer]:
+def ear_loops(scene: Scene, sheet: Surface, rng: Rng, colour: Colour, width: float, flat: float = 0.0) -> list[Layer]:
     """Cords from the corners of a mask to behind both ears."""
     share = np.linspace(0, 1, 10)[:, None]
     sag = rng.normal(0.02, 0.03)
@@ -134,7 +133,13 @@ def ear_loops(
     paths = []
     for k, start in enumerate(starts):
         side, low = (-1.0 if k < 2 else 1.0), k % 2
-        end = np.array([side * rng.uniform(1.13, 1.2), rng.uniform(0.45, 0.75) if low else rng.uniform(-0.12, 0.16), -0.85])
+        end = np.array(
+            [
+                side * rng.uniform(1.13, 1.2),
+                rng.uniform(0.45, 0.75) if low else rng.uniform(-0.12, 0.16),
+                -0.85,
+            ]
+        )
         path = start + (end - start) * share
         path[:, 1:2] += sag * np.sin(np.pi * share)
         path[:, 0:1] += 0.05 * side * np.sin(np.pi * share)
@@ -325,87 +330,3 @@ def headbands(scene: Scene, cut: Cut, rng: Rng) -> list[Layer]:
             angle = cut.reach * 0.95 + (1.9 - cut.reach * 0.95) * share
             paths.append(surface(angle * side, start + (end - start) * share, 0.2, 1.03))
     return straps(scene, paths, float(rng.uniform(0.03, 0.065)), colour, flat=0.6)
-
-
-def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
-    """Sewn or moulded fashion mask in any colour and pattern, with or without a seam down its middle."""
-    fitted = rng.random() < 0.6
-    cut = Cut(0.28, 0.5, 0.62, 1.92, 1.74, 1.22, float(rng.uniform(1.05, 1.4)), 0.9)
-    if not fitted:
-        cut = Cut(0.33, 0.45, 0.52, 1.9, 1.78, 1.42, float(rng.uniform(1.0, 1.25)), 0.95)
-    cut = fit(rng, cut, coverage)
-    rows, columns = sheet_size(scene)
-    u, v = sheet_uv(rows, columns)
-    colour = fabric.pattern(rng, rows, columns)
-    height = crumple(scene, rng, u, v, float(rng.uniform(0.3, 1.5)))
-    factor = np.ones((rows, columns), np.float32)
-    if fitted and rng.random() < 0.7:
-        factor -= rng.uniform(0.05, 0.35) * bump(u, 0.025)
-        height -= 0.05 * bump(u, 0.06)
-    colour, factor = border(rng, u, v, colour, factor)
-    if rng.random() < 0.15:
-        spot = (rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.75))
-        colour = label(rng, colour, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.12))
-    factor *= fabric.relief(height, scene.light.toward, float(rng.uniform(2, 9)))
-    if rng.random() < 0.1:
-        colour, factor = valve(rng, colour, factor)
-    peak = rng.uniform(0.03, 0.16) if fitted else 0.0
-
-    def bulge(u: Floats, v: Floats) -> Floats:
-        return np.asarray(peak * np.sin(np.pi * np.clip(v, 0, 1)) * np.clip(1 - np.abs(u), 0, 1) ** 1.2)
-
-    sheet = cover(cut, rng, bulge)
-    cord = np.asarray(cv2.mean(colour)[:3], np.float32)
-    if rng.random() < 0.5:
-        cord = fabric.tint(rng, "white", "black", "black")
-    wide = float(rng.uniform(0.02, 0.075) if rng.random() < 0.9 else rng.uniform(0.1, 0.2))
-    layers = ear_loops(scene, sheet, rng, cord, wide, flat=float(rng.random()))
-    shine = float(rng.choice([0.0, 0.08, 0.2, 0.35]))
-    finished = Cloth(colour, weave(rng, factor, float(rng.uniform(0.0, 0.07))), shine, tucked(rng))
-    return with_sheet(layers, drape(scene, sheet, finished))
-
-
-def border(rng: Rng, u: Image, v: Image, colour: Image, factor: Image) -> tuple[Image, Image]:
-    """Colour and factor with a trim of another colour, sewn hems, or neither."""
-    draw = rng.random()
-    if draw < 0.3:
-        wide = rng.uniform(0.03, 0.07)
-        depth = np.maximum(np.maximum((wide - v) * 60, (v - 1 + wide) * 60), (np.abs(u) - 1 + wide * 1.2) * 40)
-        share = np.clip(depth, 0, 1)
-        factor = factor - 0.18 * bump(depth + 0.6, 0.7)
-        return fabric.between(colour, fabric.any_tint(rng), share), np.asarray(factor, np.float32)
-    if draw < 0.75:
-        hems = bump(v - 0.05, 0.014) + bump(v - 0.95, 0.014) + bump(np.abs(u) - 0.94, 0.014)
-        factor = factor - np.float32(rng.uniform(0.05, 0.2)) * hems
-    return colour, np.asarray(factor, np.float32)
-
-
-def wrap(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
-    """Bandana, gaiter or scarf: around the whole head, down over chin and neck."""
-    top, width = float(rng.uniform(0.28, 0.46)), float(rng.uniform(1.0, 1.1))
-    cut = Cut(top, top + 0.08, top + float(rng.uniform(-0.1, 0.25)), 2.7, 2.7, 2.6, 1.65, 0.85, width)
-    if rng.random() < 0.4:
-        tip, hem = float(rng.uniform(2.2, 2.8)), float(rng.uniform(1.1, 1.4))
-        cut = Cut(top, top + 0.08, top + 0.1, tip, 1.9, hem, 1.6, 0.9, 1.03)
-    cut = fit(rng, cut, coverage)
-    rows, columns = sheet_size(scene, 0.6)
-    u, v = sheet_uv(rows, columns)
-    draw = fabric.paisley if rng.random() < 0.2 else fabric.pattern
-    colour = draw(rng, rows, columns)
-    folds = fabric.noise(rng, rows, columns, float(rng.uniform(4, 10)), float(rng.uniform(1, 3)))
-    height = np.abs(folds) * np.float32(rng.uniform(0.04, 0.15))
-    factor = np.clip(0.85 + 2 * height, 0.7, 1.1) * (1 - 0.15 * bump(v - 0.03, 0.012))
-    height += fabric.creases(rng, rows, columns, int(rng.integers(4, 16)), float(rng.uniform(0.05, 0.16)))
-    height += fabric.noise(rng, rows, columns, 8, 10) * np.float32(rng.uniform(0, 0.02))
-    factor = factor * np.clip(1.25 - 0.5 * v, 0.7, 1)
-    factor = factor * fabric.relief(height, scene.light.toward, float(rng.uniform(3, 9)))
-    swell, flare = rng.uniform(0.0, 0.12), rng.uniform(0.15, 0.7)
-
-    def bulge(u: Floats, v: Floats) -> Floats:
-        return np.asarray(swell + flare * np.clip(v - 0.45, 0, 1) + 0 * u)
-
-    sheet = cover(cut, rng, bulge, 0.03)
-    shine = float(rng.choice([0.0, 0.1, 0.25]))
-    weft = float(rng.uniform(0.0, 0.07))
-    finished = Cloth(colour, weave(rng, np.asarray(factor, np.float32), weft), shine, tucked(rng))
-    return with_sheet([], drape(scene, sheet, finished))

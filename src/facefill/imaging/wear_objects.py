@@ -79,7 +79,8 @@ def capsules(head: Head, palm: list[Limb], fingers: list[list[Limb]], box: Box) 
     x = np.arange(columns, dtype=np.float32)[None] * np.float32(step) + np.float32(box[0] - head.origin[0])
     y = np.arange(rows, dtype=np.float32)[:, None] * np.float32(step) + np.float32(box[1] - head.origin[1])
     unit = 1 / head.scale
-    (ax, ay), (dx, dy) = np.float32(head.across * unit), np.float32(head.down * unit / head.stretch)
+    ax, ay = (head.across * unit).astype(np.float32)
+    dx, dy = (head.down * unit / head.stretch).astype(np.float32)
     px, py = x * ax + y * ay, x * dx + y * dy
 
     def rounded(limbs: list[Limb]) -> Image:
@@ -87,13 +88,13 @@ def capsules(head: Head, palm: list[Limb], fingers: list[list[Limb]], box: Box) 
         for limb in limbs:
             way = limb.end - limb.start
             fx, fy = px - np.float32(limb.start[0]), py - np.float32(limb.start[1])
-            wx, wy = np.float32(way / (way @ way))
+            wx, wy = (way / (way @ way)).astype(np.float32)
             along = np.clip(fx * wx + fy * wy, 0, 1)
             fx -= along * np.float32(way[0])
             fy -= along * np.float32(way[1])
             radius = np.float32(limb.radius) + along * np.float32(limb.last - limb.radius)
             tallest = np.maximum(tallest, radius * radius - fx * fx - fy * fy)
-        return np.sqrt(tallest)
+        return np.asarray(np.sqrt(tallest))
 
     best, second = np.zeros_like(px), np.zeros_like(px)
     for finger in fingers:
@@ -104,12 +105,10 @@ def capsules(head: Head, palm: list[Limb], fingers: list[list[Limb]], box: Box) 
     flat = cv2.GaussianBlur(np.minimum(rounded(palm), 0.15), (0, 0), max(0.8, 0.07 * head.scale / step))
     matrix = np.array([[1 / step, 0, 0], [0, 1 / step, 0]])
     total = np.maximum(best, flat - np.float32(0.01))
-    return cv2.warpAffine(total, matrix, (width, height), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.warpAffine(total, matrix, (width, height), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE))
 
 
-def skin_layer(
-    scene: Scene, rng: Rng, height: Image, alpha: Image, box: Box, fingers: list[list[Limb]]
-) -> Layer:
+def skin_layer(scene: Scene, rng: Rng, height: Image, alpha: Image, box: Box, fingers: list[list[Limb]]) -> Layer:
     """A hand of that height map in a skin colour near the face's own, or in a glove."""
     head, light = scene.head, scene.light
     smooth = cv2.GaussianBlur(height, (0, 0), max(0.5, head.scale * 0.03))
@@ -120,7 +119,7 @@ def skin_layer(
     albedo = np.asarray(light.skin / light.cast / max(light.level, 0.2) * rng.uniform(0.85, 1.12), np.float32)
     if glove:
         albedo = fabric.tint(rng, "blue", "white", "black", "sky", "lilac")
-    mottled = fabric.noise(rng, *height.shape, 7, 7)
+    mottled = fabric.noise(rng, height.shape[0], height.shape[1], 7, 7)
     redder = np.asarray(albedo * np.array([1.04, 0.9, 0.88]), np.float32)
     colour = fabric.between(albedo, redder, np.clip(0.3 + 0.4 * mottled, 0, 1))
     tone *= 1 + 0.03 * cv2.blur(fabric.white_noise(rng, *height.shape), (3, 3))
@@ -133,9 +132,7 @@ def skin_layer(
     return Layer(box[0], box[1], lit(light, head, colour, np.asarray(tone, np.float32), box), alpha, 0.8)
 
 
-def hand_details(
-    head: Head, box: Box, fingers: list[list[Limb]], shape: tuple[int, ...]
-) -> tuple[Image, Image]:
+def hand_details(head: Head, box: Box, fingers: list[list[Limb]], shape: tuple[int, ...]) -> tuple[Image, Image]:
     """(nails, wrinkles over the joints), each 0-1, over a box."""
     nails, lines = np.zeros(shape[:2], np.uint8), np.zeros(shape[:2], np.uint8)
     unit = np.array([1, head.stretch])
@@ -174,7 +171,7 @@ def sunglasses(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     rim = fabric.tint(rng, *rims) if rng.random() < 0.8 else fabric.any_tint(rng)
     thick = float(rng.uniform(0.025, 0.1))
     y0, z0 = rng.uniform(0.0, 0.1), rng.uniform(0.18, 0.3)
-    glass = fabric.tint(rng, "black", "black", "charcoal", "umber", "navy", "forest", "violet")
+    glass = fabric.tint(rng, "black", "black", "charcoal", "umber", "navy", "forest", "wine")
     solid = float(rng.uniform(0.8, 1.0))
     share = np.linspace(0, 1, 10)[:, None]
     temples = []

@@ -129,12 +129,10 @@ def spread(places: Floats, values: Floats, visible: NDArray[np.bool_], box: Box)
     total += np.array([1e-9, 0, 0, 1e-9], np.float32)
     grid = total[..., 1:] / (total[..., :1] + 1e-12)
     scale = np.array([[1 / cell, 0, 0.5 / cell + 0.5], [0, 1 / cell, 0.5 / cell + 0.5]])
-    return cv2.warpAffine(grid, scale, (width, height), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.warpAffine(grid, scale, (width, height), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE))
 
 
-def drape(
-    scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Cloth, shadow: float = 0.5
-) -> Layer | None:
+def drape(scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Cloth, shadow: float = 0.5) -> Layer | None:
     """Lay a cloth over a surface (u, v) -> (rows, columns, 3) points of the head; None if outside the picture."""
     head, light = scene.head, scene.light
     u, v = knots()

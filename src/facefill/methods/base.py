@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from facefill.config import Frozen
 
 Batch = dict[str, Tensor]
-"""Pictures (N, 3, H, W) float32 in [-1, 1]: `image` (the hole holds `hole_value`), `worn`, `truth`; `mask`
+"""Pictures (N, 3, H, W) float32 in [-1, 1]: `worn` (the covered picture), `image` (that, the hole holding `hole_value`), `truth`; `mask`
 (N, 1, H, W) float32, 1 = missing; `landmarks` (N, 5, 2) in pixels; `seed` (N,) int64, the source of all randomness."""
 
 

@@ -49,10 +49,11 @@ class Down(nn.Sequential):
 
 
 class Up(nn.Sequential):
-    """Twice the size: a 1×1 convolution first (at the small size, where it is cheap), then nearest neighbour."""
+    """Twice the size: a 1×1 convolution first (at the small size, where it is cheap), then bilinear. Nearest
+    neighbour left blocks of the smaller sizes in the skin."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(conv(inputs, outputs, kernel=1), nn.UpsamplingNearest2d(scale_factor=2))
+        super().__init__(conv(inputs, outputs, kernel=1), nn.Upsample(scale_factor=2, mode="bilinear"))
 
 
 class UNet(nn.Module):

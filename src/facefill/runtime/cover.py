@@ -32,7 +32,7 @@ class Cover:
             return np.zeros(faces.shape[:3], bool)
         side = faces.shape[1]
         small = to_network(resize(faces, SIDE_PX, SIDE_PX))
-        scores = next(iter(self._engine.run({"image": small}).values()))[:, 0]
+        scores = next(iter(self._engine.run({"worn": small}).values()))[:, 0]
         return np.stack([grow(clean(self._full_size(score, side)), GROW_SHARE) for score in scores])
 
     def _full_size(self, score: NDArray[np.float32], side: int) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.imaging.crop import Crop
 from facefill.runtime.engine import Engine
 from facefill.runtime.model import to_network
 
@@ -21,12 +22,22 @@ that are larger than any the network was trained on, and makes the landmarks of 
 CANVAS_PX = 160
 """What the network gets is filled up with grey to a multiple of this, so that few sizes are ever compiled. It is a
 multiple of the largest stride."""
+CANDIDATE = 0.4
+"""Score from which a place is looked at again."""
 THRESHOLD = 0.5
-"""Score from which a face counts."""
+"""Score of the second look from which a face counts."""
+CERTAIN = 0.8
+"""Score of the first look from which a face counts although the second does not see it."""
 SAME_IOU = 0.4
 """Two findings that overlap by more are one face."""
 AGREE_IOU = 0.6
 """Findings of one face that overlap by more are averaged."""
+LOOK_PX = 128
+"""Side of the aligned crop of the second look; a face is about 80 pixels wide in it, whatever it is in the photo."""
+USUAL = np.array([0.23, 0.19, 0.77, 0.92], np.float32) * LOOK_PX
+"""The box of a face in its aligned crop."""
+MIRRORED = [1, 0, 2, 4, 3]
+"""Which landmark each becomes in a mirror."""
 
 F32 = NDArray[np.float32]
 
@@ -41,7 +52,7 @@ class Face:
     """(5, 2) x, y: eye, eye, nose tip, mouth corner, mouth corner, the viewer's left first on an upright face. Where
     something covers them they are where they should be; they may lie outside the photo."""
     score: float
-    """How certain and how well placed, from `THRESHOLD` to 1."""
+    """How certain and how well placed, 0 to 1."""
 
 
 class Finder:
@@ -54,14 +65,17 @@ class Finder:
         """All faces of a (H, W, 3) uint8 RGB photo, the largest first; also those too small to complete.
 
         The rule of sizes: the long side goes down to `LONG_SIDE_PX`, and once more to `COARSE_SIDE_PX`, so a face
-        of less than about 2 % of the photo's long side is not found.
+        of less than about 2 % of the photo's long side is not found. Each place where a face may be is then cut out
+        of the photo upright and in one size, and looked at again, as it is and mirrored.
         """
         height, width = photo.shape[:2]
         view = _shrink(photo, LONG_SIDE_PX)
         rows = [self._look(view, photo.shape)]
         if max(view.shape[:2]) > COARSE_SIDE_PX:
             rows.append(self._look(_shrink(view, COARSE_SIDE_PX), photo.shape))
-        faces = [_face(row, height, width) for row in merge(np.concatenate(rows))]
+        seen = [self._look_again(photo, row) for row in merge(np.concatenate(rows))]
+        sure = np.array([row for row in seen if row is not None], np.float32).reshape(-1, 15)
+        faces = [_face(row, height, width) for row in merge(sure)]
         return sorted((face for face in faces if face is not None), key=_area, reverse=True)
 
     def _look(self, view: NDArray[np.uint8], shape: tuple[int, ...]) -> F32:
@@ -70,22 +84,38 @@ class Finder:
         down, right = -height % CANVAS_PX, -width % CANVAS_PX
         canvas = cv2.copyMakeBorder(view, 0, down, 0, right, cv2.BORDER_CONSTANT, value=(128, 128, 128))
         said = next(iter(self._engine.run({"image": to_network(canvas[None])}).values()))
-        rows = decode(said[0], canvas.shape[0], canvas.shape[1])
+        rows = decode(said[0], canvas.shape[0], canvas.shape[1], CANDIDATE)
         scale = np.array([shape[1] / width, shape[0] / height], np.float32)
         rows[:, 1:] = ((rows[:, 1:].reshape(-1, 7, 2) + 0.5) * scale - 0.5).reshape(-1, 14)
         return rows
 
+    def _look_again(self, photo: NDArray[np.uint8], row: F32) -> F32 | None:
+        """The finding as seen in its aligned crop; None where no face is seen there."""
+        unseen = row if row[0] >= CERTAIN else None
+        try:
+            crop = Crop.around_face(row[5:].reshape(5, 2).astype(np.float64), LOOK_PX)
+        except ValueError:  # landmarks that fall together
+            return unseen
+        face = crop.take(photo)
+        said = next(iter(self._engine.run({"image": to_network(np.stack([face, face[:, ::-1]]))}).values()))
+        views = [decode(view, LOOK_PX, LOOK_PX, THRESHOLD) for view in said]
+        views[1] = _mirror(views[1], LOOK_PX)
+        found = [best for best in (_usual(view) for view in views) if best is not None]
+        if not found:
+            return unseen
+        return _into_photo(np.mean(found, 0), crop)
 
-def decode(said: F32, height: int, width: int) -> F32:
-    """What the network's K points say, (15, K), to (n, 15) findings from `THRESHOLD` up: score, x0, y0, x1, y1, x and y
-    of five landmarks, in pixels of the network's input of that height and width.
+
+def decode(said: F32, height: int, width: int, threshold: float) -> F32:
+    """What the network's K points say, (15, K), to (n, 15) findings of that score or more: score, x0, y0, x1, y1, x
+    and y of five landmarks, in pixels of the network's input of that height and width.
 
     Points are the middles of squares of stride × stride pixels, level after level, row by row. Each says: score before
     the sigmoid; centre x, y in strides from the point; log of width and height in units of 4 strides; x, y of five
     landmarks in strides from the point.
     """
     found, start = [], 0
-    least = np.log(THRESHOLD / (1 - THRESHOLD))
+    least = np.log(threshold / (1 - threshold))
     for stride in STRIDES:
         rows, columns = height // stride, width // stride
         level = said[:, start : start + rows * columns]
@@ -121,6 +151,29 @@ def overlaps(box: F32, boxes: F32) -> F32:
     inner = np.maximum(span, 0).prod(1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
     return np.asarray(inner / np.maximum(areas - inner, 1e-6), np.float32)
+
+
+def _usual(rows: F32) -> F32 | None:
+    """The most certain face of an aligned crop, if it lies about where faces do."""
+    faces = [row for row in merge(rows) if overlaps(USUAL, row[None, 1:5])[0] >= 0.35]
+    return faces[0] if faces else None
+
+
+def _mirror(rows: F32, width: int) -> F32:
+    """Findings in a mirrored picture to those in the picture."""
+    points = rows[:, 1:].reshape(-1, 7, 2).copy()
+    points[..., 0] = width - 1 - points[..., 0]
+    points[:, :2, 0] = points[:, 1::-1, 0]
+    points[:, 2:] = points[:, 2:][:, MIRRORED]
+    return np.concatenate([rows[:, :1], points.reshape(-1, 14)], 1)
+
+
+def _into_photo(row: F32, crop: Crop) -> F32:
+    """A finding in a crop to one in the photo. The box of a turned face is that of the ellipse that fills it upright."""
+    corners, landmarks = row[1:5].reshape(2, 2), row[5:].reshape(5, 2)
+    half = np.hypot(*((corners[1] - corners[0]) / 2 * crop.matrix[:, :2]).T)
+    middle = crop.to_photo(corners.mean(0))
+    return np.concatenate([row[:1], middle - half, middle + half, crop.to_photo(landmarks).ravel()]).astype(np.float32)
 
 
 def _shrink(picture: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:

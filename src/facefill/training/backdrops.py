@@ -23,7 +23,8 @@ def draw_backdrop(pictures: Picture, boxes: Box, rng: Generator, size: int) -> P
     elif kind == 3:
         image = _quilt(pictures, boxes, rng, size)
     else:
-        image = _close_up(pictures, boxes, rng, size)
+        index = int(rng.integers(len(pictures)))
+        image = close_up(pictures[index], boxes[index], rng, size)
     if rng.random() < 0.45:
         _scatter(image, rng)
     if rng.random() < 0.25:
@@ -121,6 +122,13 @@ def piece_of(box: Box, rng: Generator, size: int) -> NDArray[np.float32]:
     return alpha
 
 
+def close_up(picture: Picture, box: Box, rng: Generator, size: int) -> Picture:
+    """A small part of a face, an eye, an ear or a cheek, that fills the whole view."""
+    edge = int(rng.uniform(0.1, 0.36) * picture.shape[0])
+    x, y = np.clip(rng.uniform(box[:2] - edge / 2, box[2:] - edge / 2), 0, picture.shape[0] - edge).astype(int)
+    return _resize(picture[y : y + edge, x : x + edge], size, size)
+
+
 def tint(picture: Picture, rng: Generator, strength: float) -> Picture:
     """Other light: a gain for each channel and one for all, within `strength`."""
     gains = np.exp(rng.uniform(-strength, strength) + rng.uniform(-strength / 3, strength / 3, 3))
@@ -189,15 +197,6 @@ def _quilt(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
             view = image[y : y + edge, x : x + edge]
             view[:] = cv2.resize(patch, view.shape[1::-1])
     return image
-
-
-def _close_up(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
-    """A small part of a face, an eye or a cheek, that fills the whole view."""
-    index = int(rng.integers(len(pictures)))
-    size_in, box = pictures.shape[1], boxes[index]
-    edge = int(rng.uniform(0.1, 0.25) * size_in)
-    x, y = np.clip(rng.uniform(box[:2], box[2:] - edge), 0, size_in - edge).astype(int)
-    return _resize(pictures[index, y : y + edge, x : x + edge], size, size)
 
 
 def _scatter(image: Picture, rng: Generator) -> None:

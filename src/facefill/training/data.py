@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from facefill.config import Frozen
 from facefill.errors import InputError, pick
-from facefill.imaging.masks import MASKS
+from facefill.imaging.masks import MASKS, dilate
 from facefill.imaging.photo import read_photo
 from facefill.imaging.wear import wear
 
@@ -47,6 +47,8 @@ class DataConfig(Frozen):
     a finder's landmarks would."""
     colour: float = 0.0
     """Strength of random brightness, contrast and white balance; 1 is as far as photos of one face differ."""
+    grow: float = 0.0
+    """Masks of covers grow by a random share of the side up to this, as they do where a cover has to be found."""
     cache: Path | None = None
     """Folder for the decoded faces; None: facefill in the user's cache folder."""
     workers: int = 1
@@ -142,7 +144,8 @@ class Holes(Dataset[dict[str, Any]]):
         holes = config.holes
         for name in holes:
             pick({**MASKS, "worn": None, "none": None}, name, "hole")
-        self._jitter, self._colour = (0.0, 0.0) if frozen else (config.jitter, config.colour)
+        free = (config.jitter, config.colour, config.grow)
+        self._jitter, self._colour, self._grow = (0.0, 0.0, 0.0) if frozen else free
         self._faces, self._side, self._seed, self._frozen = faces, side_px, seed, frozen
         self._chosen = np.arange(len(faces.names)) if chosen is None else chosen
         self._names = tuple(holes)
@@ -162,7 +165,11 @@ class Holes(Dataset[dict[str, Any]]):
         if rng.random() < self._jitter:
             face, landmarks = _moved(face, landmarks, rng)
         face = np.ascontiguousarray(face)
-        worn, mask = draw_hole(self._names[int(rng.choice(len(self._names), p=self._shares))], face, landmarks, rng)
+        name = self._names[int(rng.choice(len(self._names), p=self._shares))]
+        worn, mask = draw_hole(name, face, landmarks, rng)
+        if name == "worn" and self._grow:
+            grown = dilate(mask, rng.uniform(0, self._grow * self._side))
+            mask = mask if grown.all() else grown
         if self._colour:
             levels = _tint(self._colour, rng)
             face, worn = cv2.LUT(face, levels), cv2.LUT(worn, levels)
@@ -236,5 +243,5 @@ def to_batch(raw: dict[str, Tensor], hole_value: float, device: torch.device) ->
         values = batch[name].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
         batch[name] = values.div_(127.5).sub_(1)
     batch["mask"] = batch["mask"][:, None].float()
-    batch["image"] = torch.where(batch["mask"] > 0.5, hole_value, batch["truth"])
+    batch["image"] = torch.where(batch["mask"] > 0.5, hole_value, batch["worn"])
     return batch

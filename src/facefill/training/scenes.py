@@ -85,6 +85,28 @@ def compose_scene(faces: Faces, rng: Generator, size: int) -> Scene:
     return scene
 
 
+def compose_portrait(faces: Faces, rng: Generator, size: int) -> Scene:
+    """Draw what the finder's second look sees: one face, nearly upright and in its usual place; in one of four a
+    close-up of part of a face, where nothing is to be found."""
+    index = int(rng.integers(len(faces)))
+    picture = (faces.covered if rng.random() < 0.5 else faces.pictures)[index]
+    scene = Scene(np.zeros((size, size, 3), np.uint8))
+    if rng.random() < 0.25:
+        scene.image = backdrops.close_up(picture, faces.boxes[index], rng, size)
+    else:
+        if rng.random() < 0.2:
+            picture = backdrops.hide_part(picture, faces.boxes[index], rng)
+        box = faces.boxes[index]
+        matrix, (half_w, half_h) = _pose(box, rng, rng.uniform(0.48, 0.8) * size, rng.normal(0, 7))
+        x, y = rng.normal((0.5, 0.55), 0.04) * size
+        matrix[:, 2] = (x, y) - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
+        scene.image = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size)
+        place(scene.image, picture, np.ones(picture.shape[:2], np.float32), matrix)
+        _label(scene, np.array([x - half_w, y - half_h, x + half_w, y + half_h]), faces.landmarks[index], matrix, 1)
+    scene.image = backdrops.photograph(scene.image, rng)
+    return scene
+
+
 def paste_face(scene: Scene, faces: Faces, rng: Generator, side: float, *, loose: bool = False) -> None:
     """Put a random face of that side (square root of the box's area, pixels) where it hides little of the others.
 
@@ -119,11 +141,7 @@ def paste_face(scene: Scene, faces: Faces, rng: Generator, side: float, *, loose
         if _share_inside(taken, head) > 1 - LEAST_SEEN:
             scene.counts[other] = 0
     seen = _share_inside(placed, np.array([0, 0, size, size], np.float32))
-    scene.boxes.append(placed)
-    scene.landmarks.append((landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32))
-    scene.counts.append(int(seen >= LEAST_SEEN and side >= SMALLEST_PX))
-    if matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] < 0:  # mirrored: left and right change names
-        scene.landmarks[-1] = scene.landmarks[-1][[1, 0, 2, 4, 3]]
+    _label(scene, placed, landmarks, matrix, int(seen >= LEAST_SEEN and side >= SMALLEST_PX))
 
 
 def paste_decoy(scene: Scene, faces: Faces, rng: Generator) -> None:
@@ -222,14 +240,26 @@ def _between(rng: Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _pose(box: NDArray[np.float32], rng: Generator, side: float) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """A random roll, mirroring and slight squeeze that gives the face that side, and half of its box's width, height.
+def _label(
+    scene: Scene, box: NDArray[Any], landmarks: NDArray[np.float32], matrix: NDArray[np.float64], counts: int
+) -> None:
+    """Write down a face that was placed with `matrix`; in a mirrored one left and right change names."""
+    moved = (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    scene.boxes.append(box.astype(np.float32))
+    scene.landmarks.append(moved[[1, 0, 2, 4, 3]] if np.linalg.det(matrix[:, :2]) < 0 else moved)
+    scene.counts.append(counts)
 
-    The box of a rolled face is that of the ellipse that fills its upright box: a rolled rectangle's would be too large.
+
+def _pose(
+    box: NDArray[np.float32], rng: Generator, side: float, roll: float | None = None
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """A random mirroring and slight squeeze that gives the face that side, and half of its box's width and height.
+
+    roll: degrees; None draws one. The box of a rolled face is that of the ellipse that fills its upright box: a rolled rectangle's would be too large.
     """
     width, height = float(box[2] - box[0]), float(box[3] - box[1])
     rolls = [rng.normal(0, 10), rng.uniform(-45, 45), rng.uniform(-100, 100)]
-    roll = np.deg2rad(rng.choice(rolls, p=[0.7, 0.26, 0.04]))
+    roll = np.deg2rad(rng.choice(rolls, p=[0.7, 0.26, 0.04]) if roll is None else roll)
     squeeze = np.exp(rng.uniform(-0.12, 0.12))
     scale = side / np.sqrt(width * height)
     stretch = np.diag([scale * squeeze * rng.choice([-1, 1]), scale / squeeze])

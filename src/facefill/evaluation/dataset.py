@@ -1,0 +1,218 @@
+"""The faces that methods are judged on: a folder with or without a manifest.csv, checked before anything is computed."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from facefill.errors import InputError, pick
+from facefill.imaging.photo import FORMATS, read_photo
+
+U8 = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
+POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
+MANIFEST_PX = 256
+"""Landmarks of a manifest are pixels of a face of this side."""
+ALIGNED = np.array([[0.375, 0.476], [0.625, 0.476], [0.5, 0.610], [0.398, 0.735], [0.602, 0.735]])
+"""Where FFHQ alignment puts the landmarks on average, as shares of the side."""
+RESOLUTIONS = ((200, "below 200 px"), (400, "200 to 399 px"), (10**9, "400 px and more"))
+"""Native sides of a face; below 200 px the 256 picture was upsampled."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One picture of a dataset, not yet decoded."""
+
+    path: Path
+    file: str
+    """Its name in the manifest: what seeds its holes."""
+    source: str
+    identity: str
+    """Empty where nobody knows."""
+    native_side_px: int | None
+    landmarks: Points | None
+    """(5, 2) shares of the side, x and y of its left edge and top: eyes, nose, mouth corners."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The faces of one split."""
+
+    name: str
+    """The split's, or the folder's."""
+    faces: tuple[Face, ...]
+    side_px: int
+    sha256: str
+    """Over every file's name and bytes, in order."""
+
+
+def read_dataset(folder: Path, split: str | None = None, limit: int | None = None) -> Dataset:
+    """The faces of a folder, the first `limit` of them.
+
+    split: the manifest's rows to take; may be left out where there is only one, or no manifest.
+    Raises InputError: no such folder, no pictures, an unknown split, a missing or damaged picture, one that is not
+    square or has another size than the first.
+    """
+    if not folder.is_dir():
+        raise InputError("a folder of aligned faces", f"{folder}, which is {'a file' if folder.exists() else 'not there'}",
+                         "check the path")
+    manifest = folder / "manifest.csv"
+    faces = _listed(folder, manifest, split) if manifest.is_file() else _found(folder, split)
+    faces = faces[:limit]
+    with ThreadPoolExecutor(4) as pool:
+        seen = list(pool.map(_look, faces))
+    side = seen[0][0]
+    for face, (found, _) in zip(faces, seen, strict=True):
+        if found != side:
+            raise InputError(f"faces of one size, {side[0]}x{side[1]} like {faces[0].file}",
+                             f"{face.file} of {found[0]}x{found[1]}", "align them to one size: facefill prepare")
+    if side[0] != side[1]:
+        raise InputError("square faces", f"{faces[0].file} of {side[0]}x{side[1]}", "align them: facefill prepare")
+    text = "".join(f"{face.file}\n{digest}\n" for face, (_, digest) in zip(faces, seen, strict=True))
+    name = split or (faces[0].path.parent.name if faces[0].path.parent != folder else folder.resolve().name)
+    return Dataset(name, tuple(faces), side[0], hashlib.sha256(text.encode()).hexdigest())
+
+
+def read_face(face: Face, side_px: int) -> U8:
+    """(S, S, 3) uint8 RGB of a side, shrunk by area means where the file is larger."""
+    pixels = read_photo(face.path).pixels
+    if pixels.shape[0] == side_px:
+        return pixels
+    return np.asarray(cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def landmarks_of(face: Face, side_px: int) -> Points:
+    """(5, 2) pixels of a face of that side; where the manifest has none, the average of aligned faces."""
+    shares = ALIGNED if face.landmarks is None else face.landmarks
+    return shares * side_px - 0.5
+
+
+# --- Reading ------------------------------------------------------------------------------------
+
+
+def _listed(folder: Path, manifest: Path, split: str | None) -> list[Face]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8"))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError("a manifest.csv", f"{manifest} ({error})", "save it as UTF-8 text with commas") from None
+    if not rows or "file" not in rows[0]:
+        raise InputError("a manifest.csv with the column file and rows", f"{manifest} without",
+                         "write one with: facefill prepare")
+    splits = dict.fromkeys(row.get("split") or "" for row in rows)
+    if split is None and len(splits) > 1:
+        raise InputError(f"one split of {', '.join(splits)}", "none chosen", f"add --split {next(iter(splits))}")
+    if split is not None:
+        pick(splits, split, f"split in {manifest.name}")
+    faces = []
+    for number, row in enumerate(rows, 2):
+        if split is None or (row.get("split") or "") == split:
+            try:
+                faces.append(_face_of(folder, row))
+            except ValueError as error:
+                raise InputError("numbers in the manifest", f"{error} in line {number} of {manifest}", "mend it") from None
+    names = [face.file for face in faces]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise InputError("each file once in a split", f"{double} twice in {manifest}", "remove one of the rows")
+    return faces
+
+
+def _face_of(folder: Path, row: dict[str, str]) -> Face:
+    inside = folder / (row.get("split") or "") / row["file"]
+    columns = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
+    landmarks = None
+    if all(row.get(column) for column in columns):
+        pixels = np.array([float(row[column]) for column in columns]).reshape(5, 2)
+        landmarks = (pixels + 0.5) / MANIFEST_PX
+    side = row.get("native_side_px")
+    return Face(inside if inside.is_file() else folder / row["file"], row["file"], row.get("source") or "",
+                row.get("identity") or "", round(float(side)) if side else None, landmarks)
+
+
+def _found(folder: Path, split: str | None) -> list[Face]:
+    if split is not None:
+        raise InputError(f"a manifest.csv for the split {split}", f"none in {folder}", "leave --split out")
+    suffixes = {suffix for entry in FORMATS.values() for suffix in entry.suffixes}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    if not paths:
+        raise InputError("pictures", f"none in {folder}", "name a folder with aligned faces")
+    return [Face(path, path.relative_to(folder).as_posix(), "", "", None, None) for path in paths]
+
+
+def _look(face: Face) -> tuple[tuple[int, int], str]:
+    """Width and height, from the header, and the SHA-256 of the file."""
+    try:
+        data = face.path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("every file of the manifest", f"no {face.path}", "restore it or remove its row") from None
+    except OSError as error:
+        raise InputError("a readable picture", f"{face.path} ({error.strerror})", "check its permissions") from None
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            size = picture.size[::-1] if turned else picture.size
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+        size = read_photo(face.path).pixels.shape[1::-1]
+    return (size[0], size[1]), hashlib.sha256(data).hexdigest()
+
+
+# --- Groups -------------------------------------------------------------------------------------
+
+
+def group_faces(dataset: Dataset, tones: NDArray[np.float64]) -> dict[str, list[str]]:
+    """Which group each face belongs to, by the kind of group: source, native resolution, skin tone.
+
+    tones: of each face, as `skin_tone` measures it; the terciles are the dataset's own. Kinds with one group only are
+    left out; a face that a kind says nothing about has "".
+    """
+    kinds: dict[str, Callable[[int], str]] = {
+        "source": lambda index: dataset.faces[index].source,
+        "native resolution": lambda index: _resolution(dataset.faces[index].native_side_px),
+        "skin tone": lambda index: _tercile(tones, index),
+    }
+    groups = {kind: [of(index) for index in range(len(dataset.faces))] for kind, of in kinds.items()}
+    return {kind: names for kind, names in groups.items() if len(set(names) - {""}) > 1}
+
+
+def skin_tone(face: U8, landmarks: Points) -> float:
+    """The individual typology angle of a face's cheeks and forehead in degrees; larger is lighter.
+
+    atan2(L* - 50, b*) of CIELAB (Chardon, Cretois & Hourseau 1991), of the median over three discs of a fifth of the
+    eyes' distance: between eye and mouth corner on either side, and above the eyes. Light counts as skin does: it is
+    what a camera saw, not what somebody is. face: (S, S, 3) uint8 RGB, uncovered. landmarks: (5, 2) pixels.
+    """
+    eyes, mouth = landmarks[:2], landmarks[3:]
+    distance = float(np.hypot(*(eyes[1] - eyes[0])))
+    upwards = eyes.mean(axis=0) - mouth.mean(axis=0)
+    spots = [(eyes[0] + mouth[0]) / 2, (eyes[1] + mouth[1]) / 2, eyes.mean(axis=0) + 0.5 * upwards]
+    where = np.zeros(face.shape[:2], np.uint8)
+    for x, y in spots:
+        cv2.circle(where, (round(float(x)), round(float(y))), max(round(0.2 * distance), 1), 1, -1)
+    if not where.any():
+        return math.nan
+    skin = np.median(face[where > 0], axis=0).astype(np.float32) / np.float32(255)
+    lightness, _, yellow = cv2.cvtColor(skin.reshape(1, 1, 3), cv2.COLOR_RGB2LAB)[0, 0]
+    return math.degrees(math.atan2(float(lightness) - 50, float(yellow)))
+
+
+def _resolution(side_px: int | None) -> str:
+    return "" if side_px is None else next(name for limit, name in RESOLUTIONS if side_px < limit)
+
+
+def _tercile(tones: NDArray[np.float64], index: int) -> str:
+    if len(tones) < 3 or not np.isfinite(tones[index]):
+        return ""
+    low, high = np.nanquantile(tones, [1 / 3, 2 / 3])
+    return "darkest third" if tones[index] <= low else "lightest third" if tones[index] > high else "middle third"

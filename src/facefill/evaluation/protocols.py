@@ -1,0 +1,196 @@
+"""Frozen holes: a name, a size, and for each file one hole that never changes; and what old papers meant by a number.
+
+The hole of a file comes from a generator seeded with the first 8 bytes (big endian) of SHA-256("protocol/file"), so that
+every method sees the same holes, here and elsewhere. A protocol that changes gets a new name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.errors import InputError, pick
+from facefill.imaging.masks import MASKS, Mask
+from facefill.imaging.wear import wear
+from facefill.runtime.cover import Cover
+
+U8 = NDArray[np.uint8]
+
+COVERS = ("worn", "worn-auto")
+"""Holes that are drawn as a cover on the face, and so need landmarks."""
+FACE_MASKS = {"surgical": 0.37, "respirator": 0.13, "cup": 0.09, "cloth": 0.30, "wrap": 0.11}
+"""Kinds of cover that these holes are drawn with, over mouth and nose, and how often."""
+_NAMES = {
+    **dict.fromkeys(("centre", "half-left", "half-right", "lower", "upper", "eyes", *COVERS), 256),
+    **{f"freeform{percent}": 256 for percent in range(10, 70, 10)},
+    **{f"random{percent}": 64 for percent in (20, 40, 60, 80)},
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which hole, in faces of which side."""
+
+    name: str
+    hole: str
+    size_px: int
+
+    @property
+    def covers(self) -> bool:
+        """Whether a cover is drawn on the face."""
+        return self.hole in COVERS
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    f"{hole}@{size}": Protocol(f"{hole}@{size}", hole, size) for hole, size in _NAMES.items()
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One face with its hole.
+
+    truth: (S, S, 3). shown: what a method gets, the covered face for covers, else the truth. mask: the pixels it shall
+    complete. hole: the pixels over which metrics of the hole are taken; all that is covered, also where `mask` misses it.
+    """
+
+    file: str
+    truth: U8
+    shown: U8
+    mask: Mask
+    hole: Mask
+
+
+def read_protocols(names: Sequence[str]) -> list[Protocol]:
+    """The protocols of these names, each once. Raises InputError for an unknown one."""
+    return [pick(PROTOCOLS, name, "protocol") for name in dict.fromkeys(names)]
+
+
+def hole_rng(protocol: str, file: str) -> np.random.Generator:
+    """The generator that draws this file's hole."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{protocol}/{file}".encode()).digest()[:8], "big"))
+
+
+def draw_case(protocol: Protocol, face: U8, landmarks: NDArray[np.float64], file: str, cover: Cover | None) -> Case:
+    """The face with this file's hole.
+
+    face: (S, S, 3) of the protocol's side. landmarks: (5, 2) pixels, used for covers only. cover: finds what `worn-auto`
+    completes; the cover itself is drawn as in `worn`, so that both show the same picture.
+    Raises InputError for a face that no cover can be drawn on.
+    """
+    if not protocol.covers:
+        mask = MASKS[protocol.hole](protocol.size_px, hole_rng(protocol.name, file))
+        return Case(file, face, face, mask, mask)
+    rng = hole_rng(f"worn@{protocol.size_px}", file)
+    kind = str(rng.choice(list(FACE_MASKS), p=list(FACE_MASKS.values())))
+    try:
+        worn = wear(face, landmarks, rng, kind, coverage="full")
+    except InputError as error:
+        raise InputError(error.expected, f"{error.got} in {file}", error.fix) from None
+    if protocol.hole == "worn-auto" and cover is not None:
+        return Case(file, face, worn.face, cover.find(worn.face[None])[0], worn.mask)
+    return Case(file, face, worn.face, worn.mask, worn.mask)
+
+
+def mask_hash(mask: Mask) -> str:
+    """SHA-256 of a hole: its shape and its bits, row by row, the first pixel the highest bit."""
+    return hashlib.sha256(f"{mask.shape[0]}x{mask.shape[1]}\n".encode() + np.packbits(mask).tobytes()).hexdigest()
+
+
+# --- What papers printed ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute PSNR and SSIM of the same two pictures, all with values of 0 to 255."""
+
+    name: str
+    psnr: str
+    """The column of per-picture values."""
+    ssim: str
+
+
+VARIANTS = (
+    Variant("RGB, Gaussian 11", "psnr", "ssim"),
+    Variant("RGB, uniform 7", "psnr", "ssim_rgb_uniform7"),
+    Variant("grey, Gaussian 11", "psnr_grey", "ssim_grey_gaussian11"),
+    Variant("grey, uniform 7", "psnr_grey", "ssim_grey_uniform7"),
+)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A row of a paper's table."""
+
+    method: str
+    hole: str
+    psnr: float
+    ssim: float
+    comparable: str
+    """To a value of this report, and if not why."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a paper says about its numbers, and the numbers."""
+
+    title: str
+    holes: tuple[str, ...]
+    """Protocols that come nearest to what it did."""
+    data: str
+    n: str
+    colour: str
+    values: str
+    window: str
+    printed: tuple[Printed, ...] = ()
+
+
+_CELEBAHQ = "faces of CelebA-HQ, aligned otherwise; window and colour not stated"
+_IRREGULAR = "irregular holes, not in the middle; copied there from other papers"
+_SEARCH = "the same holes; colour, window and number of pictures not stated"
+
+PAPERS: dict[str, Paper] = {
+    "contextual-attention-paper": Paper(
+        "Contextual attention (CelebA-HQ)", ("centre@256",), "CelebA-HQ, 28,000 to learn from", "2000", "not stated; its "
+        "equation 2 has one channel", "not stated", "not stated",
+        (
+            Printed("contextual attention", "centre@256", 26.11, 0.85, _CELEBAHQ),
+            Printed("Peng et al.", "centre@256", 24.56, 0.867, "a grey centre square; copied there from other papers"),
+            Printed("AOT-GAN", "irregular 50 %", 24.06, 0.834, _IRREGULAR),
+            Printed("PatchGAN", "irregular 50 %", 24.47, 0.849, _IRREGULAR),
+            Printed("HM-PatchGAN", "irregular 50 %", 24.63, 0.853, _IRREGULAR),
+            Printed("SM-PatchGAN", "irregular 50 %", 24.65, 0.852, _IRREGULAR),
+        ),
+    ),
+    "masked-gan-paper": Paper(
+        "GAN with masked inputs", ("worn@256",), "7,030 pictures with drawn face masks to learn from", "3030",
+        "not stated; its equation 1 names grey and RGB", "0 to 255 for 8 bits", "not stated",
+    ),
+    "latent-search-paper": Paper(
+        "Structural latent search (CelebA)", ("random20@64", "random40@64", "random60@64", "random80@64"),
+        "CelebA, 200,599 to learn from", "not stated; 2,000 were kept for tests", "not stated", "not stated",
+        "not stated",
+        tuple(
+            Printed(method, f"random{percent}@64", psnr, ssim, _SEARCH)
+            for percent, values in {
+                20: (20.0649, 0.9533, 19.8658, 0.9517),
+                40: (19.9802, 0.9089, 19.0177, 0.8975),
+                60: (19.8783, 0.8892, 18.2592, 0.8547),
+                80: (19.7447, 0.8461, 15.7974, 0.7823),
+            }.items()
+            for method, psnr, ssim in (
+                ("structural latent search", values[0], values[1]),
+                ("deep image prior", values[2], values[3]),
+            )
+        ),
+    ),
+}
+
+
+def read_papers(names: Sequence[str]) -> dict[str, Paper]:
+    """The papers of these names. Raises InputError for an unknown one."""
+    return {name: pick(PAPERS, name, "paper's protocol") for name in dict.fromkeys(names)}

@@ -1,0 +1,52 @@
+"""Covers: specks go, pinholes close, the edge grows by a known amount."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from facefill.runtime.cover import GROW_SHARE, Cover, clean, grow
+from facefill.runtime.engine import load_engine
+from tests.faces import draw_face
+from tests.networks import write_cover
+
+
+def test_a_blue_cover_is_found_and_grown(tmp_path: Path) -> None:
+    cover = Cover(load_engine(write_cover(tmp_path / "cover.onnx"), threads=1, exact=True))
+    plain = draw_face(256, 1)[0]
+    covered = plain.copy()
+    covered[150:220, 80:180] = (20, 60, 250)
+    masks = cover.find(np.stack([plain, covered]))
+    assert not masks[0].any()
+    assert masks[1][150:220, 80:180].all()
+    edge = int(np.ceil(GROW_SHARE * 256)) + 3
+    far = np.ones((256, 256), bool)
+    far[150 - edge : 220 + edge, 80 - edge : 180 + edge] = False
+    assert not masks[1][far].any()
+
+
+def test_no_faces_are_no_work(tmp_path: Path) -> None:
+    cover = Cover(load_engine(write_cover(tmp_path / "cover.onnx"), threads=1))
+    assert cover.find(np.zeros((0, 256, 256, 3), np.uint8)).shape == (0, 256, 256)
+
+
+def test_specks_go_and_pinholes_close() -> None:
+    mask = np.zeros((100, 100), bool)
+    mask[20:60, 20:60] = True
+    whole = mask.copy()
+    mask[30:33, 30:33] = False
+    mask[80:83, 80:83] = True
+    before = mask.copy()
+    assert (clean(mask) == whole).all()
+    assert (mask == before).all()
+
+
+def test_growing_is_a_disc() -> None:
+    mask = np.zeros((100, 100), bool)
+    mask[50, 50] = True
+    grown = grow(mask, 0.05)
+    ys, xs = np.nonzero(grown)
+    assert np.hypot(ys - 50, xs - 50).max() <= 5.5
+    assert grown[50, 45]
+    assert grown[45, 50]
