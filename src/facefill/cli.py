@@ -139,14 +139,15 @@ def train(
     import torch
 
     from facefill.runtime.engine import thread_count
-    from facefill.training import train as training
+    from facefill.training.recipe import read_recipe
+    from facefill.training.train import train as run_training
 
-    recipe = training.read_recipe(config, settings or [])
+    recipe = read_recipe(config, settings or [])
     if dry_run:
         print(recipe.model_dump_json(indent=2))
         return
     torch.set_num_threads(thread_count(threads))
-    print(training.train(recipe, run or Path("runs") / config.stem))
+    print(run_training(recipe, run or Path("runs") / config.stem))
 
 
 @app.command()

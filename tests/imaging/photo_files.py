@@ -165,12 +165,12 @@ def _lab_of(light: NDArray[np.float64]) -> NDArray[np.float64]:
     ratio = np.maximum(light @ _TO_XYZ.T / _WHITE, 1e-9)
     f = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
     lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
-    return np.clip((lab + (0, 128, 128)) / (100, 255, 255) * 0xFF00 / 0xFFFF, 0, 1)
+    return np.clip((lab + np.array((0, 128, 128))) / (100, 255, 255) * 0xFF00 / 0xFFFF, 0, 1)
 
 
 def _light_of(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
     """The inverse of `_lab_of`, clipped to what the press can print."""
-    lab = scaled * 0xFFFF / 0xFF00 * (100, 255, 255) - (0, 128, 128)
+    lab = scaled * 0xFFFF / 0xFF00 * np.array((100, 255, 255)) - np.array((0, 128, 128))
     f = (lab[:, :1] + 16) / 116 + np.stack([lab[:, 1] / 500, 0 * lab[:, 1], -lab[:, 2] / 200], axis=1)
     ratio = np.where(f**3 > 216 / 24389, f**3, (116 * f - 16) * 27 / 24389)
     return np.clip(ratio * _WHITE @ np.linalg.inv(_TO_XYZ).T, 0, 1)

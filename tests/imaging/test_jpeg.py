@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from facefill.imaging import colour, jpeg
+from facefill.imaging import coefficients as coding
+from facefill.imaging import colour
 from facefill.imaging.photo import Provenance, encode_photo, read_photo
 
 from . import photo_files as files
@@ -192,15 +193,15 @@ def test_without_the_library_the_largest_difference_is_measured_and_said(
 
 def test_a_full_temporary_disk_is_noticed_before_libjpeg_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(free=1000)
-    monkeypatch.setattr(jpeg.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(coding.shutil, "disk_usage", lambda _: usage)
     photo = read_photo(source_of())
     _, notes = encode_photo(photo, photo.pixels, some_hole(photo.pixels.shape))
     assert "blocks" in notes[0]
 
 
 def test_arithmetic_of_the_transform_is_orthonormal() -> None:
-    assert np.allclose(jpeg._DCT @ jpeg._DCT.T, np.eye(64), atol=1e-6)
-    flat = jpeg._DCT @ np.full(64, 10, np.float32)
+    assert np.allclose(coding._DCT @ coding._DCT.T, np.eye(64), atol=1e-6)
+    flat = coding._DCT @ np.full(64, 10, np.float32)
     assert np.allclose(flat, [80] + [0] * 63, atol=1e-4)  # T.81 A.3.3: eight times the mean
 
 

@@ -49,7 +49,7 @@ def test_zeros_mean_a_box_of_four_strides_around_the_point() -> None:
 def test_runtime_reads_the_points_as_training_does() -> None:
     said = torch.randn(1, 15, silent(64, 96).shape[-1], generator=torch.Generator().manual_seed(0))
     found = decode(said, 64, 96)
-    rows = decode_without_torch(said[0].numpy(), 64, 96)
+    rows = decode_without_torch(said[0].numpy(), 64, 96, 0.5)
     certain = found.logits[0] >= 0
     assert len(rows) == int(certain.sum()) > 0
     np.testing.assert_allclose(rows[:, 0], found.logits[0, certain].sigmoid(), rtol=1e-5)

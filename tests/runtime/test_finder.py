@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facefill.imaging.crop import Crop
 from facefill.runtime.finder import (
     CANVAS_PX,
     COARSE_SIDE_PX,
     LONG_SIDE_PX,
+    LOOK_PX,
     STRIDES,
     Face,
     Finder,
@@ -24,36 +26,49 @@ from facefill.runtime.finder import (
 LANDMARKS = np.array([[-1, -1], [1, -1], [0, 0], [-0.8, 1], [0.8, 1]])
 
 
-def planted(height: int, width: int, faces: list[tuple[float, float, float, float]]) -> NDArray[np.float32]:
-    """What a network says that sees faces (centre x, centre y, width, height) at score 0.99, by the nearest point of
-    stride 16; their landmarks are a quarter of the width around the centre."""
+def planted(
+    height: int, width: int, faces: list[tuple[float, float, float, float]], logit: float = 4.6
+) -> NDArray[np.float32]:
+    """What a network says that sees faces (centre x, centre y, width, height), by the nearest point of stride 16; their
+    landmarks are a quarter of the width around the centre."""
     counts = [(height // s) * (width // s) for s in STRIDES]
     said = np.zeros((1, 15, sum(counts)), np.float32)
     said[:, 0] = -9
     for x, y, wide, high in faces:
         column, row = int(x // 16), int(y // 16)
         point = np.array([column * 16 + 7.5, row * 16 + 7.5])
-        values = [4.6, *(np.array([x, y]) - point) / 16, *np.log(np.array([wide, high]) / 64),
+        values = [logit, *(np.array([x, y]) - point) / 16, *np.log(np.array([wide, high]) / 64),
                   *((np.array([x, y]) + LANDMARKS * wide / 4 - point) / 16).ravel()]
         said[0, :, counts[0] + row * (width // 16) + column] = values
     return said
 
 
 class Planted:
-    """An engine that sees the same faces, given as shares of the photo, at every size."""
+    """An engine that sees the same faces, given as shares of the photo, at every size, and `again` (in pixels of the
+    aligned crop) in every second look."""
 
-    def __init__(self, photo_shape: tuple[int, int], faces: list[tuple[float, float, float, float]]) -> None:
-        self.shape, self.faces, self.seen = photo_shape, faces, []
+    def __init__(
+        self, photo_shape: tuple[int, int], faces: list[tuple[float, float, float, float]], logit: float = 4.6,
+        again: tuple[float, float, float, float] | None = None,
+    ) -> None:
+        self.shape, self.faces, self.logit, self.again = photo_shape, faces, logit, again
+        self.seen: list[NDArray[np.float32]] = []
 
     def run(self, inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         image = inputs["image"]
-        self.seen.append(image)
         height, width = image.shape[-2:]
+        if len(image) == 2:
+            assert (height, width) == (LOOK_PX, LOOK_PX)
+            x, y, wide, high = self.again or (0, 0, 1, 1)
+            as_it_is = planted(LOOK_PX, LOOK_PX, [(x, y, wide, high)] if self.again else [], self.logit)
+            mirrored = planted(LOOK_PX, LOOK_PX, [(LOOK_PX - 1 - x, y, wide, high)] if self.again else [], self.logit)
+            return {"any name": np.concatenate([as_it_is, mirrored])}
+        self.seen.append(image)
         size = np.array(self.shape[::-1])
         for limit in (LONG_SIDE_PX, COARSE_SIDE_PX)[: len(self.seen)]:
             size = np.maximum(np.round(size * min(1.0, limit / max(size))), 1)
         there = [((x * size[0] - 0.5), (y * size[1] - 0.5), w * size[0], h * size[1]) for x, y, w, h in self.faces]
-        return {"any name": planted(height, width, there)}
+        return {"any name": planted(height, width, there, self.logit)}
 
 
 def find(height: int, width: int, *faces: tuple[float, float, float, float]) -> tuple[list[Face], Planted]:
@@ -117,8 +132,27 @@ def test_a_photo_one_pixel_high_is_no_trouble() -> None:
     assert find(1, 5000)[0] == []
 
 
+def test_an_uncertain_finding_counts_only_if_the_second_look_sees_it() -> None:
+    faces = [(0.5, 0.5, 0.2, 0.3)]
+    photo = np.zeros((480, 640, 3), np.uint8)
+    assert Finder(Planted((480, 640), faces, logit=0.5)).find(photo) == []
+    assert len(Finder(Planted((480, 640), faces, logit=0.5, again=(63.5, 70.5, 68, 92))).find(photo)) == 1
+    assert Finder(Planted((480, 640), faces, logit=0.5, again=(20, 20, 30, 30))).find(photo) == []
+
+
+def test_the_second_look_places_the_face() -> None:
+    engine = Planted((480, 640), [(0.5, 0.5, 0.2, 0.3)], again=(60.5, 72.5, 68, 92))
+    (face,) = Finder(engine).find(np.zeros((480, 640, 3), np.uint8))
+    first = np.array([319.5, 239.5]) + LANDMARKS * 32
+    crop = Crop.around_face(first, LOOK_PX)
+    np.testing.assert_allclose(face.landmarks, crop.to_photo(np.array([60.5, 72.5]) + LANDMARKS * 17), atol=0.02)
+    x0, y0 = crop.to_photo(np.array([26.5, 26.5]))
+    x1, y1 = crop.to_photo(np.array([94.5, 118.5]))
+    np.testing.assert_allclose(face.box, [x0, y0, x1, y1], atol=0.02)
+
+
 def test_decode_reads_a_hand_made_answer() -> None:
-    rows = decode(planted(64, 96, [(40.0, 20.0, 30.0, 36.0)])[0], 64, 96)
+    rows = decode(planted(64, 96, [(40.0, 20.0, 30.0, 36.0)])[0], 64, 96, 0.5)
     assert rows.shape == (1, 15)
     np.testing.assert_allclose(rows[0, 1:5], [25, 2, 55, 38], atol=1e-4)
     np.testing.assert_allclose(rows[0, 5:].reshape(5, 2), [40, 20] + LANDMARKS * 7.5, atol=1e-4)

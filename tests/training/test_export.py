@@ -14,7 +14,7 @@ from facefill.runtime.model import load
 from facefill.training import export as module
 from facefill.training.checkpoint import save_weights
 from facefill.training.export import export, open_method
-from facefill.training.train import build_method
+from facefill.training.recipe import build_method
 
 SMALL = {"swift": {"widths": (8, 8, 16, 16), "bottom_dilations": (1, 2)},
          "cover": {"widths": (8, 8, 16), "bottom_dilations": (1,)}}

@@ -11,9 +11,11 @@ import torch
 
 from facefill.config import build
 from facefill.errors import InputError
+from facefill.methods import CLASSES
 from facefill.training import train as loop
-from facefill.training.checkpoint import load_state, load_weights, save_weights
-from facefill.training.train import Recipe, read_recipe, train
+from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
+from facefill.training.recipe import Recipe, build_method, read_recipe
+from facefill.training.train import train
 from tests.datasets import write_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -37,26 +39,26 @@ def recipe(folder: Path, images: int = 48, **train: Any) -> Recipe:
 
 
 def tensors_of(run: Path) -> dict[str, torch.Tensor]:
-    return load_state(run / "state.pt")["average"]
+    state = load_newest(run)
+    assert state is not None
+    average: dict[str, torch.Tensor] = state["average"]
+    return average
 
 
 def test_a_run_that_was_cut_ends_as_if_it_had_not_been(folder: Path, tmp_path: Path,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train(recipe(folder), tmp_path / "whole")
-    saved = loop._save
-    count = 0
+    saved = loop.save_state
 
-    def cut(*words: Any) -> None:
-        nonlocal count
-        saved(*words)
-        count += 1
-        if count == 2:
+    def cut(run: Path, shown: int, state: dict[str, Any]) -> None:
+        saved(run, shown, state)
+        if shown == 32:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "_save", cut)
+    monkeypatch.setattr(loop, "save_state", cut)
     with pytest.raises(KeyboardInterrupt):
         train(recipe(folder), tmp_path / "cut")
-    monkeypatch.setattr(loop, "_save", saved)
+    monkeypatch.setattr(loop, "save_state", saved)
     again = train(recipe(folder), tmp_path / "cut")
     a, b = tensors_of(tmp_path / "whole"), tensors_of(tmp_path / "cut")
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -88,7 +90,7 @@ def test_it_starts_from_given_weights(folder: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop.CLASSES["swift"], "losses",
+    monkeypatch.setattr(CLASSES["swift"], "losses",
                         lambda self, player, batch: {"l1": batch["truth"].sum() * float("nan")})
     with pytest.raises(InputError, match="l1 that is not"):
         train(recipe(folder), tmp_path / "run")
@@ -104,12 +106,12 @@ def test_another_recipe_in_the_same_folder_is_refused(folder: Path, tmp_path: Pa
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path: Path) -> None:
     found = read_recipe(path, [])
-    loop.build_method(found.method, found.model)
+    build_method(found.method, found.model)
 
 
 def test_unknown_keys_are_guessed(folder: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'adversarial'"):
-        loop.build_method("swift", {"adverserial": 1})
+        build_method("swift", {"adverserial": 1})
     with pytest.raises(InputError, match="did you mean 'seed'"):
         read_recipe(ROOT / "configs" / "swift.toml", ["train.sed=1"])
 
@@ -122,3 +124,46 @@ def test_weights_of_others_are_refused(tmp_path: Path) -> None:
         load_weights(tmp_path / "foreign.safetensors")
     save_weights(tmp_path / "ours.safetensors", {"a": torch.zeros(1)}, {"method": "swift"})
     assert load_weights(tmp_path / "ours.safetensors")[1] == {"method": "swift"}
+
+
+def test_the_last_two_states_stay_and_a_damaged_one_is_passed_over(tmp_path: Path, capsys: Any) -> None:
+    for shown in (1, 2, 3):
+        save_state(tmp_path, shown, {"shown": shown, "tensor": torch.ones(3)})
+    newest, older = sorted(tmp_path.glob("state-*.pt"), reverse=True)
+    data = bytearray(newest.read_bytes())
+    data[40] ^= 1
+    newest.write_bytes(data)
+    state = load_newest(tmp_path)
+    assert state is not None
+    assert state["shown"] == 2
+    assert "damaged" in capsys.readouterr().err
+    older.write_bytes(b"")
+    assert load_newest(tmp_path) is None
+
+
+def test_accumulation_changes_nothing_where_losses_are_means_of_pictures(folder: Path, tmp_path: Path) -> None:
+    """The centre hole is as large in every picture, so that the parts of a batch weigh the same."""
+    def once(name: str, accumulate: int) -> dict[str, torch.Tensor]:
+        base = recipe(folder).model_dump()
+        base["data"]["holes"] = {"centre": 1}
+        base["model"] = {**SMALL, "adversarial": 0.0, "feature_matching": 0.0}
+        base["train"]["stages"] = [{"side_px": 48, "images": 16, "batch": 4, "accumulate": accumulate}]
+        train(build(Recipe, base, "test"), tmp_path / name)
+        return tensors_of(tmp_path / name)
+
+    whole, parts = once("whole", 1), once("parts", 2)
+    assert all(torch.allclose(whole[name], parts[name], atol=2e-5) for name in whole)
+
+
+def test_the_critic_may_take_more_turns(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[str] = []
+    losses = CLASSES["swift"].losses
+
+    def counted(self: Any, player: str, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        turns.append(player)
+        return losses(self, player, batch)
+
+    monkeypatch.setattr(CLASSES["swift"], "losses", counted)
+    train(recipe(folder, 24, critic_turns=3), tmp_path / "run")
+    assert turns.count("critic") == 6
+    assert turns.count("generator") == 2

@@ -1,4 +1,4 @@
-"""The faces that methods are judged on: a folder with or without a manifest.csv, checked before anything is computed."""
+"""The faces that methods are judged on: a folder with or without a manifest.csv, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from facefill.catalog import find_weights
 from facefill.errors import InputError, pick
 from facefill.imaging.photo import FORMATS, read_photo
+from facefill.runtime.engine import load_engine
+from facefill.runtime.finder import Finder
 
 U8 = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -43,7 +46,8 @@ class Face:
     """Empty where nobody knows."""
     native_side_px: int | None
     landmarks: Points | None
-    """(5, 2) shares of the side, x and y of its left edge and top: eyes, nose, mouth corners."""
+    """(5, 2) shares of the side, x and y from its left edge and top: eyes, nose, mouth corners."""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,8 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
     square or has another size than the first.
     """
     if not folder.is_dir():
-        raise InputError("a folder of aligned faces", f"{folder}, which is {'a file' if folder.exists() else 'not there'}",
-                         "check the path")
+        got = f"{folder}, which is {'a file' if folder.exists() else 'not there'}"
+        raise InputError("a folder of aligned faces", got, "check the path")
     manifest = folder / "manifest.csv"
     faces = _listed(folder, manifest, split) if manifest.is_file() else _found(folder, split)
     faces = faces[:limit]
@@ -80,7 +84,8 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
                              f"{face.file} of {found[0]}x{found[1]}", "align them to one size: facefill prepare")
     if side[0] != side[1]:
         raise InputError("square faces", f"{faces[0].file} of {side[0]}x{side[1]}", "align them: facefill prepare")
-    text = "".join(f"{face.file}\n{digest}\n" for face, (_, digest) in zip(faces, seen, strict=True))
+    faces = [replace(face, sha256=digest) for face, (_, digest) in zip(faces, seen, strict=True)]
+    text = "".join(f"{face.file}\n{face.sha256}\n" for face in faces)
     name = split or (faces[0].path.parent.name if faces[0].path.parent != folder else folder.resolve().name)
     return Dataset(name, tuple(faces), side[0], hashlib.sha256(text.encode()).hexdigest())
 
@@ -97,6 +102,28 @@ def landmarks_of(face: Face, side_px: int) -> Points:
     """(5, 2) pixels of a face of that side; where the manifest has none, the average of aligned faces."""
     shares = ALIGNED if face.landmarks is None else face.landmarks
     return shares * side_px - 0.5
+
+
+def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) -> Dataset:
+    """The dataset with landmarks of every face; those that the manifest leaves out are asked of the finder.
+
+    Raises InputError for a picture in which it sees no face, and where its weights are missing.
+    """
+    if all(face.landmarks is not None for face in dataset.faces):
+        return dataset
+    finder = Finder(load_engine(find_weights("finder")[0], device=device, threads=threads))
+    faces = []
+    for face in dataset.faces:
+        if face.landmarks is None:
+            pixels = read_photo(face.path).pixels
+            found = finder.find(pixels)
+            if not found:
+                raise InputError("a face in every picture", f"none found in {face.file}",
+                                 "add its landmarks to manifest.csv or remove it")
+            largest = max(found, key=lambda one: (one.box[2] - one.box[0]) * (one.box[3] - one.box[1]))
+            face = replace(face, landmarks=(largest.landmarks + 0.5) / pixels.shape[0])
+        faces.append(face)
+    return replace(dataset, faces=tuple(faces))
 
 
 # --- Reading ------------------------------------------------------------------------------------
@@ -121,7 +148,8 @@ def _listed(folder: Path, manifest: Path, split: str | None) -> list[Face]:
             try:
                 faces.append(_face_of(folder, row))
             except ValueError as error:
-                raise InputError("numbers in the manifest", f"{error} in line {number} of {manifest}", "mend it") from None
+                got = f"{error} in line {number} of {manifest}"
+                raise InputError("numbers in the manifest", got, "mend it") from None
     names = [face.file for face in faces]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)

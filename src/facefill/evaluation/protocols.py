@@ -1,7 +1,7 @@
 """Frozen holes: a name, a size, and for each file one hole that never changes; and what old papers meant by a number.
 
-The hole of a file comes from a generator seeded with the first 8 bytes (big endian) of SHA-256("protocol/file"), so that
-every method sees the same holes, here and elsewhere. A protocol that changes gets a new name.
+The hole of a file comes from a generator seeded with the first 8 bytes (big endian) of SHA-256("protocol/file"), so
+that every method sees the same holes, here and elsewhere. A protocol that changes gets a new name.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Case:
     """One face with its hole.
 
     truth: (S, S, 3). shown: what a method gets, the covered face for covers, else the truth. mask: the pixels it shall
-    complete. hole: the pixels over which metrics of the hole are taken; all that is covered, also where `mask` misses it.
+    complete. hole: the pixels that metrics of the hole look at; all that is covered, also where `mask` misses it.
     """
 
     file: str
@@ -78,8 +78,8 @@ def hole_rng(protocol: str, file: str) -> np.random.Generator:
 def draw_case(protocol: Protocol, face: U8, landmarks: NDArray[np.float64], file: str, cover: Cover | None) -> Case:
     """The face with this file's hole.
 
-    face: (S, S, 3) of the protocol's side. landmarks: (5, 2) pixels, used for covers only. cover: finds what `worn-auto`
-    completes; the cover itself is drawn as in `worn`, so that both show the same picture.
+    face: (S, S, 3) of the protocol's side. landmarks: (5, 2) pixels, used for covers only. cover: finds what
+    `worn-auto` completes; the cover itself is drawn as in `worn`, so that both show the same picture.
     Raises InputError for a face that no cover can be drawn on.
     """
     if not protocol.covers:
@@ -155,8 +155,8 @@ _SEARCH = "the same holes; colour, window and number of pictures not stated"
 
 PAPERS: dict[str, Paper] = {
     "contextual-attention-paper": Paper(
-        "Contextual attention (CelebA-HQ)", ("centre@256",), "CelebA-HQ, 28,000 to learn from", "2000", "not stated; its "
-        "equation 2 has one channel", "not stated", "not stated",
+        "Contextual attention (CelebA-HQ)", ("centre@256",), "CelebA-HQ, 28,000 to learn from", "2000",
+        "not stated; its equation 2 has one channel", "not stated", "not stated",
         (
             Printed("contextual attention", "centre@256", 26.11, 0.85, _CELEBAHQ),
             Printed("Peng et al.", "centre@256", 24.56, 0.867, "a grey centre square; copied there from other papers"),

@@ -23,6 +23,7 @@ Planes = NDArray[np.generic]
 LUMA = np.array([0.299, 0.587, 0.114])
 # Wang et al. 2004, section III-B and III-C: an 11 x 11 Gaussian window of 1.5 px, K1 = 0.01, K2 = 0.03.
 WINDOW_PX, WINDOW_SIGMA_PX = 11, 1.5
+UNIFORM_PX = 7
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Wang, Simoncelli & Bovik 2003, "Multi-scale structural similarity", section 3.2: exponents from the finest scale on.
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -99,6 +100,22 @@ def ms_ssim(completed: Pixels, truth: Pixels) -> float:
     return _over_scales(completed, truth, _similarity(completed, truth))
 
 
+def measure_as_papers(completed: Pixels, truth: Pixels) -> dict[str, float]:
+    """Other definitions of PSNR and SSIM that papers use without saying so, of the same values 0 to 255.
+
+    grey: of BT.601 luma rounded to whole levels. gaussian11: as `ssim`. uniform7: a 7 x 7 mean and sample covariance,
+    as scikit-image's `structural_similarity` has it unless told otherwise.
+    """
+    first, second = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None] for picture in (completed, truth))
+    grey = _similarity(first, second)
+    return {
+        "psnr_grey": psnr(first, second),
+        "ssim_grey_gaussian11": grey.mean_inside(grey.whole),
+        "ssim_rgb_uniform7": _uniform_ssim(completed, truth),
+        "ssim_grey_uniform7": _uniform_ssim(first, second),
+    }
+
+
 def sharpness(completed: Pixels, truth: Pixels, mask: Mask) -> float:
     """Squared luminance gradients in the hole, completed over truth; 1 is as sharp, below 1 is blurred.
 
@@ -140,7 +157,7 @@ def _norm_missing(completed: Pixels, truth: Pixels, mask: Mask, kind: int) -> fl
     """The mean of |difference| or its square over missing pixels and channels."""
     _same_shape(completed, truth)
     missing = _some(mask).view(np.uint8)
-    count = int(np.count_nonzero(missing)) * truth.shape[2]
+    count: int = np.count_nonzero(missing) * truth.shape[2]
     return float(cv2.norm(completed, truth, kind, missing)) / count
 
 
@@ -170,14 +187,14 @@ class _Similar:
             for start, full in zip((self.y0, self.x0), self.shape, strict=False)
         )
         part = values[rows, columns]
-        count = (int(self.shape[0]) - 2 * half) * (int(self.shape[1]) - 2 * half) * int(self.shape[2])
+        count = (self.shape[0] - 2 * half) * (self.shape[1] - 2 * half) * self.shape[2]
         return (float(part.sum()) + count - part.size) / count
 
     def mean_missing(self, mask: Mask) -> float:
         """The mean over windows centred on a missing pixel."""
         height, width, channels = self.whole.shape
         part = self.whole[mask[self.y0 : self.y0 + height, self.x0 : self.x0 + width]]
-        count = int(np.count_nonzero(_some(mask))) * channels
+        count: int = np.count_nonzero(_some(mask)) * channels
         return (float(part.sum()) + count - part.size) / count
 
 
@@ -204,7 +221,8 @@ def _windowed(completed: Planes, truth: Planes) -> tuple[Doubles, Doubles]:
     kernel = cv2.getGaussianKernel(WINDOW_PX, WINDOW_SIGMA_PX, cv2.CV_64F)
 
     def windowed(values: Doubles) -> Doubles:
-        return np.asarray(cv2.sepFilter2D(values, cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REFLECT))
+        found = cv2.sepFilter2D(values, cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REFLECT)
+        return np.asarray(found.reshape(values.shape))
 
     # In double precision: variances are small differences of large squares.
     first, second = completed.astype(np.float64), truth.astype(np.float64)
@@ -214,6 +232,24 @@ def _windowed(completed: Planes, truth: Planes) -> tuple[Doubles, Doubles]:
     variances = windowed(first * first + second * second) - square
     structure = (2 * covariance + C2) / (variances + C2)
     return np.asarray((2 * product + C1) / (square + C1) * structure), np.asarray(structure)
+
+
+def _uniform_ssim(completed: Pixels, truth: Pixels) -> float:
+    """SSIM with 7 x 7 means and sample covariances, the mean over channels and windows inside the picture."""
+    side, half = UNIFORM_PX, UNIFORM_PX // 2
+    first, second = completed.astype(np.float64), truth.astype(np.float64)
+
+    def mean(values: Doubles) -> Doubles:
+        found = cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT).reshape(truth.shape)
+        return np.asarray(found[half:-half, half:-half])
+
+    mean_1, mean_2 = mean(first), mean(second)
+    unbiased = side**2 / (side**2 - 1)
+    product, square = mean_1 * mean_2, mean_1 * mean_1 + mean_2 * mean_2
+    covariance = unbiased * (mean(first * second) - product)
+    variances = unbiased * (mean(first * first + second * second) - square)
+    similar = (2 * product + C1) * (2 * covariance + C2) / ((square + C1) * (variances + C2))
+    return float(similar.mean())
 
 
 def _over_scales(completed: Pixels, truth: Pixels, finest: _Similar) -> float:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facefill.errors import InputError, pick
-from facefill.imaging import jpeg, metadata, tiff
+from facefill.imaging import coefficients, jpeg, metadata, tiff
 from facefill.imaging.colour import Native, Pixels, as_srgb, as_stored, fill, from_srgb, is_srgb, to_srgb, upright
 from facefill.imaging.metadata import Provenance
 from facefill.imaging.samples import ENCODERS, is_lossless_webp, native_of, use_heif
@@ -95,7 +95,7 @@ class Photo:
     path: Path | None = None
     orientation: int = 1
     native: Native | None = None
-    ahead: Future[jpeg.Coefficients | None] | None = field(default=None, repr=False)
+    ahead: Future[coefficients.Coefficients | None] | None = field(default=None, repr=False)
 
 
 def read_photo(
@@ -108,8 +108,8 @@ def read_photo(
     """A photo from a file, the bytes of one, a Pillow image or an (H, W, 3) uint8 RGB array.
 
     max_pixels, max_bytes: limits, checked before anything is decoded. ahead: read what writing this JPEG will need in a
-    thread beside, while the caller does other work; takes 3 to 6 bytes per pixel, so not above 32 megapixels. Of several
-    frames the first is taken.
+    thread beside, while the caller does other work; takes 3 to 6 bytes per pixel, so not above 32 megapixels.
+    Of several frames the first is taken.
     Raises InputError where the source is missing, too large, damaged or of a kind that is not supported.
     """
     if isinstance(source, np.ndarray):
@@ -128,7 +128,7 @@ def read_photo(
     orientation = tiff.orientation_of(native.exif)
     pixels = upright(to_srgb(native), orientation)
     ahead = ahead and name == "JPEG" and pixels.size <= 3 * _MOST_PIXELS_AHEAD
-    coming = jpeg.read_ahead(data) if ahead else None
+    coming = coefficients.read_ahead(data) if ahead else None
     return Photo(pixels, name, data, tuple(notes), path, orientation, ahead=coming)
 
 
@@ -273,7 +273,7 @@ def _rewrite_jpeg(
     header, _ = native_of(Image.OPEN["JPEG"][0](io.BytesIO(source), ""), source, "JPEG", decode=False)
     to_native = from_srgb(header.kind, 8, header.icc)
     try:
-        data = jpeg.replace_blocks(source, picture, hole, to_native, photo.ahead)
+        data = coefficients.replace_blocks(source, picture, hole, to_native, photo.ahead)
     except OSError:  # damage that libjpeg reads over, but does not write
         data = None
     if data is None:

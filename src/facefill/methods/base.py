@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from facefill.config import Frozen
 
 Batch = dict[str, Tensor]
-"""Pictures (N, 3, H, W) float32 in [-1, 1]: `worn` (the covered picture), `image` (that, the hole holding `hole_value`), `truth`; `mask`
+"""Pictures (N, 3, H, W) float32 in [-1, 1]: `worn` (the covered picture, or the true one), `image` (that, with
+`hole_value` in the hole), `truth`; `mask`
 (N, 1, H, W) float32, 1 = missing; `landmarks` (N, 5, 2) in pixels; `seed` (N,) int64, the source of all randomness."""
 
 
@@ -56,6 +57,10 @@ class Method(nn.Module):
         """Fill, then put the known pixels of `image` back bit for bit."""
         filled = self(**self.shown(batch))
         return torch.where(batch["mask"] > 0.5, filled.float().clamp(-1, 1), batch["image"])
+
+    def show(self, batch: Batch) -> list[Tensor]:
+        """Pictures for a sample sheet, (N, 3, H, W) each: what the method saw, what it made of it, the truth."""
+        return [batch["image"], self.complete(batch), batch["truth"]]
 
     def score(self, batch: Batch) -> Tensor:
         """How good each completion of a batch is, (N,), higher is better: PSNR in dB over the whole picture. Training

@@ -62,7 +62,9 @@ class Swift(Method):
     def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
         truth, mask = batch["truth"], batch["mask"]
         if player == "critic":
-            real, fake = self.judge(truth, mask), self.judge(batch["completed"], mask)
+            # The generator's turn leaves its picture in the batch, which saves a third of its work.
+            completed = batch["completed"] if "completed" in batch else self.complete(batch).detach()
+            real, fake = self.judge(truth, mask), self.judge(completed, mask)
             return {"critic": critic_hinge(real[-1], fake[-1], mask)}
         filled = self(**self.shown(batch))
         terms = {"l1": hole_l1(filled, truth, mask)}

@@ -55,8 +55,12 @@ class CoverNet(nn.Module):
         dice = 2 * overlap / ((covered.square() + mask.square()).sum((1, 2, 3)) + 16)
         return {"entropy": F.binary_cross_entropy_with_logits(scores, mask), "dice": 0.5 * (1 - dice.mean())}
 
+    def show(self, batch: dict[str, Tensor]) -> list[Tensor]:
+        """Pictures for a sample sheet: the covered face, the probability that each pixel is covered, the true mask."""
+        return [batch["worn"], self.forward(worn=batch["worn"]) * 2 - 1, batch["mask"] * 2 - 1]
+
     def score(self, batch: dict[str, Tensor]) -> Tensor:
         """Intersection over union of each picture's mask, (N,); 1 where both are empty."""
-        found, mask = self(worn=batch["worn"]) > 0.5, batch["mask"] > 0.5
+        found, mask = self.forward(worn=batch["worn"]) > 0.5, batch["mask"] > 0.5
         both, either = (found & mask).sum((1, 2, 3)), (found | mask).sum((1, 2, 3))
         return (both + 1e-6) / (either + 1e-6)

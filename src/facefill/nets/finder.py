@@ -58,7 +58,7 @@ class FinderNet(nn.Module):
         self.downs = nn.ModuleList(conv(a, b, stride=2) for a, b in zip(config.widths, widths, strict=False))
         self.stages = nn.ModuleList(residuals(c, d) for c, d in zip(widths, config.dilations, strict=True))
         self.sides = nn.ModuleList(conv(c, neck, kernel=1) for c in widths)
-        self.ups = nn.ModuleList(Up(neck, neck) for _ in widths[1:])
+        self.ups = nn.ModuleList(Up(neck, neck, "nearest") for _ in widths[1:])
         self.tower = conv(neck, neck)
         heads = [conv(neck, OUTPUTS) for _ in widths]
         for head in heads:

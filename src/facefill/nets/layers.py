@@ -49,11 +49,11 @@ class Down(nn.Sequential):
 
 
 class Up(nn.Sequential):
-    """Twice the size: a 1×1 convolution first (at the small size, where it is cheap), then bilinear. Nearest
-    neighbour left blocks of the smaller sizes in the skin."""
+    """Twice the size: a 1×1 convolution first (at the small size, where it is cheap), then enlargement. mode: bilinear,
+    or nearest, which is cheaper but leaves blocks of the smaller sizes in a picture's skin."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(conv(inputs, outputs, kernel=1), nn.Upsample(scale_factor=2, mode="bilinear"))
+    def __init__(self, inputs: int, outputs: int, mode: str = "bilinear") -> None:
+        super().__init__(conv(inputs, outputs, kernel=1), nn.Upsample(scale_factor=2, mode=mode))
 
 
 class UNet(nn.Module):

@@ -169,8 +169,9 @@ def _mirror(rows: F32, width: int) -> F32:
 
 
 def _into_photo(row: F32, crop: Crop) -> F32:
-    """A finding in a crop to one in the photo. The box of a turned face is that of the ellipse that fills it upright."""
-    corners, landmarks = row[1:5].reshape(2, 2), row[5:].reshape(5, 2)
+    """A finding in a crop to one in the photo. The box of a turned face is that of the ellipse in its upright box."""
+    points = row[1:].reshape(7, 2).astype(np.float64)
+    corners, landmarks = points[:2], points[2:]
     half = np.hypot(*((corners[1] - corners[0]) / 2 * crop.matrix[:, :2]).T)
     middle = crop.to_photo(corners.mean(0))
     return np.concatenate([row[:1], middle - half, middle + half, crop.to_photo(landmarks).ravel()]).astype(np.float32)

@@ -24,7 +24,7 @@ def draw_backdrop(pictures: Picture, boxes: Box, rng: Generator, size: int) -> P
         image = _quilt(pictures, boxes, rng, size)
     else:
         index = int(rng.integers(len(pictures)))
-        image = close_up(pictures[index], boxes[index], rng, size)
+        image = close_up(pictures[index], rng, size)
     if rng.random() < 0.45:
         _scatter(image, rng)
     if rng.random() < 0.25:
@@ -80,7 +80,7 @@ def hide_part(picture: Picture, box: Box, rng: Generator) -> Picture:
 
 def shuffle_tiles(picture: Picture, rng: Generator) -> Picture:
     """The parts of a face without the face: its tiles in another order, each perhaps turned over."""
-    count = int(rng.choice([3, 4, 6]))
+    count = int(rng.choice([4, 5, 7]))
     edge = picture.shape[0] // count
     tiles = [
         picture[y * edge : (y + 1) * edge, x * edge : (x + 1) * edge] for y in range(count) for x in range(count)
@@ -122,11 +122,27 @@ def piece_of(box: Box, rng: Generator, size: int) -> NDArray[np.float32]:
     return alpha
 
 
-def close_up(picture: Picture, box: Box, rng: Generator, size: int) -> Picture:
-    """A small part of a face, an eye, an ear or a cheek, that fills the whole view."""
-    edge = int(rng.uniform(0.1, 0.36) * picture.shape[0])
-    x, y = np.clip(rng.uniform(box[:2] - edge / 2, box[2:] - edge / 2), 0, picture.shape[0] - edge).astype(int)
+def close_up(picture: Picture, rng: Generator, size: int) -> Picture:
+    """A small part of a picture, an eye, an ear, a collar, that fills the whole view."""
+    edge = int(rng.uniform(0.08, 0.3) * picture.shape[0])
+    x, y = rng.integers(0, picture.shape[0] - edge, 2)
     return _resize(picture[y : y + edge, x : x + edge], size, size)
+
+
+def draw_toy(image: Picture, rng: Generator) -> None:
+    """An oval with a few spots and strokes, in place: buttons, valves, bags and whatever else has something like eyes."""
+    size = image.shape[0]
+    middle, axes = rng.normal(0.5, 0.06, 2) * size, rng.uniform(0.2, 0.5, 2) * size
+    body, turn = rng.integers(0, 256, 3), rng.uniform(0, 180)
+    if rng.random() < 0.7:
+        cv2.ellipse(image, _whole(middle), _whole(axes), turn, 0, 360, body.tolist(), -1, cv2.LINE_AA)
+    mark = np.clip(body * rng.uniform(0, 0.7) if rng.random() < 0.6 else rng.integers(0, 256, 3), 0, 255).tolist()
+    for _ in range(rng.integers(1, 6)):
+        at, span = middle + rng.uniform(-0.7, 0.7, 2) * axes, rng.uniform(0.04, 0.25, 2) * size
+        if rng.random() < 0.7:
+            cv2.ellipse(image, _whole(at), _whole(span), rng.uniform(0, 180), 0, 360, mark, -1, cv2.LINE_AA)
+        else:
+            cv2.line(image, _whole(at), _whole(at + rng.uniform(-0.4, 0.4, 2) * size), mark, int(rng.integers(1, 8)))
 
 
 def tint(picture: Picture, rng: Generator, strength: float) -> Picture:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,15 +33,30 @@ def _whole(path: Path, write: Callable[[Path], None]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write what resumes a run: tensors, numbers and text only."""
-    _whole(path, lambda beside: torch.save(state, beside))
+def save_state(run: Path, shown: int, state: dict[str, Any]) -> None:
+    """Write what resumes a run, tensors, numbers and text only, as state-<shown>.pt with its SHA-256 behind the data.
+    The last two states stay."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getvalue()
+    _whole(run / f"state-{shown:010d}.pt", lambda beside: _write(beside, data + hashlib.sha256(data).digest()))
+    for old in sorted(run.glob("state-*.pt"))[:-2]:
+        old.unlink()
 
 
-def load_state(path: Path) -> dict[str, Any]:
-    """Read a state of this run; nothing but tensors, numbers and text is ever unpickled."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+def load_newest(run: Path) -> dict[str, Any] | None:
+    """The newest whole state of a run, None for none. Nothing but tensors, numbers and text is ever unpickled."""
+    for path in sorted(run.glob("state-*.pt"), reverse=True):
+        data = path.read_bytes()
+        if hashlib.sha256(data[:-32]).digest() == data[-32:]:
+            state: dict[str, Any] = torch.load(io.BytesIO(data[:-32]), map_location="cpu", weights_only=True)
+            return state
+        print(f"{path.name} is damaged; going on from the state before it", file=sys.stderr)
+    return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -198,6 +198,48 @@ def _tint(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     gamma = 2 ** (strength * rng.uniform(-0.6, 0.6))
     gains = 2 ** (strength * (rng.uniform(-0.35, 0.35) + rng.uniform(-0.12, 0.12, 3)))
     return np.clip(np.rint(levels**gamma * gains * 255), 0, 255).astype(np.uint8)[None]
+
+
+class Source(Protocol):
+    """Where a run's pictures come from."""
+
+    names: tuple[str, ...]
+    """Of the pictures by index, for messages."""
+    digest: str
+    """SHA-256 of what the pictures are."""
+    validation_images: int
+
+    def learning(self, side_px: int, seed: int) -> Dataset[dict[str, Any]]:
+        """Endless; item `place` is the place-th picture that training sees."""
+
+    def validation(self, side_px: int) -> Dataset[dict[str, Any]]:
+        """The same `validation_images` pictures every time."""
+
+    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
+        """What the method's losses get, from what the data loader stacked."""
+
+
+class FaceSource:
+    """Aligned faces of a dataset, with holes."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self._config = config
+        self._faces = read_faces(config)
+        self._learning, chosen = split_validation(self._faces, config.validation_images)
+        self._judged = self._faces.subset(chosen)
+        self.names, self.digest, self.validation_images = self._faces.names, self._faces.digest, len(chosen)
+
+    def learning(self, side_px: int, seed: int) -> Holes:
+        """Faces that validation does not use, mirrored, moved and tinted as the settings say."""
+        return Holes(self._faces, self._config, side_px, seed, chosen=self._learning)
+
+    def validation(self, side_px: int) -> Holes:
+        """The validation faces as they are, with frozen holes."""
+        return Holes(self._judged, self._config, side_px, 0, frozen=True)
+
+    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
+        """See the function `to_batch`."""
+        return to_batch(raw, method.hole_value, device)
 
 
 def draw_hole(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from facefill.errors import InputError
 from facefill.runtime.engine import Arrays, engine_kinds
 from facefill.training.checkpoint import load_weights
-from facefill.training.train import build_method
+from facefill.training.recipe import build_method
 
 WORST = 2e-3
 """Largest difference from torch that is let through, on outputs of [-1, 1], in float32."""

@@ -86,23 +86,36 @@ def compose_scene(faces: Faces, rng: Generator, size: int) -> Scene:
 
 
 def compose_portrait(faces: Faces, rng: Generator, size: int) -> Scene:
-    """Draw what the finder's second look sees: one face, nearly upright and in its usual place; in one of four a
-    close-up of part of a face, where nothing is to be found."""
+    """Draw what the finder's second look sees where it is right: one face, nearly upright, in its usual place."""
     index = int(rng.integers(len(faces)))
-    picture = (faces.covered if rng.random() < 0.5 else faces.pictures)[index]
-    scene = Scene(np.zeros((size, size, 3), np.uint8))
-    if rng.random() < 0.25:
-        scene.image = backdrops.close_up(picture, faces.boxes[index], rng, size)
+    picture, box = (faces.covered if rng.random() < 0.5 else faces.pictures)[index], faces.boxes[index]
+    if rng.random() < 0.2:
+        picture = backdrops.hide_part(picture, box, rng)
+    matrix, (half_w, half_h) = _pose(box, rng, rng.uniform(0.48, 0.8) * size, rng.normal(0, 7))
+    x, y = rng.normal((0.5, 0.55), 0.04) * size
+    matrix[:, 2] = (x, y) - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
+    scene = Scene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
+    place(scene.image, picture, np.ones(picture.shape[:2], np.float32), matrix)
+    _label(scene, np.array([x - half_w, y - half_h, x + half_w, y + half_h]), faces.landmarks[index], matrix, 1)
+    scene.image = backdrops.photograph(scene.image, rng)
+    return scene
+
+
+def compose_decoy(faces: Faces, rng: Generator, size: int) -> Scene:
+    """Draw what the second look sees where the first was wrong: no face, but part of one, a toy, or mere texture."""
+    index = int(rng.integers(len(faces)))
+    kind = rng.random()
+    if kind < 0.5:
+        image = backdrops.close_up(faces.pictures[index], rng, size)
+    elif kind < 0.6:
+        image = np.asarray(cv2.resize(backdrops.shuffle_tiles(faces.pictures[index], rng), (size, size)), np.uint8)
     else:
-        if rng.random() < 0.2:
-            picture = backdrops.hide_part(picture, faces.boxes[index], rng)
-        box = faces.boxes[index]
-        matrix, (half_w, half_h) = _pose(box, rng, rng.uniform(0.48, 0.8) * size, rng.normal(0, 7))
-        x, y = rng.normal((0.5, 0.55), 0.04) * size
-        matrix[:, 2] = (x, y) - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
-        scene.image = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size)
-        place(scene.image, picture, np.ones(picture.shape[:2], np.float32), matrix)
-        _label(scene, np.array([x - half_w, y - half_h, x + half_w, y + half_h]), faces.landmarks[index], matrix, 1)
+        image = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size)
+        if kind < 0.8:
+            backdrops.draw_toy(image, rng)
+    scene = Scene(image)
+    if rng.random() < 0.4:
+        paste_decoy(scene, faces, rng)
     scene.image = backdrops.photograph(scene.image, rng)
     return scene
 
@@ -255,7 +268,8 @@ def _pose(
 ) -> tuple[NDArray[np.float64], tuple[float, float]]:
     """A random mirroring and slight squeeze that gives the face that side, and half of its box's width and height.
 
-    roll: degrees; None draws one. The box of a rolled face is that of the ellipse that fills its upright box: a rolled rectangle's would be too large.
+    roll: degrees; None draws one. The box of a rolled face is that of the ellipse that fills its upright box: a rolled
+    rectangle's would be too large.
     """
     width, height = float(box[2] - box[0]), float(box[3] - box[1])
     rolls = [rng.normal(0, 10), rng.uniform(-45, 45), rng.uniform(-100, 100)]

@@ -1,0 +1,138 @@
+"""What networks see in pictures: perceptual distance, and vectors for distances between sets of pictures.
+
+No weights ship with facefill: the user points to a file. Only with AlexNet or VGG-16 and their heads is the perceptual
+distance LPIPS (Zhang et al. 2018), and only with Inception v3 is the distance of Gaussians FID (Heusel et al. 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.catalog import file_hash
+from facefill.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from facefill.evaluation.backbones import Backbone
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+
+PROBE_PX = 96
+"""Side of the empty picture that tells how long a network's vectors are."""
+
+
+class Features:
+    """One network on one file of weights, perhaps with the heads of LPIPS."""
+
+    def __init__(self, backbone: Backbone, heads: list[Tensor] | None, sha256: str) -> None:
+        self._backbone, self._heads = backbone, heads
+        self.title = backbone.title
+        self.name = backbone.title.lower().replace(" ", "").replace("-", "").replace(".", "")
+        """Of columns and files."""
+        self.sha256 = sha256
+        """Of the weights, and of the heads where there are any."""
+        self.perceptual = "" if heads is None else "LPIPS" if self.name in ("alexnet", "vgg16") else "LPIPS-like"
+        """What its perceptual distance may be called; empty where it has none."""
+        self.distance = "FID" if self.name == "inceptionv3" else f"Fréchet ({self.title})"
+        self.width = self.look(np.zeros((1, PROBE_PX, PROBE_PX, 3), np.uint8))[1].shape[1]
+
+    def look(self, pictures: U8) -> tuple[list[Tensor], F32]:
+        """Activations of (N, H, W, 3) pictures, each scaled to length 1 over its channels, and vectors (N, D)."""
+        import torch
+
+        with torch.inference_mode():
+            planes = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float()
+            found, vectors = self._backbone.look(planes)
+            if self._heads is None:
+                return [], vectors.numpy()
+            return [layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10) for layer in found], vectors.numpy()
+
+    def compare(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> NDArray[np.float64]:
+        """LPIPS of pictures by their activations, (N,), 0 or more (Zhang et al. 2018, equation 1)."""
+        import torch
+
+        with torch.inference_mode():
+            total: Any = 0.0
+            for ours, theirs, head in zip(first, second, self._heads or (), strict=True):
+                total = total + ((ours - theirs).square() * head).sum(1).mean((1, 2)).double()
+            return np.asarray(total.numpy(), np.float64)
+
+
+def load_features(paths: Sequence[Path], heads: Path | None = None) -> list[Features]:
+    """Networks for features. paths: .npz or .safetensors of SqueezeNet 1.1 (Caffe's names), AlexNet, VGG-16 or
+    Inception v3 (torchvision's). heads: those of LPIPS, for the first network that they fit.
+
+    Raises InputError: torch is missing, a file is missing, damaged, of another network, or heads that fit none.
+    """
+    if not paths:
+        if heads is not None:
+            raise InputError("a network for the heads", "--lpips-heads alone", "add --features NETWORK")
+        return []
+    try:
+        from facefill.evaluation.backbones import which
+    except ImportError:
+        fix = "pip install 'facefill[train]'"
+        raise InputError("the package torch for --features", "none installed", fix) from None
+    head_list = None if heads is None else _read_heads(heads)
+    loaded: list[Features] = []
+    for path in paths:
+        weights = _read_weights(path)
+        kind = which(weights)
+        if kind is None:
+            expected = "weights of SqueezeNet 1.1, AlexNet, VGG-16 or Inception v3"
+            raise InputError(expected, f"other names in {path.name}",
+                             "give the layout of torchvision, or of Caffe for SqueezeNet")
+        sha256, fitting = file_hash(path), None
+        if head_list is not None and heads is not None and kind.layers == tuple(h.shape[1] for h in head_list):
+            fitting, head_list, sha256 = head_list, None, f"{sha256}+{file_hash(heads)}"
+        try:
+            loaded.append(Features(kind(weights), fitting, sha256))
+        except (KeyError, RuntimeError) as error:
+            raise InputError(f"whole weights of {kind.title}", f"{path.name} ({error})", "get the file again") from None
+    if head_list is not None and heads is not None:
+        fits = ", ".join(f"{features.title}" for features in loaded)
+        raise InputError(f"heads for {fits}", f"{heads.name} with {[h.shape[1] for h in head_list]} channels",
+                         "give the heads that were calibrated for the network")
+    return loaded
+
+
+def _read_heads(path: Path) -> list[Tensor]:
+    weights = _read_weights(path)
+    names = sorted(name for name in weights if name.startswith("lin"))
+    if not names or any(weights[name].ndim != 4 for name in names):
+        raise InputError("heads of LPIPS, lin0.model.1.weight and so on", f"other names in {path.name}",
+                         "give the file of heads")
+    return [weights[name] for name in names]
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    if not path.is_file():
+        raise InputError("a file of weights", f"nothing at {path}", "check the path")
+    arrays: dict[str, Any]
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+        elif path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            arrays = load_file(path)
+        else:
+            fix = "save its state_dict by safetensors.torch.save_file first: pickles are never opened"
+            raise InputError("weights as .npz or .safetensors", path.name, fix)
+    except ImportError:
+        raise InputError("the package safetensors", "none installed", "pip install 'facefill[train]'") from None
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError("whole weights", f"{path.name} ({error})", "get the file again") from error
+    return {name: torch.from_numpy(np.ascontiguousarray(values)).float() for name, values in arrays.items()}

@@ -1,0 +1,133 @@
+"""Intervals by paired bootstrap, and distances between sets of features."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+Doubles = NDArray[np.float64]
+Statistic = Literal["mean", "median"]
+
+RESAMPLES = 2000
+LEVEL = 0.95
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval. n: pictures in it. All nan where there is none; the interval where n is 1."""
+
+    n: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrapped:
+    """A statistic of values, and of every resample of them; two of the same pictures are resampled alike."""
+
+    n: int
+    value: float
+    resampled: Doubles
+
+    def estimate(self) -> Estimate:
+        """Percentile interval (Efron & Tibshirani 1993, section 13.3)."""
+        return _estimate(self.n, self.value, self.resampled)
+
+    def minus(self, other: Bootstrapped) -> Estimate:
+        """The difference to another method's on the same pictures, paired."""
+        return _estimate(self.n, self.value - other.value, self.resampled - other.resampled)
+
+
+def bootstrap(values: Doubles, statistic: Statistic = "mean") -> Bootstrapped:
+    """Resample finite values (n,) with replacement, `RESAMPLES` times, seeded by n alone."""
+    if not len(values):
+        return Bootstrapped(0, math.nan, np.empty(0))
+    counts = _counts(len(values))
+    if statistic == "mean":
+        return Bootstrapped(len(values), float(values.mean()), counts @ values / len(values))
+    order = np.argsort(values, kind="stable")
+    ranks = np.cumsum(counts[:, order], axis=1)
+    lower, upper = ((ranks > middle).argmax(axis=1) for middle in ((len(values) - 1) // 2, len(values) // 2))
+    middles = (values[order][lower] + values[order][upper]) / 2
+    return Bootstrapped(len(values), float(np.median(values)), middles)
+
+
+@lru_cache(maxsize=8)
+def _counts(n: int) -> Doubles:
+    """How often each of n pictures is in each resample, (RESAMPLES, n)."""
+    seed = int.from_bytes(hashlib.sha256(f"bootstrap/{n}".encode()).digest()[:8], "big")
+    drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    places = drawn + n * np.arange(RESAMPLES)[:, None]
+    return np.bincount(places.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.float64)
+
+
+def _estimate(n: int, value: float, resampled: Doubles) -> Estimate:
+    if n < 2:
+        return Estimate(n, value, math.nan, math.nan)
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(n, value, float(low), float(high))
+
+
+def jackknife(distance: Callable[[Doubles, Doubles], float], first: Doubles, second: Doubles) -> Estimate:
+    """A distance of two paired sets (n, D), with the interval of a delete-a-group jackknife (Kott 2001).
+
+    Resampling with replacement would bias such distances: doubles make a set look narrower than it is.
+    """
+    n, value = len(first), distance(first, second)
+    if n < 2 * FOLDS:
+        return Estimate(n, value, math.nan, math.nan)
+    folds = np.arange(n) % FOLDS
+    left = np.array([distance(first[folds != fold], second[folds != fold]) for fold in range(FOLDS)])
+    error = math.sqrt((FOLDS - 1) / FOLDS * float(((left - left.mean()) ** 2).sum()))
+    return Estimate(n, value, value - 1.96 * error, value + 1.96 * error)
+
+
+def frechet_distance(first: Doubles, second: Doubles) -> float:
+    """Between Gaussians with the means and covariances of two sets (n, D) (Heusel et al. 2017, equation 6).
+
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2); covariances with n - 1. nan for sets of one.
+    """
+    if min(len(first), len(second)) < 2:
+        return math.nan
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    shift = first.mean(axis=0) - second.mean(axis=0)
+    # With A, B the centred sets over sqrt(n - 1), the last term's trace is the sum of the singular values of A B^T:
+    # exact, without the square root of a singular matrix.
+    left, right = ((values - values.mean(axis=0)) / math.sqrt(len(values) - 1) for values in (first, second))
+    small = left @ right.T if max(len(left), len(right)) < left.shape[1] else _root(left) @ _root(right).T
+    shared = float(linalg.svdvals(small, check_finite=False).sum())
+    return float(shift @ shift + (left**2).sum() + (right**2).sum() - 2 * shared)
+
+
+def _root(values: Doubles) -> Doubles:
+    """(D, D) upper triangular R with R^T R = V^T V."""
+    return np.asarray(linalg.qr(values, mode="r", check_finite=False)[0][: values.shape[1]])
+
+
+def kernel_distance(first: Doubles, second: Doubles) -> float:
+    """Unbiased squared maximum mean discrepancy of two sets (n, D) with the kernel (x.y / D + 1)^3.
+
+    Binkowski et al. 2018, "Demystifying MMD GANs", section 4, over all pictures at once. May be slightly below 0.
+    """
+    if min(len(first), len(second)) < 2:
+        return math.nan
+    first, second = first.astype(np.float64), second.astype(np.float64)
+
+    def kernel(a: Doubles, b: Doubles) -> Doubles:
+        return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
+
+    def within(values: Doubles) -> float:
+        table, n = kernel(values, values), len(values)
+        return float(table.sum() - np.trace(table)) / (n * (n - 1))
+
+    return within(first) + within(second) - 2 * float(kernel(first, second).mean())

@@ -1,0 +1,288 @@
+"""From values per picture to a summary: means with intervals, differences between methods, groups, distances of sets."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.evaluation.bench import COVERED, TRUTH, Bench
+from facefill.evaluation.dataset import Dataset, group_faces
+from facefill.evaluation.identity import RATES, partners, verify
+from facefill.evaluation.protocols import PAPERS, VARIANTS, Protocol
+from facefill.evaluation.records import Table
+from facefill.evaluation.statistics import (
+    Bootstrapped,
+    Estimate,
+    Statistic,
+    bootstrap,
+    frechet_distance,
+    jackknife,
+    kernel_distance,
+)
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the tables."""
+
+    name: str
+    title: str
+    unit: str
+    better: str
+    """higher, lower or nearer 1."""
+    definition: str
+    digits: int = 3
+    statistic: Statistic = "mean"
+    grouped: bool = False
+    """Whether it is also told by group."""
+
+
+_SSIM = "Gaussian window 11x11 of 1.5 px, K 0.01 and 0.03, no sample covariance, mean over RGB and "
+PLAIN = (
+    Metric("psnr", "PSNR", "dB", "higher", "10 log10(255² / MSE) over all pixels and channels; pictures that come back "
+           "identical are counted apart", 2, grouped=True),
+    Metric("hole_psnr", "hole PSNR", "dB", "higher", "PSNR over missing pixels only", 2, grouped=True),
+    Metric("ssim", "SSIM", "", "higher", f"{_SSIM}windows inside the picture", grouped=True),
+    Metric("hole_ssim", "hole SSIM", "", "higher", f"{_SSIM}windows centred on missing pixels"),
+    Metric("ms_ssim", "MS-SSIM", "", "higher", "SSIM over five scales; pictures of 176 px and more"),
+    Metric("l1", "L1", "", "lower", "mean |difference| / 255", 4),
+    Metric("hole_l1", "hole L1", "", "lower", "mean |difference| / 255 over missing pixels", 4),
+    Metric("sharpness", "sharpness", "", "nearer 1", "squared luminance gradients in the hole after a Gaussian of "
+           "1.5 px, result over truth; median over pictures", 2, "median", grouped=True),
+    Metric("seam", "seam", "", "nearer 1", "mean luminance step across the hole's border, result over truth; median "
+           "over pictures", 2, "median"),
+)
+
+
+@dataclass
+class Row:
+    """One estimate. kind, group: empty for all faces. identical: pictures that came back identical, left out of n."""
+
+    dataset: str
+    protocol: str
+    method: str
+    metric: str
+    kind: str
+    group: str
+    n: int
+    identical: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass
+class Difference:
+    """first minus second, paired over the same pictures."""
+
+    dataset: str
+    protocol: str
+    metric: str
+    first: str
+    second: str
+    n: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass
+class Summary:
+    """Everything that the reports show; the same for the same values."""
+
+    about: dict[str, Any]
+    metrics: list[Metric]
+    rows: list[Row] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    cases: list[dict[str, str]] = field(default_factory=list)
+    """Which pictures are shown: dataset, protocol, rank (best, median, worst), file."""
+
+    def find(self, dataset: str, protocol: str, method: str, metric: str, kind: str = "", group: str = "") -> Row | None:
+        """The row of these names, None where there is none."""
+        return self._index().get((dataset, protocol, method, metric, kind, group))
+
+    def _index(self) -> dict[tuple[str, ...], Row]:
+        if len(self.__dict__.get("_rows", ())) != len(self.rows):
+            self.__dict__["_rows"] = {
+                (row.dataset, row.protocol, row.method, row.metric, row.kind, row.group): row for row in self.rows
+            }
+        found: dict[tuple[str, ...], Row] = self.__dict__["_rows"]
+        return found
+
+
+def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
+    """Read all values of an evaluation and summarise them. about: what else the report says of itself."""
+    summary = Summary(about, _metrics(bench))
+    for dataset in bench.datasets:
+        groups = group_faces(dataset, bench.tones[dataset.name])
+        for protocol in bench.protocols:
+            tables = {
+                label: bench.records(dataset, protocol, label).table(bench.count(label, dataset))
+                for label in bench.labels(protocol)
+            }
+            _add_cell(summary, bench, dataset, protocol, tables, groups)
+            holes = tables[bench.entries[0].label]
+            text = "".join(f"{file}\n{hole}\n" for file, hole in zip(holes.files, holes.holes, strict=True))
+            about["datasets"][dataset.name]["holes"][protocol.name] = hashlib.sha256(text.encode()).hexdigest()
+    return summary
+
+
+def _metrics(bench: Bench) -> list[Metric]:
+    """The columns of this evaluation, in the order that they are shown."""
+    found = list(PLAIN)
+    for one in bench.features:
+        if one.perceptual:
+            found.append(Metric(f"lpips_{one.name}", one.perceptual, "", "lower", f"learned perceptual distance on "
+                                f"{one.title} (weights {one.sha256[:12]})", grouped=True))
+    for one in bench.features:
+        found.append(Metric(f"frechet_{one.name}", one.distance, "", "lower", "distance of Gaussians fitted to the "
+                            f"features of completed and true pictures, {one.title}, {one.width} means; interval by "
+                            "jackknife; grows as n shrinks", 2))
+        found.append(Metric(f"kid_{one.name}", f"KID ({one.title})", "", "lower", "unbiased kernel distance of these "
+                            "features, all pictures at once, times 1000; interval by jackknife", 3))
+    if bench.embedder:
+        weights = f"weights {bench.embedder.sha256[:12]}"
+        found.append(Metric("cosine", "identity", "", "higher", f"cosine to the true face by the embedder ({weights})",
+                            grouped=True))
+        found += [
+            Metric(f"accepted_{rate:g}", f"TAR at {rate:g}", "", "higher", "share accepted as another true picture of "
+                   f"the same person, where {rate:g} of all pairs with somebody else are; interval at that threshold")
+            for rate in RATES
+        ]
+        found.append(Metric("frechet_embedder", "Fréchet (embedder)", "", "lower", "distance of Gaussians fitted to the "
+                            "embedder's vectors of length 1; interval by jackknife; grows as n shrinks", 4))
+    if bench.papers:
+        titles = {variant.ssim: variant.name for variant in VARIANTS[1:]}
+        found.append(Metric("psnr_grey", "PSNR (grey)", "dB", "higher", "PSNR of BT.601 luma", 2))
+        found += [Metric(name, f"SSIM ({title})", "", "higher", "as scikit-image has it with that window; uniform with "
+                         "sample covariance") for name, title in titles.items()]
+    return found
+
+
+def _add_cell(
+    summary: Summary, bench: Bench, dataset: Dataset, protocol: Protocol, tables: dict[str, Table],
+    groups: dict[str, list[str]],
+) -> None:
+    values = {label: dict(table.values) for label, table in tables.items()}
+    if bench.embedder:
+        for label, found in _identity(dataset, tables).items():
+            values[label] |= found
+    boots: dict[tuple[str, str], tuple[NDArray[np.bool_], Bootstrapped]] = {}
+    for label, columns in values.items():
+        for metric in summary.metrics:
+            if metric.name not in columns:
+                continue
+            column = columns[metric.name]
+            there = np.isfinite(column)
+            boots[label, metric.name] = there, bootstrap(column[there], metric.statistic)
+            place = (dataset.name, protocol.name, label, metric.name)
+            summary.rows.append(_row(place, "", "", column, boots[label, metric.name][1].estimate()))
+            for kind, names in groups.items() if metric.grouped else ():
+                for group in sorted(set(names[: len(column)]) - {""}):
+                    inside = column[np.array(names[: len(column)]) == group]
+                    estimate = bootstrap(inside[np.isfinite(inside)], metric.statistic).estimate()
+                    summary.rows.append(_row(place, kind, group, inside, estimate))
+    for metric in summary.metrics:
+        for first, second in combinations([entry.label for entry in bench.entries], 2):
+            if (first, metric.name) in boots:
+                columns = [values[label][metric.name] for label in (first, second)]
+                estimate = _paired(columns, [boots[label, metric.name] for label in (first, second)], metric.statistic)
+                summary.differences.append(
+                    Difference(dataset.name, protocol.name, metric.name, first, second, **asdict(estimate)))
+    _add_distances(summary, dataset, protocol, tables, bench)
+    reference = bench.entries[0].label
+    _add_cases(summary, dataset, protocol, tables[reference].files, values[reference]["hole_psnr"])
+
+
+def _row(place: tuple[str, str, str, str], kind: str, group: str, column: Doubles, estimate: Estimate) -> Row:
+    return Row(*place, kind, group, estimate.n, int(np.isposinf(column).sum()), estimate.value, estimate.low,
+               estimate.high)
+
+
+def _paired(
+    columns: Sequence[Doubles], boots: Sequence[tuple[NDArray[np.bool_], Bootstrapped]], statistic: Statistic
+) -> Estimate:
+    """The difference over pictures that both have a value for."""
+    if len(columns[0]) == len(columns[1]) and (boots[0][0] == boots[1][0]).all():
+        return boots[0][1].minus(boots[1][1])
+    count = min(len(column) for column in columns)
+    both = boots[0][0][:count] & boots[1][0][:count]
+    first, second = (bootstrap(column[:count][both], statistic) for column in columns)
+    return first.minus(second)
+
+
+def _identity(dataset: Dataset, tables: dict[str, Table]) -> dict[str, dict[str, Doubles]]:
+    """Cosines to the truth, and who is accepted at which rate; the same partners for all."""
+    found: dict[str, dict[str, Doubles]] = {}
+    truths = tables[TRUTH].vectors["embedder"]
+    for label, table in tables.items():
+        vectors = table.vectors["embedder"]
+        n = len(vectors)
+        faces = dataset.faces[:n]
+        identities, files = [face.identity for face in faces], [face.file for face in faces]
+        cosine = (vectors * truths[:n]).sum(axis=1).astype(np.float64)
+        found[label] = {"cosine": cosine} if label != TRUTH else {}
+        partner = partners(identities, files)
+        if (partner >= 0).any():
+            found[label] |= {f"accepted_{rate:g}": verify(vectors, truths[:n], identities, partner, rate)
+                             for rate in RATES}
+    return found
+
+
+def _add_distances(
+    summary: Summary, dataset: Dataset, protocol: Protocol, tables: dict[str, Table], bench: Bench
+) -> None:
+    for label, table in tables.items():
+        if label == TRUTH:
+            continue
+        for name in bench.vectors:
+            ours, true = table.vectors[name], tables[TRUTH].vectors[name][: len(table.files)]
+            kinds = [("frechet", frechet_distance, 1.0)]
+            if name != "embedder":
+                kinds.append(("kid", kernel_distance, 1000.0))
+            for kind, distance, times in kinds:
+                found = jackknife(distance, ours.astype(np.float64), true.astype(np.float64))
+                if math.isfinite(found.value):
+                    summary.rows.append(Row(dataset.name, protocol.name, label, f"{kind}_{name}", "", "", found.n, 0,
+                                            times * found.value, times * found.low, times * found.high))
+
+
+def _add_cases(
+    summary: Summary, dataset: Dataset, protocol: Protocol, files: list[str], scores: Doubles
+) -> None:
+    """Best, median and worst picture by the first method's hole PSNR; equal ones by name."""
+    order = sorted(range(len(files)), key=lambda index: (-np.nan_to_num(scores[index], nan=-1, posinf=1e9), files[index]))
+    ranks = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    for rank, index in ranks.items():
+        summary.cases.append({"dataset": dataset.name, "protocol": protocol.name, "rank": rank, "file": files[index]})
+
+
+def paper_tables(bench: Bench, summary: Summary) -> list[dict[str, Any]]:
+    """What each asked paper says, and the same completions by every definition that it may have meant."""
+    found = []
+    for name, paper in bench.papers.items():
+        lines: list[dict[str, Any]] = []
+        for dataset in bench.datasets:
+            for hole in paper.holes:
+                for entry in bench.entries:
+                    line: dict[str, Any] = {"dataset": dataset.name, "protocol": hole, "method": entry.label}
+                    for variant in VARIANTS:
+                        pair = [summary.find(dataset.name, hole, entry.label, column)
+                                for column in (variant.psnr, variant.ssim)]
+                        line[variant.name] = [row.value if row else math.nan for row in pair]
+                        line["n"] = max((row.n + row.identical for row in pair if row), default=0)
+                    lines.append(line)
+        found.append({"name": name, **asdict(PAPERS[name]), "lines": lines})
+    return found
+
+
+__all__ = ["COVERED", "Difference", "Metric", "Row", "Summary", "paper_tables", "summarise"]

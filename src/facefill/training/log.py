@@ -1,0 +1,61 @@
+"""What one sees of a run: log.jsonl, TensorBoard where it is installed, samples/, a line on the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.imaging.photo import read_photo, write_photo
+
+
+class RunLog:
+    """Opens a run's log to go on behind `shown` pictures: later lines, of a run that was cut, are dropped."""
+
+    def __init__(self, run: Path, shown: int, total: int) -> None:
+        self._run, self._total = run, total
+        path = run / "log.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        kept = [line for line in lines if json.loads(line)["shown"] <= shown]
+        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+        self._board: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        self._board = SummaryWriter(str(run / "events"), purge_step=shown)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def write(self, shown: int, values: dict[str, float]) -> None:
+        """One line of values, with the clock in front."""
+        row = {"shown": shown, **{name: round(float(value), 6) for name, value in values.items()}}
+        print(json.dumps(row), file=self._file, flush=True)
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, shown)
+        left_s = (self._total - shown) / max(values.get("images_per_s", 0.0), 1e-9)
+        text = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+        print(f"{shown}/{self._total} {text} left {left_s / 60:.0f} min", flush=True)
+
+    def show(self, shown: int, rows: list[NDArray[np.uint8]]) -> None:
+        """Rows of equally large pictures, (N, H, W, 3) each, as samples/<shown>.png."""
+        sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows])
+        path = self._run / "samples" / f"{shown:09d}.png"
+        path.parent.mkdir(exist_ok=True)
+        write_photo(read_photo(sheet), sheet, np.zeros(sheet.shape[:2], bool), path, overwrite=True)
+        if self._board is not None:
+            self._board.add_image("samples", sheet, shown, dataformats="HWC")

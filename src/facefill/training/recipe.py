@@ -1,0 +1,82 @@
+"""What a TOML of configs/ holds: which method, which faces, how long and how fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from facefill.config import Frozen, build, override, read_toml
+from facefill.errors import pick
+from facefill.methods import CLASSES
+from facefill.nets.cover import CoverNet
+from facefill.nets.finder import Finder
+from facefill.training.data import DataConfig
+
+TRAINABLE: dict[str, Any] = {**CLASSES, "cover": CoverNet, "finder": Finder}
+"""All that the loop trains: the methods, and the helper networks, which have players and losses like a method."""
+
+
+class Stage(Frozen):
+    """A stretch of training at one size."""
+
+    side_px: int
+    images: int
+    """Pictures shown in this stage, by all processes together."""
+    batch: int = 16
+    """Pictures per step, by all processes together."""
+    accumulate: int = 1
+    """Parts that a step's batch is cut into, one after the other, where it does not fit into memory at once."""
+    rate: float = 1e-3
+    """Learning rate after warm-up."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """cosine falls to 2 % of the rate at the stage's end."""
+
+
+class TrainConfig(Frozen):
+    """How long and how fast."""
+
+    stages: tuple[Stage, ...]
+    seed: int = 0
+    warmup_images: int = 2000
+    """Over which the rate rises from 0, in every stage; at most a quarter of it."""
+    critic_turns: int = 1
+    """Batches that every other player sees for each one that the generator sees."""
+    ema_images: int = 10_000
+    """Half-life of the averaged weights."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of the generator's AdamW."""
+    critic_betas: tuple[float, float] = (0.5, 0.99)
+    """Of every other player's."""
+    weight_decay: float = 1e-4
+    """Of the generator."""
+    clip_norm: float = 1.0
+    """Largest norm of the generator's gradient."""
+    eval_images: int = 10_000
+    """Pictures between validations; the state is kept at each."""
+    bf16: bool = True
+    """bfloat16 autocast; weights and optimizers stay in float32."""
+
+
+class Recipe(Frozen):
+    """Everything that makes a run."""
+
+    method: str
+    init: Path | None = None
+    """Weights (.safetensors of the same method) to start from."""
+    model: dict[str, Any] = Field(default_factory=dict)
+    """The method's own settings, see its `Config`."""
+    data: DataConfig
+    train: TrainConfig
+
+
+def read_recipe(path: Path, settings: list[str]) -> Recipe:
+    """A recipe from a TOML file with "key=value" settings on top. Raises InputError for what is wrong in it."""
+    return build(Recipe, override(read_toml(path), settings), path.name)
+
+
+def build_method(name: str, settings: dict[str, Any]) -> Any:
+    """A method, or a helper network, with fresh weights. Raises InputError for an unknown name or setting."""
+    kind = pick(TRAINABLE, name, "method")
+    return kind(build(kind.Config, settings, f"[model] of {name}"))
