@@ -12,6 +12,9 @@ import typer
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from facefill.evaluation.benchmark import Progress
     from facefill.runtime.inpainter import Inpainter, Result
 
 app = typer.Typer(
@@ -53,7 +56,7 @@ def unmask(
     inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
 
     def one(photo: Path) -> Result:
-        plan = inpainter.plan_unmask(read_photo(photo), large_hole=large_hole)
+        plan = inpainter.plan_unmask(read_photo(photo, ahead=True), large_hole=large_hole)
         return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)
 
     failed = 0
@@ -95,7 +98,7 @@ def complete(
     targets = [out] if samples == 1 else numbered
     for target in targets:
         _check_target(target, overwrite)
-    source = read_photo(photo)
+    source = read_photo(photo, ahead=True)
     height, width = source.pixels.shape[:2]
     missing = read_mask(mask, (height, width), dilate_px=dilate)
     inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
@@ -151,6 +154,46 @@ def train(
 
 
 @app.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder of aligned faces, with or without a "
+                                            "manifest.csv.")],
+    methods: Annotated[str, typer.Option(help="Names or .onnx files, with commas; NAME:N for the first N faces only; "
+                                         "or all.")] = "swift",
+    holes: Annotated[str, typer.Option(help="Protocols, with commas, such as centre@256,worn@256; or all.")] = "",
+    protocol: Annotated[str, typer.Option(help="Papers whose definitions are printed beside ours, with commas: "
+                                          "contextual-attention-paper, masked-gan-paper, latent-search-paper; or "
+                                          "all.")] = "",
+    split: Annotated[str, typer.Option(help="Rows of the manifest, with commas; each is a dataset of its own.")] = "",
+    report: Annotated[Path, typer.Option(help="Folder for values and reports; the same command resumes.")]
+    = Path("report"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many faces.")] = None,
+    features: Annotated[list[Path] | None, typer.Option(help="A network for perceptual and Fréchet distances: .npz or "
+                                                        ".safetensors; may be given again.")] = None,
+    lpips_heads: Annotated[Path | None, typer.Option(help="Heads of LPIPS for one of the networks.")] = None,
+    embedder: Annotated[Path | None, typer.Option(help="An .onnx face embedder, to judge identity.")] = None,
+    results: Annotated[Path | None, typer.Option(help="A Markdown file to write the tables into.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Faces per call.")] = 8,
+    no_timings: Annotated[bool, typer.Option("--no-timings", help="Measure no seconds and memory.")] = False,
+    device: Device = "cpu", threads: Threads = None, exact: Exact = False,
+) -> None:
+    """Judge methods on the same frozen holes (needs the extra `evaluate`)."""
+    from facefill.evaluation.bench import Settings
+    from facefill.evaluation.evaluate import evaluate as judge
+    from facefill.evaluation.protocols import PAPERS, PROTOCOLS
+
+    def names(text: str, every: Any = ()) -> tuple[str, ...]:
+        return tuple(every) if text == "all" and every else tuple(name for name in text.split(",") if name)
+
+    settings = Settings(
+        folder=dataset, report=report, splits=names(split), methods=names(methods), holes=names(holes, PROTOCOLS),
+        papers=names(protocol, PAPERS), limit=limit, features=tuple(features or ()), heads=lpips_heads,
+        embedder=embedder, device=device, threads=threads, exact=exact, batch=batch, timings=not no_timings,
+    )
+    _show_progress(judge(settings, results))
+    print(f"{report / 'report.md'}\n{report / 'report.html'}")
+
+
+@app.command()
 def export(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train` wrote.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .onnx file to write.")],
@@ -164,6 +207,24 @@ def export(
     for difference in write(weights, out):
         print(f"{difference.engine}: largest difference from torch {difference.largest:.1e}, "
               f"mean {difference.mean:.1e}")
+
+
+def _show_progress(steps: Iterator[Progress]) -> None:
+    """A bar on a terminal, elsewhere a plain line when something is done."""
+    if not sys.stderr.isatty():
+        for step in steps:
+            if step.done == step.total:
+                print(f"{step.what}: {step.done}", file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True)) as bars:
+        shown: dict[str, Any] = {}
+        for step in steps:
+            if step.what not in shown:
+                shown[step.what] = bars.add_task(step.what, total=step.total)
+            bars.update(shown[step.what], completed=step.done)
 
 
 def _need_torch() -> None:

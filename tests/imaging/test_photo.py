@@ -200,6 +200,16 @@ def test_a_transparent_colour_becomes_alpha_so_that_no_new_pixel_vanishes(channe
     assert np.array_equal(after[..., 3] == 0, clear)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("shape", [(5, 7, 3), (6, 8, 1), (1, 1, 3), (1, 4, 4)])
+def test_turning_upright_is_undone_by_as_stored(shape: tuple[int, int, int], orientation: int) -> None:
+    array = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    before = array.copy()
+    turned = colour.upright(array, orientation)
+    assert np.array_equal(colour.as_stored(turned, orientation), array)
+    assert np.array_equal(array, before)
+
+
 def difference(first: NDArray[Any], second: NDArray[Any]) -> int:
     return int(np.abs(first.astype(int) - second.astype(int)).max())
 
@@ -309,14 +319,15 @@ def test_every_format_can_become_every_other_and_says_what_it_lost(name: str, mo
     assert ("no XMP" in said) == (target == "BMP")
 
 
-def test_bmp_is_written_upright_because_it_cannot_say_how_it_lies() -> None:
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_bmp_is_written_upright_because_it_cannot_say_how_it_lies(mode: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    photo = read_photo(files.coded(files.image("RGB"), "PNG", exif=exif))
+    photo = read_photo(files.coded(files.image(mode), "PNG", exif=exif))
     mask = hole_in(photo)
-    completed = completed_of(photo, mask)
+    completed = np.repeat(completed_of(photo, mask)[..., :1], 3, axis=2)
     result, notes = encode_photo(photo, completed, mask, format="BMP")
-    assert np.array_equal(files.samples_of(result), np.where(mask[..., None], completed, photo.pixels))
+    assert np.array_equal(read_photo(result).pixels, np.where(mask[..., None], completed, photo.pixels))
     assert notes == ("BMP holds no EXIF and no XMP: they are left out",)
 
 

@@ -35,7 +35,8 @@ def example(method: Method, count: int = 2, side: int | None = None) -> dict[str
     landmarks = torch.tensor([[.37, .48], [.62, .48], [.5, .62], [.4, .75], [.6, .75]]) * side
     worn = torch.where(mask > 0.5, 0.3, truth)
     return {
-        "truth": truth, "mask": mask, "image": torch.where(mask > 0.5, method.hole_value, worn), "worn": worn, "landmarks": landmarks.expand(count, 5, 2),
+        "truth": truth, "mask": mask, "worn": worn,
+        "image": torch.where(mask > 0.5, method.hole_value, worn), "landmarks": landmarks.expand(count, 5, 2),
         "seed": torch.arange(count),
     }
 

@@ -85,7 +85,7 @@ class _Cell:
             coming = self._draw(starts[place + 1], size) if place + 1 < len(starts) else []
             self._batch(start, cases)
             self._write(2 * size * len(self._records))
-            yield Progress(what, min(start + size, len(faces)), len(faces))
+            yield Progress(what, start, len(faces))
         self._write(0)
         yield Progress(what, len(faces), len(faces))
 

@@ -1,4 +1,4 @@
-"""From values per picture to a summary: means with intervals, differences between methods, groups, distances of sets."""
+"""From values per picture to a summary: means with intervals, differences of methods, groups, distances of sets."""
 
 from __future__ import annotations
 
@@ -44,20 +44,22 @@ class Metric:
     statistic: Statistic = "mean"
     grouped: bool = False
     """Whether it is also told by group."""
+    compared: bool = False
+    """Whether pages show differences between methods."""
 
 
 _SSIM = "Gaussian window 11x11 of 1.5 px, K 0.01 and 0.03, no sample covariance, mean over RGB and "
 PLAIN = (
     Metric("psnr", "PSNR", "dB", "higher", "10 log10(255² / MSE) over all pixels and channels; pictures that come back "
-           "identical are counted apart", 2, grouped=True),
+           "identical are counted apart", 2, grouped=True, compared=True),
     Metric("hole_psnr", "hole PSNR", "dB", "higher", "PSNR over missing pixels only", 2, grouped=True),
-    Metric("ssim", "SSIM", "", "higher", f"{_SSIM}windows inside the picture", grouped=True),
+    Metric("ssim", "SSIM", "", "higher", f"{_SSIM}windows inside the picture", grouped=True, compared=True),
     Metric("hole_ssim", "hole SSIM", "", "higher", f"{_SSIM}windows centred on missing pixels"),
     Metric("ms_ssim", "MS-SSIM", "", "higher", "SSIM over five scales; pictures of 176 px and more"),
     Metric("l1", "L1", "", "lower", "mean |difference| / 255", 4),
     Metric("hole_l1", "hole L1", "", "lower", "mean |difference| / 255 over missing pixels", 4),
     Metric("sharpness", "sharpness", "", "nearer 1", "squared luminance gradients in the hole after a Gaussian of "
-           "1.5 px, result over truth; median over pictures", 2, "median", grouped=True),
+           "1.5 px, result over truth; median over pictures", 2, "median", grouped=True, compared=True),
     Metric("seam", "seam", "", "nearer 1", "mean luminance step across the hole's border, result over truth; median "
            "over pictures", 2, "median"),
 )
@@ -106,7 +108,9 @@ class Summary:
     cases: list[dict[str, str]] = field(default_factory=list)
     """Which pictures are shown: dataset, protocol, rank (best, median, worst), file."""
 
-    def find(self, dataset: str, protocol: str, method: str, metric: str, kind: str = "", group: str = "") -> Row | None:
+    def find(
+        self, dataset: str, protocol: str, method: str, metric: str, kind: str = "", group: str = ""
+    ) -> Row | None:
         """The row of these names, None where there is none."""
         return self._index().get((dataset, protocol, method, metric, kind, group))
 
@@ -139,10 +143,11 @@ def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
 def _metrics(bench: Bench) -> list[Metric]:
     """The columns of this evaluation, in the order that they are shown."""
     found = list(PLAIN)
-    for one in bench.features:
-        if one.perceptual:
-            found.append(Metric(f"lpips_{one.name}", one.perceptual, "", "lower", f"learned perceptual distance on "
-                                f"{one.title} (weights {one.sha256[:12]})", grouped=True))
+    found += [
+        Metric(f"lpips_{one.name}", one.perceptual, "", "lower", f"learned perceptual distance on {one.title} "
+               f"(weights {one.sha256[:12]})", grouped=True, compared=True)
+        for one in bench.features if one.perceptual
+    ]
     for one in bench.features:
         found.append(Metric(f"frechet_{one.name}", one.distance, "", "lower", "distance of Gaussians fitted to the "
                             f"features of completed and true pictures, {one.title}, {one.width} means; interval by "
@@ -152,14 +157,15 @@ def _metrics(bench: Bench) -> list[Metric]:
     if bench.embedder:
         weights = f"weights {bench.embedder.sha256[:12]}"
         found.append(Metric("cosine", "identity", "", "higher", f"cosine to the true face by the embedder ({weights})",
-                            grouped=True))
+                            grouped=True, compared=True))
         found += [
             Metric(f"accepted_{rate:g}", f"TAR at {rate:g}", "", "higher", "share accepted as another true picture of "
-                   f"the same person, where {rate:g} of all pairs with somebody else are; interval at that threshold")
+                   f"the same person, where {rate:g} of all pairs with somebody else are; interval at that threshold",
+                   compared=True)
             for rate in RATES
         ]
-        found.append(Metric("frechet_embedder", "Fréchet (embedder)", "", "lower", "distance of Gaussians fitted to the "
-                            "embedder's vectors of length 1; interval by jackknife; grows as n shrinks", 4))
+        found.append(Metric("frechet_embedder", "Fréchet (embedder)", "", "lower", "distance of Gaussians fitted to "
+                            "the embedder's vectors of length 1; interval by jackknife; grows as n shrinks", 4))
     if bench.papers:
         titles = {variant.ssim: variant.name for variant in VARIANTS[1:]}
         found.append(Metric("psnr_grey", "PSNR (grey)", "dB", "higher", "PSNR of BT.601 luma", 2))
@@ -194,8 +200,8 @@ def _add_cell(
     for metric in summary.metrics:
         for first, second in combinations([entry.label for entry in bench.entries], 2):
             if (first, metric.name) in boots:
-                columns = [values[label][metric.name] for label in (first, second)]
-                estimate = _paired(columns, [boots[label, metric.name] for label in (first, second)], metric.statistic)
+                pair = [values[label][metric.name] for label in (first, second)]
+                estimate = _paired(pair, [boots[label, metric.name] for label in (first, second)], metric.statistic)
                 summary.differences.append(
                     Difference(dataset.name, protocol.name, metric.name, first, second, **asdict(estimate)))
     _add_distances(summary, dataset, protocol, tables, bench)
@@ -260,7 +266,8 @@ def _add_cases(
     summary: Summary, dataset: Dataset, protocol: Protocol, files: list[str], scores: Doubles
 ) -> None:
     """Best, median and worst picture by the first method's hole PSNR; equal ones by name."""
-    order = sorted(range(len(files)), key=lambda index: (-np.nan_to_num(scores[index], nan=-1, posinf=1e9), files[index]))
+    finite = np.nan_to_num(scores, nan=-1, posinf=1e9)
+    order = sorted(range(len(files)), key=lambda index: (-finite[index], files[index]))
     ranks = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     for rank, index in ranks.items():
         summary.cases.append({"dataset": dataset.name, "protocol": protocol.name, "rank": rank, "file": files[index]})

@@ -154,11 +154,13 @@ def fill(native: Native, completed: Pixels, mask: NDArray[np.bool_]) -> Native:
 
 def upright(stored: Pixels, orientation: int) -> Pixels:
     """A picture turned as its EXIF orientation (1 to 8) says; contiguous."""
-    array = cv2.transpose(stored) if orientation >= 5 else stored
+    if orientation == 1:
+        return np.ascontiguousarray(stored)
+    turned = cv2.transpose(stored) if orientation >= 5 else stored.copy()
     down, across = _flips(orientation)
     if down or across:
-        array = cv2.flip(array, -1 if down and across else 1 if across else 0)
-    return np.ascontiguousarray(array)
+        cv2.flip(turned, -1 if down and across else 1 if across else 0, dst=turned)
+    return turned.reshape(*turned.shape[:2], *stored.shape[2:])  # OpenCV drops the axis of a single channel
 
 
 def as_stored(turned: Samples, orientation: int) -> Samples:

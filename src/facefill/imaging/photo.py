@@ -34,6 +34,7 @@ __all__ = [
     "Provenance",
     "check_output",
     "encode_photo",
+    "encode_picture",
     "format_of",
     "read_photo",
     "write_photo",
@@ -260,10 +261,26 @@ def encode_photo(
     notes += problems + more
     if target in ("JPEG", "AVIF", "HEIF") or (target == "WEBP" and not is_lossless_webp(data)):
         again = _decode(data, target, "the result")[0]
-        difference = cv2.absdiff(upright(to_srgb(again), photo.orientation), photo.pixels)
+        difference = cv2.absdiff(upright(to_srgb(again), tiff.orientation_of(again.exif)), photo.pixels)
         difference[mask] = 0
         notes.append(f"{target} codes with loss: outside the hole the largest difference is {difference.max()} of 255")
     return data, tuple(notes)
+
+
+def encode_picture(pixels: Pixels, format: str = "PNG", quality: int | None = None) -> bytes:
+    """The file of a picture that comes from no photo: (H, W, 3) uint8 RGB or (H, W) grey, without metadata.
+
+    format: PNG, WEBP or JPEG. quality: 1 to 100; None: without loss, as PNG always is (JPEG then takes 95).
+    """
+    pick(dict.fromkeys(("PNG", "WEBP", "JPEG")), format, "format")
+    options = {
+        "PNG": {},
+        "WEBP": {"lossless": quality is None, "quality": quality or 80},
+        "JPEG": {"quality": quality or 95},
+    }
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format, **options[format])
+    return stream.getvalue()
 
 
 def _rewrite_jpeg(

@@ -10,15 +10,19 @@ What it is made of, and why:
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
+import torch
 from torch import Tensor, cat, nn
 
 from facefill.config import Frozen
+from facefill.errors import InputError
 from facefill.methods.base import Batch, Method
 from facefill.nets.critics import PatchCritic, critic_hinge, feature_distance, generator_hinge
 from facefill.nets.layers import UNet
 from facefill.nets.losses import hole_l1
+from facefill.nets.perceptual import Perceptual
 
 
 class SwiftConfig(Frozen):
@@ -34,6 +38,10 @@ class SwiftConfig(Frozen):
     """Weight of the hinge loss (Lim & Ye 2017); 0 trains without a critic."""
     feature_matching: float = 0.0
     """Weight of the distance between the critic's features of truth and completion (Wang et al. 2018)."""
+    perceptual: float = 0.0
+    """Weight of the distance between features of a network that somebody else trained (Zhang et al. 2018)."""
+    perceptual_net: Path | None = None
+    """Its file, squeezenet_v1.1.npz; needed in training only, where `perceptual` is above 0."""
 
 
 class Swift(Method):
@@ -48,6 +56,7 @@ class Swift(Method):
         self.config: SwiftConfig = config
         self.generator = UNet(4, 3, config.widths, config.bottom_dilations)
         self.critic = PatchCritic(4, config.critic_width)
+        self._perceptual: list[Perceptual] = []
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -68,14 +77,30 @@ class Swift(Method):
             return {"critic": critic_hinge(real[-1], fake[-1], mask)}
         filled = self(**self.shown(batch))
         terms = {"l1": hole_l1(filled, truth, mask)}
+        completed = filled * mask + truth * (1 - mask)
+        if self.config.perceptual:
+            distance = self.perceptual(truth.device)(completed, truth).mean() / mask.mean().clamp_min(0.01)
+            terms["perceptual"] = self.config.perceptual * distance
         if "critic" in self.players:
-            completed = filled * mask + truth * (1 - mask)
             batch["completed"] = completed.detach()
             fake = self.judge(completed, mask)
             real = [feature.detach() for feature in self.judge(truth, mask)]
             terms["adversarial"] = self.config.adversarial * generator_hinge(fake[-1], mask)
             terms["feature_matching"] = self.config.feature_matching * feature_distance(fake[:-1], real[:-1])
         return terms
+
+    def perceptual(self, device: torch.device) -> Perceptual:
+        """The perceptual distance, loaded when training first needs it; kept out of the module's own tensors.
+
+        Raises InputError when its weight is above 0 and no file is named.
+        """
+        if not self._perceptual:
+            path = self.config.perceptual_net
+            if path is None or not path.is_file():
+                raise InputError("the file of model.perceptual_net", str(path or "none"),
+                                 "name it with --set, or set model.perceptual=0")
+            self._perceptual.append(Perceptual(path).to(device))
+        return self._perceptual[0]
 
     def judge(self, picture: Tensor, mask: Tensor) -> list[Tensor]:
         """The critic's features of a picture, (N, C, h, w) each, its map of scores last."""

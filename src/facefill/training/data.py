@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,11 +20,10 @@ from torch.utils.data import DataLoader, Dataset
 from facefill.config import Frozen
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, dilate
-from facefill.imaging.photo import read_photo
 from facefill.imaging.wear import wear
+from facefill.training.cache import Finds, Pictures, digest_of, list_entries, open_pictures
+from facefill.training.dataset import MANIFEST_PX, scale_landmarks
 
-POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
-SUFFIXES = {".webp", ".png", ".jpg", ".jpeg"}
 MIRRORED = [1, 0, 2, 4, 3]
 """Which landmark each becomes in a mirrored face."""
 
@@ -33,7 +32,7 @@ class DataConfig(Frozen):
     """Which faces, and what is hidden of them."""
 
     folder: Path
-    """The dataset: pictures, with or without a manifest.csv."""
+    """The dataset: pictures, with or without a manifest.csv, or tar shards."""
     split: str = "train"
     """The rows of the manifest to learn from; without a manifest every picture."""
     side_px: int = 256
@@ -51,6 +50,8 @@ class DataConfig(Frozen):
     """Masks of covers grow by a random share of the side up to this, as they do where a cover has to be found."""
     cache: Path | None = None
     """Folder for the decoded faces; None: facefill in the user's cache folder."""
+    stream: bool = False
+    """Decode faces whenever they are shown, from the pictures or shards, and keep none decoded."""
     workers: int = 1
     """Processes that draw holes; 0 draws them in the training process."""
 
@@ -59,10 +60,10 @@ class DataConfig(Frozen):
 class Faces:
     """Decoded aligned faces."""
 
-    pixels: NDArray[np.uint8]
-    """(N, S, S, 3) RGB, memory-mapped."""
+    pixels: Pictures
+    """(N, S, S, 3) uint8 RGB, memory-mapped or decoded when asked for."""
     landmarks: NDArray[np.float32]
-    """(N, 5, 2) pixels."""
+    """(N, 5, 2) pixels; nan where nothing needs them and the dataset has none."""
     names: tuple[str, ...]
     identities: tuple[str, ...]
     digest: str
@@ -74,49 +75,24 @@ class Faces:
         return Faces(self.pixels[chosen], self.landmarks[chosen], tuple(names), tuple(identities), self.digest)
 
 
-def read_faces(config: DataConfig) -> Faces:
-    """Decode a dataset once into a memory-mapped file and open it.
+def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) -> Faces:
+    """Open a dataset: a folder with a manifest, without one, or of tar shards. It is decoded the first time only.
 
-    Raises InputError for a missing folder, one without pictures, or a manifest without landmarks.
+    finder: opens what finds the landmarks of faces without any; it is called only where a hole is `worn`, which needs
+    them. Damaged pictures are left out and listed, see `cache.open_pictures`.
+    Raises InputError for a folder without pictures, without landmarks where they are needed, or with too many damaged.
     """
-    rows = _rows(config)
-    text = "\n".join(",".join([row["file"], *(row[f"{p}_{a}"] for p in POINTS for a in "xy")]) for row in rows)
-    digest = hashlib.sha256(f"{config.side_px}\n{text}".encode()).hexdigest()
+    entries = list_entries(config.folder, config.split)
+    unknown = next((entry for entry in entries if entry.landmarks is None), None) if "worn" in config.holes else None
+    if unknown and finder is None:
+        raise InputError("landmarks, which the hole worn needs", f"none for {unknown.row['file']} in {config.folder}",
+                         "make the dataset with: facefill prepare")
     folder = config.cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "facefill"
-    path, side = folder / f"{digest[:16]}.npy", config.side_px
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}")
-        shape = (len(rows), side, side, 3)
-        pixels = np.lib.format.open_memmap(beside, "w+", np.uint8, shape)
-        for index, row in enumerate(rows):
-            face = read_photo(row["path"]).pixels
-            how = cv2.INTER_AREA if face.shape[0] > side else cv2.INTER_LANCZOS4
-            pixels[index] = face if face.shape[:2] == (side, side) else cv2.resize(face, (side, side),
-                                                                                  interpolation=how)
-        pixels.flush()
-        beside.rename(path)
-    scale = side / 256
-    landmarks = np.array([[[float(row[f"{p}_{a}"]) for a in "xy"] for p in POINTS] for row in rows], np.float32)
-    names = tuple(row["file"] for row in rows)
-    identities = tuple(row.get("identity") or row["file"] for row in rows)
-    return Faces(np.load(path, mmap_mode="r"), landmarks * np.float32(scale), names, identities, digest)
-
-
-def _rows(config: DataConfig) -> list[dict[str, Any]]:
-    manifest = config.folder / "manifest.csv"
-    if not manifest.is_file():
-        raise InputError("a dataset with a manifest.csv", f"none in {config.folder}",
-                         "name the folder with --set data.folder=DATASET")
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows: list[dict[str, Any]] = [row for row in csv.DictReader(file)
-                                      if row.get("split", config.split) == config.split]
-    if not rows:
-        raise InputError(f"rows of the split {config.split}", f"none in {manifest}", "choose another data.split")
-    for row in rows:
-        path = config.folder / row.get("split", "") / row["file"]
-        row["path"] = path if path.is_file() else config.folder / row["file"]
-    return rows
+    opened = open_pictures(entries, config.side_px, folder, stream=config.stream, finder=finder if unknown else None)
+    names = tuple(row["file"] for row in opened.rows)
+    identities = tuple(row.get("identity") or row["file"] for row in opened.rows)
+    landmarks = scale_landmarks(opened.landmarks, MANIFEST_PX, config.side_px).astype(np.float32)
+    return Faces(opened.pixels, landmarks, names, identities, digest_of(opened.rows, config.side_px))
 
 
 def split_validation(faces: Faces, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

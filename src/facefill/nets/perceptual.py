@@ -1,0 +1,59 @@
+"""A perceptual distance on a network that the user points to; it is never part of the weights that come out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+POOLED = ("fire2", "fire4", "fire6")
+"""Fire modules of SqueezeNet 1.1 that a max pooling comes before."""
+
+
+class Perceptual(nn.Module):
+    """SqueezeNet 1.1 (Iandola et al. 2016) up to fire9, frozen.
+
+    path: .npz with the arrays of the Caffe release by layer, `conv1.w`, `fire2/squeeze1x1.w`, ... and `.b`; pictures are
+    taken as BGR minus [104, 117, 123] there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        with np.load(path) as stored:
+            for name in stored.files:
+                tensor = torch.from_numpy(stored[name].astype(np.float32))
+                self.register_buffer(name.replace("/", "_").replace(".", "_"), tensor, persistent=False)
+        self.register_buffer("mean", torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1), persistent=False)
+
+    def features(self, picture: Tensor) -> list[Tensor]:
+        """Seven maps (N, C, h, w) of a (N, 3, H, W) picture in [-1, 1]."""
+        x = (picture.flip(1) + 1) * 127.5 - self.mean
+        x = F.relu(self._conv("conv1", x, stride=2))
+        maps = [x]
+        for index in range(2, 10):
+            fire = f"fire{index}"
+            if fire in POOLED:
+                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+            squeezed = F.relu(self._conv(f"{fire}_squeeze1x1", x))
+            x = F.relu(torch.cat([self._conv(f"{fire}_expand1x1", squeezed),
+                                  self._conv(f"{fire}_expand3x3", squeezed, padding=1)], 1))
+            if index in (3, 5, 6, 7, 8, 9):
+                maps.append(x)
+        return maps
+
+    def forward(self, picture: Tensor, truth: Tensor) -> Tensor:
+        """Mean squared distance of features of unit length, summed over the maps, (N,): the distance of Zhang et al.
+        2018 (LPIPS, equation 1) with all channels weighing the same."""
+        with torch.no_grad():
+            wanted = [F.normalize(x, dim=1, eps=1e-3) for x in self.features(truth)]
+        got = [F.normalize(x, dim=1, eps=1e-3) for x in self.features(picture)]
+        return torch.stack([(a.float() - b.float()).square().sum(1).mean((1, 2))
+                            for a, b in zip(got, wanted, strict=True)]).sum(0)
+
+    def _conv(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+        weight, bias = cast(Tensor, getattr(self, f"{name}_w")), cast(Tensor, getattr(self, f"{name}_b"))
+        return F.conv2d(x, weight, bias, stride, padding)

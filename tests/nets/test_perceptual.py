@@ -1,0 +1,65 @@
+"""The perceptual distance: zero for equal pictures, differentiable, and never silently left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facefill.errors import InputError
+from facefill.methods.swift import Swift, SwiftConfig
+from facefill.nets.perceptual import Perceptual
+
+SQUEEZED = {2: 4, 3: 4, 4: 4, 5: 4, 6: 6, 7: 6, 8: 8, 9: 8}
+
+
+def write_net(path: Path) -> Path:
+    """SqueezeNet's layers with few channels and seeded weights."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, np.ndarray] = {}
+
+    def layer(name: str, outputs: int, inputs: int, kernel: int) -> None:
+        arrays[f"{name}.w"] = rng.normal(0, 0.2, (outputs, inputs, kernel, kernel)).astype(np.float16)
+        arrays[f"{name}.b"] = rng.normal(0, 0.1, outputs).astype(np.float16)
+
+    layer("conv1", 8, 3, 3)
+    before = 8
+    for index, squeezed in SQUEEZED.items():
+        layer(f"fire{index}/squeeze1x1", squeezed, before, 1)
+        layer(f"fire{index}/expand1x1", 2 * squeezed, squeezed, 1)
+        layer(f"fire{index}/expand3x3", 2 * squeezed, squeezed, 3)
+        before = 4 * squeezed
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def test_distance_of_equal_pictures_is_zero_and_grows_with_the_hole(tmp_path: Path) -> None:
+    net = Perceptual(write_net(tmp_path / "net.npz"))
+    truth = torch.rand((2, 3, 64, 64), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    spoiled = truth.clone()
+    spoiled[0, :, 20:30, 20:30] = 0
+    spoiled[1, :, 10:50, 10:50] = 0
+    near, far = net(spoiled, truth)
+    assert torch.equal(net(truth, truth), torch.zeros(2))
+    assert 0 < near < far
+    assert len(net.features(truth)) == 7
+    assert not list(net.parameters())
+    assert not net.state_dict()
+
+
+def test_a_missing_file_is_one_line_and_only_training_asks_for_it(tmp_path: Path) -> None:
+    small = {"widths": (8, 8, 16, 16), "bottom_dilations": (1,), "critic_width": 8, "perceptual": 1.0}
+    swift = Swift(SwiftConfig.model_validate(small))
+    picture, mask = torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    batch = {"image": picture, "truth": picture, "mask": mask}
+    assert swift.complete(batch).shape == picture.shape
+    with pytest.raises(InputError, match="perceptual_net"):
+        swift.losses("generator", batch)
+    net = write_net(tmp_path / "net.npz")
+    swift = Swift(SwiftConfig.model_validate({**small, "perceptual_net": net}))
+    terms = swift.losses("generator", batch)
+    terms["perceptual"].backward()
+    assert terms["perceptual"] > 0
+    assert not any("perceptual" in name for name in swift.state_dict())
