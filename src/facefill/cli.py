@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facefill import cli_research
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -125,6 +126,10 @@ def methods(as_json: AsJson = False) -> None:
         params = f"{row['params'] / 1e6:.1f} M" if row["params"] else "-"
         ms = f"{row['ms']:.0f}" if row["ms"] else "-"
         print(f"{row['name']:<22}{row['kind']:<11}{row['needs'] or '-':<10}{params:>10}{ms:>8}  {row['paper']}")
+
+
+app.command()(cli_research.prepare)
+app.command()(cli_research.wear)
 
 
 @app.command()

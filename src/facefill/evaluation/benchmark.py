@@ -116,7 +116,7 @@ class _Cell:
                     completed = _complete(self._bench, self._protocol, label, [first])[0]
                     again = _measure(completed, first, papers=bool(self._bench.papers))
                 stored = records.table(1).values
-                equal = all(repr(float(stored[name][0])) == repr(value) for name, value in again.items())
+                equal = all(repr(float(stored[name][0])) == repr(float(value)) for name, value in again.items())
                 same = same if records.rows[0][2] == hole and equal else 0
             # Rows beyond the faces of this command are another command's, and stay.
             if same < min(len(records.rows), len(faces)):

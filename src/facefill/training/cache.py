@@ -21,6 +21,7 @@ from facefill.training.dataset import (
     MANIFEST_PX,
     PLACES,
     Entry,
+    Points,
     Row,
     find_pictures,
     read_manifest,
@@ -90,10 +91,10 @@ class Opened:
     rows: tuple[Row, ...]
 
 
-def list_entries(folder: Path, split: str) -> list[Entry]:
+def list_entries(folder: Path, split: str | None) -> list[Entry]:
     """The pictures of a dataset: those of its manifest.csv, else of its shards, else all in the folder.
 
-    Raises InputError where there are none.
+    split: of a manifest or of shards only this one; None: all. Raises InputError where there are none.
     """
     if (folder / "manifest.csv").is_file():
         return read_manifest(folder, split)
@@ -121,6 +122,19 @@ def decode(data: bytes, side_px: int) -> U8:
         return face
     how = cv2.INTER_AREA if face.shape[0] > side_px else cv2.INTER_LANCZOS4
     return np.asarray(cv2.resize(face, (side_px, side_px), interpolation=how), np.uint8)
+
+
+def find_landmarks(finder: Finds | None, face: U8) -> Points:
+    """(5, 2) pixels of a picture of 256: those of the largest face in an aligned picture (S, S, 3) uint8 RGB.
+
+    Raises InputError where there is none, or no finder.
+    """
+    if finder is None:
+        raise InputError("landmarks", "none in the manifest", "make the dataset with: facefill prepare")
+    faces = finder.find(face)
+    if not faces:
+        raise InputError("a face in every picture", "none found", "remove it, or write its landmarks")
+    return scale_landmarks(np.asarray(faces[0].landmarks), face.shape[0], MANIFEST_PX)
 
 
 def open_pictures(
@@ -205,14 +219,10 @@ def _decoded(
         points = entry.landmarks
         try:
             face = decode(entry.read(), side_px)
+            if points is None and finder is not None:
+                found = found or finder()
+                points = find_landmarks(found, face)
         except InputError as error:
             yield b"", [], str(error)
             continue
-        if points is None and finder is not None:
-            found = found or finder()
-            faces = found.find(face)
-            if not faces:
-                yield b"", [], "no face is found in it"
-                continue
-            points = scale_landmarks(np.asarray(faces[0].landmarks), side_px, MANIFEST_PX)
         yield face.tobytes(), (np.full((5, 2), np.nan) if points is None else points).tolist(), ""

@@ -121,9 +121,9 @@ def places_of(landmarks: Points) -> Row:
     return {place: f"{value:.1f}" for place, value in zip(PLACES, landmarks.ravel(), strict=True)}
 
 
-def scale_landmarks(landmarks: Points, side_px: float, to_px: float) -> Points:
+def scale_landmarks(landmarks: NDArray[np.floating], side_px: float, to_px: float) -> Points:
     """Landmarks (..., 2) of a picture of one side as those of the same picture of another side."""
-    return (landmarks + 0.5) * (to_px / side_px) - 0.5
+    return (landmarks.astype(np.float64) + 0.5) * (to_px / side_px) - 0.5
 
 
 def implausible(landmarks: Points, aligned: bool = True) -> str:
@@ -134,7 +134,7 @@ def implausible(landmarks: Points, aligned: bool = True) -> str:
     """
     try:
         points = check_landmarks(landmarks, MANIFEST_PX)
-        crop = Crop.around_face(points, MANIFEST_PX)
+        crop = Crop.around_face(points.astype(np.float64), MANIFEST_PX)
     except InputError as error:
         return f"{error.got}, expected {error.expected}"
     except ValueError as error:

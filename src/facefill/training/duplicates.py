@@ -59,10 +59,10 @@ def near_pairs(hashes: Hashes, near_bits: int = NEAR_BITS) -> NDArray[np.int64]:
     """
     if not 0 <= near_bits < 2 * CHUNK_BITS:
         raise ValueError(f"near_bits {near_bits} outside 0 to {2 * CHUNK_BITS - 1}")
-    words = np.ascontiguousarray(hashes).view(np.uint64).reshape(len(hashes), -1)
+    words = np.ascontiguousarray(hashes).view(np.uint64)
     found = []
     for other in (hashes, mirror_hash(hashes)):
-        theirs = np.ascontiguousarray(other).view(np.uint64).reshape(len(hashes), -1)
+        theirs = np.ascontiguousarray(other).view(np.uint64)
         for first, second in _candidates(_chunks(hashes), _chunks(other), near_bits >= CHUNK_BITS):
             differ = np.zeros(len(first), np.uint64)
             for word in range(words.shape[1]):

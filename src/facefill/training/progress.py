@@ -13,7 +13,7 @@ LINE_EVERY_S = 10.0
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Hand the items on and show on stderr how far they are. what: a verb, such as "looking". total: None if unknown."""
+    """Hand the items on and show on stderr how far they are. what: a verb, as "looking". total: None if unknown."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import track as bar

@@ -1,0 +1,107 @@
+"""Commands that make datasets. `cli.py` registers them; heavy packages are imported inside, as there."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facefill.errors import InputError
+
+Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
+Threads = Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, else what the machine allows.")]
+
+
+def prepare(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The folder to write; the same command resumes, "
+                                            "with more photos it grows.")],
+    size: Annotated[int, typer.Option(help="Side of the aligned pictures: 256 or 512.")] = 256,
+    identities: Annotated[Path | None, typer.Option(help="A CSV of photo,identity: one person stays in one "
+                                                    "split.")] = None,
+    min_side: Annotated[int | None, typer.Option(min=1, help="Drop faces of fewer pixels across their square. Default: "
+                                                 "half of the size.")] = None,
+    min_inside: Annotated[float, typer.Option(help="Drop faces of which a smaller share lies in the photo.")] = 0.7,
+    max_blur: Annotated[float, typer.Option(help="Drop faces blurred more, 0 to 1.")] = 0.58,
+    max_covered: Annotated[float | None, typer.Option(help="Drop faces of which a larger share is covered. Default: "
+                                                      "do not ask.")] = None,
+    format: Annotated[str, typer.Option(help="webp or png.")] = "webp",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of WebP.")] = 95,
+    validation: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
+    shards: Annotated[int | None, typer.Option(min=1, help="Also write tar shards of so many faces into "
+                                               "DATASET/shards.")] = None,
+    device: Device = "cpu", threads: Threads = None,
+) -> None:
+    """Make a dataset from photos: find, align, drop what one should not learn from, split."""
+    from facefill.config import build
+    from facefill.training.dataset import find_pictures
+    from facefill.training.looking import Rules, look_at
+    from facefill.training.prepare import prepare as make
+    from facefill.training.progress import track
+    from facefill.training.shards import write_shards
+
+    rules = build(Rules, {
+        "size_px": size, "format": format, "quality": quality, "min_side_px": min_side, "min_inside": min_inside,
+        "max_blur": max_blur, "max_covered": max_covered, "validation": validation, "test": test,
+    }, "the options")
+    inside = dataset.resolve()
+    paths = [path for photo in photos for path in find_pictures(photo) if inside not in path.resolve().parents]
+    if not paths:
+        raise InputError("photos", f"none in {', '.join(map(str, photos))}", "name photos or folders that hold some")
+    look = partial(look_at, finder=_open_finder(device, threads), rules=rules,
+                   cover=_open_cover(device, threads) if max_covered is not None else None)
+    report = make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities)
+    splits = ", ".join(f"{split} {count}" for split, count in report.kept.items())
+    print(f"{dataset}: {sum(report.kept.values())} faces ({splits}) of {report.photos} photos")
+    if report.dropped:
+        print("dropped: " + ", ".join(f"{count} {reason}" for reason, count in report.dropped.items()))
+    print(f"sha256 {report.sha256}")
+    if shards:
+        print(f"{len(write_shards(dataset, dataset / 'shards', shards))} shards in {dataset / 'shards'}")
+    _end(report.unreadable)
+
+
+def wear(
+    faces: Annotated[Path, typer.Argument(metavar="FACES", help="A dataset of aligned faces.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    seed: Annotated[int, typer.Option(help="Of all randomness; which cover a face gets depends on this and its file "
+                                      "name only.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Only this split of the manifest.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset in OUT.")] = False,
+    device: Device = "cpu", threads: Threads = None,
+) -> None:
+    """Put covers on faces: worn pictures, true masks, the truth, and a manifest."""
+    from facefill.training.worn import wear_faces
+
+    done = wear_faces(faces, out, seed, split=split, overwrite=overwrite,
+                      finder=lambda: _open_finder(device, threads))
+    print(f"{out}: {done.faces} covered faces, {len(done.refused)} refused\nsha256 {done.sha256}")
+    _end(done.refused)
+
+
+def _open_finder(device: str, threads: int | None) -> Any:
+    from facefill.catalog import find_weights
+    from facefill.runtime.engine import load_engine
+    from facefill.runtime.finder import Finder
+
+    return Finder(load_engine(find_weights("finder")[0], device=device, threads=threads))
+
+
+def _open_cover(device: str, threads: int | None) -> Any:
+    from facefill.catalog import find_weights
+    from facefill.runtime.cover import Cover
+    from facefill.runtime.engine import load_engine
+
+    return Cover(load_engine(find_weights("cover")[0], device=device, threads=threads))
+
+
+def _end(left_out: tuple[str, ...]) -> None:
+    """List what was left out; exit code 3 where that is anything."""
+    for line in left_out:
+        print(line, file=sys.stderr)
+    if left_out:
+        raise typer.Exit(3)
