@@ -31,7 +31,7 @@ def write_cover(path: Path) -> Path:
         helper.make_node("Conv", ["worn", "kernel", "bias"], ["score"]),
         helper.make_node("Sigmoid", ["score"], ["filled"]),
     ]
-    return _save(path, nodes, {"worn": 3}, 1, [("kernel", kernel), ("bias", np.array([-16], np.float32))], "cover")
+    return _save(path, nodes, {"worn": 3}, 1, [("kernel", kernel), ("bias", np.array([-24], np.float32))], "cover")
 
 
 def _save(

@@ -27,6 +27,10 @@ def test_every_shipped_file_is_what_the_list_says(name: str) -> None:
     path, sha256 = catalog.find_weights(name)
     assert catalog.file_hash(path) == sha256
     assert path.stat().st_size < LIMITS_MB[name] * 1e6
+    data = path.read_bytes() + (ROOT / "weights" / f"{name}.safetensors").read_bytes()
+    assert b"File \"" not in data, "the exporter's notes name files of its machine"
+    assert b"/home/" not in data
+    assert b"perceptual_net" not in data, "a path of the training machine"
     assert (ROOT / "weights" / f"{name}.md").is_file()
     assert (ROOT / "weights" / f"{name}.safetensors").is_file()
 

@@ -125,8 +125,63 @@ def test_seam_and_sharpness_look_at_nothing_else() -> None:
 def test_measuring_together_is_measuring_apart() -> None:
     completed, truth = pair()
     for name, value in metrics.measure(completed, truth, CENTRE).items():
-        arguments = (completed, truth) if name in ("psnr", "ssim", "l1") else (completed, truth, CENTRE)
-        assert getattr(metrics, name)(*arguments) == value
+        arguments = (completed, truth) if name in ("psnr", "ssim", "ms_ssim", "l1") else (completed, truth, CENTRE)
+        assert getattr(metrics, name)(*arguments) == pytest.approx(value, nan_ok=True, abs=0)
+
+
+@pytest.mark.parametrize("box", [(0, 64, 0, 64), (0, 9, 20, 31), (50, 64, 60, 64), (30, 31, 30, 31)])
+def test_windows_without_a_difference_are_not_computed_and_count_all_the_same(box: tuple[int, int, int, int]) -> None:
+    """Pictures that differ in one corner, or in one pixel, against scikit-image over the whole of them."""
+    other, truth = pair()
+    completed = truth.copy()
+    view = np.s_[box[0] : box[1], box[2] : box[3]]
+    completed[view] = other[view]
+    _, full = structural_similarity(
+        completed, truth, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=-1,
+        data_range=255, full=True,
+    )
+    assert metrics.ssim(completed, truth) == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-9)
+    assert metrics.hole_ssim(completed, truth, CENTRE) == pytest.approx(full[CENTRE].mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize("size", [176, 201])
+def test_ms_ssim_agrees_with_torchmetrics_and_scikit_image(size: int) -> None:
+    """Contrast and structure of each scale by torchmetrics; the coarsest by scikit-image, because torchmetrics also
+    counts windows there that leave the picture."""
+    torch = pytest.importorskip("torch")
+    update = pytest.importorskip("torchmetrics.functional.image.ssim")._ssim_update
+    completed, truth = pair(size)
+    first, second = (torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(float)) for picture in (completed, truth))
+    expected = 1.0
+    for weight in (0.0448, 0.2856, 0.3001, 0.2363):
+        parts = update(first, second, data_range=255.0, return_contrast_sensitivity=True)
+        expected *= float(parts[1]) ** weight
+        first, second = (torch.nn.functional.avg_pool2d(picture, 2) for picture in (first, second))
+    coarsest = structural_similarity(
+        first[0].numpy(), second[0].numpy(), gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+        channel_axis=0, data_range=255,
+    )
+    assert metrics.ms_ssim(completed, truth) == pytest.approx(expected * coarsest**0.1333, abs=1e-9)
+
+
+def test_ms_ssim_of_flat_pictures_worked_by_hand() -> None:
+    """Contrast and structure are 1 on every scale: the luminance of the coarsest to the power 0.1333 is left."""
+    first, second = (np.full((176, 176, 3), level, np.uint8) for level in (100, 150))
+    luminance = (2 * 100 * 150 + 6.5025) / (100**2 + 150**2 + 6.5025)
+    assert metrics.ms_ssim(first, second) == pytest.approx(luminance**0.1333)
+    assert math.isnan(metrics.ms_ssim(first[:175], second[:175]))
+
+
+def test_what_papers_may_have_meant_agrees_with_scikit_image() -> None:
+    completed, truth = pair()
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (completed, truth)]
+    values = metrics.measure_as_papers(completed, truth)
+    assert values["psnr_grey"] == pytest.approx(peak_signal_noise_ratio(grey[1], grey[0]))
+    assert values["ssim_rgb_uniform7"] == pytest.approx(structural_similarity(completed, truth, channel_axis=-1))
+    assert values["ssim_grey_uniform7"] == pytest.approx(structural_similarity(*grey))
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    gaussian = structural_similarity(*grey, **options)
+    assert values["ssim_grey_gaussian11"] == pytest.approx(gaussian)
 
 
 def test_what_has_no_value() -> None:

@@ -107,7 +107,7 @@ def test_a_face_shares_nothing_with_a_hole_far_away(model: object) -> None:
 def test_a_pixel_between_two_faces_belongs_to_the_nearer(model: object) -> None:
     photo = np.full((300, 500, 3), 120, np.uint8)
     points = np.array([[0, 0], [40, 0], [20, 22], [5, 42], [35, 42]], float)
-    landmarks = [[*points, 180, 120], [*points, 280, 120]]
+    landmarks = [points + np.array([180, 120]), points + np.array([280, 120])]
     mask = np.zeros((300, 500), bool)
     mask[150:160, 150:350] = True
     plan = StandIn(landmarks).inpainter(model).plan_complete(read_photo(photo), mask)
@@ -128,7 +128,7 @@ def test_several_photos_give_the_same_as_each_alone(model: object) -> None:
 
 def test_what_cannot_be_completed_is_said_and_left(model: object) -> None:
     photo, landmarks = draw_photo(500, 360, faces=1, seed=1)
-    tiny = [*np.array([[0, 0], [8, 0], [4, 4], [1, 8], [7, 8]], float), 3, 3]
+    tiny = np.array([[3, 3], [11, 3], [7, 7], [4, 11], [10, 11]], float)
     result = run(StandIn([*landmarks, tiny]).inpainter(model), photo)
     assert any("below 32" in warning for warning in result.warnings)
     assert not result.faces[1].mask.any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -110,12 +111,14 @@ def prepare(settings: Settings) -> Bench:
 
     Raises InputError for whatever is wrong: dataset, protocols, methods, their weights, networks, the report's folder.
     """
+    if find_spec("matplotlib") is None:
+        raise InputError("matplotlib for the report", "none installed", "pip install 'facefill[evaluate]'")
     papers = read_papers(settings.papers)
     holes = [*settings.holes, *(hole for paper in papers.values() for hole in paper.holes)]
     protocols = read_protocols(holes or ["centre@256"])
     if settings.batch < 1 or (settings.limit is not None and settings.limit < 1):
         raise InputError("--batch and --limit above 0", f"{settings.batch} and {settings.limit}", "choose larger ones")
-    _check_folder(settings.report)
+    _check_folder(settings.report, make=False)
     datasets = [read_dataset(settings.folder, split, settings.limit) for split in settings.splits or (None,)]
     for dataset in datasets:
         largest = max(protocols, key=lambda protocol: protocol.size_px)
@@ -133,18 +136,20 @@ def prepare(settings: Settings) -> Bench:
     if embedder or any(protocol.covers for protocol in protocols):
         datasets = [locate(dataset, settings.device, settings.threads) for dataset in datasets]
     perceptual = tuple(f"lpips_{one.name}" for one in features if one.perceptual)
+    _check_folder(settings.report, make=True)
     columns = (*PLAIN, *perceptual, *(AS_PAPERS if papers else ()))
     return Bench(settings, datasets, protocols, papers, entries, features, embedder, cover, columns)
 
 
-def _check_folder(report: Path) -> None:
-    """A new or empty folder, or one that an evaluation made."""
+def _check_folder(report: Path, *, make: bool) -> None:
+    """A new or empty folder, or one that an evaluation made. make: create what is missing."""
     try:
         ours = not report.exists() or (report / "pictures").is_dir() or (report.is_dir() and not any(report.iterdir()))
         if not ours:
             raise InputError("a new folder for the report, or one of an evaluation",
                              f"{report}, which holds other things", "choose another with --report")
-        (report / "pictures").mkdir(parents=True, exist_ok=True)
+        if make:
+            (report / "pictures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError("a folder to write to", f"{report}: {error.strerror}",
                          "choose another with --report") from None

@@ -19,18 +19,19 @@ from numpy.typing import NDArray
 
 from facefill.evaluation.bench import Bench
 from facefill.evaluation.benchmark import complete_case
+from facefill.evaluation.report import write_whole
 from facefill.runtime.engine import thread_count
 from facefill.runtime.model import load
 
 FACES = 4
 REPEATS = 3
 PATIENCE_S = 2.0
-"""A first face that takes longer is the measurement: no repeats."""
+"""One face that takes longer is the measurement: no repeats with more."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one method. load_s: to load it. ms: median per face by protocol, one call with `FACES` faces after a first one
+    """Of one method. load_s: to load it. ms: median per face by protocol, of calls with `FACES` faces after a first one
     that counts for nothing. peak_mb: the largest resident size of a process that does just this, Python included, in
     millions of bytes; None where the system does not say."""
 
@@ -72,6 +73,7 @@ def _measure(label: str, spec: str, device: str, threads: int | None, exact: boo
             model.complete(faces, holes, seeds=list(range(len(faces))), **worn)  # type: ignore[arg-type]
             return (time.perf_counter() - begin) / len(faces)
 
+        once(1)  # compiles, fills caches
         first = once(1)
         ms[name] = 1000 * (first if first > PATIENCE_S else statistics.median(once(FACES) for _ in range(REPEATS)))
     return Cost(label, load_s, ms, _peak_mb())
@@ -108,8 +110,6 @@ def write_costs(bench: Bench, costs: Sequence[Cost], folder: Path) -> list[Path]
     text = "# Times and memory\n\n" + "".join(f"- {key}: {value}\n" for key, value in machine.items()) + (
         f"\nMilliseconds per face: the median of {REPEATS} calls with {FACES} faces, after one that is not counted. "
         f"Memory: the largest resident size of a process that does nothing else.\n\n{table}")
-    from facefill.evaluation.report import write_whole
-
     write_whole(folder / "timings.json", json.dumps({**machine, "costs": [asdict(c) for c in costs]}, indent=1) + "\n")
     write_whole(folder / "timings.md", text)
     return [folder / "timings.json", folder / "timings.md"]

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.errors import InputError
 from facefill.evaluation.summary import Metric, Row
 
 U8 = NDArray[np.uint8]
@@ -26,13 +25,9 @@ JPEG_QUALITY = 92
 def plot_intervals(metric: Metric, rows: Sequence[Row], methods: Sequence[str]) -> str:
     """An SVG of one metric: a line for each protocol, a marker with its interval for each method.
 
-    rows: those of one dataset and this metric. The same rows give the same text.
-    Raises InputError where matplotlib is not installed.
+    rows: those of one dataset and this metric. The same rows give the same text. Needs matplotlib.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise InputError("matplotlib for the report", "none installed", "pip install 'facefill[evaluate]'") from None
+    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from facefill.errors import InputError
 from facefill.evaluation.bench import Bench
 from facefill.evaluation.protocols import PAPERS
-from facefill.evaluation.report import HONEST, Table, interval, markdown_table, paper_table, printed_table, says
 from facefill.evaluation.summary import Summary, paper_tables
+from facefill.evaluation.tables import HONEST, Table, interval, markdown_table, paper_table, printed_table, says
 
 BEGIN = "<!-- evaluate: begin; written by `facefill evaluate --results`, edit outside -->"
 END = "<!-- evaluate: end -->"

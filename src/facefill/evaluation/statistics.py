@@ -54,21 +54,21 @@ def bootstrap(values: Doubles, statistic: Statistic = "mean") -> Bootstrapped:
         return Bootstrapped(0, math.nan, np.empty(0))
     counts = _counts(len(values))
     if statistic == "mean":
-        return Bootstrapped(len(values), float(values.mean()), counts @ values / len(values))
+        return Bootstrapped(len(values), float(values.mean()), counts.astype(np.float64) @ values / len(values))
     order = np.argsort(values, kind="stable")
-    ranks = np.cumsum(counts[:, order], axis=1)
+    ranks = np.cumsum(counts[:, order], axis=1, dtype=np.int32)
     lower, upper = ((ranks > middle).argmax(axis=1) for middle in ((len(values) - 1) // 2, len(values) // 2))
     middles = (values[order][lower] + values[order][upper]) / 2
     return Bootstrapped(len(values), float(np.median(values)), middles)
 
 
-@lru_cache(maxsize=8)
-def _counts(n: int) -> Doubles:
+@lru_cache(maxsize=32)
+def _counts(n: int) -> NDArray[np.uint16]:
     """How often each of n pictures is in each resample, (RESAMPLES, n)."""
     seed = int.from_bytes(hashlib.sha256(f"bootstrap/{n}".encode()).digest()[:8], "big")
     drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
     places = drawn + n * np.arange(RESAMPLES)[:, None]
-    return np.bincount(places.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.float64)
+    return np.bincount(places.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.uint16)
 
 
 def _estimate(n: int, value: float, resampled: Doubles) -> Estimate:

@@ -151,7 +151,7 @@ def _metrics(bench: Bench) -> list[Metric]:
     for one in bench.features:
         found.append(Metric(f"frechet_{one.name}", one.distance, "", "lower", "distance of Gaussians fitted to the "
                             f"features of completed and true pictures, {one.title}, {one.width} means; interval by "
-                            "jackknife; grows as n shrinks", 2))
+                            "jackknife; grows as n shrinks", 1))
         found.append(Metric(f"kid_{one.name}", f"KID ({one.title})", "", "lower", "unbiased kernel distance of these "
                             "features, all pictures at once, times 1000; interval by jackknife", 3))
     if bench.embedder:

@@ -24,7 +24,7 @@ CANVAS_PX = 160
 multiple of the largest stride."""
 CANDIDATE = 0.4
 """Score from which a place is looked at again."""
-THRESHOLD = 0.5
+THRESHOLD = 0.7
 """Score of the second look from which a face counts."""
 CERTAIN = 0.8
 """Score of the first look from which a face counts although the second does not see it."""

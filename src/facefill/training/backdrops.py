@@ -78,6 +78,21 @@ def hide_part(picture: Picture, box: Box, rng: Generator) -> Picture:
     return picture
 
 
+def erase_features(picture: Picture, cover: NDArray[np.bool_], box: Box) -> Picture:
+    """A copy whose face has neither eyes nor mouth: skin, hair and cloth in the places of a face, as on a body.
+
+    cover: (S, S), what hides part of the face; it stays.
+    """
+    size = picture.shape[0]
+    smooth = cv2.resize(cv2.resize(picture, (7, 7), interpolation=cv2.INTER_AREA), (size, size))
+    skin = np.zeros((size, size), np.float32)
+    middle, axes = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * 0.95
+    cv2.ellipse(skin, (middle.tolist(), axes.tolist(), 0.0), 1.0, -1)
+    skin[cover] = 0
+    skin = cv2.blur(skin, (size // 20, size // 20))
+    return np.asarray(cv2.blendLinear(smooth, picture, skin, 1 - skin), np.uint8)
+
+
 def shuffle_tiles(picture: Picture, rng: Generator) -> Picture:
     """The parts of a face without the face: its tiles in another order, each perhaps turned over."""
     count = int(rng.choice([4, 5, 7]))

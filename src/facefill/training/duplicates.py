@@ -1,35 +1,38 @@
-"""Near-duplicates among aligned faces: a perceptual hash, and groups of hashes that differ in few bits.
+"""Near-duplicates among aligned faces: a perceptual hash finds who may be one, a comparison of both pictures decides.
 
 The hash is the signs of the 255 lowest frequencies, after the mean, of the discrete cosine transform of the face in
 32 x 32 greys (after Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", section 3.2,
-with 16 x 16 instead of 8 x 8 coefficients: aligned faces are so alike that 63 bits cannot tell them apart).
+with 16 x 16 instead of 8 x 8 coefficients: aligned faces are so alike that 63 bits cannot tell them apart). It alone
+does not decide: a face that was found a second time, in a copy of its photo, lies 2 % aside, and its hash is then as
+far away as that of another person on as plain a background.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-NEAR_BITS = 28
-"""Hashes that differ in so many of their 255 bits or fewer belong to near-duplicates. Other people on plain backgrounds
-begin to meet at 30; a picture coded again, at another size or in other tones, differs in 0 to 20."""
+NEAR_BITS = 60
+"""Hashes that differ in so many of their 255 bits or fewer are compared: 95 % of the copies of 12,000 faces, and one in
+5,000 of all other pairs. A copy that is only coded again, scaled or toned differs in 20 or fewer."""
+ALIKE = 0.94
+"""Pictures that correlate so much are near-duplicates: copies of a photo reach 0.97 nearly always; of the 72 million pairs
+of a set of 12,000 faces no two people reached more than 0.935."""
+THUMB_PX = 64
 BITS = 256
-CHUNK_BITS = 16
 
 Hashes = NDArray[np.uint8]
+U8 = NDArray[np.uint8]
 
 _SIDE = 16
-_ODD = (np.arange(BITS) % _SIDE % 2 == 1)
 # In a mirrored picture the coefficients of odd horizontal frequency change their sign, and no other.
+_ODD = np.arange(BITS) % _SIDE % 2 == 1
 _MIRROR = np.packbits(_ODD)
-# Chunks are diagonals: what neighbouring frequencies have in common would make some values of a chunk too frequent.
-_SPREAD = np.argsort((np.arange(BITS) // _SIDE + np.arange(BITS)) % _SIDE, kind="stable")
+_BLOCK = 256
 
 
-def hash_face(face: NDArray[np.uint8]) -> Hashes:
+def hash_face(face: U8) -> Hashes:
     """(32,) uint8: the 256 bits, the first always 0, of an aligned face (S, S, 3) uint8 RGB."""
     grey = cv2.resize(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
     waves = cv2.dct(grey.astype(np.float32))[:_SIDE, :_SIDE]
@@ -43,70 +46,54 @@ def mirror_hash(hashes: Hashes) -> Hashes:
     return hashes ^ _MIRROR
 
 
-def count_bits(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """How many bits of each 64-bit word are set (Warren, "Hacker's delight", section 5-1)."""
-    words = words - ((words >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    words = (words & np.uint64(0x3333333333333333)) + ((words >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    words = (words + (words >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (words * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
 def near_pairs(hashes: Hashes, near_bits: int = NEAR_BITS) -> NDArray[np.int64]:
-    """(P, 2) places i < j of hashes (N, 32) that differ, as they are or mirrored, in `near_bits` bits or fewer.
+    """(P, 3) rows i, j, mirrored: places i < j of hashes (N, 32) that differ in `near_bits` bits or fewer, those of j
+    mirrored where the last is 1.
 
-    Multi-index hashing (Norouzi, Punjani & Fleet 2012, section 3): of 16 chunks of 16 bits one at least differs in no
-    more than near_bits // 16 bits, so only pairs that meet in such a chunk are compared. near_bits: below 32.
+    All are compared with all, as products of matrices of signs: 256 - 2 x the distance. Indices of chunks (Norouzi,
+    Punjani & Fleet 2012) are quicker below 32 bits only.
     """
-    if not 0 <= near_bits < 2 * CHUNK_BITS:
-        raise ValueError(f"near_bits {near_bits} outside 0 to {2 * CHUNK_BITS - 1}")
-    words = np.ascontiguousarray(hashes).view(np.uint64)
-    found = []
-    for other in (hashes, mirror_hash(hashes)):
-        theirs = np.ascontiguousarray(other).view(np.uint64)
-        for first, second in _candidates(_chunks(hashes), _chunks(other), near_bits >= CHUNK_BITS):
-            differ = np.zeros(len(first), np.uint64)
-            for word in range(words.shape[1]):
-                differ += count_bits(words[first, word] ^ theirs[second, word])
-            near = differ <= near_bits
-            found.append(np.stack([first[near], second[near]], 1))
-    pairs = np.concatenate([np.zeros((0, 2), np.int64), *found])
-    return np.unique(np.sort(pairs, 1), axis=0)
+    signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
+    found = [np.zeros((0, 3), np.int64)]
+    for mirrored, others in enumerate((signs, signs * np.where(_ODD, np.float32(-1), np.float32(1)))):
+        for start in range(0, len(signs), _BLOCK):
+            near = signs[start : start + _BLOCK] @ others[start:].T >= BITS - 2 * near_bits
+            first, second = np.nonzero(near)
+            later = first < second
+            rows = np.stack([first[later] + start, second[later] + start, np.full(int(later.sum()), mirrored)], 1)
+            found.append(rows)
+    return np.concatenate(found)
 
 
-def _chunks(hashes: Hashes) -> NDArray[np.uint16]:
-    """(16, N): chunk by chunk."""
-    bits = np.unpackbits(hashes, axis=1)[:, _SPREAD]
-    return np.ascontiguousarray(np.ascontiguousarray(np.packbits(bits, axis=1)).view(np.uint16).T)
+def thumb_of(face: U8) -> U8:
+    """(64, 64) greys of an aligned face (S, S, 3) uint8 RGB."""
+    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _candidates(
-    ours: NDArray[np.uint16], theirs: NDArray[np.uint16], one_off: bool
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Places (first, second), first < second, whose chunk is equal or, with `one_off`, differs in one bit."""
-    flips = [0, *(1 << bit for bit in range(CHUNK_BITS) if one_off)]
-    for mine, other in zip(ours, theirs, strict=True):
-        order = np.argsort(other, kind="stable")
-        ends = np.concatenate([[0], np.cumsum(np.bincount(other, minlength=1 << CHUNK_BITS))])
-        for flip in flips:
-            wanted = mine ^ np.uint16(flip)
-            counts = ends[wanted.astype(np.int64) + 1] - ends[wanted]
-            for part in _parts(counts):
-                first = np.repeat(np.arange(part.start, part.stop), counts[part])
-                step = np.arange(len(first)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
-                second = order[np.repeat(ends[wanted[part]], counts[part]) + step]
-                later = first < second
-                yield first[later], second[later]
+def likeness(thumb: U8, other: U8) -> float:
+    """How alike two faces (64, 64) are, -1 to 1: the correlation of what is finer than 4 pixels in both, after the
+    second is laid over the first; 0 where it cannot be.
 
-
-def _parts(counts: NDArray[np.int64], most: int = 1 << 21) -> Iterator[slice]:
-    """Stretches of about `most` candidates each, so that memory stays bounded."""
-    total = np.cumsum(counts)
-    start = 0
-    while start < len(counts):
-        before = int(total[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(total, before + most, "right")))
-        yield slice(start, stop)
-        start = stop
+    Laid over by the affine transform of the largest correlation (Evangelidis & Psarakis 2008, "Parametric image
+    alignment using enhanced correlation coefficient maximization"): other tones, and a crop a few percent aside, do
+    not count.
+    """
+    first, second = thumb.astype(np.float32), other.astype(np.float32)
+    matrix: NDArray[np.float32] = np.eye(2, 3, dtype=np.float32)
+    enough = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
+    try:
+        cv2.findTransformECC(first, second, matrix, cv2.MOTION_AFFINE, enough, None, 3)
+    except cv2.error:  # no correlation to climb: flat, or nothing in common
+        return 0.0
+    size = (THUMB_PX, THUMB_PX)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(second, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT)
+    inner = np.s_[6:-6, 6:-6]
+    fine = [np.asarray(view - cv2.GaussianBlur(view, (0, 0), 4))[inner].ravel() for view in (first, laid)]
+    if min(float(view.std()) for view in fine) == 0:
+        return 0.0
+    return float(np.corrcoef(fine[0], fine[1])[0, 1])
 
 
 def group_pairs(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:

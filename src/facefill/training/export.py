@@ -79,6 +79,7 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
     model = program.model_proto
     if half:
         _store_half(model)
+    _forget_origin(model)
     for key, value in (("facefill.method", about["method"]), ("facefill.about", json.dumps(about, sort_keys=True))):
         model.metadata_props.add(key=key, value=value)
     out.write_bytes(model.SerializeToString())
@@ -118,6 +119,14 @@ def _example(method: Any, count: int, side: int) -> dict[str, Tensor]:
         fine = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
         values[name] = (fine > 0).float() if name == "mask" else fine
     return values
+
+
+def _forget_origin(model: Any) -> None:
+    """Drop what the exporter notes about where each node came from: it names files of the machine that exported."""
+    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
+                 *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def _store_half(model: Any) -> None:

@@ -19,7 +19,7 @@ from facefill.imaging.crop import Crop
 from facefill.imaging.photo import encode_picture, read_photo
 from facefill.runtime.finder import Face
 from facefill.training.dataset import MANIFEST_PX, implausible
-from facefill.training.duplicates import NEAR_BITS, hash_face
+from facefill.training.duplicates import ALIKE, NEAR_BITS, hash_face
 
 U8 = NDArray[np.uint8]
 
@@ -41,8 +41,10 @@ class Rules(Frozen):
     behind a Gaussian of 3 px (in 256) all are, of 2 px most."""
     max_covered: float | None = None
     """A face is covered where more than this share of its picture is; None: not asked."""
-    near_bits: int = Field(NEAR_BITS, ge=0, le=31)
-    """Hashes that differ in so many of 255 bits or fewer are near-duplicates; at most 31."""
+    near_bits: int = Field(NEAR_BITS, ge=0, le=127)
+    """Faces whose hashes differ in so many of 255 bits or fewer are compared, see `duplicates`."""
+    alike: float = ALIKE
+    """Of those, what is so much alike is a near-duplicate, -1 to 1."""
     validation: float = Field(0.05, ge=0, le=1)
     test: float = Field(0.05, ge=0, le=1)
     """Shares of the identities, or of the groups of near-duplicates, in these splits; the others are in train."""

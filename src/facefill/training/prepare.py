@@ -11,13 +11,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from facefill.errors import InputError
+from facefill.imaging.photo import read_photo
 from facefill.training.dataset import COLUMNS, format_manifest, read_manifest, write_whole
+from facefill.training.duplicates import likeness, thumb_of
 from facefill.training.looking import Look, Rules
 from facefill.training.selection import choose, read_identities
 
 LOG = "prepare.jsonl"
-"""Rules in the first line, then a line for each photo that has been looked at."""
+"""Rules in the first line, then one for each photo that has been looked at, and for each pair that was compared."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,14 @@ def prepare(
     """
     people = read_identities(identities) if identities else {}
     with closing(Log(dataset, rules)) as log:
-        done = {record["photo"] for record in log.records}
+        done = {record["photo"] for record in log.photos}
         for found in each(look, _unseen(photos, done)):
             for file, data in found.pictures.items():
                 write_whole(dataset / file, data)
             record = {key: value for key, value in asdict(found).items() if key != "pictures"}
             log.add(record)
-            log.records.append(record)
-        return _finish(dataset, rules, log.records, people)
+            log.photos.append(record)
+        return _finish(dataset, rules, log, people)
 
 
 def _unseen(photos: Iterable[Path], done: set[str]) -> Iterator[Path]:
@@ -68,7 +73,7 @@ def _unseen(photos: Iterable[Path], done: set[str]) -> Iterator[Path]:
 
 
 class Log:
-    """What has been done, in a file that only grows: the rules, then a record for each photo.
+    """What has been done, in a file that only grows: the rules, then a record for each photo, and each pair compared.
 
     Raises InputError where it is in use by another process, has other rules, is damaged, or cannot be written.
     """
@@ -96,7 +101,11 @@ class Log:
             other = next(key for key in {**said, **before} if before.get(key) != said.get(key))
             raise InputError(f"{other} = {before.get(other)}, as {dataset} was begun", str(said.get(other)),
                              "give the same options or choose another folder")
-        self.records: list[dict[str, Any]] = lines[1:]
+        self.photos: list[dict[str, Any]] = [line for line in lines[1:] if "photo" in line]
+        self.alike: dict[tuple[str, str, bool], float] = {
+            (first, second, mirrored): line["alike"] for line in lines[1:] if "pair" in line
+            for first, second, mirrored in [line["pair"]]
+        }
 
     def add(self, record: dict[str, Any]) -> None:
         """Write a line. It is out of this process when this returns."""
@@ -123,9 +132,31 @@ def _lock(descriptor: int, dataset: Path) -> None:
         raise InputError(f"{dataset} for itself", "another process that writes it", "wait for it to end") from None
 
 
-def _finish(dataset: Path, rules: Rules, records: list[dict[str, Any]], people: dict[str, str]) -> Report:
+def _compare(dataset: Path, log: Log) -> Callable[[str, str, bool], float]:
+    """The likeness of two files' faces, from the log or else from the pictures."""
+    thumbs: dict[str, NDArray[np.uint8]] = {}  # 4 kB for each face that has a near hash
+
+    def thumb(file: str) -> NDArray[np.uint8]:
+        if file not in thumbs:
+            thumbs[file] = thumb_of(read_photo(dataset / file).pixels)
+        return thumbs[file]
+
+    def alike(first: str, second: str, mirrored: bool) -> float:
+        first, second = sorted((first, second))
+        key = (first, second, mirrored)
+        if key not in log.alike:
+            one, other = thumb(first), thumb(second)
+            log.alike[key] = round(likeness(one, np.ascontiguousarray(other[:, ::-1]) if mirrored else other), 4)
+            log.add({"pair": key, "alike": log.alike[key]})
+        return log.alike[key]
+
+    return alike
+
+
+def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str]) -> Report:
     """Choose, split, and write manifest.csv, dropped.csv and dataset.json."""
-    kept, dropped = choose(records, rules, people, _kept_before(dataset))
+    records = log.photos
+    kept, dropped = choose(records, rules, people, _kept_before(dataset), _compare(dataset, log))
     if not kept:
         said = ", ".join(f"{n} {reason}" for reason, n in Counter(row["reason"] for row in dropped).items())
         raise InputError("faces to keep", f"none in {len(records)} photos ({said or 'no photo'})", "give other photos "
@@ -134,10 +165,6 @@ def _finish(dataset: Path, rules: Rules, records: list[dict[str, Any]], people: 
     write_whole(dataset / "dropped.csv", format_manifest(dropped, columns))
     manifest = format_manifest(kept)
     write_whole(dataset / "manifest.csv", manifest)
-    stay = {row["file"] for row in kept}
-    for row in dropped:
-        if row["reason"] == "duplicate" and row["file"] not in stay:
-            (dataset / row["file"]).unlink(missing_ok=True)
     report = Report(
         dict(sorted(Counter(row["split"] for row in kept).items())),
         dict(sorted(Counter(row["reason"] for row in dropped).items())), len(records),

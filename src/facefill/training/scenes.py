@@ -7,6 +7,7 @@ A scene is a similarity transform of aligned faces, so the boxes and landmarks a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -49,6 +50,17 @@ class Faces:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    @cached_property
+    def turned(self) -> NDArray[np.int64]:
+        """The sixth of the faces that are turned away most: how far the nose lies beside the middle of the eyes."""
+        eyes, noses = self.landmarks[:, :2].mean(1), self.landmarks[:, 2]
+        across = np.abs(noses[:, 0] - eyes[:, 0]) / np.linalg.norm(np.diff(self.landmarks[:, :2], axis=1)[:, 0], axis=1)
+        return np.argsort(-across, kind="stable")[: max(1, len(self) // 6)]
+
+    def draw(self, rng: Generator) -> int:
+        """The index of a face; turned ones come more often than they are in the data, as they do in photos."""
+        return int(rng.choice(self.turned) if rng.random() < 0.3 else rng.integers(len(self)))
+
 
 @dataclass
 class Scene:
@@ -86,13 +98,13 @@ def compose_scene(faces: Faces, rng: Generator, size: int) -> Scene:
 
 
 def compose_portrait(faces: Faces, rng: Generator, size: int) -> Scene:
-    """Draw what the finder's second look sees where it is right: one face, nearly upright, in its usual place."""
-    index = int(rng.integers(len(faces)))
+    """Draw what the finder's second look sees where it is right: one face, about upright, about in its place."""
+    index = faces.draw(rng)
     picture, box = (faces.covered if rng.random() < 0.5 else faces.pictures)[index], faces.boxes[index]
     if rng.random() < 0.2:
         picture = backdrops.hide_part(picture, box, rng)
-    matrix, (half_w, half_h) = _pose(box, rng, rng.uniform(0.48, 0.8) * size, rng.normal(0, 7))
-    x, y = rng.normal((0.5, 0.55), 0.04) * size
+    matrix, (half_w, half_h) = _pose(box, rng, rng.uniform(0.42, 0.85) * size, rng.normal(0, 10))
+    x, y = rng.normal((0.5, 0.55), 0.05) * size
     matrix[:, 2] = (x, y) - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
     scene = Scene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
     place(scene.image, picture, np.ones(picture.shape[:2], np.float32), matrix)
@@ -105,9 +117,14 @@ def compose_decoy(faces: Faces, rng: Generator, size: int) -> Scene:
     """Draw what the second look sees where the first was wrong: no face, but part of one, a toy, or mere texture."""
     index = int(rng.integers(len(faces)))
     kind = rng.random()
-    if kind < 0.5:
+    if kind < 0.35:
         image = backdrops.close_up(faces.pictures[index], rng, size)
-    elif kind < 0.6:
+    elif kind < 0.55:
+        matrix, _ = _pose(faces.boxes[index], rng, rng.uniform(0.48, 1.0) * size, rng.normal(0, 30))
+        matrix[:, 2] = rng.normal(0.5, 0.08, 2) * size - matrix[:, :2] @ [*(faces.boxes[index].reshape(2, 2).mean(0))]
+        image = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size)
+        place(image, _faceless(faces, index), np.ones(faces.covers.shape[1:], np.float32), matrix)
+    elif kind < 0.62:
         image = np.asarray(cv2.resize(backdrops.shuffle_tiles(faces.pictures[index], rng), (size, size)), np.uint8)
     else:
         image = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size)
@@ -125,7 +142,7 @@ def paste_face(scene: Scene, faces: Faces, rng: Generator, side: float, *, loose
 
     loose: it may leave the picture by up to a third of itself. Nothing is pasted when no place was found.
     """
-    index = int(rng.integers(len(faces)))
+    index = faces.draw(rng)
     box, landmarks = faces.boxes[index], faces.landmarks[index]
     covered = rng.random() < 0.5
     picture = (faces.covered if covered else faces.pictures)[index]
@@ -169,7 +186,7 @@ def paste_decoy(scene: Scene, faces: Faces, rng: Generator) -> None:
         return
     picture = faces.pictures[index]
     alpha = _outline(box, rng, picture.shape[0], False)
-    kind = rng.integers(5)
+    kind = rng.integers(6)
     if kind == 0 and faces.covers[index].any():
         picture, alpha = faces.covered[index], faces.covers[index].astype(np.float32)
     elif kind == 1:
@@ -180,9 +197,20 @@ def paste_decoy(scene: Scene, faces: Faces, rng: Generator) -> None:
         alpha = backdrops.piece_of(box, rng, picture.shape[0])
         matrix[:, :2] *= rng.uniform(1, 2.5)
         matrix[:, 2] = centre - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
+    elif kind == 4:
+        picture = _faceless(faces, index)
     else:
         picture = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, picture.shape[0])
     place(scene.image, picture, alpha, matrix)
+
+
+def _faceless(faces: Faces, index: int) -> Picture:
+    """A face without features, under its cover where that leaves the eyes free."""
+    cover, eyes = faces.covers[index], faces.landmarks[index, :2].round().astype(int)
+    high, wide = cover.shape
+    if any(cover[np.clip(y, 0, high - 1), np.clip(x, 0, wide - 1)] for x, y in eyes):
+        return backdrops.erase_features(faces.pictures[index], np.zeros_like(cover), faces.boxes[index])
+    return backdrops.erase_features(faces.covered[index], cover, faces.boxes[index])
 
 
 def place(image: Picture, picture: Picture, alpha: NDArray[np.float32], matrix: NDArray[np.float64]) -> None:
@@ -274,7 +302,7 @@ def _pose(
     width, height = float(box[2] - box[0]), float(box[3] - box[1])
     rolls = [rng.normal(0, 10), rng.uniform(-45, 45), rng.uniform(-100, 100)]
     roll = np.deg2rad(rng.choice(rolls, p=[0.7, 0.26, 0.04]) if roll is None else roll)
-    squeeze = np.exp(rng.uniform(-0.12, 0.12))
+    squeeze = np.exp(rng.uniform(-0.12, 0.12) if rng.random() < 0.8 else rng.uniform(-0.25, 0))
     scale = side / np.sqrt(width * height)
     stretch = np.diag([scale * squeeze * rng.choice([-1, 1]), scale / squeeze])
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])

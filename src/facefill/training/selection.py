@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ from facefill.errors import InputError
 from facefill.training.dataset import Points, Row, places_of
 from facefill.training.duplicates import group_pairs, near_pairs
 from facefill.training.looking import Rules
+from facefill.training.progress import track
 
 
 def choose(
-    records: Sequence[dict[str, Any]], rules: Rules, people: dict[str, str], before: set[str]
+    records: Sequence[dict[str, Any]], rules: Rules, people: dict[str, str], before: set[str],
+    alike: Callable[[str, str, bool], float],
 ) -> tuple[list[Row], list[Row]]:
     """The manifest's rows, and those of what is dropped with reason and detail, both by file name.
 
-    records: of the log, in any order. before: files that the dataset had already; they stay. Of a group of
-    near-duplicates the one with the most pixels stays, of equals the sharpest.
+    records: of the log, in any order. before: files that the dataset had already; they stay. alike: the likeness of two
+    files' faces, the second mirrored or not. Of a group of near-duplicates, which includes what is one through others,
+    the face with the most pixels stays, of equals the sharpest.
     """
     kept: list[Row] = []
     dropped: list[Row] = []
@@ -48,7 +51,10 @@ def choose(
     good.sort(key=lambda pair: (pair[0]["file"] not in before, -pair[0]["native_side_px"], pair[0]["blur"],
                                 pair[0]["file"]))
     hashes = np.array([list(bytes.fromhex(face["hash"])) for face, _ in good], np.uint8).reshape(-1, 32)
-    groups = group_pairs(len(good), near_pairs(hashes, rules.near_bits))
+    files_of = [row["file"] for _, row in good]
+    same = [(i, j) for i, j, mirrored in track(near_pairs(hashes, rules.near_bits).tolist(), "comparing")
+            if alike(files_of[i], files_of[j], bool(mirrored)) >= rules.alike]
+    groups = group_pairs(len(good), np.array(same, np.int64).reshape(-1, 2))
     for place, (_, row) in enumerate(good):
         if place == groups[place] or row["file"] in before:
             kept.append({**row, "split": split_of(row["identity"] or row["file"], rules)})

@@ -52,8 +52,10 @@ def train(recipe: Recipe, run: Path) -> Path:
             optimizer.load_state_dict(state["optimizers"][name])
         average = {name: value.to(device) for name, value in state["average"].items()}
         shown, steps, best = state["shown"], state["steps"], state["best"]
-    about = {"method": recipe.method, "config": method.config.model_dump(mode="json"), "dataset": source.digest,
-             "commit": _commit()}
+    # Paths are of this machine, and only training needs them.
+    paths = {name for name, value in method.config if isinstance(value, Path)}
+    about = {"method": recipe.method, "config": method.config.model_dump(mode="json", exclude=paths),
+             "dataset": source.digest, "commit": _commit()}
 
     with RunLog(run, shown, sum(stage.images for stage in settings.stages)) as log:
         sums: dict[str, list[float]] = {}

@@ -1,0 +1,325 @@
+"""An evaluation from the command to its reports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facefill import cli
+from facefill.errors import InputError
+from facefill.evaluation import benchmark
+from facefill.evaluation.bench import Bench, Settings, prepare
+from facefill.evaluation.cost import measure_costs
+from facefill.evaluation.evaluate import evaluate
+from facefill.evaluation.protocols import PROTOCOLS, draw_case
+from facefill.evaluation.results import with_section
+from facefill.imaging import metrics
+from facefill.imaging.classical import fill_telea
+from tests.datasets import write_dataset
+from tests.evaluation.embedder import write_embedder
+from tests.faces import draw_face
+from tests.networks import write_inpainting
+
+FACES = 12
+HOLES = ("random20@64", "random60@64")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("faces"), FACES, split="test", side=64)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_inpainting(tmp_path_factory.mktemp("network") / "means.onnx")
+
+
+def settings(faces: Path, network: Path, report: Path, **changes: object) -> Settings:
+    options: dict[str, object] = {"methods": (str(network), "telea"), "holes": HOLES, "timings": False, "threads": 1}
+    return Settings(faces, report, **(options | changes))  # type: ignore[arg-type]
+
+
+def finish(chosen: Settings) -> dict[str, object]:
+    for _ in evaluate(chosen):
+        pass
+    found: dict[str, object] = json.loads((chosen.report / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def done(faces: Path, network: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A finished evaluation; read it only."""
+    chosen = settings(faces, network, tmp_path_factory.mktemp("done"))
+    finish(chosen)
+    return chosen
+
+
+def pick_rows(report: dict[str, object], **names: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = report["rows"]  # type: ignore[assignment]
+    return [row for row in rows if all(row[key] == value for key, value in ({"kind": ""} | names).items())]
+
+
+def texts(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("report.")}
+
+
+def test_values_are_those_of_the_completed_pictures(done: Settings) -> None:
+    report = json.loads((done.report / "report.json").read_text(encoding="utf-8"))
+    expected = []
+    for index in range(FACES):
+        face, landmarks = draw_face(64, index)
+        case = draw_case(PROTOCOLS["random60@64"], face, landmarks, f"face{index:03d}.png", None)
+        filled = np.where(case.mask[..., None], fill_telea(face, case.mask), face)
+        expected.append(metrics.measure(filled, face, case.mask))
+    for name, statistic in (("psnr", np.mean), ("hole_ssim", np.mean), ("sharpness", np.median), ("l1", np.mean)):
+        row, = pick_rows(report, method="telea", protocol="random60@64", metric=name)
+        assert row["value"] == pytest.approx(statistic([values[name] for values in expected]))
+        assert row["low"] <= row["value"] <= row["high"]  # type: ignore[operator]
+        assert row["n"] == FACES
+    assert not pick_rows(report, metric="ms_ssim", method="telea")[0]["n"], "64 px are too few for five scales"
+
+
+def test_differences_are_paired(done: Settings) -> None:
+    report = json.loads((done.report / "report.json").read_text(encoding="utf-8"))
+    for one in report["differences"]:
+        pair = [pick_rows(report, protocol=one["protocol"], metric=one["metric"], method=one[end])[0]["value"]
+                for end in ("first", "second")]
+        if None not in pair:
+            assert one["value"] == pytest.approx(pair[0] - pair[1], abs=1e-12)
+            assert (one["first"], one["second"]) == ("means", "telea")
+
+
+def test_the_same_command_writes_the_same_bytes(done: Settings, faces: Path, network: Path, tmp_path: Path) -> None:
+    first = texts(done.report)
+    assert set(first) == {"report.json", "report.csv", "report.md", "report.html"}
+    finish(settings(faces, network, tmp_path / "again", batch=5))
+    assert texts(tmp_path / "again") == first
+    finish(settings(faces, network, tmp_path / "again"))
+    assert texts(tmp_path / "again") == first
+
+
+def test_an_evaluation_goes_on_where_it_stopped(
+    done: Settings, faces: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(faces, network, tmp_path / "resumed", batch=2)
+    steps = evaluate(chosen)
+    for _ in range(4):
+        next(steps)
+    steps.close()
+    path = chosen.report / "pictures" / "test" / "random20@64" / "telea.csv"
+    path.write_bytes(path.read_bytes()[:-7])
+    left = len(path.read_text(encoding="utf-8").splitlines()) - 2
+    assert 0 < left < FACES
+    completed: list[int] = []
+    real = benchmark._complete
+
+    def counted(bench: Bench, protocol: object, label: str, cases: list[object]) -> object:
+        completed.append(len(cases) if label == "telea" else 0)
+        return real(bench, protocol, label, cases)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(benchmark, "_complete", counted)
+    finish(chosen)
+    shown_and_checked = 2 * 3 + 1
+    assert sum(completed) == 2 * FACES - left + shown_and_checked
+    assert texts(chosen.report) == texts(done.report)
+
+
+def test_another_picture_or_code_is_measured_again(
+    faces: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = write_dataset(tmp_path / "mine", 4, side=64)
+    chosen = settings(mine, network, tmp_path / "report", methods=("telea",), holes=("random20@64",))
+    before = finish(chosen)
+    Image.fromarray(draw_face(64, 9)[0]).save(mine / "train" / "face002.png")
+    after = finish(chosen)
+    assert pick_rows(after, metric="psnr") != pick_rows(before, metric="psnr")
+    assert after["datasets"] != before["datasets"]
+    real = metrics.measure
+    monkeypatch.setattr(metrics, "measure", lambda *arrays: real(*arrays) | {"psnr": 1.0})
+    assert pick_rows(finish(chosen), metric="psnr")[0]["value"] == 1.0
+
+
+def test_identical_pictures_are_counted_apart_and_never_inf(
+    faces: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = benchmark._complete
+
+    def perfect(bench: Bench, protocol: object, label: str, cases: list[benchmark.Case]) -> object:
+        completed = real(bench, protocol, label, cases).copy()  # type: ignore[arg-type]
+        for index, case in enumerate(cases):
+            if label == "telea" or case.file == "face003.png":
+                completed[index] = case.truth
+        return completed
+
+    monkeypatch.setattr(benchmark, "_complete", perfect)
+    report = finish(settings(faces, network, tmp_path / "report", holes=("random20@64",)))
+    text = "".join(content.decode() for content in texts(tmp_path / "report").values()).lower()
+    assert "inf," not in text
+    assert "inf " not in text.replace("<", " ")
+    row, = pick_rows(report, method="means", metric="psnr")
+    assert (row["n"], row["identical"]) == (FACES - 1, 1)
+    assert math.isfinite(row["value"])  # type: ignore[arg-type]
+    row, = pick_rows(report, method="telea", metric="psnr")
+    assert (row["n"], row["identical"], row["value"]) == (0, FACES, None)
+    row, = pick_rows(report, method="telea", metric="ssim")
+    assert (row["n"], row["value"]) == (FACES, 1.0)
+
+
+def test_identity_is_told_for_covered_completed_and_true_faces(faces: Path, network: Path, tmp_path: Path) -> None:
+    embedder = write_embedder(tmp_path / "embedder.onnx")
+    report = finish(settings(faces, network, tmp_path / "report", embedder=embedder, holes=("random60@64",)))
+    cosines = {row["method"]: row["value"] for row in pick_rows(report, metric="cosine")}
+    assert set(cosines) == {"means", "telea", "covered"}
+    assert cosines["covered"] < cosines["telea"] < 1  # type: ignore[operator]
+    distances = {row["method"]: row["value"] for row in pick_rows(report, metric="frechet_embedder")}
+    assert distances["telea"] < distances["covered"]  # type: ignore[operator]
+    accepted = {row["method"] for row in pick_rows(report, metric="accepted_0.01")}
+    assert accepted == {"means", "telea", "covered", "truth"}
+
+
+def test_methods_with_fewer_faces_are_compared_on_those(faces: Path, network: Path, tmp_path: Path) -> None:
+    chosen = settings(faces, network, tmp_path / "report", methods=(str(network), "telea:5"), holes=("random20@64",))
+    report = finish(chosen)
+    assert pick_rows(report, method="telea", metric="psnr")[0]["n"] == 5
+    assert pick_rows(report, method="means", metric="psnr")[0]["n"] == FACES
+    one = next(one for one in report["differences"] if one["metric"] == "psnr")  # type: ignore[attr-defined]
+    assert one["n"] == 5
+
+
+def test_papers_print_the_same_pictures_by_other_definitions(faces: Path, network: Path, tmp_path: Path) -> None:
+    options = {"methods": ("telea",), "holes": (), "papers": ("latent-search-paper",), "limit": 3}
+    chosen = settings(faces, network, tmp_path / "report", **options)
+    report = finish(chosen)
+    paper, = report["papers"]  # type: ignore[misc]
+    assert [line["protocol"] for line in paper["lines"]] == [f"random{percent}@64" for percent in (20, 40, 60, 80)]
+    line = paper["lines"][0]
+    assert len({round(line[name][1], 6) for name in line if "11" in name or "7" in name}) == 4
+    assert len(paper["printed"]) == 8
+    assert "deep image prior" in (chosen.report / "report.md").read_text(encoding="utf-8")
+
+
+def test_covers_are_drawn_and_what_cover_misses_stays(tmp_path: Path, network: Path) -> None:
+    mine = write_dataset(tmp_path / "mine", 2, side=256)
+    bench = prepare(settings(mine, network, tmp_path / "report", methods=("telea",), holes=("worn@256", "centre@256")))
+
+    class Nothing:
+        def find(self, faces: np.ndarray) -> np.ndarray:
+            return np.zeros(faces.shape[:3], bool)
+
+    bench.cover = Nothing()  # type: ignore[assignment]
+    auto = PROTOCOLS["worn-auto@256"]
+    case, completed = benchmark.complete_case(bench, bench.datasets[0], auto, "telea", "face000.png")
+    assert (completed == case.shown).all()
+    assert metrics.measure(completed, case.truth, case.hole)["hole_psnr"] < 30
+    case, completed = benchmark.complete_case(bench, bench.datasets[0], bench.protocols[0], "telea", "face000.png")
+    assert (completed[~case.mask] == case.shown[~case.mask]).all()
+    assert (completed[case.mask] != case.shown[case.mask]).any()
+
+
+def test_costs_are_those_of_a_process_each(faces: Path, network: Path, tmp_path: Path) -> None:
+    bench = prepare(settings(faces, network, tmp_path / "report", methods=("telea",), holes=("random20@64",)))
+    cost, = measure_costs(bench)
+    assert cost.method == "telea"
+    assert cost.ms["random20@64"] > 0
+    assert cost.peak_mb is None or 10 < cost.peak_mb < 10_000
+
+
+def test_a_section_is_exchanged_and_the_rest_kept() -> None:
+    from facefill.evaluation.results import BEGIN, END
+
+    first = with_section("# Results\n\nMine.\n", f"{BEGIN}\nold\n{END}\n")
+    second = with_section(first + "\nBelow.\n", f"{BEGIN}\nnew\n{END}\n")
+    assert second == f"# Results\n\nMine.\n\n{BEGIN}\nnew\n{END}\n\nBelow.\n"
+    with pytest.raises(InputError, match="both marks"):
+        with_section(f"{BEGIN}\n", "new")
+
+
+# --- The command --------------------------------------------------------------------------------
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["facefill", "evaluate", *map(str, words)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return int(code or 0), out, err  # type: ignore[call-overload]
+
+    return call
+
+
+def test_the_command_writes_reports_and_results(run: Run, faces: Path, tmp_path: Path) -> None:
+    words = (faces, "--methods", "telea,navier_stokes", "--holes", "random20@64", "--limit", 4, "--no-timings")
+    results = tmp_path / "results.md"
+    results.write_text("# Results\n\nWritten by hand.\n", encoding="utf-8")
+    code, out, err = run(*words, "--report", tmp_path / "report", "--results", results)
+    assert code == 0, err
+    assert "report.html" in out
+    lines = list(csv.DictReader((tmp_path / "report" / "report.csv").open(encoding="utf-8")))
+    assert {line["method"] for line in lines} == {"telea", "navier_stokes"}
+    assert {line["versus"] for line in lines} == {"", "navier_stokes"}
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == 1
+    assert "<svg" in page
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""), "self-contained"
+    text = results.read_text(encoding="utf-8")
+    assert text.startswith("# Results\n\nWritten by hand.\n\n<!-- evaluate: begin")
+    assert str(tmp_path) not in text + page
+    assert f"facefill evaluate {faces.name} --methods telea,navier_stokes --holes random20@64 --limit 4" in text
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("--methods", "swfit", "--holes", "random20@64"), "did you mean 'swift'"),
+    (("--methods", "gone.onnx", "--holes", "random20@64"), "an .onnx file, got nothing"),
+    (("--methods", "telea", "--holes", "center@256"), "did you mean 'centre@256'"),
+    (("--methods", "telea", "--holes", "centre@256"), "at least 256 px"),
+    (("--methods", "telea", "--protocol", "masked-gan"), "did you mean 'masked-gan-paper'"),
+    (("--methods", "telea", "--split", "tset"), "did you mean 'test'"),
+    (("--methods", "telea", "--holes", "random20@64", "--embedder", "gone.onnx"), "face embedder, got nothing"),
+    (("--methods", "telea", "--holes", "random20@64", "--features", "gone.npz"), "weights, got nothing"),
+    (("--methods", "telea,telea:3", "--holes", "random20@64"), "telea twice"),
+])
+def test_each_mistake_is_one_line_that_says_what_to_do(
+    run: Run, faces: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    code, _, err = run(faces, *words, "--report", tmp_path / "report")
+    assert code == 2, err
+    assert err.count("\n") == 1
+    assert said in err
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_method_without_weights_is_one_line(
+    run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from facefill import catalog
+
+    monkeypatch.setattr(catalog, "shipped_weights", dict)
+    code, _, err = run(faces, "--methods", "swift", "--holes", "random20@64", "--report", tmp_path / "report")
+    assert code == 2
+    expected = "expected weights of swift, got none in this installation: install a release that ships them"
+    assert err == f"facefill: {expected}\n"
+
+
+def test_a_folder_with_other_things_is_left_alone(run: Run, faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    code, _, err = run(faces, "--methods", "telea", "--holes", "random20@64", "--report", tmp_path)
+    assert code == 2
+    assert "holds other things" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
