@@ -2,9 +2,9 @@
 
     python benchmarks/complete.py [--runs 15]
 
-Prints medians in milliseconds for 1 and 2 threads in bf16 (where the processor has it) and float32, beside the matrix and memory-
-copy rates of the machine measured in the same run; then whole photos of 1, 6 and 24 megapixels, in turn with
-decode + encode of the same JPEG, and peak memory of one process per size. Makes its photos from examples/.
+Prints medians in milliseconds for 1 and 2 threads in bf16 (where the processor has it) and float32, beside the
+machine's rates of matrix products and memory copies in the same run; then whole photos of 1, 6 and 24 megapixels, in
+turn with decode + encode of the same JPEG, and peak memory of one process per size. Makes its photos from examples/.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python benchmarks/contact_sheet.py faces DATASET sheet.png [--split test-celeba] [--hole centre] [--count 24]
     python benchmarks/contact_sheet.py photos FOLDER sheet.png [--count 20] [--first 0]
 
-faces: truth, hole and completion below one another. photos: each found face before and after, cut out at 256 px; prints what
-became of every face. Never commit a sheet of pictures that are not yours to show.
+faces: truth, hole and completion below one another. photos: each found face before and after, cut out at 256 px; prints
+what became of every face. Never commit a sheet of pictures that are not yours to show.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from quality import hole_of, read_rows
 
 import facefill
 from facefill.errors import InputError
 from facefill.imaging.crop import Crop
 from facefill.imaging.photo import read_photo
 from facefill.runtime.inpainter import open_inpainter
-from quality import hole_of, read_rows
 
 COLUMNS = 8
 

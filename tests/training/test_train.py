@@ -70,7 +70,8 @@ def test_the_log_has_every_term_and_the_weights_say_what_they_are(folder: Path, 
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["shown"] for line in lines] == [16, 32]
     assert {"l1", "critic", "adversarial", "feature_matching", "score", "images_per_s"} <= set(lines[-1])
-    assert [file.name for file in sorted((tmp_path / "run" / "samples").iterdir())] == ["000000016.png", "000000032.png"]
+    sheets = sorted(file.name for file in (tmp_path / "run" / "samples").iterdir())
+    assert sheets == ["000000016.png", "000000032.png"]
     best = load_weights(tmp_path / "run" / "best.safetensors")[1]
     assert best["score"] == pytest.approx(max(line["score"] for line in lines), abs=1e-5)
     tensors, about = load_weights(path, "swift")

@@ -173,7 +173,7 @@ def match_grain(
 def _alike(fine: Floats, coarse: Floats, missing: Mask, sigma_px: float) -> tuple[Mask, Mask]:
     """Return the calm pixels of the hole, and of the known quarter around it that is nearest to the hole's colour.
 
-    Calm: with the energy of the pixels of the lowest third, up to twice. Brows, lashes and cloth are texture, not grain;
+    Calm: with the energy of the pixels of the lowest third, up to twice. Brows, lashes and cloth are texture, and
     as grain they would be freckles.
     """
     colour = np.median(coarse[missing], axis=0)

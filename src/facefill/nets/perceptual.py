@@ -17,8 +17,8 @@ POOLED = ("fire2", "fire4", "fire6")
 class Perceptual(nn.Module):
     """SqueezeNet 1.1 (Iandola et al. 2016) up to fire9, frozen.
 
-    path: .npz with the arrays of the Caffe release by layer, `conv1.w`, `fire2/squeeze1x1.w`, ... and `.b`; pictures are
-    taken as BGR minus [104, 117, 123] there.
+    path: .npz with the arrays of the Caffe release by layer, `conv1.w`, `fire2/squeeze1x1.w`, ... and `.b`; its
+    pictures are BGR minus [104, 117, 123].
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Perceptual(nn.Module):
 
     def features(self, picture: Tensor) -> list[Tensor]:
         """Seven maps (N, C, h, w) of a (N, 3, H, W) picture in [-1, 1]."""
-        x = (picture.flip(1) + 1) * 127.5 - self.mean
+        x = (picture.flip(1) + 1) * 127.5 - cast(Tensor, self.mean)
         x = F.relu(self._conv("conv1", x, stride=2))
         maps = [x]
         for index in range(2, 10):

@@ -145,7 +145,7 @@ def close_up(picture: Picture, rng: Generator, size: int) -> Picture:
 
 
 def draw_toy(image: Picture, rng: Generator) -> None:
-    """An oval with a few spots and strokes, in place: buttons, valves, bags and whatever else has something like eyes."""
+    """An oval with a few spots and strokes, in place: buttons, valves, bags and whatever else seems to have eyes."""
     size = image.shape[0]
     middle, axes = rng.normal(0.5, 0.06, 2) * size, rng.uniform(0.2, 0.5, 2) * size
     body, turn = rng.integers(0, 256, 3), rng.uniform(0, 180)

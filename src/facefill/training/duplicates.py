@@ -17,8 +17,8 @@ NEAR_BITS = 60
 """Hashes that differ in so many of their 255 bits or fewer are compared: 95 % of the copies of 12,000 faces, and one in
 5,000 of all other pairs. A copy that is only coded again, scaled or toned differs in 20 or fewer."""
 ALIKE = 0.94
-"""Pictures that correlate so much are near-duplicates: copies of a photo reach 0.97 nearly always; of the 72 million pairs
-of a set of 12,000 faces no two people reached more than 0.935."""
+"""Pictures that correlate so much are near-duplicates: copies of a photo reach 0.97 nearly always; of the 72 million
+pairs of a set of 12,000 faces no two people reached more than 0.935."""
 THUMB_PX = 64
 BITS = 256
 
