@@ -188,3 +188,9 @@ def test_overlaps_worked_by_hand() -> None:
 def test_it_needs_no_torch() -> None:
     code = "import sys, facefill.runtime.finder; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_one_face_found_at_two_scales_is_one_face() -> None:
+    """The boxes overlap by an IoU of 0.33 only, but the smaller lies in the larger."""
+    faces = [(0.5, 0.5, 0.2, 0.3), (0.5, 0.53, 0.115, 0.175)]
+    assert len(Finder(Planted((480, 640), faces)).find(np.zeros((480, 640, 3), np.uint8))) == 1

@@ -30,6 +30,8 @@ CERTAIN = 0.8
 """Score of the first look from which a face counts although the second does not see it."""
 SAME_IOU = 0.4
 """Two findings that overlap by more are one face."""
+SAME_SHARE = 0.65
+"""Of two faces that share more of the smaller one's box, the less certain is a second look at the same face."""
 AGREE_IOU = 0.6
 """Findings of one face that overlap by more are averaged."""
 LOOK_PX = 128
@@ -75,8 +77,11 @@ class Finder:
             rows.append(self._look(_shrink(view, COARSE_SIDE_PX), photo.shape))
         seen = [self._look_again(photo, row) for row in merge(np.concatenate(rows))]
         sure = np.array([row for row in seen if row is not None], np.float32).reshape(-1, 15)
-        faces = [_face(row, height, width) for row in merge(sure)]
-        return sorted((face for face in faces if face is not None), key=_area, reverse=True)
+        faces: list[Face] = []
+        for face in (_face(row, height, width) for row in merge(sure)):
+            if face is not None and all(_shared(face, other) <= SAME_SHARE for other in faces):
+                faces.append(face)
+        return sorted(faces, key=_area, reverse=True)
 
     def _look(self, view: NDArray[np.uint8], shape: tuple[int, ...]) -> F32:
         """Findings (n, 15) in one size, in pixels of the photo."""
@@ -193,6 +198,13 @@ def _face(row: F32, height: int, width: int) -> Face | None:
     if x1 - x0 < 1 or y1 - y0 < 1:
         return None
     return Face((x0, y0, x1, y1), row[5:].reshape(5, 2).astype(np.float64), float(row[0]))
+
+
+def _shared(one: Face, other: Face) -> float:
+    """Which share of the smaller box lies in the larger one."""
+    wide = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+    high = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    return max(wide, 0.0) * max(high, 0.0) / min(_area(one), _area(other))
 
 
 def _area(face: Face) -> float:
