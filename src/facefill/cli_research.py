@@ -24,6 +24,7 @@ def prepare(
                                                     "split.")] = None,
     min_side: Annotated[int | None, typer.Option(min=1, help="Drop faces of fewer pixels across their square. Default: "
                                                  "half of the size.")] = None,
+    min_score: Annotated[float, typer.Option(help="Drop what the finder is less certain of, 0 to 1.")] = 0.8,
     min_inside: Annotated[float, typer.Option(help="Drop faces of which a smaller share lies in the photo.")] = 0.7,
     max_blur: Annotated[float, typer.Option(help="Drop faces blurred more, 0 to 1.")] = 0.58,
     max_covered: Annotated[float | None, typer.Option(help="Drop faces of which a larger share is covered. Default: "
@@ -45,8 +46,9 @@ def prepare(
     from facefill.training.shards import write_shards
 
     rules = build(Rules, {
-        "size_px": size, "format": format, "quality": quality, "min_side_px": min_side, "min_inside": min_inside,
-        "max_blur": max_blur, "max_covered": max_covered, "validation": validation, "test": test,
+        "size_px": size, "format": format, "quality": quality, "min_side_px": min_side, "min_score": min_score,
+        "min_inside": min_inside, "max_blur": max_blur, "max_covered": max_covered, "validation": validation,
+        "test": test,
     }, "the options")
     inside = dataset.resolve()
     paths = [path for photo in photos for path in find_pictures(photo) if inside not in path.resolve().parents]
@@ -84,11 +86,9 @@ def wear(
 
 
 def _open_finder(device: str, threads: int | None) -> Any:
-    from facefill.catalog import find_weights
-    from facefill.runtime.engine import load_engine
-    from facefill.runtime.finder import Finder
+    from facefill.training.cache import open_finder
 
-    return Finder(load_engine(find_weights("finder")[0], device=device, threads=threads))
+    return open_finder(device, threads)
 
 
 def _open_cover(device: str, threads: int | None) -> Any:

@@ -271,6 +271,7 @@ def test_every_reason_to_drop_a_face(tmp_path: Path) -> None:
     blurred = cv2.GaussianBlur(pixels, (0, 0), 4)
     assert reason_of(known, photo("blurred", np.asarray(blurred, np.uint8), points)) == "blurred"
     assert reason_of(known, fine, RULES.model_copy(update={"min_side_px": 300})) == "tiny"
+    assert reason_of(known, fine, RULES.model_copy(update={"min_score": 1.1})) == "uncertain"
     nose = round(float(points[2, 0]))
     assert reason_of(known, photo("half", pixels[:, nose:], points - [nose, 0])) == "outside"
     near = round(float(points[:, 0].min())) - 2
@@ -301,6 +302,9 @@ def test_photos_without_faces_and_broken_ones_are_listed(tmp_path: Path) -> None
     assert "cut.png" in report.unreadable[0]
     rows = {row["reason"]: row for row in rows_of(tmp_path / "set" / "dropped.csv")}
     assert rows["no face"]["file"] == str(bare)
+    (tmp_path / "in" / "cut.png").write_bytes(good.read_bytes())
+    again = prepare(photos, tmp_path / "set", looks(known), RULES)  # what could not be read is tried again
+    assert (again.dropped, again.unreadable, again.photos) == ({"no face": 1, "duplicate": 1}, (), 3)
     with pytest.raises(InputError, match=r"faces to keep.*1 no face"):
         prepare([bare], tmp_path / "none", looks(known), RULES)
 

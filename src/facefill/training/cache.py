@@ -15,8 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.catalog import find_weights
 from facefill.errors import InputError
 from facefill.imaging.photo import read_photo
+from facefill.runtime.engine import load_engine
+from facefill.runtime.finder import Finder
 from facefill.training.dataset import (
     MANIFEST_PX,
     PLACES,
@@ -122,6 +125,11 @@ def decode(data: bytes, side_px: int) -> U8:
         return face
     how = cv2.INTER_AREA if face.shape[0] > side_px else cv2.INTER_LANCZOS4
     return np.asarray(cv2.resize(face, (side_px, side_px), interpolation=how), np.uint8)
+
+
+def open_finder(device: str = "cpu", threads: int | None = None) -> Finder:
+    """The shipped finder. Raises InputError where its weights are not there."""
+    return Finder(load_engine(find_weights("finder")[0], device=device, threads=threads))
 
 
 def find_landmarks(finder: Finds | None, face: U8) -> Points:

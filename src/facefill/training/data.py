@@ -21,7 +21,7 @@ from facefill.config import Frozen
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, dilate
 from facefill.imaging.wear import wear
-from facefill.training.cache import Finds, Pictures, digest_of, list_entries, open_pictures
+from facefill.training.cache import Finds, Pictures, digest_of, list_entries, open_finder, open_pictures
 from facefill.training.dataset import MANIFEST_PX, scale_landmarks
 
 MIRRORED = [1, 0, 2, 4, 3]
@@ -198,9 +198,10 @@ class Source(Protocol):
 class FaceSource:
     """Aligned faces of a dataset, with holes."""
 
-    def __init__(self, config: DataConfig) -> None:
+    def __init__(self, config: DataConfig, finder: Callable[[], Finds] = open_finder) -> None:
+        """finder: see `read_faces`."""
         self._config = config
-        self._faces = read_faces(config)
+        self._faces = read_faces(config, finder)
         self._learning, chosen = split_validation(self._faces, config.validation_images)
         self._judged = self._faces.subset(chosen)
         self.names, self.digest, self.validation_images = self._faces.names, self._faces.digest, len(chosen)

@@ -34,6 +34,8 @@ class Rules(Frozen):
     """Of WebP, 1 to 100."""
     min_side_px: int | None = None
     """A face whose aligned square has fewer pixels in the photo is tiny; None: half of `size_px`."""
+    min_score: float = 0.8
+    """A face is uncertain below this score of the finder; what it takes for faces and is none lies mostly below."""
     min_inside: float = 0.7
     """A face is outside where less than this share of its square, or not every landmark, lies in the photo."""
     max_blur: float = 0.58
@@ -71,13 +73,15 @@ class Seen:
     """Side of its aligned square in pixels of the photo."""
     landmarks: list[list[float]]
     """Five x, y in pixels of an aligned picture of 256."""
+    score: float
+    """The finder's."""
     blur: float
     hash: str
     """Of `duplicates.hash_face`, hexadecimal."""
     sha256: str
     """Of its picture's file."""
     reason: str
-    """Why it is dropped: implausible, outside, tiny, blurred, covered; empty where it may stay."""
+    """Why it is dropped: implausible, uncertain, outside, tiny, blurred, covered; empty where it may stay."""
     detail: str
 
 
@@ -123,7 +127,7 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None
     try:
         square = Crop.around_face(found.landmarks, MANIFEST_PX)
     except ValueError as error:
-        return Seen(file, 0, [], 0.0, "", "", "implausible", str(error)), b""
+        return Seen(file, 0, [], found.score, 0.0, "", "", "implausible", str(error)), b""
     points = square.to_crop(found.landmarks)
     side_px = square.scale * MANIFEST_PX
     whole = bool((found.landmarks >= -0.5).all() and (found.landmarks <= np.array(photo.shape[1::-1]) - 0.5).all())
@@ -132,6 +136,8 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None
     reason, detail, blur, bits, digest, picture = "", "", 0.0, "", "", b""
     if odd := implausible(points, aligned=False):
         reason, detail = "implausible", odd
+    elif found.score < rules.min_score:
+        reason, detail = "uncertain", f"{found.score:.2f}"
     elif share < rules.min_inside or not whole:
         reason, detail = "outside", f"{share:.2f} of it in the photo" + ("" if whole else ", a landmark is not")
     elif side_px < least_px:
@@ -147,7 +153,8 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None
         else:
             picture = encode_picture(face, rules.format.upper(), rules.quality if rules.format == "webp" else None)
             bits, digest = hash_face(face).tobytes().hex(), hashlib.sha256(picture).hexdigest()
-    seen = Seen(file, round(side_px), points.round(2).tolist(), round(blur, 4), bits, digest, reason, detail)
+    seen = Seen(file, round(side_px), points.round(2).tolist(), round(found.score, 4), round(blur, 4), bits, digest,
+                reason, detail)
     return seen, picture
 
 

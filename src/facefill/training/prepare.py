@@ -45,7 +45,7 @@ def prepare(
     identities: Path | None = None,
     each: Callable[[Callable[[Path], Look], Iterable[Path]], Iterable[Look]] = map,
 ) -> Report:
-    """Look at photos and write the dataset; what its log knows already is not looked at again.
+    """Look at photos and write the dataset. A photo that its log knows, and that could be read, is not looked at again.
 
     look: `look_at` with finder and rules bound. identities: a CSV of photo,identity. each: how looks are run: `map`, or
     a pool's `imap_unordered`, or a cluster's; the order does not matter.
@@ -55,13 +55,13 @@ def prepare(
     """
     people = read_identities(identities) if identities else {}
     with closing(Log(dataset, rules)) as log:
-        done = {record["photo"] for record in log.photos}
+        done = {name for name, record in log.photos.items() if not record["error"]}
         for found in each(look, _unseen(photos, done)):
             for file, data in found.pictures.items():
                 write_whole(dataset / file, data)
             record = {key: value for key, value in asdict(found).items() if key != "pictures"}
             log.add(record)
-            log.photos.append(record)
+            log.photos[found.photo] = record
         return _finish(dataset, rules, log, people)
 
 
@@ -101,7 +101,7 @@ class Log:
             other = next(key for key in {**said, **before} if before.get(key) != said.get(key))
             raise InputError(f"{other} = {before.get(other)}, as {dataset} was begun", str(said.get(other)),
                              "give the same options or choose another folder")
-        self.photos: list[dict[str, Any]] = [line for line in lines[1:] if "photo" in line]
+        self.photos: dict[str, dict[str, Any]] = {line["photo"]: line for line in lines[1:] if "photo" in line}
         self.alike: dict[tuple[str, str, bool], float] = {
             (first, second, mirrored): line["alike"] for line in lines[1:] if "pair" in line
             for first, second, mirrored in [line["pair"]]
@@ -155,7 +155,7 @@ def _compare(dataset: Path, log: Log) -> Callable[[str, str, bool], float]:
 
 def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str]) -> Report:
     """Choose, split, and write manifest.csv, dropped.csv and dataset.json."""
-    records = log.photos
+    records = list(log.photos.values())
     kept, dropped = choose(records, rules, people, _kept_before(dataset), _compare(dataset, log))
     if not kept:
         said = ", ".join(f"{n} {reason}" for reason, n in Counter(row["reason"] for row in dropped).items())
