@@ -25,7 +25,11 @@ class Record(Frozen):
     """The extra to install beyond the core, empty for none."""
     paper: str
     inputs: tuple[str, ...] = ("image", "mask")
-    """What the exported file takes, of: image, mask, worn, noise."""
+    """What the method takes, of: image, mask, worn, noise, seed."""
+    blend: Literal["paste", "poisson"] = "paste"
+    """How the filled picture meets the known pixels, see `imaging.blend.composite`."""
+    weights: str = ""
+    """The method whose weights it uses, where that is another one."""
     size_px: int = 256
     """The side of an aligned face that the method is made for."""
     fixed_size: bool = False
@@ -58,6 +62,14 @@ _RECORDS = (
     Record(
         name="swift", title="facefill's own U-Net against a patch critic", kind="onnx",
         paper="facefill", stride=16,
+    ),
+    Record(
+        name="latent_search", title="search of a DCGAN's latent space, l1 and SSIM", kind="torch", needs="train",
+        paper="Qiang et al. 2019", inputs=("image", "mask", "seed"), blend="poisson", size_px=64, fixed_size=True,
+    ),
+    Record(
+        name="dip", title="search of a DCGAN's latent space, l1", kind="torch", needs="train", weights="latent_search",
+        paper="Yeh et al. 2017", inputs=("image", "mask", "seed"), blend="poisson", size_px=64, fixed_size=True,
     ),
     _classical("telea", "fast marching", "Telea 2004"),
     _classical("navier_stokes", "fluid dynamics", "Bertalmio et al. 2001"),
@@ -109,7 +121,7 @@ def describe() -> list[dict[str, Any]]:
     """All methods as `facefill methods --json` prints them."""
     rows = []
     for record in METHODS.values():
-        weights = shipped_weights().get(record.name)
+        weights = shipped_weights().get(record.weights or record.name)
         rows.append({
             "name": record.name, "title": record.title, "kind": record.kind, "needs": record.needs,
             "paper": record.paper, "size_px": record.size_px,

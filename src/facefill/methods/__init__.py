@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facefill.methods.base import Method
+from facefill.methods.latent_search import Dip, LatentSearch
 from facefill.methods.swift import Swift
 
-CLASSES: dict[str, type[Method]] = {"swift": Swift}
+CLASSES: dict[str, type[Method]] = {"swift": Swift, "latent_search": LatentSearch, "dip": Dip}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from facefill.catalog import METHODS, Record, file_hash, find_weights
 from facefill.errors import InputError, pick
-from facefill.runtime.engine import Engine, load_engine, read_metadata
+from facefill.imaging.blend import composite
+from facefill.runtime.engine import Engine, load_engine, read_metadata, thread_count
 
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
@@ -21,7 +23,8 @@ Bool = NDArray[np.bool_]
 def load(
     name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None, exact: bool = False
 ) -> Model:
-    """Load a method by its registry name, or an .onnx file that `facefill export` wrote.
+    """Load a method by its registry name, an .onnx file that `facefill export` wrote, or the .safetensors of a training
+    run (with torch).
 
     device: cpu, cuda, coreml or directml. threads: None takes FACEFILL_THREADS, else what the machine allows.
     exact: float32 everywhere, the same on all machines within one grey level.
@@ -33,10 +36,16 @@ def load(
             raise InputError("an .onnx file", f"nothing at {path}", "write one with: facefill export")
         record = _record_of(path)
         return OnnxModel(record, load_engine(path, device=device, threads=threads, exact=exact), file_hash(path))
+    if path.suffix == ".safetensors":
+        return TorchModel(path, file_hash(path) if path.is_file() else "", threads=threads)
     record = pick(METHODS, str(name_or_path), "method")
     if record.kind == "classical":
         return ClassicalModel(record)
-    weights, sha256 = find_weights(record.name)
+    if record.kind == "torch" and find_spec("torch") is None:
+        raise InputError(f"torch, which {record.name} needs", "none installed", "pip install 'facefill[train]'")
+    weights, sha256 = find_weights(record.weights or record.name)
+    if record.kind == "torch":
+        return TorchModel(weights, sha256, threads=threads, name=record.name)
     return OnnxModel(record, load_engine(weights, device=device, threads=threads, exact=exact), sha256)
 
 
@@ -74,43 +83,24 @@ class Model:
         if masks.shape != faces.shape[:3] or masks.dtype != np.bool_:
             raise InputError(f"masks as {faces.shape[:3]} bool", f"{masks.shape} {masks.dtype}",
                              "give one mask per face, True = missing")
-        if samples > 1 and "noise" not in self.record.inputs:
+        if samples > 1 and not {"noise", "seed"} & set(self.record.inputs):
             raise InputError("a method with several completions", f"{self.name}, which has one",
                              "leave --samples out")
         if not len(faces):
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
-        filled = self._fill(faces, masks, seeds, samples, inputs)
-        return np.where(masks[:, None, :, :, None], filled, faces[:, None])
+        filled = self.fill(faces, masks, seeds, samples, inputs)
+        if self.record.blend == "paste":
+            return np.where(masks[:, None, :, :, None], filled, faces[:, None])
+        return np.stack([
+            np.stack([composite(face, one, mask, blend=self.record.blend, limit=None) for one in several])
+            for face, mask, several in zip(faces, masks, filled, strict=True)
+        ])
 
-    def _fill(
+    def fill(
         self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
     ) -> U8:
+        """What the method drew, (N, samples, H, W, 3), known pixels too, before compositing; unchecked."""
         raise NotImplementedError
-
-
-class OnnxModel(Model):
-    """A network in an ONNX file."""
-
-    def __init__(self, record: Record, engine: Engine, sha256: str) -> None:
-        super().__init__(record, sha256)
-        self._engine = engine
-
-    def _fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
-    ) -> U8:
-        height, width = faces.shape[1:3]
-        arrays: dict[str, Any] = {}
-        fitted = self._fit_masks(masks)
-        for name in self.record.inputs:
-            if name == "mask":
-                arrays[name] = fitted[:, None].astype(np.float32)
-            elif name == "image":
-                image = to_network(self._fit(faces))
-                arrays[name] = np.where(fitted[:, None], np.float32(self.record.hole_value), image)
-            else:
-                arrays[name] = to_network(self._fit(inputs[name]))
-        out = next(iter(self._engine.run(arrays).values()))
-        return self._unfit(from_network(out), height, width)[:, None]
 
     def _fit(self, faces: U8) -> U8:
         """To the one size that the network takes, or up to the next multiple of its stride."""
@@ -132,6 +122,68 @@ class OnnxModel(Model):
         return resize(filled, height, width) if self.record.fixed_size else filled[:, :height, :width]
 
 
+class OnnxModel(Model):
+    """A network in an ONNX file."""
+
+    def __init__(self, record: Record, engine: Engine, sha256: str) -> None:
+        super().__init__(record, sha256)
+        self._engine = engine
+
+    def fill(
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+    ) -> U8:
+        height, width = faces.shape[1:3]
+        arrays: dict[str, Any] = {}
+        fitted = self._fit_masks(masks)
+        for name in self.record.inputs:
+            if name == "mask":
+                arrays[name] = fitted[:, None].astype(np.float32)
+            elif name == "image":
+                image = to_network(self._fit(faces))
+                arrays[name] = np.where(fitted[:, None], np.float32(self.record.hole_value), image)
+            else:
+                arrays[name] = to_network(self._fit(inputs[name]))
+        out = next(iter(self._engine.run(arrays).values()))
+        return self._unfit(from_network(out), height, width)[:, None]
+
+
+class TorchModel(Model):
+    """A method that stays in torch because it needs gradients to complete, or weights that are not exported yet."""
+
+    def __init__(self, path: Path, sha256: str, *, threads: int | None = None, name: str | None = None) -> None:
+        """name: the registry name, where it is not the one that the weights were trained under."""
+        if find_spec("torch") is None or find_spec("safetensors") is None:
+            raise InputError(f"torch, which {path.name} needs", "none installed", "pip install 'facefill[train]'")
+        import torch
+
+        from facefill.methods.opened import open_method
+
+        torch.set_num_threads(thread_count(threads))
+        method, name = open_method(path, name)
+        super().__init__(pick(METHODS, name, "method"), sha256)
+        self.method: Any = method
+
+    def fill(
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+    ) -> U8:
+        import torch
+
+        height, width = faces.shape[1:3]
+        missing = torch.from_numpy(self._fit_masks(masks))[:, None]
+        truth = torch.from_numpy(to_network(self._fit(faces)))
+        batch = {name: torch.from_numpy(to_network(self._fit(value))) for name, value in inputs.items()}
+        batch |= {"image": torch.where(missing, self.record.hole_value, truth), "mask": missing.float()}
+        drawn = []
+        for sample in range(samples):
+            # Far apart, so that no sample of one face is another face's; torch draws from 32 bits of a seed only.
+            ours = [(seed + sample * 0x9E3779B1) % 2**32 for seed in seeds or range(len(faces))]
+            batch["seed"] = torch.tensor(ours, dtype=torch.int64)
+            with torch.no_grad():
+                filled = self.method(**self.method.shown(batch))
+            drawn.append(self._unfit(from_network(filled.float().numpy()), height, width))
+        return np.stack(drawn, 1)
+
+
 class ClassicalModel(Model):
     """A filling rule with nothing to train."""
 
@@ -141,7 +193,7 @@ class ClassicalModel(Model):
         super().__init__(record, None)
         self._rule = CLASSICAL[record.name]
 
-    def _fill(
+    def fill(
         self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
     ) -> U8:
         return np.stack([self._rule(face, mask) for face, mask in zip(faces, masks, strict=True)])[:, None]

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from facefill.errors import InputError
+from facefill.methods.opened import read_weights
 
 
 def _whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -70,13 +70,7 @@ def load_weights(path: Path, method: str | None = None) -> tuple[dict[str, Tenso
 
     Raises InputError when the file is none of ours, or of another method than `method`.
     """
-    if not path.is_file():
-        raise InputError("a .safetensors file", f"nothing at {path}", "check the path")
-    with safe_open(path, "pt") as file:
-        header = (file.metadata() or {}).get("facefill")
-        if header is None:
-            raise InputError("weights that facefill wrote", f"{path.name} without its header", "train or convert them")
-        about: dict[str, Any] = json.loads(header)
-        if method is not None and about["method"] != method:
-            raise InputError(f"weights of {method}", f"{path.name} of {about['method']}", "choose the other method")
-        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    tensors, about = read_weights(path)
+    if method is not None and about["method"] != method:
+        raise InputError(f"weights of {method}", f"{path.name} of {about['method']}", "choose the other method")
+    return tensors, about

@@ -1,0 +1,42 @@
+"""Reads weights files, and makes a method of one for models that stay in torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from facefill.errors import InputError, pick
+from facefill.methods import CLASSES
+from facefill.methods.base import Method
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a .safetensors file that training wrote, and what is known about them.
+
+    Raises InputError when the file is none of ours.
+    """
+    if not path.is_file():
+        raise InputError("a .safetensors file", f"nothing at {path}", "check the path")
+    with safe_open(path, "pt") as file:
+        header = (file.metadata() or {}).get("facefill")
+        if header is None:
+            raise InputError("weights that facefill wrote", f"{path.name} without its header", "train or convert them")
+        about: dict[str, Any] = json.loads(header)
+        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+
+
+def open_method(path: Path, name: str | None = None) -> tuple[Method, str]:
+    """A method ready for inference, and its registry name.
+
+    name: another method than the file names, where both have the same networks and settings.
+    Raises InputError for a file that is none of ours.
+    """
+    tensors, about = read_weights(path)
+    kind = pick(CLASSES, name or about["method"], "method")
+    method = kind(kind.Config.model_validate(about["config"]))
+    method.generator.load_state_dict({key: value.float() for key, value in tensors.items()})
+    return method.eval().requires_grad_(False), name or about["method"]
