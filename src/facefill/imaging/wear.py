@@ -10,21 +10,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.errors import InputError, pick
-from facefill.imaging import wear_cloth, wear_masks, wear_objects
+from facefill.imaging import wear_cloth, wear_damage, wear_gear, wear_masks, wear_objects
 from facefill.imaging.wear_fabric import Image, Rng, choose, white_noise
-from facefill.imaging.wear_head import Box, Floats, Head, Light, estimate_light, find_hair
+from facefill.imaging.wear_head import Box, Floats, Head, Light, estimate_light
 from facefill.imaging.wear_sheet import INVERSE, Layer, Scene
 
 KINDS: dict[str, float] = {
-    "surgical": 0.30,
+    "surgical": 0.27,
     "respirator": 0.11,
     "cup": 0.07,
-    "cloth": 0.25,
-    "wrap": 0.09,
-    "hand": 0.06,
-    "sunglasses": 0.06,
-    "thing": 0.06,
+    "half-mask": 0.02,
+    "cloth": 0.22,
+    "bandana": 0.03,
+    "gaiter": 0.03,
+    "scarf": 0.03,
+    "shield": 0.015,
+    "hand": 0.05,
+    "sunglasses": 0.045,
+    "microphone": 0.02,
+    "thing": 0.04,
+    "hair": 0.01,
+    "text": 0.015,
+    "scratches": 0.015,
+    "blocks": 0.01,
 }
+
+FACE_MASKS = ("surgical", "respirator", "cup", "half-mask", "cloth", "bandana", "gaiter", "scarf")
+"""Kinds that are worn over nose and mouth."""
+DAMAGE = ("hair", "text", "scratches", "blocks")
+"""Kinds that are no thing before the face."""
+COVERS: dict[str, float] = {kind: weight for kind, weight in KINDS.items() if kind not in DAMAGE}
+"""Kinds that are."""
+
+BESIDE: dict[str, float] = {"sunglasses": 0.5, "hand": 0.35, "microphone": 0.15}
+"""What is seen together with a face mask now and then."""
 
 COVERAGES: dict[str, float] = {"full": 0.84, "nose-out": 0.11, "chin": 0.05}
 
@@ -32,11 +51,20 @@ DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
     "surgical": wear_masks.surgical,
     "respirator": wear_masks.respirator,
     "cup": wear_masks.cup,
+    "half-mask": wear_gear.half_mask,
     "cloth": wear_cloth.cloth,
-    "wrap": wear_cloth.wrap,
+    "bandana": wear_cloth.bandana,
+    "gaiter": wear_cloth.gaiter,
+    "scarf": wear_cloth.scarf,
+    "shield": wear_gear.shield,
     "hand": wear_objects.hand,
     "sunglasses": wear_objects.sunglasses,
+    "microphone": wear_gear.microphone,
     "thing": wear_objects.thing,
+    "hair": wear_damage.hair,
+    "text": wear_damage.text,
+    "scratches": wear_damage.scratches,
+    "blocks": wear_damage.blocks,
 }
 
 MASK_ALPHA = 0.04  # a cover hides more than this of each masked pixel, and nothing of the others
@@ -60,13 +88,15 @@ def wear(
     kind: str | None = None,
     *,
     coverage: str | None = None,
+    kinds: dict[str, float] = KINDS,
 ) -> Worn:
     """Draw a cover over an aligned face, lit, blurred and grained like the picture.
 
     face: (S, S, 3) uint8 RGB, S at least 48. landmarks: (5, 2) pixels: eye, eye, nose tip, mouth corner, mouth
-    corner, the viewer's left first. kind: a key of KINDS, drawn by weight when None. coverage: "full", "nose-out"
-    or "chin" for what is worn on mouth and nose, drawn by weight when None. Outside the mask only a soft shadow
-    beside the cover changes the face, by at most 40 grey levels. The same rng gives the same bytes.
+    corner, the viewer's left first. kind: a key of KINDS; None draws one by the weights of `kinds`, now and then with
+    one more beside a face mask. coverage: "full", "nose-out" or "chin" for what is worn on mouth and nose, drawn by
+    weight when None. Outside the mask only a soft shadow beside the cover changes the face, by at most 40 grey levels.
+    The same rng gives the same bytes.
 
     Raises InputError for a face that is no such array, landmarks that no upright face has, an unknown kind.
     """
@@ -75,13 +105,15 @@ def wear(
     if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or dtype != np.uint8 or shape[0] < 48:
         raise InputError("a square RGB uint8 face of 48 px or more", f"{shape} {dtype}", "align and crop it first")
     head = Head.from_landmarks(landmarks, shape[0])
-    drawn = choose(rng, KINDS) if kind is None else kind
+    drawn = choose(rng, kinds) if kind is None else kind
     how = choose(rng, COVERAGES) if coverage is None else coverage
     draw = pick(DRAW, drawn, "kind of cover")
     pick(COVERAGES, how, "coverage")
     light = estimate_light(face, head, rng)
-    hair = find_hair(face, head, light) * np.float32(rng.random() < 0.7)
-    layers = draw(Scene(face, head, light, hair), rng, how)
+    scene = Scene(face, head, light, hairy=bool(rng.random() < 0.7))
+    layers = draw(scene, rng, how)
+    if kind is None and drawn in FACE_MASKS and rng.random() < 0.05:
+        layers += DRAW[choose(rng, BESIDE)](scene, rng, how)
     if not layers:
         raise InputError("a face inside the picture", "one that its cover misses", "align the face to it first")
     worn, mask = compose(face, head, light, layers, rng)
@@ -104,7 +136,7 @@ def compose(
         part[...] = cv2.blendLinear(np.ascontiguousarray(part), layer.colour, 1 - layer.alpha, layer.alpha)
     mask = alpha > 0
     worn = face.copy()
-    worn[top:bottom, left:right] = recompress(patch, mask, rng)
+    worn[top:bottom, left:right] = recompress(patch, mask, box, light, rng)
     whole = np.zeros(face.shape[:2], bool)
     whole[top:bottom, left:right] = mask
     return worn, whole
@@ -121,19 +153,25 @@ class Recorded:
     shadow: float
 
 
+ROLL_OFF = np.arange(256.0)
+"""How a camera bends highlights above 215."""
+ROLL_OFF -= np.clip(ROLL_OFF - 215, 0, None) ** 2 / np.maximum(ROLL_OFF - 177, 38)
+LEVELS = np.rint(ROLL_OFF).astype(np.uint8)
+
+
 def record(layer: Layer, head: Head, light: Light, rng: Rng) -> Recorded:
     """Blur and grain a layer like the picture; its highlights bend as a camera's do."""
+    if layer.late:
+        return Recorded(layer.left, layer.top, layer.colour, layer.alpha * (layer.alpha >= MASK_ALPHA), 0.0)
     blur = float(np.hypot(light.blur_px, 0.32 * head.size / 256))
     kernel = (2 * max(1, round(2 * blur)) + 1,) * 2
     alpha = cv2.GaussianBlur(layer.alpha, kernel, blur, borderType=cv2.BORDER_REPLICATE)
     alpha[alpha < MASK_ALPHA] = 0
-    colour = layer.colour * np.float32(255)
+    colour = cv2.LUT(layer.colour, LEVELS)
     if light.blur_px > 0.3:
         colour = cv2.GaussianBlur(colour, kernel, blur, borderType=cv2.BORDER_REPLICATE)
-    over = np.maximum(colour - np.float32(215), 0)
-    colour -= over * over / (over + np.float32(38))
-    colour += cv2.merge([grain(rng, alpha.shape, light)] * 3)
-    return Recorded(layer.left, layer.top, cv2.convertScaleAbs(colour), alpha, layer.shadow)
+    colour = cv2.add(colour, cv2.merge([grain(rng, alpha.shape, light)] * 3), dtype=cv2.CV_8U)
+    return Recorded(layer.left, layer.top, colour, alpha, layer.shadow)
 
 
 def around(layers: list[Layer], size: int, margin: int) -> Box:
@@ -186,10 +224,18 @@ def grain(rng: Rng, shape: tuple[int, ...], light: Light) -> Image:
     return np.asarray(noise * np.float32(light.noise + 0.5), np.float32)
 
 
-def recompress(patch: NDArray[np.uint8], mask: NDArray[np.bool_], rng: Rng) -> NDArray[np.uint8]:
-    """JPEG's traces inside the mask, in one picture of six; outside nothing changes."""
-    if rng.random() > 0.16:
+def recompress(
+    patch: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box, light: Light, rng: Rng
+) -> NDArray[np.uint8]:
+    """JPEG's traces inside the mask, on the picture's own grid and of its quality; where it has none, in one picture of
+    eight, as files have that were edited and stored again. Outside nothing changes."""
+    again = (*rng.integers(0, 8, 2).tolist(), int(rng.integers(50, 92))) if rng.random() < 0.125 else None
+    grid = light.grid or again
+    if grid is None:
         return patch
-    quality = int(rng.integers(45, 92))
-    coded = cv2.imdecode(cv2.imencode(".jpg", patch, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
-    return np.asarray(cv2.copyTo(coded, mask.astype(np.uint8), patch.copy()))
+    x, y, quality = grid
+    left, top = (box[0] - x) % 8, (box[1] - y) % 8
+    padded = cv2.copyMakeBorder(patch, top, 0, left, 0, cv2.BORDER_REPLICATE)
+    data = cv2.imencode(".jpg", padded, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    coded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+    return np.asarray(cv2.copyTo(coded[top:, left:], mask.astype(np.uint8), patch.copy()))

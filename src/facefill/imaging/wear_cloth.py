@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facefill.imaging import wear_fabric as fabric
-from facefill.imaging.wear_fabric import Image, Rng
+from facefill.imaging.wear_fabric import Bytes, Image, Rng
 from facefill.imaging.wear_head import Floats
 from facefill.imaging.wear_masks import (
     Cut,
@@ -23,6 +23,7 @@ from facefill.imaging.wear_masks import (
     weave,
     with_sheet,
 )
+from facefill.imaging.wear_patterns import pattern
 from facefill.imaging.wear_sheet import Cloth, Layer, Scene, drape
 
 
@@ -35,7 +36,7 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     cut = fit(rng, cut, coverage)
     rows, columns = sheet_size(scene)
     u, v = sheet_uv(rows, columns)
-    colour = fabric.pattern(rng, rows, columns)
+    colour = pattern(rng, rows, columns)
     height = crumple(scene, rng, u, v, float(rng.uniform(0.3, 1.5)))
     factor = np.ones((rows, columns), np.float32)
     if fitted and rng.random() < 0.7:
@@ -54,17 +55,17 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
         return np.asarray(peak * np.sin(np.pi * np.clip(v, 0, 1)) * np.clip(1 - np.abs(u), 0, 1) ** 1.2)
 
     sheet = cover(cut, rng, bulge)
-    cord = np.asarray(cv2.mean(colour)[:3], np.float32)
+    cord: Floats = np.asarray(cv2.mean(colour)[:3]) / 255
     if rng.random() < 0.5:
         cord = fabric.tint(rng, "white", "black", "black")
     wide = float(rng.uniform(0.02, 0.075) if rng.random() < 0.9 else rng.uniform(0.1, 0.2))
     layers = ear_loops(scene, sheet, rng, cord, wide, flat=float(rng.random()))
     shine = float(rng.choice([0.0, 0.08, 0.2, 0.35]))
-    finished = Cloth(colour, weave(rng, factor, float(rng.uniform(0.0, 0.07))), shine, tucked(rng))
-    return with_sheet(layers, drape(scene, sheet, finished))
+    weft, thick = float(rng.uniform(0.0, 0.07)), float(rng.uniform(0.0, 0.06))
+    return with_sheet(layers, drape(scene, sheet, Cloth(colour, weave(rng, factor, weft), shine, tucked(rng), thick)))
 
 
-def border(rng: Rng, u: Image, v: Image, colour: Image, factor: Image) -> tuple[Image, Image]:
+def border(rng: Rng, u: Image, v: Image, colour: Bytes, factor: Image) -> tuple[Bytes, Image]:
     """Colour and factor with a trim of another colour, sewn hems, or neither."""
     draw = rng.random()
     if draw < 0.3:
@@ -79,32 +80,58 @@ def border(rng: Rng, u: Image, v: Image, colour: Image, factor: Image) -> tuple[
     return colour, np.asarray(factor, np.float32)
 
 
-def wrap(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
-    """Bandana, gaiter or scarf: around the whole head, down over chin and neck."""
-    top, width = float(rng.uniform(0.28, 0.46)), float(rng.uniform(1.0, 1.1))
-    cut = Cut(top, top + 0.08, top + float(rng.uniform(-0.1, 0.25)), 2.7, 2.7, 2.6, 1.65, 0.85, width)
-    if rng.random() < 0.4:
-        tip, hem = float(rng.uniform(2.2, 2.8)), float(rng.uniform(1.1, 1.4))
-        cut = Cut(top, top + 0.08, top + 0.1, tip, 1.9, hem, 1.6, 0.9, 1.03)
-    cut = fit(rng, cut, coverage)
+def bandana(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
+    """A square cloth, folded to a triangle and tied behind the head: its tip hangs over the neck."""
+    top = float(rng.uniform(0.28, 0.46))
+    tip, hem = float(rng.uniform(2.2, 2.8)), float(rng.uniform(1.1, 1.4))
+    cut = fit(rng, Cut(top, top + 0.08, top + 0.1, tip, 1.9, hem, 1.6, 0.9, 1.03), coverage)
+    name = "paisley" if rng.random() < 0.5 else None
+    return wrapped(scene, rng, cut, pattern_name=name, folds=(4, 16), flare=(0.15, 0.7), thick=0.0)
+
+
+def gaiter(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
+    """A stretched tube around head and neck, close to the face, with few fine folds."""
+    top = float(rng.uniform(0.26, 0.46))
+    cut = Cut(top, top + 0.08, top + float(rng.uniform(-0.05, 0.3)), 2.7, 2.7, 2.6, 1.65, 0.9, 1.02)
+    return wrapped(scene, rng, fit(rng, cut, coverage), pattern_name=None, folds=(2, 9), flare=(0.1, 0.35), thick=0.01)
+
+
+def scarf(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
+    """A thick winter scarf in one or two turns, often knitted or fleecy."""
+    top, thick = float(rng.uniform(0.28, 0.48)), float(rng.uniform(0.05, 0.16))
+    cut = Cut(top, top + 0.1, top + float(rng.uniform(0.1, 0.4)), 2.8, 2.8, 2.75, 1.65, 0.75, 1.08)
+    knitted = ("knit", "ribs", "heather", "tweed", "tartan", "plain")
+    name = knitted[int(rng.integers(len(knitted)))] if rng.random() < 0.75 else None
+    high = wrapped(scene, rng, fit(rng, cut, coverage), pattern_name=name, folds=(5, 14), flare=(0.4, 1.1), thick=thick)
+    if rng.random() < 0.5:
+        return high
+    low = Cut(1.35, 1.4, 1.2, 2.8, 2.8, 2.75, 1.7, 0.5, 1.3)
+    below = wrapped(scene, rng, fit(rng, low, "full"), pattern_name=name, folds=(5, 14), flare=(0.4, 0.9), thick=thick)
+    return [*below, *high]
+
+
+def wrapped(
+    scene: Scene, rng: Rng, cut: Cut, *, pattern_name: str | None, folds: tuple[int, int],
+    flare: tuple[float, float], thick: float,
+) -> list[Layer]:
+    """A cloth around the whole head. folds: fewest and most creases. flare: how far its lower half stands off."""
     rows, columns = sheet_size(scene, 0.6)
     _, v = sheet_uv(rows, columns)
-    draw = fabric.paisley if rng.random() < 0.2 else fabric.pattern
-    colour = draw(rng, rows, columns)
-    folds = fabric.noise(rng, rows, columns, float(rng.uniform(4, 10)), float(rng.uniform(1, 3)))
-    height = np.abs(folds) * np.float32(rng.uniform(0.04, 0.15))
-    factor = np.clip(0.85 + 2 * height, 0.7, 1.1) * (1 - 0.15 * bump(v - 0.03, 0.012))
-    height += fabric.creases(rng, rows, columns, int(rng.integers(4, 16)), float(rng.uniform(0.05, 0.16)))
+    colour = pattern(rng, rows, columns, pattern_name)
+    swing = fabric.noise(rng, rows, columns, float(rng.uniform(4, 10)), float(rng.uniform(1, 3)))
+    height = np.abs(swing) * np.float32(rng.uniform(0.04, 0.15) + 1.5 * thick)
+    factor = np.clip(0.85 + 2 * height, 0.7, 1.1) * (1 - np.float32(0.15) * bump(v - 0.03, 0.012))
+    height += fabric.creases(rng, rows, columns, int(rng.integers(*folds)), float(rng.uniform(0.05, 0.16)))
     height += fabric.noise(rng, rows, columns, 8, 10) * np.float32(rng.uniform(0, 0.02))
-    factor = factor * np.clip(1.25 - 0.5 * v, 0.7, 1)
+    factor = factor * np.clip(np.float32(1.25) - np.float32(0.5) * v, 0.7, 1)
     factor = factor * fabric.relief(height, scene.light.toward, float(rng.uniform(3, 9)))
-    swell, flare = rng.uniform(0.0, 0.12), rng.uniform(0.15, 0.7)
+    swell, out = rng.uniform(0.0, 0.12) + thick, rng.uniform(*flare)
 
     def bulge(u: Floats, v: Floats) -> Floats:
-        return np.asarray(swell + flare * np.clip(v - 0.45, 0, 1) + 0 * u)
+        return np.asarray(swell + out * np.clip(v - 0.45, 0, 1) + 0 * u)
 
     sheet = cover(cut, rng, bulge, 0.03)
-    shine = float(rng.choice([0.0, 0.1, 0.25]))
-    weft = float(rng.uniform(0.0, 0.07))
-    finished = Cloth(colour, weave(rng, np.asarray(factor, np.float32), weft), shine, tucked(rng))
+    shine = float(rng.choice([0.0, 0.1, 0.25])) if thick < 0.05 else 0.0
+    weft = float(rng.uniform(0.0, 0.07) + 0.4 * thick)
+    finished = Cloth(colour, weave(rng, np.asarray(factor, np.float32), weft), shine, tucked(rng), thick)
     return with_sheet([], drape(scene, sheet, finished))

@@ -133,7 +133,8 @@ class Light:
     level: brightness of a white thing, 1 = 255. cast: RGB factors. toward: unit vector to the light, in picture axes.
     ambient: share of light that has no direction. field: (32, 32) relative brightness of the face. skin: RGB, 0-1.
     colour: 0 for a grey picture, 1 for an ordinary one. blur_px, noise: Gaussian sigma of the picture's own blur, and
-    of its grain in grey levels.
+    of its grain in grey levels. grid: where JPEG's blocks begin (x, y, each below 8) and of which quality they are;
+    None where none are to be seen.
     """
 
     level: float
@@ -145,6 +146,7 @@ class Light:
     colour: float
     blur_px: float
     noise: float
+    grid: tuple[int, int, int] | None
 
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -178,7 +180,7 @@ def estimate_light(face: NDArray[np.uint8], head: Head, rng: np.random.Generator
     sideways = float(np.clip((tones[1] - tones[0]) / (tones[1] + tones[0]) * 2.2, -1, 1))
     upward = float(np.clip((tones[2] - tones[3]) / (tones[2] + tones[3]), -0.3, 0.6))
     toward = np.array([sideways + rng.normal(0, 0.15), -0.35 - upward + rng.normal(0, 0.15), rng.uniform(0.6, 1.0)])
-    blur_px, noise = sharpness(face, head)
+    blur_px, noise, grid = recording(face, head)
     return Light(
         level,
         np.clip(cast, 0.84, 1.16),
@@ -189,6 +191,7 @@ def estimate_light(face: NDArray[np.uint8], head: Head, rng: np.random.Generator
         colour,
         blur_px,
         noise,
+        grid,
     )
 
 
@@ -208,14 +211,21 @@ DETAIL_RATIO = np.array([0.47, 0.52, 0.62, 0.87, 1.15])
 DETAIL_BLUR = np.array([1.6, 1.2, 0.8, 0.45, 0.15])
 
 
-def sharpness(face: NDArray[np.uint8], head: Head) -> tuple[float, float]:
-    """(blur in pixels, noise in grey levels) of the face's middle.
+# Measured on 150 aligned faces stored as JPEG: how much more neighbours differ across blocks than beside that, and the
+# quality; of pictures without such blocks 98 % stay below 1.05.
+SEAM_LEVELS = np.array([1.1, 1.41, 1.7, 1.93, 2.27, 2.75, 3.55])
+SEAM_QUALITY = np.array([80, 70, 60, 50, 40, 30, 20])
+
+
+def recording(face: NDArray[np.uint8], head: Head) -> tuple[float, float, tuple[int, int, int] | None]:
+    """(blur in pixels, noise in grey levels, JPEG's grid as in `Light`) of the face's middle.
 
     Blur: the finest detail against the next coarser octave; a picture that was enlarged lacks the first. Noise: the
     Laplacian mask of Immerkaer (1996), on the quietest part so that skin texture counts little.
     """
     size = head.size
-    middle = np.ascontiguousarray(face[size * 3 // 10 : size * 3 // 4, size // 5 : size * 4 // 5])
+    top, left = size * 3 // 10, size // 5
+    middle = np.ascontiguousarray(face[top : size * 3 // 4, left : size * 4 // 5])
     grey = cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).astype(np.float32)
     once = cv2.blur(grey, (3, 3))
     twice = cv2.blur(once, (5, 5))
@@ -223,13 +233,30 @@ def sharpness(face: NDArray[np.uint8], head: Head) -> tuple[float, float]:
     ratio = fine / coarse
     blur_px = float(np.interp(ratio, DETAIL_RATIO, DETAIL_BLUR)) * size / 256
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    response = np.abs(cv2.filter2D(grey, -1, kernel))[1:-1:3, 1:-1:3].ravel()
+    response = np.abs(cv2.filter2D(grey, -1, kernel)[1:-1:3, 1:-1:3]).ravel()
     quiet = float(np.partition(response, len(response) * 3 // 10)[len(response) * 3 // 10])
-    return blur_px, float(np.clip(quiet / 0.385 / 6, 0.0, 9.0))
+    return blur_px, float(np.clip(quiet / 0.385 / 6, 0.0, 9.0)), find_grid(grey, left, top)
+
+
+def find_grid(grey: Floats, left: int, top: int) -> tuple[int, int, int] | None:
+    """JPEG's grid in a grey cut-out that begins at pixel (left, top) of its picture: see `Light`."""
+    if min(grey.shape) < 48:
+        return None
+    starts, seams = [], []
+    for values, first in ((grey[::2], left), (grey[:, ::2].T, top)):  # every other line tells enough
+        steps = np.minimum(np.abs(values[:, 1:] - values[:, :-1]), 16).mean(0)
+        means = steps[: len(steps) // 8 * 8].reshape(-1, 8).mean(0)
+        k = int(means.argmax())
+        starts.append((first + k + 1) % 8)
+        seams.append(float(means[k] - (means[k - 1] + means[(k + 1) % 8]) / 2))
+    seam = min(seams)
+    if seam < SEAM_LEVELS[0]:
+        return None
+    return starts[0], starts[1], round(float(np.interp(seam, SEAM_LEVELS, SEAM_QUALITY)))
 
 
 def find_hair(face: NDArray[np.uint8], head: Head, light: Light) -> NDArray[np.float32]:
-    """(S, S): 1 where the picture is much darker than the skin beside the face, so that hair may hang there.
+    """(S / 2, S / 2): 1 where the picture is much darker than the skin beside the face: hair may hang there.
 
     Nothing counts within 0.7 eye distances of the face's middle line: there dark means a beard or a shadow.
     """
@@ -243,5 +270,4 @@ def find_hair(face: NDArray[np.uint8], head: Head, light: Light) -> NDArray[np.f
     x = np.arange(half, dtype=np.float32)[None] - np.float32(x0)
     y = np.arange(half, dtype=np.float32)[:, None] - np.float32(y0)
     aside = np.abs(x - np.float32(slope) * y) * np.float32(16 / head.scale)
-    hair = dark * np.clip(aside - np.float32(4.8), 0, 1)
-    return np.asarray(cv2.resize(hair, (head.size, head.size), interpolation=cv2.INTER_LINEAR))
+    return np.asarray(dark * np.clip(aside - np.float32(4.8), 0, 1), np.float32)

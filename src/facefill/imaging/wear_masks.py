@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from facefill.imaging import wear_fabric as fabric
-from facefill.imaging.wear_fabric import Colour, Image, Rng
+from facefill.imaging.wear_fabric import Bytes, Colour, Image, Rng
 from facefill.imaging.wear_head import Floats, surface
+from facefill.imaging.wear_patterns import pattern
 from facefill.imaging.wear_sheet import MARGIN, Cloth, Layer, Scene, drape, straps
 
 Surface = Callable[[Floats, Floats], Floats]
@@ -170,7 +171,7 @@ def surgical(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     rows, columns = sheet_size(scene)
     u, v = sheet_uv(rows, columns)
     base = fabric.tint(rng, *SURGICAL)
-    colour = fabric.pattern(rng, rows, columns) if rng.random() < 0.07 else fabric.sheet_of(base, rows, columns)
+    colour = pattern(rng, rows, columns) if rng.random() < 0.07 else fabric.sheet_of(base, rows, columns)
     height, factor = pleats(rng, u, v)
     height += crumple(scene, rng, u, v, float(rng.uniform(0.5, 1.9)))
     if rng.random() < 0.7:
@@ -196,6 +197,8 @@ def surgical(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
 
 def pleats(rng: Rng, u: Image, v: Image) -> tuple[Image, Image]:
     """(height, factor) of horizontal folds that open towards the middle, each a step with a dark line below it."""
+    columns = u.shape[1]
+    u = np.ascontiguousarray(u[:, ::3])  # they change little along a fold
     opened = np.sqrt(np.clip(1 - u * u, 0, 1))
     visible = np.float32(0.35) + np.float32(0.65) * opened
     count = int(rng.integers(2, 5))
@@ -213,14 +216,15 @@ def pleats(rng: Rng, u: Image, v: Image) -> tuple[Image, Image]:
         height += fall * np.float32(0.045 * deep)
         factor -= bump(below - np.float32(0.008), 0.024) * (visible * np.float32(deep * rng.uniform(0.1, 0.32)))
         factor += fall * (opened * np.float32(deep * rng.normal(-0.02, 0.06)))
+    height, factor = (cv2.resize(a, (columns, len(v)), interpolation=cv2.INTER_LINEAR) for a in (height, factor))
     return height, factor
 
 
-def label(rng: Rng, colour: Image, ink: Colour, spot: tuple[float, float], height: float) -> Image:
+def label(rng: Rng, colour: Bytes, ink: Colour, spot: tuple[float, float], height: float) -> Bytes:
     """The sheet with a few printed letters, at shares of its size."""
-    sheet = np.rint(colour * 255).astype(np.uint8)
+    sheet = colour.copy()
     fabric.print_text(sheet, rng, ink, spot, height)
-    return np.asarray(sheet * np.float32(1 / 255), np.float32)
+    return sheet
 
 
 def respirator(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
@@ -264,7 +268,7 @@ def respirator(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     return with_sheet(layers, drape(scene, sheet, cloth, 0.6))
 
 
-def valve(rng: Rng, colour: Image, factor: Image) -> tuple[Image, Image]:
+def valve(rng: Rng, colour: Bytes, factor: Image) -> tuple[Bytes, Image]:
     """Colour and factor with a breathing valve on them."""
     rows, columns = factor.shape
     x, y = int(columns * rng.choice([0.5, 0.34, 0.66])), int(rows * rng.uniform(0.48, 0.66))

@@ -10,6 +10,7 @@ import numpy as np
 from facefill.imaging import wear_fabric as fabric
 from facefill.imaging.wear_fabric import Colour, Image, Rng
 from facefill.imaging.wear_head import Box, Floats, Head
+from facefill.imaging.wear_patterns import pattern
 from facefill.imaging.wear_sheet import INVERSE, Layer, Scene, fill, lit, straps, window
 
 
@@ -213,8 +214,8 @@ def lens_layers(
     slope = right * np.float32(gleam[1][0]) + (2 * down - 1) * np.float32(gleam[1][1])
     sky = np.float32(gleam[0]) * np.clip(1 - np.abs(slope - np.float32(0.3)) * np.float32(1.6), 0, 1)
     brighter = np.float32(1) + np.float32(2 * gleam[2]) * down
-    colour = cv2.merge([0.7 * value * brighter + sky for value in glass])
-    colour = fabric.between(rim, colour, pane)
+    shades = cv2.merge([0.7 * value * brighter + sky for value in glass])
+    colour = fabric.between(rim, cv2.convertScaleAbs(shades, alpha=255), pane)
     bevel = fabric.relief(cv2.GaussianBlur(frame - pane, (0, 0), 1.0), light.toward, 0.25 * 128 / rows)
     tone = np.asarray(bevel * np.float32(0.9), np.float32)
     alpha = frame * (1 - pane * np.float32(1 - solid))
@@ -239,12 +240,10 @@ def thing(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
         return []
     alpha = fill(edge, box)
     rows, columns = alpha.shape
-    colour = fabric.pattern(rng, rows, columns)
+    colour = pattern(rng, rows, columns)
     if rng.random() < 0.3:
-        sheet = np.rint(colour * 255).astype(np.uint8)
         spot = (rng.uniform(0, 0.4), rng.uniform(0.2, 0.7))
-        fabric.print_text(sheet, rng, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.2))
-        colour = np.asarray(sheet * np.float32(1 / 255), np.float32)
+        fabric.print_text(colour, rng, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.2))
     round_px = max(0.6, head.scale * float(rng.uniform(0.03, 0.3)))
     depth = cv2.GaussianBlur(alpha, (0, 0), round_px, borderType=cv2.BORDER_REPLICATE)
     tone = fabric.relief(depth, light.toward, float(rng.uniform(0, 2)) * 128 / rows * round_px)

@@ -4,50 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.imaging.wear_fabric import Colour, Image, times
-from facefill.imaging.wear_head import GREY, Box, Floats, Head, Light
+from facefill.imaging.wear_fabric import Bytes, Colour, Image, relief, sheet_of, times
+from facefill.imaging.wear_head import GREY, Box, Floats, Head, Light, find_hair
 
 MARGIN = 0.1  # share of a sheet by which its texture reaches beyond every border
-ROWS, COLUMNS = 27, 41  # knots of a sheet between its borders
+ROWS, COLUMNS = 21, 33  # knots of a sheet between its borders
 INVERSE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Something painted over the face, at pixel (left, top): RGB 0-1, alpha 0-1, and how dark its shadow is."""
+    """Something painted over the face, at pixel (left, top): RGB in 8 bit, alpha 0-1, and how dark its shadow is.
+
+    late: it came onto the picture after the camera, which neither blurs nor grains it.
+    """
 
     left: int
     top: int
-    colour: Image
+    colour: Bytes
     alpha: Image
     shadow: float = 0.0
+    late: bool = False
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a cover is drawn on; hair: (S, S), 1 where hair would hide a strap or the side of a mask."""
+    """What a cover is drawn on; hairy: hair may hide straps and the side of a mask."""
 
     face: NDArray[np.uint8]
     head: Head
     light: Light
-    hair: Image
+    hairy: bool
+
+    @cached_property
+    def _hair(self) -> Image:
+        return find_hair(self.face, self.head, self.light)
+
+    def hair(self, box: Box) -> Image:
+        """1 where hair would hide what lies there, over a box."""
+        shape = (box[2] - box[0], box[3] - box[1])
+        if not self.hairy:
+            return np.zeros(shape[::-1], np.float32)
+        half = len(self._hair) / self.head.size
+        matrix = np.array([[half, 0, (box[0] + 0.5) * half - 0.5], [0, half, (box[1] + 0.5) * half - 0.5]])
+        return np.asarray(cv2.warpAffine(self._hair, matrix, shape, flags=INVERSE, borderMode=cv2.BORDER_REPLICATE))
 
 
 @dataclass(frozen=True)
 class Cloth:
-    """A texture: colour (rows, columns, 3) 0-1, the factor (rows, columns) of light that folds and seams leave, how
-    much it shines, and how far hair may lie over its sides, 0-1."""
+    """A texture: colour (rows, columns, 3) in 8 bit, the factor (rows, columns) of light that folds and seams leave,
+    how much it shines, how far hair may lie over its sides, 0-1, and how thick it is in eye distances."""
 
-    colour: Image
+    colour: Bytes
     factor: Image
     shine: float = 0.0
     tucked: float = 0.0
+    thick: float = 0.0
 
 
 @lru_cache(1)
@@ -132,7 +150,7 @@ def spread(places: Floats, values: Floats, visible: NDArray[np.bool_], box: Box)
     return np.asarray(cv2.warpAffine(grid, scale, (width, height), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE))
 
 
-def drape(scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Cloth, shadow: float = 0.5) -> Layer | None:
+def drape(scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Cloth, shadow: float = 0.4) -> Layer | None:
     """Lay a cloth over a surface (u, v) -> (rows, columns, 3) points of the head; None if outside the picture."""
     head, light = scene.head, scene.light
     u, v = knots()
@@ -155,27 +173,37 @@ def drape(scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Clot
     at_y = (down + np.float32(MARGIN)) * np.float32((rows - 1) / (1 + 2 * MARGIN))
     texture = times(cloth.colour, cloth.factor)
     if cloth.shine > 0:  # dark cloth shows its folds by what they reflect
-        texture += cv2.merge([np.clip(cloth.factor - 0.92, 0, 0.5) * np.float32(cloth.shine)] * 3)
+        gleam = np.clip(cloth.factor - np.float32(0.92), 0, 0.5) * np.float32(255 * cloth.shine)
+        texture = cv2.add(texture, cv2.merge([cv2.convertScaleAbs(gleam)] * 3))
     painted = cv2.remap(texture, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if cloth.tucked > 0:
+    if cloth.thick * head.scale > 1:
+        tone = tone * rounded_edge(alpha, light, cloth.thick * head.scale)
+    if cloth.tucked > 0 and scene.hairy:
         side = np.clip(np.abs(across) * 5 - 3.2, 0, 1) * np.clip(3.2 - 4 * down, 0, 1)
-        over = scene.hair[box[1] : box[3], box[0] : box[2]]
-        alpha = alpha * (1 - np.float32(cloth.tucked) * side * over)
-    gloss = np.clip((tone - 0.9) * 2, 0, 1.2) ** 2 * np.float32(0.5 * cloth.shine) if cloth.shine > 0 else None
-    return Layer(box[0], box[1], lit(light, head, painted, tone, box, gloss), alpha, shadow)
+        alpha = alpha * (1 - np.float32(cloth.tucked) * side * scene.hair(box))
+    if cloth.shine > 0:
+        gloss = np.clip((tone - np.float32(0.9)) * 2, 0, 1.2) ** 2 * np.float32(127 * cloth.shine)
+        painted = cv2.add(painted, cv2.merge([cv2.convertScaleAbs(gloss)] * 3))
+    return Layer(box[0], box[1], lit(light, head, painted, tone, box), alpha, min(0.9, shadow + 2 * cloth.thick))
 
 
-def lit(light: Light, head: Head, colour: Image, tone: Image, box: Box, gloss: Image | None = None) -> Image:
+def rounded_edge(alpha: Image, light: Light, thick_px: float) -> Image:
+    """Factor of light on the rim of something thick: brighter where it faces the light, darker where it turns away."""
+    depth = cv2.GaussianBlur(alpha, (0, 0), 0.5 * thick_px, borderType=cv2.BORDER_REPLICATE)
+    return relief(depth, light.toward, 0.3 * thick_px * 128 / len(depth))
+
+
+def lit(light: Light, head: Head, colour: Bytes, tone: Image, box: Box) -> Bytes:
     """Albedo under the photo's light: exposure, cast, direction (tone) and the face's own unevenness."""
     unit = 32 / head.size
     matrix = np.array([[unit, 0, (box[0] + 0.5) * unit - 0.5], [0, unit, (box[1] + 0.5) * unit - 0.5]])
     shape = (box[2] - box[0], box[3] - box[1])
     around = cv2.warpAffine(light.field, matrix, shape, flags=INVERSE, borderMode=cv2.BORDER_REPLICATE)
-    factor = tone * (0.45 + 0.55 * around) * np.float32(light.level)
-    if gloss is not None:
-        colour = colour + cv2.merge([gloss] * 3)
+    around *= np.float32(0.55 * light.level)
+    around += np.float32(0.45 * light.level)
+    around *= tone
     mix = light.cast[:, None] * (np.eye(3) * light.colour + (1 - light.colour) * GREY)
-    return times(cv2.transform(colour, mix.astype(np.float32)), factor)
+    return times(cv2.transform(colour, mix.astype(np.float32)), around)
 
 
 def straps(
@@ -200,8 +228,9 @@ def straps(
     alpha = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA) * np.float32(min(1.0, 2 * thick) / 255)
     inner = cv2.GaussianBlur(alpha, (0, 0), max(0.6, 0.3 * thick))
     tone = np.asarray(0.55 + 0.45 * (flat + (1 - flat) * inner), np.float32)
-    alpha = alpha * (1 - scene.hair[box[1] : box[3], box[0] : box[2]])
-    sheet = cv2.merge([np.full_like(tone, value) for value in colour])
+    if scene.hairy:
+        alpha *= 1 - scene.hair(box)
+    sheet = sheet_of(colour, *tone.shape)
     return [Layer(box[0], box[1], lit(scene.light, head, sheet, tone, box), alpha, shadow)]
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from facefill.config import Frozen
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, dilate
-from facefill.imaging.wear import wear
+from facefill.imaging.wear import COVERS, KINDS, wear
 from facefill.training.cache import Finds, Pictures, digest_of, list_entries, open_finder, open_pictures
 from facefill.training.dataset import MANIFEST_PX, scale_landmarks
 
@@ -40,7 +40,8 @@ class DataConfig(Frozen):
     validation_images: int = 500
     """Faces of the split kept from training, whole identities, chosen by hash."""
     holes: dict[str, float]
-    """Names of holes (`imaging.masks`, or worn, or none) and how often each is drawn."""
+    """Names of holes (`imaging.masks`; worn: every kind that `wear` draws; cover: those that are things before the
+    face; none) and how often each is drawn."""
     jitter: float = 0.0
     """Share of the pictures that are turned (to 10 degrees), scaled (to 12 %) and shifted (to 6 % of the side), as
     a finder's landmarks would."""
@@ -83,7 +84,8 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     Raises InputError for a folder without pictures, without landmarks where they are needed, or with too many damaged.
     """
     entries = list_entries(config.folder, config.split)
-    unknown = next((entry for entry in entries if entry.landmarks is None), None) if "worn" in config.holes else None
+    needed = {"worn", "cover"} & set(config.holes)
+    unknown = next((entry for entry in entries if entry.landmarks is None), None) if needed else None
     if unknown and finder is None:
         raise InputError("landmarks, which the hole worn needs", f"none for {unknown.row['file']} in {config.folder}",
                          "make the dataset with: facefill prepare")
@@ -119,7 +121,7 @@ class Holes(Dataset[dict[str, Any]]):
         """chosen: places of the faces to draw from, None for all. frozen: every face once, in order, not mirrored."""
         holes = config.holes
         for name in holes:
-            pick({**MASKS, "worn": None, "none": None}, name, "hole")
+            pick({**MASKS, "worn": None, "cover": None, "none": None}, name, "hole")
         free = (config.jitter, config.colour, config.grow)
         self._jitter, self._colour, self._grow = (0.0, 0.0, 0.0) if frozen else free
         self._faces, self._side, self._seed, self._frozen = faces, side_px, seed, frozen
@@ -143,7 +145,7 @@ class Holes(Dataset[dict[str, Any]]):
         face = np.ascontiguousarray(face)
         name = self._names[int(rng.choice(len(self._names), p=self._shares))]
         worn, mask = draw_hole(name, face, landmarks, rng)
-        if name == "worn" and self._grow:
+        if name in ("worn", "cover") and self._grow:
             grown = dilate(mask, rng.uniform(0, self._grow * self._side))
             mask = mask if grown.all() else grown
         if self._colour:
@@ -225,8 +227,8 @@ def draw_hole(
     """The covered face (the face itself where the hole is no cover) and its mask. A full mask is drawn again."""
     if name == "none":
         return face, np.zeros(face.shape[:2], bool)
-    if name == "worn":
-        worn = wear(face, landmarks, rng)
+    if name in ("worn", "cover"):
+        worn = wear(face, landmarks, rng, kinds=COVERS if name == "cover" else KINDS)
         return worn.face, worn.mask
     while True:
         mask = MASKS[name](face.shape[0], rng)
