@@ -64,6 +64,10 @@ _RECORDS = (
         paper="facefill", stride=16,
     ),
     Record(
+        name="contextual_attention", title="two stages, borrowing known patches", kind="onnx",
+        paper="Shah, Gautam & Singh 2022", stride=8, hole_value=1.0,
+    ),
+    Record(
         name="latent_search", title="search of a DCGAN's latent space, l1 and SSIM", kind="torch", needs="train",
         paper="Qiang et al. 2019", inputs=("image", "mask", "seed"), blend="poisson", size_px=64, fixed_size=True,
     ),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from facefill.methods.base import Method
+from facefill.methods.contextual_attention import ContextualAttention
 from facefill.methods.latent_search import Dip, LatentSearch
 from facefill.methods.swift import Swift
 
-CLASSES: dict[str, type[Method]] = {"swift": Swift, "latent_search": LatentSearch, "dip": Dip}
+CLASSES: dict[str, type[Method]] = {
+    "swift": Swift, "contextual_attention": ContextualAttention, "latent_search": LatentSearch, "dip": Dip,
+}

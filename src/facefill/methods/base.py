@@ -22,6 +22,8 @@ class Method(nn.Module):
     """The method's settings; the defaults are the paper's."""
     inputs: ClassVar[tuple[str, ...]] = ("image", "mask")
     """What `forward` and the exported file take, of: image, mask, worn, noise."""
+    outputs: ClassVar[tuple[str, ...]] = ("filled",)
+    """What `explain` returns and the exported file gives, the filled picture first."""
     hole_value: ClassVar[float] = 0.0
     """What missing pixels of `image` hold: the paper's (black -1, white +1), else 0."""
     size: ClassVar[int | None] = None
@@ -44,6 +46,10 @@ class Method(nn.Module):
     def forward(self, **inputs: Tensor) -> Tensor:
         """The filled picture, (N, 3, H, W); values beyond [-1, 1] are clipped by whoever makes a picture of it."""
         raise NotImplementedError
+
+    def explain(self, **inputs: Tensor) -> tuple[Tensor, ...]:
+        """The filled picture, and what else the method can show of how it came about."""
+        return (self(**inputs),)
 
     def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
         """Weighted terms, scalars; their sum is what `player` minimises."""

@@ -38,9 +38,9 @@ class _ByPlace(nn.Module):
         super().__init__()
         self.method, self.names = method, method.inputs
 
-    def forward(self, *values: Tensor) -> Tensor:
-        filled: Tensor = self.method(**dict(zip(self.names, values, strict=True)))
-        return filled
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        inputs = dict(zip(self.names, values, strict=True))
+        return self.method.explain(**inputs) if hasattr(self.method, "explain") else (self.method(**inputs),)
 
 
 def open_method(weights: Path) -> Any:
@@ -73,7 +73,8 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
             free[axis] = method.stride * torch.export.Dim(name, min=1, max=512)
     program = torch.onnx.export(
         _ByPlace(method).eval(), tuple(example.values()), dynamo=True, opset_version=18, verbose=False,
-        input_names=list(method.inputs), output_names=["filled"], dynamic_shapes=((free,) * len(example),),
+        input_names=list(method.inputs), output_names=list(getattr(method, "outputs", ["filled"])),
+        dynamic_shapes=((free,) * len(example),),
     )
     assert program is not None
     model = program.model_proto
@@ -136,7 +137,7 @@ def _store_half(model: Any) -> None:
     graph = model.graph
     for tensor in [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) > 0]:
         values = numpy_helper.to_array(tensor)
-        if values.size < 16:
+        if values.size < 16 or (values.astype(np.float16) != values).any():  # what the exporter computed of weights
             continue
         name = tensor.name
         graph.initializer.remove(tensor)

@@ -1,0 +1,132 @@
+"""What is particular to contextual_attention's losses and outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from facefill.methods.contextual_attention import ContextualAttention, ContextualAttentionConfig, _penalty
+from facefill.runtime.engine import engine_kinds
+from facefill.training.checkpoint import save_weights
+from facefill.training.export import export
+
+
+def build(**settings: Any) -> ContextualAttention:
+    torch.manual_seed(0)
+    return ContextualAttention(ContextualAttentionConfig(width=4, critic_width=4, **settings))
+
+
+def example(count: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.rand((count, 3, 32, 32), generator=generator) * 2 - 1
+    mask = torch.zeros(count, 1, 32, 32)
+    for index in range(count):
+        mask[index, :, 8 : 20 + 2 * index, 6:22] = 1
+    return {"truth": truth, "mask": mask, "image": torch.where(mask > 0.5, 1.0, truth), "seed": torch.arange(count)}
+
+
+def test_the_network_has_the_size_that_the_paper_builds_on() -> None:
+    method = ContextualAttention(ContextualAttentionConfig())
+    assert 3.4e6 < sum(parameter.numel() for parameter in method.generator.parameters()) < 3.9e6
+
+
+def test_the_coarse_stage_learns_from_its_reconstruction_only() -> None:
+    method = build()
+    terms = method.losses("generator", example(2))
+    coarse = list(method.generator.coarse.parameters())
+    for name in ("refined", "adversarial"):
+        gradients = torch.autograd.grad(terms[name], coarse, allow_unused=True, retain_graph=True)
+        assert all(gradient is None for gradient in gradients)
+    assert all(gradient is not None for gradient in torch.autograd.grad(terms["coarse"], coarse))
+
+
+def test_the_paper_s_weights_are_the_defaults() -> None:
+    config = ContextualAttentionConfig()
+    assert (config.reconstruction, config.adversarial, config.discount, config.penalty) == (1.2, 1.0, 0.99, 10.0)
+    assert ContextualAttention.hole_value == 1.0
+
+
+def test_l1_far_inside_the_hole_weighs_less() -> None:
+    method, batch = build(adversarial=0.0), example(1)
+    batch["mask"][:] = 0
+    batch["mask"][:, :, :, :16] = 1
+    guess, filled, _ = method.generator(batch["image"], batch["mask"])
+    columns = torch.cat([0.99 ** torch.arange(16, 0, -1.0), torch.ones(16)])
+    terms = method.losses("generator", batch)
+    for name, picture, weight in (("coarse", guess, 1.0), ("refined", filled, 1.2)):
+        expected = weight * ((picture - batch["truth"]).abs() * columns).mean()
+        torch.testing.assert_close(terms[name], expected)
+
+
+class Plane(nn.Module):
+    """A critic whose gradient is known: 0.5 everywhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 0.5 * x.sum((1, 2, 3))
+
+
+def test_the_penalty_counts_the_gradient_inside_the_hole() -> None:
+    hole = torch.zeros(2, 1, 8, 8)
+    hole[0, :, :4, :4] = 1
+    hole[1] = 1
+    pictures = torch.zeros(2, 3, 8, 8)
+    got = _penalty(Plane(), pictures, pictures + 1, hole, torch.tensor([0.2, 0.8]).view(2, 1, 1, 1))
+    lengths = [0.5 * (3 * 16) ** 0.5, 0.5 * (3 * 64) ** 0.5]
+    assert float(got) == pytest.approx(np.mean([(length - 1) ** 2 for length in lengths]), rel=1e-5)
+
+
+def test_the_penalty_is_the_same_under_autocast() -> None:
+    method, batch = build(), example(2)
+    got = []
+    for bf16 in (False, True):
+        method.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            completed = torch.where(batch["mask"] > 0.5, 0.0, batch["truth"])
+            term = method.losses("critic", dict(batch, completed=completed))["penalty"]
+        term.backward()
+        got.append((term.detach(), [parameter.grad.clone() for parameter in method.critic.parameters()
+                                    if parameter.grad is not None]))
+    torch.testing.assert_close(got[0], got[1])
+
+
+def test_losses_of_a_batch_are_the_mean_of_its_pictures() -> None:
+    method, batch = build(), example(3)
+    for player in method.players:
+        together = method.losses(player, dict(batch))
+        alone = [method.losses(player, {name: values[i : i + 1] for name, values in batch.items()}) for i in range(3)]
+        for name, value in together.items():
+            mean = torch.stack([terms[name] for terms in alone]).mean()
+            torch.testing.assert_close(value, mean, atol=1e-5, rtol=1e-4)
+
+
+def test_without_attention_nothing_is_borrowed() -> None:
+    method, batch = build(attention=False), example(1)
+    filled, offsets = method.explain(image=batch["image"], mask=batch["mask"])
+    assert filled.shape == batch["truth"].shape
+    assert offsets.shape == (1, 2, 4, 4)
+    assert not offsets.any()
+
+
+def test_offsets_stay_inside_the_picture_and_the_exported_file_gives_them_too(tmp_path: Path) -> None:
+    method = build().eval()
+    weights, out = tmp_path / "small.safetensors", tmp_path / "small.onnx"
+    half = {name: value.half().float() for name, value in method.generator.state_dict().items()}
+    method.generator.load_state_dict(half)
+    save_weights(weights, half, {"method": "contextual_attention", "config": method.config.model_dump(mode="json")})
+    assert all(difference.largest < 1e-3 for difference in export(weights, out))
+    batch = example(3)
+    with torch.no_grad():
+        filled, offsets = method.explain(image=batch["image"], mask=batch["mask"])
+    rows, columns = torch.arange(4)[:, None], torch.arange(4)
+    for offset, place in ((offsets[:, 0], rows), (offsets[:, 1], columns)):
+        assert ((offset + place >= 0) & (offset + place < 4)).all()
+    for kind in engine_kinds().values():
+        got = kind(out).run({name: batch[name].numpy() for name in ("image", "mask")})
+        assert list(got) == ["filled", "borrowed"]
+        np.testing.assert_allclose(got["filled"], filled.numpy(), atol=1e-3)
+        assert (got["borrowed"] == offsets.numpy()).mean() > 0.95
