@@ -13,12 +13,14 @@ from facefill.methods import CLASSES
 from facefill.methods.base import Method
 
 NAMES = sorted(CLASSES)
+SEARCH = {"width": 4, "critic_width": 4, "code_length": 8, "encoder_width": 4, "iterations": 6, "restarts": 2,
+          "bf16": False}
 SMALL: dict[str, dict[str, Any]] = {
     "swift": {"widths": (8, 8, 16, 16), "bottom_dilations": (1, 2), "critic_width": 8,
               "adversarial": 0.1, "feature_matching": 1.0},
     "contextual_attention": {"width": 4, "critic_width": 4, "adversarial": 0.001},
-    "latent_search": {"width": 4, "code_length": 8, "encoder_width": 4, "iterations": 6, "restarts": 2, "bf16": False},
-    "dip": {"width": 4, "code_length": 8, "encoder_width": 4, "iterations": 6, "restarts": 2, "bf16": False},
+    "latent_search": SEARCH,
+    "dip": SEARCH,
 }
 """Settings that make a method small enough for a test; not one of them changes what is promised."""
 

@@ -18,7 +18,7 @@ from facefill.nets.ssim import Likeness
 from facefill.runtime import model as runtime
 from facefill.training.checkpoint import save_weights
 
-SMALL: dict[str, Any] = {"width": 4, "code_length": 8, "encoder_width": 4, "bf16": False}
+SMALL: dict[str, Any] = {"width": 4, "critic_width": 4, "code_length": 8, "encoder_width": 4, "bf16": False}
 
 
 def build(kind: type[LatentSearch] = LatentSearch, **settings: Any) -> LatentSearch:

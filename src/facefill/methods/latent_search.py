@@ -44,7 +44,9 @@ class LatentSearchConfig(Frozen):
     """Sizes of the networks, weights of the search's terms, and how long it goes on."""
 
     width: int = 128
-    """Channels before the generator's last layer and after the critic's first; 8 times as many at 4x4."""
+    """Channels before the generator's last layer; 8 times as many at 4x4."""
+    critic_width: int = 128
+    """Channels after the critic's first layer; 8 times as many at 4x4."""
     code_length: int = 100
     encoder_width: int = 32
     learns: Literal["faces", "encoder"] = "faces"
@@ -119,7 +121,7 @@ class Networks(nn.Module):
     def __init__(self, config: LatentSearchConfig) -> None:
         super().__init__()
         self.faces = FaceGenerator(config.code_length, config.width)
-        self.critic = FaceCritic(config.width)
+        self.critic = FaceCritic(config.critic_width)
         self.encoder = CodeEncoder(config.code_length, config.encoder_width)
         self.register_buffer("bounds", torch.tensor(PAPER_BOUNDS))
         self.register_buffer("mean_face", torch.zeros(3, SIDE_PX, SIDE_PX))
