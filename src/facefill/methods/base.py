@@ -52,7 +52,8 @@ class Method(nn.Module):
         return (self(**inputs),)
 
     def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
-        """Weighted terms, scalars; their sum is what `player` minimises."""
+        """Weighted terms, scalars; their sum is what `player` minimises. Each is a mean over the batch's pictures, none
+        depends on what else is in the batch: then parts of a batch and several processes add up to the same."""
         raise NotImplementedError
 
     def shown(self, batch: Batch) -> Batch:

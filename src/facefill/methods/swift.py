@@ -21,7 +21,7 @@ from facefill.errors import InputError
 from facefill.methods.base import Batch, Method
 from facefill.nets.critics import PatchCritic, critic_hinge, feature_distance, generator_hinge
 from facefill.nets.layers import UNet
-from facefill.nets.losses import hole_l1
+from facefill.nets.losses import HOLE_SHARE, hole_l1
 from facefill.nets.perceptual import Perceptual
 
 
@@ -79,7 +79,7 @@ class Swift(Method):
         terms = {"l1": hole_l1(filled, truth, mask)}
         completed = filled * mask + truth * (1 - mask)
         if self.config.perceptual:
-            distance = self.perceptual(truth.device)(completed, truth).mean() / mask.mean().clamp_min(0.01)
+            distance = self.perceptual(truth.device)(completed, truth).mean() / HOLE_SHARE
             terms["perceptual"] = self.config.perceptual * distance
         if "critic" in self.players:
             batch["completed"] = completed.detach()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from facefill.nets.layers import conv
+from facefill.nets.losses import HOLE_SHARE
 
 
 class PatchCritic(nn.Module):
@@ -40,16 +41,14 @@ def share_of_hole(mask: Tensor, scores: Tensor) -> Tensor:
 
 
 def critic_hinge(real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
-    """max(0, 1 - real) + max(0, 1 + fake), averaged over the patches by their share of the hole (Lim & Ye 2017)."""
-    weight = share_of_hole(mask, real)
+    """max(0, 1 - real) + max(0, 1 + fake), weighing patches by their share of the hole (Lim & Ye 2017)."""
     loss = F.relu(1 - real.float()) + F.relu(1 + fake.float())
-    return (loss * weight).sum() / weight.sum().clamp_min(1.0)
+    return (loss * share_of_hole(mask, real)).mean() / HOLE_SHARE
 
 
 def generator_hinge(fake: Tensor, mask: Tensor) -> Tensor:
-    """-fake, averaged over the patches by their share of the hole (Lim & Ye 2017)."""
-    weight = share_of_hole(mask, fake)
-    return -(fake.float() * weight).sum() / weight.sum().clamp_min(1.0)
+    """-fake, weighing patches by their share of the hole (Lim & Ye 2017)."""
+    return -(fake.float() * share_of_hole(mask, fake)).mean() / HOLE_SHARE
 
 
 def feature_distance(fake: list[Tensor], real: list[Tensor]) -> Tensor:

@@ -23,6 +23,7 @@ from facefill.imaging.masks import MASKS, dilate
 from facefill.imaging.wear import COVERS, KINDS, wear
 from facefill.training.cache import Finds, Pictures, digest_of, list_entries, open_finder, open_pictures
 from facefill.training.dataset import MANIFEST_PX, scale_landmarks
+from facefill.training.distributed import World
 
 MIRRORED = [1, 0, 2, 4, 3]
 """Which landmark each becomes in a mirrored face."""
@@ -247,9 +248,17 @@ def picture_at(place: int, count: int, seed: int) -> int:
     return int(_order(count, seed, epoch)[within])
 
 
-def batches(holes: Dataset[dict[str, Any]], start: int, stop: int, batch: int, workers: int) -> DataLoader[Any]:
-    """Batches of the pictures `start` to `stop`, as `to_batch` takes them."""
-    return DataLoader(holes, batch, sampler=range(start, stop), num_workers=workers, collate_fn=_collate,
+def batches(
+    holes: Dataset[dict[str, Any]], start: int, stop: int, batch: int, workers: int, world: World | None = None
+) -> DataLoader[Any]:
+    """Batches of the pictures `start` to `stop`, as `to_batch` takes them.
+
+    world: of each batch only this process's share; its first picture where there is nothing to share any more.
+    """
+    ends = ((begin, min(begin + batch, stop)) for begin in range(start, stop, batch))
+    places = ((world.share(begin, end) or range(begin, begin + 1)) if world else range(begin, end)
+              for begin, end in ends)
+    return DataLoader(holes, batch_sampler=places, num_workers=workers, collate_fn=_collate,  # type: ignore[arg-type]
                       multiprocessing_context="spawn" if workers else None, prefetch_factor=4 if workers else None)
 
 

@@ -9,6 +9,17 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from facefill.imaging.photo import read_photo, write_photo
 
@@ -18,6 +29,8 @@ class RunLog:
 
     def __init__(self, run: Path, shown: int, total: int) -> None:
         self._run, self._total = run, total
+        self._bar = _bar()
+        self._task = self._bar.add_task("", total=total, completed=shown, losses="") if self._bar else None
         path = run / "log.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         kept = [line for line in lines if json.loads(line)["shown"] <= shown]
@@ -31,12 +44,16 @@ class RunLog:
         self._board = SummaryWriter(str(run / "events"), purge_step=shown)
 
     def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._bar:
+            self._bar.stop()
         if self._board is not None:
             self._board.close()
 
@@ -49,7 +66,17 @@ class RunLog:
                 self._board.add_scalar(name, value, shown)
         left_s = (self._total - shown) / max(values.get("images_per_s", 0.0), 1e-9)
         text = " ".join(f"{name} {value:.4g}" for name, value in values.items())
-        print(f"{shown}/{self._total} {text} left {left_s / 60:.0f} min", flush=True)
+        line = f"{shown}/{self._total} {text} left {left_s / 60:.0f} min"
+        if self._bar:
+            self._bar.console.print(line, highlight=False)
+        else:
+            print(line, flush=True)
+
+    def tick(self, shown: int, losses: dict[str, float]) -> None:
+        """Move the bar of a terminal on. losses: of the last step."""
+        if self._bar and self._task is not None:
+            text = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
+            self._bar.update(self._task, completed=shown, losses=text)
 
     def show(self, shown: int, rows: list[NDArray[np.uint8]]) -> None:
         """Rows of equally large pictures, (N, H, W, 3) each, as samples/<shown>.png."""
@@ -59,3 +86,17 @@ class RunLog:
         write_photo(read_photo(sheet), sheet, np.zeros(sheet.shape[:2], bool), path, overwrite=True)
         if self._board is not None:
             self._board.add_image("samples", sheet, shown, dataformats="HWC")
+
+
+def _bar() -> Progress | None:
+    """Pictures shown, pictures per second, time left and losses, on a terminal; None elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return None
+    losses = TextColumn("{task.fields[losses]}")
+    return Progress(BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn(), losses, console=console)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:.1f}/s")

@@ -49,6 +49,8 @@ class TrainConfig(Frozen):
     """Of the generator's AdamW."""
     critic_betas: tuple[float, float] = (0.5, 0.99)
     """Of every other player's."""
+    critic_rate: float = 1.0
+    """Learning rates of every other player as a share of the generator's."""
     weight_decay: float = 1e-4
     """Of the generator."""
     clip_norm: float = 1.0

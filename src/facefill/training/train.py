@@ -6,17 +6,19 @@ import json
 import math
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from facefill.errors import InputError
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
 from facefill.training.data import FaceSource, Source, batches
+from facefill.training.distributed import World, apart, free_only, join, wrap_turns
 from facefill.training.log import RunLog
 from facefill.training.recipe import Recipe, Stage, TrainConfig, build_method
 
@@ -28,21 +30,33 @@ def train(recipe: Recipe, run: Path) -> Path:
     """Train until every stage is done; a run that was cut goes on where its last state was written.
 
     run: the folder for config.json, log.jsonl, events, samples/, state-*.pt, best.safetensors (the averaged generator
-    with the best validation score) and weights.safetensors (the last one).
+    with the best validation score) and weights.safetensors (the last one). Of several processes, started by torchrun,
+    only the first writes; the others must see the folder.
     Returns the path of the last weights. Raises InputError for a run of another recipe, and for a loss that is not
     finite: the last good state stays, and not-finite.txt names the pictures of the batch.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    _remember(recipe, run / "config.json")
-    settings = recipe.train
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with join() as world:
+        return _train(recipe, run, world)
+
+
+def _train(recipe: Recipe, run: Path, world: World) -> Path:
+    settings, device = recipe.train, world.device
+    check_batches(settings, world)
+    if world.rank == 0:
+        run.mkdir(parents=True, exist_ok=True)
+        _remember(recipe, run / "config.json")
     torch.manual_seed(settings.seed)
     method = build_method(recipe.method, recipe.model)
     if recipe.init:
         method.generator.load_state_dict(load_weights(recipe.init, recipe.method)[0])
     method.to(device, memory_format=torch.channels_last)
+    if world.local:
+        world.wait()  # until the first process of this machine has decoded the pictures
     source: Source = FaceSource(recipe.data)
+    if not world.local:
+        world.wait()
     players: dict[str, nn.Module] = method.players
+    turns = wrap_turns(method, players, world)
     optimizers = {name: _optimizer(name, player, settings) for name, player in players.items()}
     average = {name: value.detach().clone().float() for name, value in method.generator.state_dict().items()}
     shown, steps, best = 0, 0, -math.inf
@@ -57,49 +71,63 @@ def train(recipe: Recipe, run: Path) -> Path:
     about = {"method": recipe.method, "config": method.config.model_dump(mode="json", exclude=paths),
              "dataset": source.digest, "commit": _commit()}
 
-    with RunLog(run, shown, sum(stage.images for stage in settings.stages)) as log:
-        sums: dict[str, list[float]] = {}
+    total = sum(stage.images for stage in settings.stages)
+    with RunLog(run, shown, total) if world.rank == 0 else nullcontext() as log:
+        sums, counts = _zeros(), _zeros()
         begun, since = time.monotonic(), 0
         for stage, begin, end in _stages(settings.stages):
             learning = source.learning(stage.side_px, settings.seed)
-            for raw in batches(learning, max(shown, begin), end, stage.batch, recipe.data.workers):
-                count = len(raw["index"])
+            for raw in batches(learning, max(shown, begin), end, stage.batch, recipe.data.workers, world):
+                count = min(stage.batch, end - shown)
+                mine = len(world.share(shown, shown + count))
                 rate = _rate(stage, shown - begin + count, settings.warmup_images)
-                shares = [(part, len(part["index"]) / count) for part in _parts(raw, stage.accumulate)]
-                turns = [name for name in players if name != "generator" or steps % settings.critic_turns == 0]
-                parts = [(source.to_batch(part, method, device), share) for part, share in shares]
-                for name in turns:
-                    _free_only(method, players[name])
+                parts = [(source.to_batch(part, method, device), min(mine, len(part["index"])))
+                         for part in _parts(raw, stage.accumulate)]
+                for name in players:
+                    if name == "generator" and steps % settings.critic_turns:
+                        continue
+                    free_only(method, players[name])
                     optimizers[name].zero_grad(set_to_none=True)
-                    for batch, share in parts:
-                        with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
-                            terms: dict[str, Tensor] = method.losses(name, batch)
-                        loss = torch.stack([term.float() for term in terms.values()]).sum()
-                        if not torch.isfinite(loss):
-                            _stop_at([source.names[int(index)] for index in raw["index"]], terms, run)
-                        (loss * share).backward()  # type: ignore[no-untyped-call]
+                    for place, (batch, pictures) in enumerate(parts):
+                        with apart(turns[name], place == len(parts) - 1):
+                            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                                terms: dict[str, Tensor] = turns[name](batch)
+                            loss = torch.stack([term.float() for term in terms.values()]).sum()
+                            if not torch.isfinite(loss):
+                                _stop_at([source.names[int(index)] for index in raw["index"]], terms, run)
+                            # Gradients come out as the mean over the processes, whose shares may differ by one.
+                            (loss * (pictures / count * world.size)).backward()  # type: ignore[no-untyped-call]
                         for term, value in terms.items():
-                            sums.setdefault(term, []).append(float(value.detach()))
+                            sums[term] += float(value.detach()) * pictures
+                            counts[term] += pictures
                     if name == "generator":
                         nn.utils.clip_grad_norm_(players[name].parameters(), settings.clip_norm)
-                    for group in optimizers[name].param_groups:
-                        group["lr"] = rate
+                        _set_rate(optimizers[name], rate)
+                    else:
+                        _set_rate(optimizers[name], rate * settings.critic_rate)
                     optimizers[name].step()
+                if steps % settings.critic_turns == 0:
+                    _average(average, method.generator, count * settings.critic_turns, shown + count,
+                             settings.ema_images)
                 shown, steps, since = shown + count, steps + 1, since + count
-                if "generator" in turns:
-                    _average(average, method.generator, count * settings.critic_turns, shown, settings.ema_images)
-                if shown // settings.eval_images > (shown - count) // settings.eval_images or shown == end:
+                if log:
+                    log.tick(shown, {name: sums[name] / counts[name] for name in sums if counts[name]})
+                if shown // settings.eval_images == (shown - count) // settings.eval_images and shown != end:
+                    continue
+                means = world.mean(sums, counts)
+                if log:
                     speed = since / (time.monotonic() - begun)
                     score, rows = _validate(method, average, source, stage.side_px, recipe.data.workers, device)
                     log.write(shown, {"score": score, "rate": rate, "side_px": stage.side_px, "images_per_s": speed,
-                                      **{term: float(np.mean(values)) for term, values in sums.items()}})
+                                      **means})
                     log.show(shown, rows)
                     best = _keep(run, score, best, average, {**about, "images": shown, "score": score})
                     save_state(run, shown, {
                         "method": method.state_dict(), "average": average, "shown": shown, "steps": steps, "best": best,
                         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
                     })
-                    sums, since, begun = {}, 0, time.monotonic()
+                sums, counts = _zeros(), _zeros()
+                begun, since = time.monotonic(), 0
     return run / "weights.safetensors"
 
 
@@ -158,11 +186,20 @@ def _rate(stage: Stage, images: int, warmup_images: int) -> float:
     return stage.rate * rise * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, images / stage.images))))
 
 
-def _free_only(method: nn.Module, player: nn.Module) -> None:
-    for parameter in method.parameters():
-        parameter.requires_grad_(False)
-    for parameter in player.parameters():
-        parameter.requires_grad_(True)
+def _zeros() -> defaultdict[str, float]:
+    return defaultdict(float)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def check_batches(settings: TrainConfig, world: World) -> None:
+    """Raise InputError where a batch has no picture for some process."""
+    if small := next((stage.batch for stage in settings.stages if stage.batch < world.size), 0):
+        raise InputError(f"batches of at least {world.size} pictures for {world.size} processes", str(small),
+                         "raise the batch of every stage or start fewer processes")
 
 
 @torch.no_grad()
