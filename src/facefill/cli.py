@@ -87,24 +87,42 @@ def complete(
                                          "written as <stem>-1<suffix>, <stem>-2<suffix> ...")] = 1,
     aligned: Annotated[bool, typer.Option("--aligned", help="The photo is an aligned square face already.")] = False,
     dilate: Annotated[int, typer.Option(min=0, help="Grow the mask by so many pixels.")] = 0,
+    show_steps: Annotated[Path | None, typer.Option(help="Also write the steps of blending, side by side for each "
+                                                    "crop.")] = None,
+    show_attention: Annotated[Path | None, typer.Option(help="Also write where each hole pixel borrowed from, by "
+                                                        "colour (contextual_attention).")] = None,
     device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.imaging.masks import read_mask
     from facefill.imaging.photo import read_photo
+    from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
     from facefill.runtime.inpainter import open_inpainter
 
     numbered = [out.with_name(f"{out.stem}-{index + 1}{out.suffix}") for index in range(samples)]
     targets = [out] if samples == 1 else numbered
-    for target in targets:
+    beside = [path for path in (show_steps, show_attention) if path]
+    if samples > 1:
+        beside += [out.with_name(f"{out.stem}-{name}.png") for name in ("samples", "spread")]
+    for target in [*targets, *beside]:
         _check_target(target, overwrite)
     source = read_photo(photo, ahead=True)
     height, width = source.pixels.shape[:2]
     missing = read_mask(mask, (height, width), dilate_px=dilate)
     inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
+    if show_attention:
+        _save_picture(draw_attention(inpainter.model, plan), show_attention, overwrite)
+    if show_steps:
+        _save_picture(draw_steps(inpainter.model, plan, seed), show_steps, overwrite)
     patches = inpainter.run([plan], seed=seed, samples=samples)[0]
+    if samples > 1:
+        together, spread, distance = draw_samples(plan, patches)
+        for picture, path in zip((together, spread), beside[-2:], strict=True):
+            _save_picture(picture, path, overwrite)
+        if not as_json:
+            print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
         result = inpainter.finish(plan, patches[:, index], seed=seed)
         notes = result.save(target, overwrite=overwrite)
@@ -266,6 +284,14 @@ def _save_mask(result: Result, path: Path, overwrite: bool) -> None:
 
     white = np.where(result.mask[..., None], np.uint8(255), np.zeros(3, np.uint8))
     write_photo(read_photo(white), white, result.mask, path, overwrite=overwrite)
+
+
+def _save_picture(picture: Any, path: Path, overwrite: bool) -> None:
+    import numpy as np
+
+    from facefill.imaging.photo import read_photo, write_photo
+
+    write_photo(read_photo(picture), picture, np.ones(picture.shape[:2], bool), path, overwrite=overwrite)
 
 
 def _tell(photo: Path, target: Path, result: Result, notes: tuple[str, ...], as_json: bool) -> None:

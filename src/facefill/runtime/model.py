@@ -121,6 +121,13 @@ class Model:
     def _unfit(self, filled: U8, height: int, width: int) -> U8:
         return resize(filled, height, width) if self.record.fixed_size else filled[:, :height, :width]
 
+    def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
+        """From where the method borrows: (N, 2, h, w), how many cells down and to the right each cell looks.
+
+        Raises InputError for a method that borrows nothing.
+        """
+        raise InputError("a method that borrows known places", self.name, "use --method contextual_attention")
+
 
 class OnnxModel(Model):
     """A network in an ONNX file."""
@@ -132,7 +139,14 @@ class OnnxModel(Model):
     def fill(
         self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
     ) -> U8:
-        height, width = faces.shape[1:3]
+        out = next(iter(self._run(faces, masks, inputs).values()))
+        return self._unfit(from_network(out), *faces.shape[1:3])[:, None]
+
+    def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
+        given = self._run(faces, masks, {})
+        return given["borrowed"] if "borrowed" in given else super().borrowed(faces, masks)
+
+    def _run(self, faces: U8, masks: Bool, inputs: dict[str, U8]) -> dict[str, NDArray[np.float32]]:
         arrays: dict[str, Any] = {}
         fitted = self._fit_masks(masks)
         for name in self.record.inputs:
@@ -143,8 +157,7 @@ class OnnxModel(Model):
                 arrays[name] = np.where(fitted[:, None], np.float32(self.record.hole_value), image)
             else:
                 arrays[name] = to_network(self._fit(inputs[name]))
-        out = next(iter(self._engine.run(arrays).values()))
-        return self._unfit(from_network(out), height, width)[:, None]
+        return self._engine.run(arrays)
 
 
 class TorchModel(Model):
@@ -169,10 +182,7 @@ class TorchModel(Model):
         import torch
 
         height, width = faces.shape[1:3]
-        missing = torch.from_numpy(self._fit_masks(masks))[:, None]
-        truth = torch.from_numpy(to_network(self._fit(faces)))
-        batch = {name: torch.from_numpy(to_network(self._fit(value))) for name, value in inputs.items()}
-        batch |= {"image": torch.where(missing, self.record.hole_value, truth), "mask": missing.float()}
+        batch = self._batch(faces, masks, inputs)
         drawn = []
         for sample in range(samples):
             # Far apart, so that no sample of one face is another face's; torch draws from 32 bits of a seed only.
@@ -182,6 +192,24 @@ class TorchModel(Model):
                 filled = self.method(**self.method.shown(batch))
             drawn.append(self._unfit(from_network(filled.float().numpy()), height, width))
         return np.stack(drawn, 1)
+
+    def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
+        if "borrowed" not in self.method.outputs:
+            return super().borrowed(faces, masks)
+        import torch
+
+        with torch.no_grad():
+            given = self.method.explain(**self._batch(faces, masks, {}))
+        offsets: NDArray[np.float32] = given[self.method.outputs.index("borrowed")].numpy()
+        return offsets
+
+    def _batch(self, faces: U8, masks: Bool, inputs: dict[str, U8]) -> dict[str, Any]:
+        import torch
+
+        missing = torch.from_numpy(self._fit_masks(masks))[:, None]
+        truth = torch.from_numpy(to_network(self._fit(faces)))
+        batch = {name: torch.from_numpy(to_network(self._fit(value))) for name, value in inputs.items()}
+        return batch | {"image": torch.where(missing, self.record.hole_value, truth), "mask": missing.float()}
 
 
 class ClassicalModel(Model):
