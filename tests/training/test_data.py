@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from facefill.errors import InputError
 from facefill.imaging.masks import MASKS
-from facefill.training.data import DataConfig, Faces, Holes, batches, picture_at, read_faces, split_validation, to_batch
+from facefill.training.data import (
+    DataConfig,
+    Faces,
+    Holes,
+    batches,
+    picture_at,
+    plan_steps,
+    read_faces,
+    split_validation,
+    to_batch,
+)
 from tests.datasets import write_dataset
 
 HOLES = {"centre": 1.0, "worn": 2.0, "random40": 1.0, "none": 0.5}
@@ -41,22 +51,23 @@ def test_every_epoch_shows_every_picture_once(count: int, seed: int, epoch: int)
 
 
 def test_a_picture_is_the_same_whoever_asks_for_it(faces: Faces, folder: Path) -> None:
-    holes = Holes(faces, config_of(folder, jitter=0.5, colour=1.0), 64, 7)
-    straight = [item for raw in batches(holes, 0, 24, 4, 0) for item in raw["truth"]]
-    resumed = [item for raw in batches(holes, 8, 24, 8, 0) for item in raw["truth"]]
+    holes = Holes(faces, config_of(folder, jitter=0.5, colour=1.0), 7)
+    straight = [item for raw in batches(holes, plan_steps(0, 24, 4, [64]), 0) for item in raw["truth"]]
+    resumed = [item for raw in batches(holes, plan_steps(8, 24, 8, [64]), 0) for item in raw["truth"]]
     assert all(torch.equal(a, b) for a, b in zip(straight[8:], resumed, strict=True))
 
 
 def test_workers_change_nothing(faces: Faces, folder: Path) -> None:
-    holes = Holes(faces, config_of(folder), 48, 7)
-    here, there = (list(batches(holes, 0, 8, 4, workers)) for workers in (0, 1))
+    holes = Holes(faces, config_of(folder), 7)
+    here, there = (list(batches(holes, plan_steps(0, 8, 4, [48, 64]), workers)) for workers in (0, 1))
     for a, b in zip(here, there, strict=True):
         assert all(torch.equal(a[name], b[name]) for name in a)
+    assert [batch["truth"].shape[1] for batch in here] == [48, 64]
 
 
 def test_what_a_method_gets(faces: Faces, folder: Path) -> None:
-    holes = Holes(faces, config_of(folder, holes={"worn": 1}), 64, 7)
-    raw = next(iter(batches(holes, 0, 4, 4, 0)))
+    holes = Holes(faces, config_of(folder, holes={"worn": 1}), 7)
+    raw = next(iter(batches(holes, plan_steps(0, 4, 4, [64]), 0)))
     batch = to_batch(raw, 1.0, torch.device("cpu"))
     missing = batch["mask"].expand_as(batch["truth"]) > 0.5
     assert batch["truth"].dtype == torch.float32
@@ -68,16 +79,16 @@ def test_what_a_method_gets(faces: Faces, folder: Path) -> None:
 
 
 def test_landmarks_follow_the_mirror(faces: Faces, folder: Path) -> None:
-    holes = Holes(faces, config_of(folder), 64, 1)
+    holes = Holes(faces, config_of(folder), 1)
     for place in range(20):
-        points = holes[place]["landmarks"]
+        points = holes[place, 64]["landmarks"]
         assert points[0, 0] < points[1, 0]
         assert points[3, 0] < points[4, 0]
 
 
 @pytest.mark.parametrize("name", sorted(MASKS))
 def test_every_hole_can_be_drawn_at_training_sizes(faces: Faces, folder: Path, name: str) -> None:
-    item = Holes(faces, config_of(folder, holes={name: 1}), 64, 0)[0]
+    item = Holes(faces, config_of(folder, holes={name: 1}), 0)[0, 64]
     assert item["mask"].shape == (64, 64)
     assert not item["mask"].all()
 
@@ -92,8 +103,8 @@ def test_validation_takes_whole_identities_and_ignores_order(faces: Faces) -> No
 
 
 def test_frozen_holes_are_the_same_every_time(faces: Faces, folder: Path) -> None:
-    first, second = (Holes(faces, config_of(folder), 64, 0, frozen=True) for _ in range(2))
-    assert all((first[i]["mask"] == second[i]["mask"]).all() for i in range(len(first)))
+    first, second = (Holes(faces, config_of(folder), 0, frozen=True) for _ in range(2))
+    assert all((first[i, 64]["mask"] == second[i, 64]["mask"]).all() for i in range(len(first)))
     assert len(first) == len(faces.names)
 
 
@@ -103,6 +114,6 @@ def test_what_is_no_dataset_is_one_line(folder: Path, tmp_path: Path) -> None:
         read_faces(empty)
     with pytest.raises(InputError, match="did you mean 'centre'"):
         Holes(Faces(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 5, 2), np.float32), ("a",), ("a",), ""),
-              config_of(folder, holes={"center": 1}), 8, 0)
+              config_of(folder, holes={"center": 1}), 0)
     with pytest.raises(InputError, match="split"):
         read_faces(config_of(folder, split="test"))

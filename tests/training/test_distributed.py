@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from facefill.errors import InputError
 from facefill.training.checkpoint import load_newest
-from facefill.training.data import batches
+from facefill.training.data import batches, plan_steps
 from facefill.training.distributed import World
 from facefill.training.recipe import read_recipe
 from facefill.training.train import check_batches, train
@@ -75,16 +75,16 @@ def average_of(run: Path) -> dict[str, torch.Tensor]:
 
 
 class Numbers(Dataset[dict[str, Any]]):
-    """Item `place` is the number `place`."""
+    """Item `place, side_px` is the number `place`."""
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return {"index": place}
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
+        return {"index": item[0]}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_the_order_does_not_depend_on_the_number_of_processes(size: int) -> None:
     worlds = [World(torch.device("cpu"), rank, size) for rank in range(size)]
-    loaders = [batches(Numbers(), 3, 25, 5, 0, world) for world in worlds]
+    loaders = [batches(Numbers(), plan_steps(3, 25, 5, [8]), 0, world) for world in worlds]
     seen: list[int] = []
     for step, parts in enumerate(zip(*loaders, strict=True)):
         begin = 3 + 5 * step
@@ -97,7 +97,7 @@ def test_the_order_does_not_depend_on_the_number_of_processes(size: int) -> None
 def test_a_process_without_a_share_of_the_last_batch_looks_on() -> None:
     world = World(torch.device("cpu"), 0, 3)
     assert len(world.share(10, 12)) == 0
-    assert [part["index"].tolist() for part in batches(Numbers(), 7, 12, 3, 0, world)] == [[7], [10]]
+    assert [part["index"].tolist() for part in batches(Numbers(), plan_steps(7, 12, 3, [8]), 0, world)] == [[7], [10]]
 
 
 def test_more_processes_than_pictures_in_a_batch_are_refused(tmp_path: Path) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from facefill.training.scenes import Faces, Scene, Scenes, compose_scene, draw_covers, paste_face, place, to_batch
+from facefill.training.scenes import Faces, Scene, compose_scene, draw_covers, paste_face, place
 from tests.faces import draw_face
 
 
@@ -24,13 +23,6 @@ def test_covers_are_drawn_where_their_mask_says(faces: Faces) -> None:
     assert faces.covers.any((1, 2)).all()
     changed = (faces.covered != faces.pictures).any(-1)
     assert (changed & faces.covers).any((1, 2)).all()
-
-
-def test_a_place_is_always_the_same_scene(faces: Faces) -> None:
-    one, other = Scenes(faces, 96, 3)[7], Scenes(faces, 96, 3)[7]
-    for name, value in one.items():
-        np.testing.assert_array_equal(value, other[name])
-    assert (Scenes(faces, 96, 3)[8]["image"] != one["image"]).any()
 
 
 def test_many_scenes_have_labels_that_fit(faces: Faces) -> None:
@@ -72,13 +64,3 @@ def test_what_is_placed_lies_where_the_matrix_says(scale: float) -> None:
     ys, xs = np.mgrid[:320, :320]
     centre = np.array([(xs * weights).sum(), (ys * weights).sum()]) / weights.sum()
     np.testing.assert_allclose(centre, [79.5 * scale + 40, 63.5 * scale + 25], atol=0.15)
-
-
-def test_a_batch_is_what_the_losses_take(faces: Faces) -> None:
-    items = [Scenes(faces, 64, 0)[place] for place in range(2)]
-    raw = {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
-    batch = to_batch(raw, torch.device("cpu"))
-    assert batch["image"].shape == (2, 3, 64, 64)
-    assert float(batch["image"].min()) >= -1
-    assert float(batch["image"].max()) <= 1
-    assert batch["boxes"].shape[:2] == batch["counts"].shape == batch["landmarks"].shape[:2]

@@ -17,7 +17,7 @@ from facefill.errors import InputError
 from facefill.imaging.photo import encode_picture
 from facefill.runtime.finder import Face
 from facefill.training import cache
-from facefill.training.data import DataConfig, Holes, batches, read_faces
+from facefill.training.data import DataConfig, Holes, batches, plan_steps, read_faces
 from facefill.training.dataset import POINTS, read_manifest
 from facefill.training.shards import INDEX, read_shards, write_shards
 from tests.datasets import write_dataset
@@ -42,7 +42,7 @@ def shards(folder: Path) -> Path:
 
 def items(config: DataConfig) -> Iterator[dict[str, torch.Tensor]]:
     faces = read_faces(config)
-    return iter(batches(Holes(faces, config, 64, 7), 3, 19, 4, 0))
+    return iter(batches(Holes(faces, config, 7), plan_steps(3, 19, 4, [64]), 0))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -194,7 +194,7 @@ def test_landmarks_are_asked_for_only_where_a_hole_needs_them(folder: Path, tmp_
     faces = read_faces(config, finder)
     assert (drawn.asked, opened) == (3, 1)
     assert np.abs(faces.landmarks - (ALIGNED * 48 - 0.5)).max() < 0.01
-    assert Holes(faces, config_of(tmp_path, holes={"worn": 1}), 48, 0)[0]["mask"].any()
+    assert Holes(faces, config_of(tmp_path, holes={"worn": 1}), 0)[0, 48]["mask"].any()
     read_faces(config, finder)
     assert drawn.asked == 3
     (tmp_path / "3.png").write_bytes(encode_picture(np.zeros((64, 64, 3), np.uint8)))

@@ -211,6 +211,18 @@ class Finder(nn.Module):
             "landmarks": self.config.landmarks * (near * (side / 32).clamp_max(1)).sum() / total,
         }
 
+    def show(self, batch: dict[str, Tensor]) -> list[Tensor]:
+        """Pictures for a sample sheet: the scene, and the scene with all but what scores 0.5 or more darkened."""
+        image = batch["image"]
+        height, width = image.shape[-2:]
+        found = decode(self(image=image), height, width)
+        ys, xs = torch.arange(height, device=image.device)[:, None], torch.arange(width, device=image.device)
+        lit = torch.zeros_like(image[:, :1], dtype=torch.bool)
+        for picture, point in (found.logits >= 0).nonzero().tolist():
+            x0, y0, x1, y1 = found.boxes[picture, point]
+            lit[picture, 0] |= (xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1)
+        return [image, torch.where(lit, image, (image - 3) / 4)]
+
     def score(self, batch: dict[str, Tensor]) -> Tensor:
         """For each picture the mean, over the faces that count, of the best IoU with what scores 0.5 or more, (N,);
         1 where there is no face."""

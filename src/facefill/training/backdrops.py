@@ -201,7 +201,8 @@ def _gradient(rng: Generator, size: int) -> Picture:
 def _patch_beside(pictures: Picture, boxes: Box, rng: Generator) -> Picture:
     """A piece of a picture, at most a fifth of it wide, beside or above the face's box."""
     index = int(rng.integers(len(pictures)))
-    size = pictures.shape[1]
+    picture = pictures[index]
+    size = picture.shape[0]
     edge = size * 3 // 16
     x0, y0, x1, _ = (int(value) for value in np.clip(boxes[index], 8, size - 8))
     side = rng.integers(3)
@@ -209,7 +210,8 @@ def _patch_beside(pictures: Picture, boxes: Box, rng: Generator) -> Picture:
     y = 0 if side == 2 else int(rng.integers(0, size - edge))
     wide = min(edge, x0) if side == 0 else min(edge, size - x)
     high = min(edge, y0) if side == 2 else edge
-    return pictures[index, y : y + high, x : x + wide]
+    margin: Picture = picture[y : y + high, x : x + wide]
+    return margin
 
 
 def _margin(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -113,10 +113,10 @@ def split_validation(faces: Faces, count: int) -> tuple[NDArray[np.int64], NDArr
 
 
 class Holes(Dataset[dict[str, Any]]):
-    """Item `place` is the place-th picture that training sees, whoever asks for it, with its hole."""
+    """Item `place, side_px` is the place-th picture that training sees, whoever asks for it, with its hole."""
 
     def __init__(
-        self, faces: Faces, config: DataConfig, side_px: int, seed: int, *,
+        self, faces: Faces, config: DataConfig, seed: int, *,
         chosen: NDArray[np.int64] | None = None, frozen: bool = False,
     ) -> None:
         """chosen: places of the faces to draw from, None for all. frozen: every face once, in order, not mirrored."""
@@ -125,12 +125,13 @@ class Holes(Dataset[dict[str, Any]]):
             pick({**MASKS, "worn": None, "cover": None, "none": None}, name, "hole")
         free = (config.jitter, config.colour, config.grow)
         self._jitter, self._colour, self._grow = (0.0, 0.0, 0.0) if frozen else free
-        self._faces, self._side, self._seed, self._frozen = faces, side_px, seed, frozen
+        self._faces, self._seed, self._frozen = faces, seed, frozen
         self._chosen = np.arange(len(faces.names)) if chosen is None else chosen
         self._names = tuple(holes)
         self._shares = np.array(list(holes.values())) / sum(holes.values())
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
+        place, side_px = item
         nth = place if self._frozen else picture_at(place, len(self._chosen), self._seed)
         index = int(self._chosen[nth])
         rng = np.random.default_rng([self._seed, place])
@@ -138,16 +139,16 @@ class Holes(Dataset[dict[str, Any]]):
         if not self._frozen and rng.random() < 0.5:
             face = face[:, ::-1]
             landmarks = np.stack([face.shape[0] - 1 - landmarks[:, 0], landmarks[:, 1]], 1)[MIRRORED]
-        if self._side != face.shape[0]:
-            landmarks = (landmarks + 0.5) * (self._side / face.shape[0]) - 0.5
-            face = cv2.resize(face, (self._side, self._side), interpolation=cv2.INTER_AREA)
+        if side_px != face.shape[0]:
+            landmarks = (landmarks + 0.5) * (side_px / face.shape[0]) - 0.5
+            face = cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_AREA)
         if rng.random() < self._jitter:
             face, landmarks = _moved(face, landmarks, rng)
         face = np.ascontiguousarray(face)
         name = self._names[int(rng.choice(len(self._names), p=self._shares))]
         worn, mask = draw_hole(name, face, landmarks, rng)
         if name in ("worn", "cover") and self._grow:
-            grown = dilate(mask, rng.uniform(0, self._grow * self._side))
+            grown = dilate(mask, rng.uniform(0, self._grow * side_px))
             mask = mask if grown.all() else grown
         if self._colour:
             levels = _tint(self._colour, rng)
@@ -188,11 +189,11 @@ class Source(Protocol):
     """SHA-256 of what the pictures are."""
     validation_images: int
 
-    def learning(self, side_px: int, seed: int) -> Dataset[dict[str, Any]]:
-        """Endless; item `place` is the place-th picture that training sees."""
+    def learning(self, seed: int) -> Dataset[dict[str, Any]]:
+        """Endless; item `place, side_px` is the place-th picture that training sees, of that size."""
 
-    def validation(self, side_px: int) -> Dataset[dict[str, Any]]:
-        """The same `validation_images` pictures every time."""
+    def validation(self) -> Dataset[dict[str, Any]]:
+        """The same `validation_images` pictures every time; items as above."""
 
     def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
         """What the method's losses get, from what the data loader stacked."""
@@ -209,13 +210,13 @@ class FaceSource:
         self._judged = self._faces.subset(chosen)
         self.names, self.digest, self.validation_images = self._faces.names, self._faces.digest, len(chosen)
 
-    def learning(self, side_px: int, seed: int) -> Holes:
+    def learning(self, seed: int) -> Holes:
         """Faces that validation does not use, mirrored, moved and tinted as the settings say."""
-        return Holes(self._faces, self._config, side_px, seed, chosen=self._learning)
+        return Holes(self._faces, self._config, seed, chosen=self._learning)
 
-    def validation(self, side_px: int) -> Holes:
+    def validation(self) -> Holes:
         """The validation faces as they are, with frozen holes."""
-        return Holes(self._judged, self._config, side_px, 0, frozen=True)
+        return Holes(self._judged, self._config, 0, frozen=True)
 
     def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
         """See the function `to_batch`."""
@@ -248,17 +249,32 @@ def picture_at(place: int, count: int, seed: int) -> int:
     return int(_order(count, seed, epoch)[within])
 
 
-def batches(
-    holes: Dataset[dict[str, Any]], start: int, stop: int, batch: int, workers: int, world: World | None = None
-) -> DataLoader[Any]:
-    """Batches of the pictures `start` to `stop`, as `to_batch` takes them.
+class Step(NamedTuple):
+    """The pictures of one batch."""
 
-    world: of each batch only this process's share; its first picture where there is nothing to share any more.
+    begin: int
+    end: int
+    """Places in the run's order: the first, and the one behind the last."""
+    side_px: int
+
+
+def plan_steps(start: int, stop: int, batch: int, sides_px: Sequence[int], origin: int = 0) -> Iterator[Step]:
+    """Batches of the pictures `start` to `stop`. Of several sides they take turns, beginning at the place `origin`."""
+    for begin in range(start, stop, batch):
+        yield Step(begin, min(begin + batch, stop), sides_px[(begin - origin) // batch % len(sides_px)])
+
+
+def batches(
+    pictures: Dataset[dict[str, Any]], steps: Iterable[Step], workers: int, world: World | None = None
+) -> DataLoader[Any]:
+    """The batches, as `to_batch` takes them.
+
+    world: of each only this process's share; its first picture where there is nothing to share any more.
     """
-    ends = ((begin, min(begin + batch, stop)) for begin in range(start, stop, batch))
-    places = ((world.share(begin, end) or range(begin, begin + 1)) if world else range(begin, end)
-              for begin, end in ends)
-    return DataLoader(holes, batch_sampler=places, num_workers=workers, collate_fn=_collate,  # type: ignore[arg-type]
+    places = (((world.share(step.begin, step.end) if world else range(step.begin, step.end)) or [step.begin], step)
+              for step in steps)
+    items = ([(place, step.side_px) for place in shared] for shared, step in places)
+    return DataLoader(pictures, batch_sampler=items, num_workers=workers, collate_fn=_collate,
                       multiprocessing_context="spawn" if workers else None, prefetch_factor=4 if workers else None)
 
 

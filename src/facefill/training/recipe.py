@@ -8,20 +8,22 @@ from typing import Any, Literal
 from pydantic import Field
 
 from facefill.config import Frozen, build, override, read_toml
-from facefill.errors import pick
+from facefill.errors import InputError, pick
 from facefill.methods import CLASSES
 from facefill.nets.cover import CoverNet
 from facefill.nets.finder import Finder
-from facefill.training.data import DataConfig
+from facefill.training.data import DataConfig, FaceSource, Source
+from facefill.training.lessons import LessonConfig, LessonSource
 
 TRAINABLE: dict[str, Any] = {**CLASSES, "cover": CoverNet, "finder": Finder}
 """All that the loop trains: the methods, and the helper networks, which have players and losses like a method."""
 
 
 class Stage(Frozen):
-    """A stretch of training at one size."""
+    """A stretch of training."""
 
-    side_px: int
+    side_px: int | tuple[int, ...]
+    """Side of the pictures; of several, batches take turns."""
     images: int
     """Pictures shown in this stage, by all processes together."""
     batch: int = 16
@@ -32,6 +34,11 @@ class Stage(Frozen):
     """Learning rate after warm-up."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """cosine falls to 2 % of the rate at the stage's end."""
+
+    @property
+    def sides_px(self) -> tuple[int, ...]:
+        """The sides that batches take in turn."""
+        return self.side_px if isinstance(self.side_px, tuple) else (self.side_px,)
 
 
 class TrainConfig(Frozen):
@@ -69,16 +76,38 @@ class Recipe(Frozen):
     """Weights (.safetensors of the same method) to start from."""
     model: dict[str, Any] = Field(default_factory=dict)
     """The method's own settings, see its `Config`."""
-    data: DataConfig
+    data: DataConfig | None = None
+    """Aligned faces with holes."""
+    lessons: LessonConfig | None = None
+    """What the finder learns from, in place of `data`."""
     train: TrainConfig
+
+    @property
+    def pictures(self) -> DataConfig | LessonConfig:
+        """Where the pictures come from. Raises InputError where nothing, or both, says so."""
+        wanted, other = ("lessons", "data") if self.method == "finder" else ("data", "lessons")
+        if getattr(self, wanted) is None or getattr(self, other) is not None:
+            said = [f"[{name}]" for name in ("data", "lessons") if getattr(self, name) is not None]
+            raise InputError(f"[{wanted}] and no [{other}] for {self.method}", " and ".join(said) or "none",
+                             "see configs/")
+        chosen: DataConfig | LessonConfig = getattr(self, wanted)
+        return chosen
 
 
 def read_recipe(path: Path, settings: list[str]) -> Recipe:
     """A recipe from a TOML file with "key=value" settings on top. Raises InputError for what is wrong in it."""
-    return build(Recipe, override(read_toml(path), settings), path.name)
+    recipe = build(Recipe, override(read_toml(path), settings), path.name)
+    _ = recipe.pictures
+    return recipe
 
 
 def build_method(name: str, settings: dict[str, Any]) -> Any:
     """A method, or a helper network, with fresh weights. Raises InputError for an unknown name or setting."""
     kind = pick(TRAINABLE, name, "method")
     return kind(build(kind.Config, settings, f"[model] of {name}"))
+
+
+def open_source(recipe: Recipe) -> Source:
+    """Open what a recipe's pictures come from."""
+    pictures = recipe.pictures
+    return LessonSource(pictures) if isinstance(pictures, LessonConfig) else FaceSource(pictures)

@@ -12,21 +12,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from facefill.imaging.wear import wear
 from facefill.training import backdrops
 
 Picture = NDArray[np.uint8]
 
+MIRRORED = [1, 0, 2, 4, 3]
+"""Which landmark each becomes in a mirrored picture."""
 KINDS = {"portrait": 0.34, "group": 0.34, "crowd": 0.22, "empty": 0.10}
 """How often each kind of scene is drawn."""
-MOST_FACES = 24
-"""More than a scene ever holds."""
 SMALLEST_PX = 13.0
 """Faces of a smaller side count neither way: there is too little of them to see."""
 LEAST_SEEN = 0.5
@@ -41,14 +38,14 @@ class Faces:
     was drawn. boxes: (N, 4) x0, y0, x1, y1. landmarks: (N, 5, 2). Both in pixels of the pictures.
     """
 
-    pictures: Picture
-    covered: Picture
+    pictures: Any
+    covered: Any
     covers: NDArray[np.bool_]
     boxes: NDArray[np.float32]
     landmarks: NDArray[np.float32]
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.boxes)
 
     @cached_property
     def turned(self) -> NDArray[np.int64]:
@@ -71,6 +68,13 @@ class Scene:
     boxes: list[NDArray[np.float32]] = field(default_factory=list)
     landmarks: list[NDArray[np.float32]] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
+
+    def mirrored(self) -> Scene:
+        """Left is right, and the names of the landmarks go with it."""
+        last = self.image.shape[1] - 1
+        boxes = [np.array([last - box[2], box[1], last - box[0], box[3]], np.float32) for box in self.boxes]
+        flipped = [np.stack([last - points[:, 0], points[:, 1]], 1)[MIRRORED] for points in self.landmarks]
+        return Scene(np.ascontiguousarray(self.image[:, ::-1]), boxes, flipped, list(self.counts))
 
 
 def compose_scene(faces: Faces, rng: Generator, size: int) -> Scene:
@@ -108,7 +112,7 @@ def compose_portrait(faces: Faces, rng: Generator, size: int) -> Scene:
     matrix[:, 2] = (x, y) - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
     scene = Scene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
     place(scene.image, picture, np.ones(picture.shape[:2], np.float32), matrix)
-    _label(scene, np.array([x - half_w, y - half_h, x + half_w, y + half_h]), faces.landmarks[index], matrix, 1)
+    label(scene, np.array([x - half_w, y - half_h, x + half_w, y + half_h]), faces.landmarks[index], matrix, 1)
     scene.image = backdrops.photograph(scene.image, rng)
     return scene
 
@@ -155,7 +159,7 @@ def paste_face(scene: Scene, faces: Faces, rng: Generator, side: float, *, loose
         x, y = centre
         placed = np.array([x - half_w, y - half_h, x + half_w, y + half_h], np.float32)
         head = placed + 0.2 * side * np.array([-1, -1, 1, 1], np.float32)
-        if all(_share_inside(other, head) < 0.35 for other in scene.boxes):
+        if all(share_inside(other, head) < 0.35 for other in scene.boxes):
             break
     else:
         return
@@ -168,10 +172,10 @@ def paste_face(scene: Scene, faces: Faces, rng: Generator, side: float, *, loose
         picture = backdrops.tint(picture, rng, 0.25)
     place(scene.image, picture, _outline(box, rng, picture.shape[0], loose), matrix)
     for other, taken in enumerate(scene.boxes):
-        if _share_inside(taken, head) > 1 - LEAST_SEEN:
+        if share_inside(taken, head) > 1 - LEAST_SEEN:
             scene.counts[other] = 0
-    seen = _share_inside(placed, np.array([0, 0, size, size], np.float32))
-    _label(scene, placed, landmarks, matrix, int(seen >= LEAST_SEEN and side >= SMALLEST_PX))
+    seen = share_inside(placed, np.array([0, 0, size, size], np.float32))
+    label(scene, placed, landmarks, matrix, int(seen >= LEAST_SEEN and side >= SMALLEST_PX))
 
 
 def paste_decoy(scene: Scene, faces: Faces, rng: Generator) -> None:
@@ -247,47 +251,18 @@ def draw_covers(pictures: Picture, landmarks: NDArray[np.float32], rng: Generato
     return covered, covers
 
 
-class Scenes(Dataset[dict[str, Any]]):
-    """Item `place` is the place-th scene that training sees, whoever asks for it."""
-
-    def __init__(self, faces: Faces, side_px: int, seed: int) -> None:
-        self._faces, self._side, self._seed = faces, side_px, seed
-
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        """image (S, S, 3) uint8, boxes (M, 4), landmarks (M, 5, 2), counts (M,): -1 fills up to `MOST_FACES`."""
-        scene = compose_scene(self._faces, np.random.default_rng([self._seed, place]), self._side)
-        count = min(len(scene.boxes), MOST_FACES)
-        boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (MOST_FACES, 1))
-        landmarks = np.zeros((MOST_FACES, 5, 2), np.float32)
-        counts = np.full(MOST_FACES, -1)
-        if count:
-            boxes[:count], landmarks[:count] = scene.boxes[:count], scene.landmarks[:count]
-            counts[:count] = scene.counts[:count]
-        return {"image": scene.image, "boxes": boxes, "landmarks": landmarks, "counts": counts}
-
-    def __len__(self) -> int:
-        return 2**62
-
-
-def to_batch(raw: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """What the finder's losses get, from stacked items of `Scenes`."""
-    batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
-    image = batch["image"].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
-    return {**batch, "image": image.div_(127.5).sub_(1)}
-
-
 def _between(rng: Generator, low: float, high: float) -> float:
     """A number between the two, every octave as likely as the next."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _label(
+def label(
     scene: Scene, box: NDArray[Any], landmarks: NDArray[np.float32], matrix: NDArray[np.float64], counts: int
 ) -> None:
     """Write down a face that was placed with `matrix`; in a mirrored one left and right change names."""
     moved = (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     scene.boxes.append(box.astype(np.float32))
-    scene.landmarks.append(moved[[1, 0, 2, 4, 3]] if np.linalg.det(matrix[:, :2]) < 0 else moved)
+    scene.landmarks.append(moved[MIRRORED] if np.linalg.det(matrix[:, :2]) < 0 else moved)
     scene.counts.append(counts)
 
 
@@ -326,7 +301,7 @@ def _outline(box: NDArray[np.float32], rng: Generator, size: int, loose: bool) -
     return np.asarray(cv2.blur(alpha, (feather, feather)), np.float32) if feather > 1 else alpha
 
 
-def _share_inside(box: NDArray[np.float32], frame: NDArray[np.float32]) -> float:
+def share_inside(box: NDArray[np.float32], frame: NDArray[np.float32]) -> float:
     """The share of a box's area that lies in another."""
     span = np.minimum(box[2:], frame[2:]) - np.maximum(box[:2], frame[:2])
     return float(np.maximum(span, 0).prod() / (box[2:] - box[:2]).prod())

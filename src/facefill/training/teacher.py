@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,8 +17,19 @@ Picture = NDArray[np.uint8]
 MIRRORED = [1, 0, 2, 4, 3]
 MARGIN_PX = 32
 """Reflected border put around an aligned face: the teacher misses faces that fill its view."""
+SIDES_PX = (320, 640, 1024)
+"""Sizes in which the teacher looks at a photo; no one of them shows it faces of all sizes."""
+SURE, DOUBTFUL = 0.75, 0.45
+"""Scores from which a finding in a photo is a face, and from which it counts neither way."""
 VIEWS = ((1.0, False), (1.0, True), (0.6, False), (0.6, True))
 """(scale, mirrored) of the views whose mean is a label: one view alone jitters by 4 % of the eye distance."""
+
+
+class Teacher(Protocol):
+    """Whoever can say where faces are."""
+
+    def find(self, picture: Picture, threshold: float = ...) -> F32:
+        """(H, W, 3) uint8 RGB to (n, 15): x0, y0, x1, y1, x and y of five landmarks, score."""
 
 
 class YuNet:
@@ -60,7 +72,7 @@ class YuNet:
         return np.asarray(rows[np.array(kept, int).reshape(-1)], np.float32)
 
 
-def label_faces(pictures: Picture, teacher: YuNet) -> tuple[F32, F32, NDArray[np.bool_]]:
+def label_faces(pictures: Picture, teacher: Teacher) -> tuple[F32, F32, NDArray[np.bool_]]:
     """Label (N, S, S, 3) aligned uncovered faces: boxes (N, 4), landmarks (N, 5, 2) in their pixels, found (N,).
 
     The label is the mean over `VIEWS` of the finding nearest to the face's usual place.
@@ -80,7 +92,39 @@ def label_faces(pictures: Picture, teacher: YuNet) -> tuple[F32, F32, NDArray[np
     return rows[:, :4], rows[:, 4:].reshape(-1, 5, 2), found
 
 
-def _in_view(picture: Picture, teacher: YuNet, scale: float, mirrored: bool) -> F32:
+def label_photo(photo: Picture, teacher: Teacher) -> tuple[F32, F32, list[int]]:
+    """Label a photo (H, W, 3): boxes (n, 4), landmarks (n, 5, 2) in its pixels, and for each 1 = a face, 0 = neither a
+    face nor its absence. Masks hide little from the teacher where a photo is looked at in several sizes."""
+    rows = [np.zeros((0, 15), np.float32)]
+    for side in SIDES_PX:
+        scale = min(1.5, side / max(photo.shape[:2]))
+        view = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else 1)
+        border = view.shape[0] // 4 if side == SIDES_PX[0] else 0  # it misses faces that fill its view
+        grey = cv2.copyMakeBorder(view, *(border,) * 4, cv2.BORDER_CONSTANT, value=(128, 128, 128))
+        found = teacher.find(np.asarray(grey, np.uint8), DOUBTFUL)
+        found[:, :14] = (found[:, :14] - border) / scale
+        rows.append(found)
+    every = np.concatenate(rows)
+    every = every[np.argsort(-every[:, 14], kind="stable")]
+    kept: list[F32] = []
+    counts: list[int] = []
+    for row in every:
+        shared = [_shared(row[:4], other[:4]) for other in kept]
+        if any(share > 0.6 for share in shared):
+            continue  # the same face in another size
+        kept.append(row)
+        counts.append(int(row[14] >= SURE and all(share <= 0.25 for share in shared)))
+    found = np.stack(kept) if kept else rows[0]
+    return found[:, :4], found[:, 4:14].reshape(-1, 5, 2), counts
+
+
+def _shared(one: F32, other: F32) -> float:
+    """Which share of the smaller box lies in the other."""
+    span = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
+    return float(span.prod() / max(min((one[2:] - one[:2]).prod(), (other[2:] - other[:2]).prod()), 1e-6))
+
+
+def _in_view(picture: Picture, teacher: Teacher, scale: float, mirrored: bool) -> F32:
     """The teacher's (n, 14) boxes and landmarks in one view, in pixels of the picture."""
     view = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale != 1 else picture
     rows = teacher.find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, 0.4)[:, :14].reshape(-1, 7, 2)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from facefill.errors import InputError
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
-from facefill.training.data import FaceSource, Source, batches
+from facefill.training.data import Source, batches, plan_steps
 from facefill.training.distributed import World, apart, free_only, join, wrap_turns
 from facefill.training.log import RunLog
-from facefill.training.recipe import Recipe, Stage, TrainConfig, build_method
+from facefill.training.recipe import Recipe, Stage, TrainConfig, build_method, open_source
 
 SHOWN = 12
 """Validation faces on a sample sheet."""
@@ -40,7 +40,7 @@ def train(recipe: Recipe, run: Path) -> Path:
 
 
 def _train(recipe: Recipe, run: Path, world: World) -> Path:
-    settings, device = recipe.train, world.device
+    settings, workers, device = recipe.train, recipe.pictures.workers, world.device
     check_batches(settings, world)
     if world.rank == 0:
         run.mkdir(parents=True, exist_ok=True)
@@ -52,20 +52,20 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
     method.to(device, memory_format=torch.channels_last)
     if world.local:
         world.wait()  # until the first process of this machine has decoded the pictures
-    source: Source = FaceSource(recipe.data)
+    source: Source = open_source(recipe)
     if not world.local:
         world.wait()
     players: dict[str, nn.Module] = method.players
     turns = wrap_turns(method, players, world)
     optimizers = {name: _optimizer(name, player, settings) for name, player in players.items()}
     average = {name: value.detach().clone().float() for name, value in method.generator.state_dict().items()}
-    shown, steps, best = 0, 0, -math.inf
+    shown, turn, best = 0, 0, -math.inf
     if state := load_newest(run):
         method.load_state_dict(state["method"])
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         average = {name: value.to(device) for name, value in state["average"].items()}
-        shown, steps, best = state["shown"], state["steps"], state["best"]
+        shown, turn, best = state["shown"], state["turn"], state["best"]
     # Paths are of this machine, and only training needs them.
     paths = {name for name, value in method.config if isinstance(value, Path)}
     about = {"method": recipe.method, "config": method.config.model_dump(mode="json", exclude=paths),
@@ -76,15 +76,15 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
         sums, counts = _zeros(), _zeros()
         begun, since = time.monotonic(), 0
         for stage, begin, end in _stages(settings.stages):
-            learning = source.learning(stage.side_px, settings.seed)
-            for raw in batches(learning, max(shown, begin), end, stage.batch, recipe.data.workers, world):
-                count = min(stage.batch, end - shown)
-                mine = len(world.share(shown, shown + count))
+            learning = source.learning(settings.seed)
+            steps = list(plan_steps(max(shown, begin), end, stage.batch, stage.sides_px, begin))
+            for step, raw in zip(steps, batches(learning, steps, workers, world), strict=True):
+                count, mine = step.end - step.begin, len(world.share(step.begin, step.end))
                 rate = _rate(stage, shown - begin + count, settings.warmup_images)
                 parts = [(source.to_batch(part, method, device), min(mine, len(part["index"])))
                          for part in _parts(raw, stage.accumulate)]
                 for name in players:
-                    if name == "generator" and steps % settings.critic_turns:
+                    if name == "generator" and turn % settings.critic_turns:
                         continue
                     free_only(method, players[name])
                     optimizers[name].zero_grad(set_to_none=True)
@@ -106,10 +106,10 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
                     else:
                         _set_rate(optimizers[name], rate * settings.critic_rate)
                     optimizers[name].step()
-                if steps % settings.critic_turns == 0:
+                if turn % settings.critic_turns == 0:
                     _average(average, method.generator, count * settings.critic_turns, shown + count,
                              settings.ema_images)
-                shown, steps, since = shown + count, steps + 1, since + count
+                shown, turn, since = shown + count, turn + 1, since + count
                 if log:
                     log.tick(shown, {name: sums[name] / counts[name] for name in sums if counts[name]})
                 if shown // settings.eval_images == (shown - count) // settings.eval_images and shown != end:
@@ -117,13 +117,13 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
                 means = world.mean(sums, counts)
                 if log:
                     speed = since / (time.monotonic() - begun)
-                    score, rows = _validate(method, average, source, stage.side_px, recipe.data.workers, device)
-                    log.write(shown, {"score": score, "rate": rate, "side_px": stage.side_px, "images_per_s": speed,
+                    score, rows = _validate(method, average, source, max(stage.sides_px), workers, device)
+                    log.write(shown, {"score": score, "rate": rate, "side_px": step.side_px, "images_per_s": speed,
                                       **means})
                     log.show(shown, rows)
                     best = _keep(run, score, best, average, {**about, "images": shown, "score": score})
                     save_state(run, shown, {
-                        "method": method.state_dict(), "average": average, "shown": shown, "steps": steps, "best": best,
+                        "method": method.state_dict(), "average": average, "shown": shown, "turn": turn, "best": best,
                         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
                     })
                 sums, counts = _zeros(), _zeros()
@@ -141,7 +141,7 @@ def _validate(
     method.generator.load_state_dict(average)
     scores: list[Tensor] = []
     rows: list[Any] = []
-    for raw in batches(source.validation(side_px), 0, source.validation_images, 20, workers):
+    for raw in batches(source.validation(), plan_steps(0, source.validation_images, 20, [side_px]), workers):
         batch = source.to_batch(raw, method, device)
         with torch.autocast(device.type, torch.bfloat16):
             scores.append(method.score(batch).float().cpu())

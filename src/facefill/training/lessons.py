@@ -1,0 +1,273 @@
+"""What the finder learns from: drawn scenes, single faces as its second look sees them, and photos that a teacher
+labelled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from facefill.config import Frozen
+from facefill.errors import InputError
+from facefill.imaging.crop import Crop
+from facefill.imaging.photo import read_photo
+from facefill.training import backdrops
+from facefill.training.cache import Stored
+from facefill.training.data import DataConfig, read_faces, split_validation
+from facefill.training.data import Faces as Aligned
+from facefill.training.dataset import find_pictures
+from facefill.training.progress import track
+from facefill.training.scenes import (
+    LEAST_SEEN,
+    SMALLEST_PX,
+    Faces,
+    Scene,
+    compose_decoy,
+    compose_portrait,
+    compose_scene,
+    draw_covers,
+    label,
+    place,
+    share_inside,
+)
+from facefill.training.teacher import Teacher, YuNet, label_faces, label_photo
+
+MOST_FACES = 24
+"""More than a scene ever holds."""
+LOOK_PX = 128
+"""Pictures of this size are of the kind that the finder's second look gets; larger ones are of the first look's."""
+LONG_SIDE_PX = 720
+"""Photos are kept in this size."""
+
+
+class LessonConfig(Frozen):
+    """Which faces, which photos, and who labels them."""
+
+    folder: Path
+    """A dataset of aligned faces."""
+    split: str = "train"
+    """The rows of its manifest to learn from."""
+    teacher: Path | None = None
+    """yunet.onnx, which labels faces and photos."""
+    photos: Path | None = None
+    """A folder of photos of people; None: drawn scenes only."""
+    without: Path | None = None
+    """A JSON with the names of photos to leave out under `files`: those that judge the finder."""
+    photo_share: float = 0.38
+    """How often a picture comes from a photo."""
+    decoy_share: float = 0.36
+    """How often a picture of the second look's kind shows no face."""
+    faces: int = 4000
+    """So many of the dataset's faces, chosen by hash."""
+    validation_images: int = 200
+    cache: Path | None = None
+    """Folder for decoded, covered and labelled faces; None: facefill in the user's cache folder."""
+    workers: int = 1
+    """Processes that draw scenes."""
+
+
+class LessonSource:
+    """Scenes for the finder; a `training.data.Source`."""
+
+    names: tuple[str, ...] = ("a scene",)
+
+    def __init__(self, config: LessonConfig, teach: Callable[[Path], Teacher] = YuNet) -> None:
+        """teach: opens the teacher's file. Raises InputError where that is missing."""
+        if config.teacher is None or not config.teacher.is_file():
+            raise InputError("the file of lessons.teacher", str(config.teacher or "none"),
+                             "name yunet.onnx with --set lessons.teacher=FILE")
+        data = DataConfig(folder=config.folder, split=config.split, holes={"none": 1}, cache=config.cache)
+        aligned = read_faces(data)
+        places, judged = split_validation(aligned, config.validation_images)
+        # By hash, so that a subset is the same on every machine.
+        order = sorted(places, key=lambda at: hashlib.sha256(f"finder/{aligned.names[at]}".encode()).digest())
+        cache = config.cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "facefill"
+        teacher = teach(config.teacher)
+        self._faces = _bank(aligned, np.sort(order[: config.faces]), teacher, cache)
+        self._judged = _bank(aligned, judged[: config.validation_images], teacher, cache)
+        self._photos = read_photos(config, teacher) if config.photos else []
+        self._config = config
+        self.digest, self.validation_images = aligned.digest, config.validation_images
+
+    def learning(self, seed: int) -> Lessons:
+        """Endless scenes and photos."""
+        return Lessons(self._faces, self._photos, self._config, seed)
+
+    def validation(self) -> Lessons:
+        """Drawn scenes of other faces."""
+        return Lessons(self._judged, [], self._config, 99)
+
+    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
+        """What the finder's losses get, from stacked items of `Lessons`."""
+        batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
+        image = batch["image"].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+        return {**batch, "image": image.div_(127.5).sub_(1)}
+
+
+class Lessons(Dataset[dict[str, Any]]):
+    """Item `place, side_px` is the place-th picture that training sees, whoever asks for it."""
+
+    def __init__(self, faces: Faces, photos: list[Scene], config: LessonConfig, seed: int) -> None:
+        self._faces, self._photos, self._config, self._seed = faces, photos, config, seed
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
+        """image (S, S, 3) uint8, boxes (M, 4), landmarks (M, 5, 2), counts (M,): -1 fills up to `MOST_FACES`."""
+        scene = self._draw(np.random.default_rng([self._seed, item[0]]), item[1])
+        count = min(len(scene.boxes), MOST_FACES)
+        boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (MOST_FACES, 1))
+        landmarks = np.zeros((MOST_FACES, 5, 2), np.float32)
+        counts = np.full(MOST_FACES, -1)
+        if count:
+            boxes[:count], landmarks[:count] = scene.boxes[:count], scene.landmarks[:count]
+            counts[:count] = scene.counts[:count]
+        return {"image": scene.image, "boxes": boxes, "landmarks": landmarks, "counts": counts, "index": 0}
+
+    def _draw(self, rng: Generator, side_px: int) -> Scene:
+        from_photo = bool(self._photos) and rng.random() < self._config.photo_share
+        if side_px > LOOK_PX:
+            scene = cut_scene(self._photos, self._faces, rng, side_px) if from_photo else None
+            return scene or compose_scene(self._faces, rng, side_px)
+        scene = cut_portrait(self._photos, rng, side_px) if from_photo else None
+        if scene is None and rng.random() < self._config.decoy_share:
+            return compose_decoy(self._faces, rng, side_px)
+        return scene or compose_portrait(self._faces, rng, side_px)
+
+    def __len__(self) -> int:
+        return 2**62
+
+
+class Some:
+    """Some of the pictures (N, S, S, 3), by their places, without a copy."""
+
+    def __init__(self, pictures: Any, places: NDArray[np.int64]) -> None:
+        self._pictures, self._places = pictures, places
+
+    def __getitem__(self, which: int) -> NDArray[np.uint8]:
+        picture: NDArray[np.uint8] = self._pictures[int(self._places[which])]
+        return picture
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _bank(aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, folder: Path) -> Faces:
+    """The chosen faces with covers and the teacher's labels, made once and kept in `folder`."""
+    names = "\n".join(aligned.names[int(at)] for at in chosen)
+    key = hashlib.sha256(f"{aligned.digest}\n{names}".encode()).hexdigest()[:16]
+    covered, labels = folder / f"{key}-covered.u8", folder / f"{key}-labels.npz"
+    if not labels.is_file():
+        _cover_and_label(aligned, chosen, teacher, covered, labels)
+    with np.load(labels) as stored:
+        places, bits, boxes, landmarks = (stored[name] for name in ("places", "covers", "boxes", "landmarks"))
+    side = aligned.pixels[int(places[0])].shape[0]
+    covers = np.unpackbits(bits, axis=-1, count=side).astype(bool)
+    return Faces(Some(aligned.pixels, places), Stored(covered, len(places), side), covers, boxes, landmarks)
+
+
+def _cover_and_label(
+    aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, covered: Path, labels: Path
+) -> None:
+    places, covers, boxes, landmarks = [], [], [], []
+    beside = covered.with_suffix(f".{os.getpid()}")
+    with beside.open("wb") as file:
+        for at in track(chosen.tolist(), "labelling", len(chosen)):
+            picture = aligned.pixels[at][None]
+            box, points, found = label_faces(picture, teacher)
+            if not found[0]:
+                continue
+            worn, cover = draw_covers(picture, points, np.random.default_rng([at, 5]))
+            file.write(worn.tobytes())
+            places.append(at)
+            covers.append(np.packbits(cover[0], axis=-1))
+            boxes.append(box[0])
+            landmarks.append(points[0])
+    beside.replace(covered)
+    whole = labels.with_suffix(f".{os.getpid()}.npz")
+    np.savez(whole, places=places, covers=covers, boxes=boxes, landmarks=landmarks)
+    whole.replace(labels)
+
+
+def read_photos(config: LessonConfig, teacher: Teacher) -> list[Scene]:
+    """The photos with what the teacher sees in them, in at most `LONG_SIDE_PX`."""
+    assert config.photos is not None
+    judging = set(json.loads(config.without.read_text(encoding="utf-8"))["files"]) if config.without else set()
+    photos = []
+    for path in find_pictures(config.photos):
+        if path.name in judging:
+            continue
+        picture = read_photo(path).pixels
+        scale = LONG_SIDE_PX / max(picture.shape[:2])
+        if scale < 1:
+            picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        boxes, landmarks, counts = label_photo(picture, teacher)
+        photos.append(Scene(picture, list(boxes), list(landmarks), counts))
+    return photos
+
+
+def cut_scene(photos: list[Scene], faces: Faces, rng: Generator, size: int) -> Scene | None:
+    """A part of a photo, turned a little and in another size, over a backdrop where it does not reach."""
+    photo = photos[int(rng.integers(len(photos)))]
+    sure = [at for at, count in enumerate(photo.counts) if count == 1]
+    if sure and rng.random() < 0.85:
+        box = photo.boxes[sure[int(rng.integers(len(sure)))]]
+        wanted = float(np.exp(rng.uniform(np.log(22), np.log(0.85 * size))))
+        scale = min(wanted / float(np.sqrt((box[2:] - box[:2]).prod())), 1.7)
+        middle, at = (box[:2] + box[2:]) / 2, rng.uniform(0.15, 0.85, 2) * size
+    else:
+        height, width = photo.image.shape[:2]
+        scale = size / max(height, width) * float(np.exp(rng.uniform(0, 0.9)))
+        middle, at = rng.uniform(0, (width, height)), np.full(2, size / 2)
+    angle = np.deg2rad(rng.normal(0, 7))
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = np.column_stack([linear, at - linear @ middle])
+    scene = Scene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
+    place(scene.image, photo.image, np.ones(photo.image.shape[:2], np.float32), matrix)
+    _move_labels(scene, photo, matrix)
+    return _seen(scene, rng)
+
+
+def cut_portrait(photos: list[Scene], rng: Generator, size: int) -> Scene | None:
+    """What the second look gets of a photo's face, its landmarks a little off; None for a photo without one."""
+    photo = photos[int(rng.integers(len(photos)))]
+    sure = [at for at, count in enumerate(photo.counts) if count == 1]
+    if not sure:
+        return None
+    at = sure[int(rng.integers(len(sure)))]
+    side = float(np.sqrt((photo.boxes[at][2:] - photo.boxes[at][:2]).prod()))
+    shift = rng.normal(0, 0.05 * side, (1, 2)) + rng.normal(0, 0.035 * side, (5, 2))
+    crop = Crop.around_face(photo.landmarks[at] + shift, size)
+    scene = Scene(crop.take(photo.image))
+    _move_labels(scene, photo, cv2.invertAffineTransform(crop.matrix))
+    return _seen(scene, rng)
+
+
+def _move_labels(scene: Scene, photo: Scene, matrix: NDArray[np.float64]) -> None:
+    """Label what of the photo's faces is in the scene; too small or mostly outside it counts neither way."""
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    frame = np.array([0, 0, *scene.image.shape[1::-1]], np.float32)
+    for box, landmarks, count in zip(photo.boxes, photo.landmarks, photo.counts, strict=True):
+        middle, half = matrix[:, :2] @ ((box[:2] + box[2:]) / 2) + matrix[:, 2], (box[2:] - box[:2]) / 2 * scale
+        placed = np.array([*(middle - half), *(middle + half)], np.float32)
+        inside = share_inside(placed, frame)
+        if inside > 0.03:
+            fits = inside >= LEAST_SEEN and SMALLEST_PX <= 2 * float(np.sqrt(half.prod())) < 1.25 * frame[2]
+            label(scene, placed, landmarks, matrix, count if fits else 0)
+
+
+def _seen(scene: Scene, rng: Generator) -> Scene:
+    """Mirrored and tinted now and then."""
+    if rng.random() < 0.5:
+        scene = scene.mirrored()
+    scene.image = backdrops.tint(scene.image, rng, 0.15)
+    return scene
