@@ -98,6 +98,13 @@ def shipped_weights() -> dict[str, Weights]:
     return {name: Weights.model_validate(table) for name, table in tables.items()}
 
 
+def usable() -> list[str]:
+    """Names of the methods that this installation can run: those without weights, and those whose weights ship."""
+    shipped = shipped_weights()
+    return [name for name, record in METHODS.items()
+            if record.kind == "classical" or (record.weights or name) in shipped]
+
+
 def find_weights(name: str) -> tuple[Path, str]:
     """The file of the shipped weights called `name`, and its SHA-256 after checking it.
 

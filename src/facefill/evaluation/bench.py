@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.catalog import METHODS, find_weights
+from facefill.catalog import find_weights, usable
 from facefill.errors import InputError
 from facefill.evaluation.dataset import Dataset, locate, read_dataset
 from facefill.evaluation.features import Features, load_features
@@ -156,7 +156,7 @@ def _check_folder(report: Path, *, make: bool) -> None:
 
 
 def _load_entries(settings: Settings) -> list[Entry]:
-    specs = list(METHODS) if settings.methods == ("all",) else list(dict.fromkeys(settings.methods))
+    specs = usable() if settings.methods == ("all",) else list(dict.fromkeys(settings.methods))
     entries = []
     for spec in specs:
         name, colon, count = spec.rpartition(":")

@@ -1,0 +1,202 @@
+"""latent_search: how fast it is, what its terms are worth, its constants, and the paper's figures as grids.
+
+    python benchmarks/latent_search.py speed WEIGHTS DATASET [--faces 64] [--plain 4] [--threads 2]
+    python benchmarks/latent_search.py terms WEIGHTS DATASET [--faces 64]
+    python benchmarks/latent_search.py settle WEIGHTS DATASET -o OUT.safetensors --figure scatter.png
+    python benchmarks/latent_search.py grid WEIGHTS DATASET --split test-celeba --hole centre -o grid.png
+
+speed: the search as it ships against the plain loop (one face at a time, float32, 1,000 iterations, one start), in
+turn on the same faces and holes; faces per second and the final loss of both, computed alike in float32.
+terms: PSNR and SSIM of the completed faces with each loss alone (figure 5), DIP, all three, and with the options.
+settle: statistics, mean face and bounds from 64 validation faces x 12,800 generated ones, and figure 4.
+grid: rows of input, DIP, latent_search, the same without blending, total variation, PatchMatch where it is installed,
+truth (figures 1 and 7 to 14; the split test-generated stands in for SiblingsDB, which is not to be had).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facefill.errors import InputError
+from facefill.imaging.blend import composite
+from facefill.imaging.classical import CLASSICAL
+from facefill.imaging.masks import MASKS
+from facefill.imaging.metrics import psnr, ssim
+from facefill.methods.latent_search import Dip, LatentSearch, LatentSearchConfig
+from facefill.methods.opened import read_weights
+from facefill.training.data import DataConfig, FaceSource, read_faces, to_batch
+from facefill.training.settle import settle_weights
+
+U8 = NDArray[np.uint8]
+
+
+def open_search(weights: Path, kind: type[LatentSearch] = LatentSearch, **settings: object) -> LatentSearch:
+    tensors, about = read_weights(weights)
+    method = kind(LatentSearchConfig.model_validate(about["config"] | settings))
+    method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    return method.eval().requires_grad_(False)
+
+
+def read(dataset: Path, split: str, count: int, hole: str) -> tuple[U8, NDArray[np.bool_]]:
+    """The first faces of a split at 64 px, and a hole for each that depends on its file name only."""
+    faces = read_faces(DataConfig(folder=dataset, split=split, side_px=64, holes={hole: 1}))
+    seeds = [int.from_bytes(hashlib.sha256(f"{hole}/{name}".encode()).digest()[:8]) for name in faces.names[:count]]
+    masks = np.stack([MASKS[hole](64, np.random.default_rng(seed)) for seed in seeds])
+    return np.asarray(faces.pixels[np.arange(len(masks))]), masks
+
+
+def as_tensors(faces: U8, masks: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    mask = torch.from_numpy(masks)[:, None]
+    truth = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.where(mask, 0.0, truth), mask.float()
+
+
+def as_levels(faces: Tensor) -> U8:
+    return ((faces + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+def plain(method: LatentSearch, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, float]:
+    """One face as the paper describes it, with nothing done for speed. Returns the code and its final loss."""
+    known = method.look(image, mask)
+    codes = method.draw_codes(torch.tensor([seed])).requires_grad_()
+    optimizer = torch.optim.Adam([codes], method.config.rate)
+    for _ in range(1000):
+        faces = method.generator.faces(codes)
+        loss = torch.stack(list(method.weigh(faces, method.generator.critic(faces), known).values())).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            codes.clamp_(-1, 1)
+    return codes.detach(), float(loss)
+
+
+def speed(options: argparse.Namespace) -> None:
+    method = open_search(options.weights)
+    faces, masks = read(options.dataset, "test-celeba", options.faces, options.hole)
+    image, mask = as_tensors(faces, masks)
+    seeds = torch.arange(len(image))
+    method.search(image[:1], mask[:1], seeds[:1])
+    rows = []
+    for place in range(options.plain):
+        begun = time.perf_counter()
+        _, loss = plain(method, image[place : place + 1], mask[place : place + 1], place)
+        middle = time.perf_counter()
+        found = method.search(image, mask, seeds)
+        rows.append((middle - begun, (time.perf_counter() - middle) / len(image), loss, float(found.loss[place])))
+        print(f"face {place}: plain {rows[-1][0]:.1f} s, ours {rows[-1][1]:.3f} s per face; final loss {loss:.4f} "
+              f"and {rows[-1][3]:.4f}; mean of {float(found.steps.float().mean()):.0f} iterations", flush=True)
+    medians, means = np.median(rows, 0), np.mean(rows, 0)
+    print(f"median ratio of faces per second {medians[0] / medians[1]:.1f}; mean final loss {means[2]:.4f} plain, "
+          f"{means[3]:.4f} ours ({torch.get_num_threads()} threads, {len(image)} faces at once)")
+
+
+def terms(options: argparse.Namespace) -> None:
+    alone = {"adversarial": 0.0, "context": 0.0, "structure": 0.0, "border": 0.0}
+    variants: dict[str, tuple[type[LatentSearch], dict[str, object]]] = {
+        "critic alone": (LatentSearch, alone | {"adversarial": 1.0}),
+        "l1 alone": (LatentSearch, alone | {"context": 1.0}),
+        "SSIM alone": (LatentSearch, alone | {"structure": 1.0}),
+        "DIP": (Dip, {}), "all three": (LatentSearch, {}), "without border weights": (LatentSearch, {"border": 0.0}),
+        "the paper's bounds": (LatentSearch, {"bounds": "paper"}),
+        "with symmetry 0.5": (LatentSearch, {"symmetry": 0.5}),
+        "with mean face 0.1": (LatentSearch, {"mean_face": 0.1}),
+    }
+    faces, masks = read(options.dataset, "test-celeba", options.faces, options.hole)
+    image, mask = as_tensors(faces, masks)
+    print(f"{options.hole}, n = {len(faces)}: PSNR dB and SSIM, mean and 95 % interval, blended | pasted")
+    for name, (kind, settings) in variants.items():
+        found = as_levels(open_search(options.weights, kind, **settings).search(
+            image, mask, torch.arange(len(image))).faces)
+        cells = []
+        for blend in ("poisson", "paste"):
+            done = [composite(*one, blend=blend, limit=None) for one in zip(faces, found, masks, strict=True)]
+            cells += [interval([psnr(a, b) for a, b in zip(done, faces, strict=True)], "{:.2f}"),
+                      interval([ssim(a, b) for a, b in zip(done, faces, strict=True)], "{:.3f}")]
+        print(f"{name:<24}{cells[0]}  {cells[1]}  |  {cells[2]}  {cells[3]}", flush=True)
+
+
+def interval(values: list[float], form: str) -> str:
+    """Mean and percentile bootstrap over pictures, 2,000 resamples."""
+    drawn = np.random.default_rng(0).choice(values, (2000, len(values))).mean(1)
+    return " ".join(form.format(value) for value in (np.mean(values), *np.quantile(drawn, (0.025, 0.975))))
+
+
+def settle(options: argparse.Namespace) -> None:
+    source = FaceSource(DataConfig(folder=options.dataset, side_px=64, holes={"none": 1}))
+    judged = source.validation(64)
+    raw = {"truth": torch.stack([torch.from_numpy(judged[place]["truth"]) for place in range(64)])}
+    raw |= {"worn": raw["truth"], "mask": torch.zeros(64, 64, 64, dtype=torch.bool)}
+    truth = to_batch(raw, 0.0, torch.device("cpu"))["truth"].contiguous()
+    settled = settle_weights(options.weights, options.out, truth, options.generated)
+    print("c_min {:.0f}, c_max {:.0f}, s_min {:.4f}, s_max {:.4f}".format(*settled.bounds))
+    if options.figure:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot as plt
+
+        figure, axes = plt.subplots(1, 2, figsize=(9, 3.5))
+        bounds = (settled.bounds[2:], settled.bounds[:2])
+        for axis, values, ends, label in zip(axes, (settled.likeness, settled.distances), bounds, ("SSIM", "L1"),
+                                             strict=True):
+            chosen = values.ravel()[:: max(1, values.size // 20_000)]
+            axis.plot(chosen, ".", markersize=1, alpha=0.4)
+            for end in ends:
+                axis.axhline(end, color="black", linewidth=0.8)
+            axis.set_xlabel("pairs of a test face and a generated one")
+            axis.set_ylabel(label)
+        figure.tight_layout()
+        figure.savefig(options.figure, dpi=110)
+
+
+def grid(options: argparse.Namespace) -> None:
+    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
+    image, mask = as_tensors(faces, masks)
+    seeds = torch.arange(len(faces))
+    rows = [np.where(masks[..., None], np.uint8(255), faces)]
+    for kind in (Dip, LatentSearch):
+        found = as_levels(open_search(options.weights, kind).search(image, mask, seeds).faces)
+        blends = ("poisson", "paste") if kind is LatentSearch else ("poisson",)
+        rows += [np.stack([composite(*one, blend=blend, limit=None) for one in zip(faces, found, masks, strict=True)])
+                 for blend in blends]
+    for name in ("total_variation", "patchmatch"):
+        try:
+            rows.append(np.stack([CLASSICAL[name](face, hole) for face, hole in zip(faces, masks, strict=True)]))
+        except InputError as error:
+            print(f"{name} left out: {error}")
+    rows.append(faces)
+    picture = np.concatenate([np.concatenate(list(row), 1) for row in rows])
+    large = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(options.out), large[..., ::-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=("speed", "terms", "settle", "grid"))
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("-o", "--out", type=Path)
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--faces", type=int, default=64)
+    parser.add_argument("--plain", type=int, default=4)
+    parser.add_argument("--generated", type=int, default=12_800)
+    parser.add_argument("--hole", default="random60")
+    parser.add_argument("--split", default="test-celeba")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    {"speed": speed, "terms": terms, "settle": settle, "grid": grid}[options.task](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What a search needs to know of a trained DCGAN beside its weights, measured once and stored with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facefill.methods.latent_search import LatentSearch
+from facefill.training.checkpoint import load_weights, save_weights
+from facefill.training.recipe import build_method
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was measured between every test face and every generated face."""
+
+    distances: NDArray[np.float32]
+    """(T, G): L1, sums of absolute differences on [0, 1]."""
+    likeness: NDArray[np.float32]
+    """(T, G): SSIM."""
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """c_min, c_max, s_min, s_max of equations 5 and 6: mean -+ 3 standard deviations."""
+        values = []
+        for measured in (self.distances, self.likeness):
+            mean, deviation = float(measured.mean(dtype=np.float64)), float(measured.std(dtype=np.float64))
+            values += [mean - 3 * deviation, mean + 3 * deviation]
+        return values[0], values[1], values[2], values[3]
+
+
+@torch.no_grad()
+def settle(method: LatentSearch, truth: Tensor, count: int = 12_800) -> Settled:
+    """Measure batch normalisation's statistics, the mean face and the bounds with `count` generated faces, and keep
+    them in the method.
+
+    Weights that were averaged over a run (and rounded) need statistics of their own: the averaged ones belong to
+    none of the networks that made them.
+    truth: (T, 3, 64, 64) in [-1, 1], faces that the DCGAN never saw.
+    """
+    generator = method.generator
+    codes = torch.split(method.draw_codes(torch.arange(count)), BATCH)
+    _restart(generator.faces)
+    for part in codes:
+        generator.faces(part)
+    generator.faces.eval()
+    _restart(generator.critic)
+    for place, part in enumerate(codes[: 2 * len(truth) // BATCH + 20]):
+        generator.critic(generator.faces(part))
+        generator.critic(truth[torch.arange(place * BATCH, (place + 1) * BATCH) % len(truth)])
+    generator.critic.eval()
+    everywhere = method.look(truth, torch.zeros_like(truth[:, :1]))
+    total = torch.zeros_like(generator.mean_face)
+    distances: list[NDArray[np.float32]] = []
+    likeness: list[NDArray[np.float32]] = []
+    for face in chain.from_iterable(torch.split(generator.faces(part), 1) for part in codes):
+        distance, alike = method.measure(face.expand_as(truth), everywhere)
+        distances.append(distance.numpy())
+        likeness.append(alike.numpy())
+        total += face[0]
+    settled = Settled(np.stack(distances, 1), np.stack(likeness, 1))
+    generator.mean_face.copy_(total / count)
+    generator.bounds.copy_(torch.tensor(settled.bounds))
+    return settled
+
+
+def settle_weights(weights: Path, out: Path, truth: Tensor, count: int = 12_800) -> Settled:
+    """`settle` for a file of weights. Raises InputError for a file that is none of latent_search."""
+    tensors, about = load_weights(weights, "latent_search")
+    method: LatentSearch = build_method(about["method"], about["config"])
+    method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    settled = settle(method, truth, count)
+    save_weights(out, method.generator.state_dict(), about | {"bounds": settled.bounds, "settled_with": len(truth)})
+    return settled
+
+
+def _restart(network: nn.Module) -> None:
+    """Train mode, with statistics that are the plain mean over all batches to come."""
+    network.train()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None
