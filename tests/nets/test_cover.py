@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from facefill.nets.cover import CoverConfig, CoverNet
+from facefill.nets.layers import UNet
 
 
 def small() -> CoverNet:
@@ -49,3 +50,12 @@ def test_probabilities_at_any_multiple_of_the_stride() -> None:
     assert covered.shape == (1, 1, 16, 48)
     assert 0 <= covered.min() <= covered.max() <= 1
     assert list(net.players) == ["generator"]
+
+
+def test_blocks_of_four_pixels_are_decided_pixel_by_pixel() -> None:
+    torch.manual_seed(0)
+    net = UNet(3, 1, (8, 8), (1,), block=4)
+    result = net(torch.rand(2, 3, 24, 40))
+    assert result.shape == (2, 1, 24, 40)
+    assert (result[:, :, ::4, ::4] != result[:, :, 1::4, ::4]).all()
+    assert net.stem.in_channels == 48

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from facefill.imaging.crop import Crop
+from facefill.imaging.wear_head import check_landmarks
 from facefill.runtime.cover import GROW_SHARE, Cover, clean, grow
 from facefill.runtime.engine import load_engine
 from tests.faces import draw_face
@@ -29,6 +33,30 @@ def test_a_blue_cover_is_found_and_grown(tmp_path: Path) -> None:
 def test_no_faces_are_no_work(tmp_path: Path) -> None:
     cover = Cover(load_engine(write_cover(tmp_path / "cover.onnx"), threads=1))
     assert cover.find(np.zeros((0, 256, 256, 3), np.uint8)).shape == (0, 256, 256)
+
+
+def test_probabilities_have_the_size_of_the_faces(tmp_path: Path) -> None:
+    cover = Cover(load_engine(write_cover(tmp_path / "cover.onnx"), threads=1, exact=True))
+    face = draw_face(200, 1)[0]
+    face[100:150, 60:140] = (20, 60, 250)
+    scores = cover.probabilities(face[None])
+    assert scores.shape == (1, 200, 200)
+    assert scores[0, 110:140, 70:130].min() > 0.9
+    assert scores[0, :80].max() < 0.1
+
+
+def test_labelled_covers_are_of_sixty_faces_and_hide_a_part_of_each() -> None:
+    files = json.loads((Path(__file__).parents[1] / "data" / "worn_covers.json").read_text())["files"]
+    assert len(files) == 60
+    for name, face in files.items():
+        landmarks = np.array(face["landmarks"])
+        crop = Crop.around_face(landmarks, 256)
+        check_landmarks(crop.to_crop(landmarks), 256)
+        canvas = np.zeros((256, 256), np.uint8)
+        cv2.fillPoly(canvas, [np.rint(crop.to_crop(np.array(outline))).astype(int) for outline in face["covers"]], 1)
+        assert 0.05 < canvas.mean() < 0.75, name
+        assert Path(name).name == name
+        assert all(len(outline) > 2 for outline in face["covers"])
 
 
 def test_specks_go_and_pinholes_close() -> None:

@@ -57,28 +57,30 @@ class Up(nn.Sequential):
 
 
 class UNet(nn.Module):
-    """(N, inputs, H, W) to (N, outputs, H, W), H and W multiples of 2 to the power of len(widths).
+    """(N, inputs, H, W) to (N, outputs, H, W), H and W multiples of block times 2 to the power of len(widths) - 1.
 
-    widths: channels at 1/2, 1/4, ... of the side. bottom_dilations: one residual block each at the smallest size.
-    Space-to-depth at the door and depth-to-space at the exit: no convolution works at full size. Additive skips.
+    widths: channels at 1/block of the side, at half of that, ... bottom_dilations: one residual block each at the
+    smallest size. Space-to-depth at the door and depth-to-space at the exit, of block × block pixels: no convolution
+    works at full size. Additive skips.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, widths: tuple[int, ...], bottom_dilations: tuple[int, ...]
+        self, inputs: int, outputs: int, widths: tuple[int, ...], bottom_dilations: tuple[int, ...], block: int = 2
     ) -> None:
         super().__init__()
+        self.block = block
         sides, bottom = widths[:-1], widths[-1]
-        self.stem = conv(4 * inputs, widths[0])
+        self.stem = conv(block * block * inputs, widths[0])
         self.encoders = nn.ModuleList(residuals(c, (1,)) for c in sides)
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
         self.bottom = residuals(bottom, bottom_dilations)
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
         self.skips = nn.ModuleList(conv(c, c, kernel=1) for c in sides)
         self.decoders = nn.ModuleList(residuals(c, (1,)) for c in sides)
-        self.head = conv(widths[0], 4 * outputs)
+        self.head = conv(widths[0], block * block * outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(F.pixel_unshuffle(x, 2))
+        x = self.stem(F.pixel_unshuffle(x, self.block))
         passed = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
@@ -87,4 +89,4 @@ class UNet(nn.Module):
         x = self.bottom(x)
         for level in reversed(range(len(passed))):
             x = self.decoders[level](self.ups[level](x) + self.skips[level](passed[level]))
-        return F.pixel_shuffle(self.head(x), 2)
+        return F.pixel_shuffle(self.head(x), self.block)

@@ -28,16 +28,17 @@ class Cover:
 
     def find(self, faces: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """(N, S, S, 3) aligned faces to (N, S, S) masks, True = covered; all False where nothing covers a face."""
-        if not len(faces):
-            return np.zeros(faces.shape[:3], bool)
+        scores = self.probabilities(faces)
+        return np.array([grow(clean(score > THRESHOLD), GROW_SHARE) for score in scores], bool).reshape(scores.shape)
+
+    def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, S, S): how sure the network is that something covers each pixel, 0-1."""
         side = faces.shape[1]
+        if not len(faces):
+            return np.zeros((0, side, side), np.float32)
         small = to_network(resize(faces, SIDE_PX, SIDE_PX))
         scores = next(iter(self._engine.run({"worn": small}).values()))[:, 0]
-        return np.stack([grow(clean(self._full_size(score, side)), GROW_SHARE) for score in scores])
-
-    def _full_size(self, score: NDArray[np.float32], side: int) -> NDArray[np.bool_]:
-        full = cv2.resize(score, (side, side), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(full > THRESHOLD)
+        return np.stack([cv2.resize(score, (side, side), interpolation=cv2.INTER_LINEAR) for score in scores])
 
 
 def clean(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

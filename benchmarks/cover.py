@@ -1,0 +1,157 @@
+"""How well `cover` tells which pixels of a face are covered.
+
+    python benchmarks/cover.py DATASET --worn FOLDER --covers tests/data/worn_covers.json --plain FOLDER [--limit 200]
+
+Drawn covers: faces of every test split with the face masks of `worn@256`, with any cover of `wear`, and as they are.
+Real covers: one labelled face of each photo in FOLDER; of the files sorted by the SHA-256 of their name the first half
+chooses threshold and dilation, the other half judges. Plain: every face that the finder finds in photos of uncovered
+people. IoU is that of the cleaned mask before it grows, at 256 px, over pixels inside the photo; a mask is missed where
+less than half of its pixels are found. Grown: what of the cover the mask leaves, and what it takes besides, both as
+shares of the cover.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.catalog import weights_folder
+from facefill.evaluation.protocols import PROTOCOLS, draw_case, hole_rng
+from facefill.evaluation.statistics import bootstrap
+from facefill.imaging.crop import Crop
+from facefill.imaging.photo import read_photo
+from facefill.imaging.wear import COVERS, wear
+from facefill.runtime.cover import THRESHOLD, Cover, clean, grow
+from facefill.runtime.engine import load_engine
+from facefill.runtime.finder import Finder
+from facefill.training.cache import list_entries
+from facefill.training.dataset import MANIFEST_PX, scale_landmarks
+
+U8 = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+SIDE_PX = 256
+
+
+def overlap(found: Mask, truth: Mask) -> float:
+    either = (found | truth).sum()
+    return float((found & truth).sum() / either) if either else 1.0
+
+
+def row(name: str, pairs: Iterable[tuple[Mask, Mask]]) -> None:
+    """Print a line of the table for (found, truth) of every face."""
+    pairs = list(pairs)
+    ious = np.array([overlap(*pair) for pair in pairs])
+    shared = sum((found & truth).sum() for found, truth in pairs) / sum((found | truth).sum() for found, truth in pairs)
+    missed = np.mean([(found & truth).sum() < 0.5 * truth.sum() for found, truth in pairs])
+    mean = bootstrap(ious).estimate()
+    print(f"{name:24} n {mean.n:4}  IoU {mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]  median "
+          f"{np.median(ious):.3f}  of all pixels {shared:.3f}  missed {100 * missed:.1f} %", flush=True)
+
+
+def clear(name: str, found: list[Mask]) -> None:
+    shares = np.array([mask.mean() for mask in found])
+    print(f"{name:24} n {len(shares):4}  called covered: {100 * shares.mean():.2f} % of the pixels, "
+          f"{100 * (shares > 0).mean():.1f} % of the faces get any", flush=True)
+
+
+def judge_drawn(cover: Cover, dataset: Path, limit: int, threshold: float) -> None:
+    masks, covers, plain, kinds = [], [], [], []
+    splits = ("test-celeba", "test-asian", "test-generated")
+    for split in splits:
+        entries = [entry for entry in list_entries(dataset, split) if entry.landmarks is not None]
+        for index in np.unique(np.linspace(0, len(entries) - 1, min(limit, len(entries))).astype(int)):
+            entry = entries[index]
+            face = read_photo(entry.read()).pixels
+            points = scale_landmarks(entry.landmarks, MANIFEST_PX, face.shape[0])
+            case = draw_case(PROTOCOLS["worn@256"], face, points, entry.row["file"], None)
+            worn = wear(face, points, hole_rng("benchmarks/cover", entry.row["file"]), kinds=COVERS)
+            found = [clean(score > threshold) for score in cover.probabilities(np.stack([case.shown, worn.face, face]))]
+            masks.append((found[0], case.mask))
+            covers.append((found[1], worn.mask))
+            kinds.append(worn.kind)
+            plain.append(found[2])
+    row("worn@256", masks)
+    row("any cover", covers)
+    for kind in COVERS:
+        of_kind = [pair for pair, drawn in zip(covers, kinds, strict=True) if drawn == kind]
+        if of_kind:
+            row(f"  {kind}", of_kind)
+    clear("uncovered test faces", plain)
+
+
+def read_real(folder: Path, covers: Path) -> list[tuple[U8, Mask, Mask]]:
+    """(crop, cover, inside the photo) of every labelled face, sorted by the hash of the file's name."""
+    files: dict[str, Any] = json.loads(covers.read_text())["files"]
+    cases = []
+    for name in sorted(files, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
+        photo = read_photo(folder / name).pixels
+        crop = Crop.around_face(np.array(files[name]["landmarks"]), SIDE_PX)
+        fine = Crop.around_face(np.array(files[name]["landmarks"]), 4 * SIDE_PX)
+        outlines = [np.rint(fine.to_crop(np.array(outline)) * 16).astype(np.int32) for outline in files[name]["covers"]]
+        height, width = photo.shape[:2]
+        corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]])
+        inside = np.rint(fine.to_crop(corners) * 16).astype(np.int32)
+        drawn = [filled(outlines), filled([inside])]
+        cases.append((crop.take(photo), *drawn))
+    return cases
+
+
+def filled(outlines: list[NDArray[np.int32]]) -> Mask:
+    """Pixels of a crop inside polygons in sixteenths of a quarter of a pixel."""
+    canvas = np.zeros((4 * SIDE_PX,) * 2, np.uint8)
+    cv2.fillPoly(canvas, outlines, 255, cv2.LINE_8, 4)
+    return np.asarray(cv2.resize(canvas, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) > 127)
+
+
+def judge_real(cover: Cover, cases: list[tuple[U8, Mask, Mask]], threshold: float) -> None:
+    scores = cover.probabilities(np.stack([case[0] for case in cases]))
+    half = len(cases) // 2
+    for name, chosen in (("chosen on", range(half)), ("judged", range(half, len(cases)))):
+        for level in (*np.arange(0.3, 0.85, 0.1), threshold) if name == "chosen on" else (threshold,):
+            row(f"real, {name}, > {level:.2f}", [(clean(scores[k] > level) & cases[k][2], cases[k][1]) for k in chosen])
+        for share in (0.0, 0.004, 0.008, 0.012, 0.016, 0.02):
+            grown = [(grow(clean(scores[k] > threshold), share) & cases[k][2], cases[k][1]) for k in chosen]
+            left = np.mean([(truth & ~found).sum() / truth.sum() for found, truth in grown])
+            taken = np.mean([(found & ~truth).sum() / truth.sum() for found, truth in grown])
+            print(f"{'  grown by':24} {share:.3f} of the side: leaves {100 * left:.1f} %, takes {100 * taken:.1f} %")
+
+
+def judge_plain(cover: Cover, folder: Path, threshold: float, finder: Finder) -> None:
+    found = []
+    for path in sorted(folder.iterdir()):
+        photo = read_photo(path).pixels
+        for face in finder.find(photo):
+            crop = Crop.around_face(np.asarray(face.landmarks, np.float64), SIDE_PX).take(photo)
+            found.append(clean(cover.probabilities(crop[None])[0] > threshold))
+    clear("faces of plain photos", found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path, nargs="?")
+    parser.add_argument("--weights", type=Path, default=weights_folder() / "cover.onnx")
+    parser.add_argument("--finder", type=Path, default=weights_folder() / "finder.onnx")
+    for name in ("worn", "covers", "plain"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--limit", type=int, default=200, help="faces of each test split")
+    parser.add_argument("--threshold", type=float, default=THRESHOLD)
+    given = parser.parse_args()
+    cover = Cover(load_engine(given.weights, threads=1, exact=True))
+    if given.dataset:
+        judge_drawn(cover, given.dataset, given.limit, given.threshold)
+    if given.worn and given.covers:
+        judge_real(cover, read_real(given.worn, given.covers), given.threshold)
+    if given.plain:
+        judge_plain(cover, given.plain, given.threshold, Finder(load_engine(given.finder, threads=1)))
+
+
+if __name__ == "__main__":
+    main()
