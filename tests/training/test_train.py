@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from facefill.config import build
 from facefill.errors import InputError
 from facefill.methods import CLASSES
+from facefill.training import checkpoint
 from facefill.training import train as loop
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
 from facefill.training.recipe import Recipe, build_method, read_recipe
@@ -143,6 +145,30 @@ def test_the_last_two_states_stay_and_a_damaged_one_is_passed_over(tmp_path: Pat
     assert "damaged" in capsys.readouterr().err
     older.write_bytes(b"")
     assert load_newest(tmp_path) is None
+
+
+def test_a_full_disk_while_saving_is_one_line_and_the_state_before_stays(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(recipe(folder), tmp_path / "whole")
+    written: list[Path] = []
+    write = checkpoint._write
+
+    def fill(path: Path, data: bytes) -> None:
+        written.append(path)
+        if len(written) == 2:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(checkpoint, "_write", fill)
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match=r"expected room to write state-0000000032\.pt, got No space left"):
+        train(recipe(folder), run)
+    assert [path.name for path in run.glob("*state-*")] == ["state-0000000016.pt"]
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == []
+    monkeypatch.setattr(checkpoint, "_write", write)
+    assert train(recipe(folder), run).read_bytes() == whole.read_bytes()
 
 
 def test_accumulation_changes_nothing_where_losses_are_means_of_pictures(folder: Path, tmp_path: Path) -> None:

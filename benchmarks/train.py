@@ -1,0 +1,153 @@
+"""How fast methods train: pictures per second against a naive loop, and the share of the machine's matrix rate.
+
+    python benchmarks/train.py [DATASET] [--methods swift,context_encoder] [--set swift.adversarial=0.01] [--runs 5]
+
+For each method, size and number of threads, in turn within one run, medians of: a step as `facefill train` makes it
+(bf16 autocast, channels_last, fused AdamW, the whole batch at once), and a naive step (float32, contiguous layout, one
+picture after the other, Adam's plain loop). A step is one turn of every player. FLOPs are counted over that step by
+torch's own counter; the roofline is a bf16 matrix product of 2048 in the same run. With DATASET also: how long the loop
+waits for its data, with one worker process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from facefill.config import override
+from facefill.methods import CLASSES
+from facefill.training.data import DataConfig, FaceSource, batches, plan_steps
+from facefill.training.distributed import free_only
+from facefill.training.recipe import build_method
+
+BATCH = {64: 64, 128: 16, 256: 8}
+HOLES = {"centre": 1.0, "worn": 1.0}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def matrix_rate(runs: int) -> float:
+    """FLOP/s of a bf16 product of 2048."""
+    a = torch.ones(2048, 2048, dtype=torch.bfloat16)
+    a @ a
+    return 2 * 2048**3 / float(np.median([seconds(lambda: a @ a) for _ in range(runs)]))
+
+
+def example(method: Any, side: int, count: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.rand((count, 3, side, side), generator=generator) * 2 - 1
+    mask = torch.zeros(count, 1, side, side)
+    mask[..., side // 4 : -side // 4, side // 4 : -side // 4] = 1
+    landmarks = torch.tensor([[.37, .48], [.62, .48], [.5, .62], [.4, .75], [.6, .75]]) * side
+    return {"truth": truth, "worn": truth, "mask": mask, "image": torch.where(mask > 0.5, method.hole_value, truth),
+            "landmarks": landmarks.expand(count, 5, 2), "seed": torch.arange(count)}
+
+
+def turn(method: Any, name: str, optimizer: torch.optim.Optimizer, parts: list[dict[str, Tensor]], fast: bool) -> None:
+    free_only(method, method.players[name])
+    optimizer.zero_grad(set_to_none=True)
+    for part in parts:
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+            terms = method.losses(name, part)
+        (torch.stack([term.float() for term in terms.values()]).sum() / len(parts)).backward()
+    optimizer.step()
+
+
+class Trained:
+    """A method that makes steps, one way or the other."""
+
+    def __init__(self, name: str, settings: dict[str, Any], side: int, fast: bool) -> None:
+        torch.manual_seed(0)
+        self.method = build_method(name, settings)
+        if fast:
+            self.method.to(memory_format=torch.channels_last)
+        make = {"lr": 1e-4, "fused": True} if fast else {"lr": 1e-4, "foreach": False}
+        kind: Any = torch.optim.AdamW if fast else torch.optim.Adam
+        players: dict[str, nn.Module] = self.method.players
+        self.optimizers = {player: kind(module.parameters(), **make) for player, module in players.items()}
+        self.batch = example(self.method, side, BATCH[side])
+        if fast:
+            self.batch = {key: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+                          for key, value in self.batch.items()}
+        self.fast = fast
+
+    def step(self) -> None:
+        count = len(self.batch["truth"])
+        for name, optimizer in self.optimizers.items():
+            whole = dict(self.batch)
+            parts = [whole] if self.fast else [{key: value[at : at + 1] for key, value in whole.items()}
+                                               for at in range(count)]
+            turn(self.method, name, optimizer, parts, self.fast)
+
+    def flops(self) -> float:
+        counter = FlopCounterMode(display=False)
+        with counter:
+            self.step()
+        return float(counter.get_total_flops())
+
+
+def sides_of(name: str) -> Iterator[int]:
+    size = CLASSES[name].size
+    yield from (size,) if size else (128, 256)
+
+
+def compare(name: str, settings: dict[str, Any], runs: int) -> None:
+    for side in sides_of(name):
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            fast, naive = Trained(name, settings, side, True), Trained(name, settings, side, False)
+            work = fast.flops()
+            fast.step(), naive.step()
+            times = np.array([[seconds(fast.step), seconds(naive.step), matrix_rate(3)] for _ in range(runs)])
+            ours, theirs, rate = np.median(times, 0)
+            count = BATCH[side]
+            print(f"{name:<22}{side:>4} px {threads} thread(s): {count / ours:7.1f} faces/s, "
+                  f"naive {count / theirs:6.1f}, ratio {theirs / ours:5.2f}; {work / count / 1e9:6.1f} GFLOP a face, "
+                  f"{work / ours / 1e9:6.0f} GFLOP/s = {work / ours / rate:.0%} of {rate / 1e9:.0f}", flush=True)
+
+
+def waiting(dataset: Path, name: str, settings: dict[str, Any], runs: int) -> None:
+    """How long the loop waits for data beside its steps."""
+    torch.set_num_threads(1)
+    source = FaceSource(DataConfig(folder=dataset, holes=HOLES))
+    for side in sides_of(name):
+        trained = Trained(name, settings, side, True)
+        count, steps = BATCH[side], 3 + 4 * runs
+        waited, worked, since = [], [], time.perf_counter()
+        for raw in batches(source.learning(0), plan_steps(0, steps * count, count, [side]), 1):
+            waited.append(time.perf_counter() - since)
+            trained.batch = source.to_batch(raw, trained.method, torch.device("cpu"))
+            worked.append(seconds(trained.step))
+            since = time.perf_counter()
+        share = sum(waited[3:]) / (sum(waited[3:]) + sum(worked[3:]))
+        print(f"{name:<22}{side:>4} px: waits for data {share:.1%} of the time (one worker process)", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path, nargs="?")
+    parser.add_argument("--methods", default=",".join(name for name in CLASSES))
+    parser.add_argument("--set", action="append", default=[], help="method.setting=value, of a method's own settings")
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    settings = override({}, options.set)
+    for name in options.methods.split(","):
+        compare(name, settings.get(name, {}), options.runs)
+        if options.dataset:
+            waiting(options.dataset, name, settings.get(name, {}), options.runs)
+
+
+if __name__ == "__main__":
+    main()
