@@ -59,6 +59,14 @@ def test_likeness_is_scikit_image_s_ssim() -> None:
     assert float(Likeness(40)(*tensors)) == pytest.approx(everywhere[5:-5, 5:-5].mean(), abs=1e-4)
 
 
+def test_likeness_is_the_same_under_autocast() -> None:
+    image, _ = pictures(2)
+    dark = (image + 1) / 40
+    with torch.autocast("cpu", torch.bfloat16):
+        got = Likeness(64)(dark, dark.flip(3))
+    torch.testing.assert_close(got, Likeness(64)(dark, dark.flip(3)))
+
+
 def test_both_terms_are_0_at_the_good_bound_1_at_the_bad_one_and_go_on_beyond() -> None:
     method = build(bounds="paper")
     c_min, c_max, s_min, s_max = PAPER_BOUNDS

@@ -29,7 +29,10 @@ class Likeness(nn.Module):
 
     def forward(self, picture: Tensor, other: Tensor) -> Tensor:
         """Mean SSIM of each pair, (N,)."""
-        return self.compare(picture, other, self.local_mean(other), self.local_mean(other.square()))
+        # Variances are differences of means of squares: bfloat16 would leave nothing of them.
+        with torch.autocast(picture.device.type, enabled=False):
+            picture, other = picture.float(), other.float()
+            return self.compare(picture, other, self.local_mean(other), self.local_mean(other.square()))
 
     def compare(self, picture: Tensor, other: Tensor, mean: Tensor, square: Tensor) -> Tensor:
         """As `forward`, where the local means of `other` and of its square are there already."""
