@@ -64,6 +64,11 @@ _RECORDS = (
         paper="facefill", stride=16,
     ),
     Record(
+        name="context_encoder", title="an autoencoder that must forget the hole", kind="onnx",
+        paper="Han, Jiang & Ju 2022", inputs=("image",), blend="poisson", size_px=128, stride=32,
+        hole_value=-1.0,
+    ),
+    Record(
         name="contextual_attention", title="two stages, borrowing known patches", kind="onnx",
         paper="Shah, Gautam & Singh 2022", stride=8, hole_value=1.0,
     ),

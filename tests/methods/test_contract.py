@@ -18,6 +18,7 @@ SEARCH = {"width": 4, "critic_width": 4, "code_length": 8, "encoder_width": 4, "
 SMALL: dict[str, dict[str, Any]] = {
     "swift": {"widths": (8, 8, 16, 16), "bottom_dilations": (1, 2), "critic_width": 8,
               "adversarial": 0.1, "feature_matching": 1.0},
+    "context_encoder": {"widths": (8, 8, 8, 8, 8, 8), "bottleneck": 8},
     "contextual_attention": {"width": 4, "critic_width": 4, "adversarial": 0.001},
     "latent_search": SEARCH,
     "dip": SEARCH,
@@ -121,7 +122,7 @@ def test_a_picture_does_not_depend_on_its_batch(method: Method) -> None:
     with torch.no_grad():
         together = method.complete(batch)
         alone = method.complete({name: values[1:2] for name, values in batch.items()})
-    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(together[1:2], alone, atol=1e-4, rtol=0)
 
 
 def test_it_learns_one_face(method: Method) -> None:

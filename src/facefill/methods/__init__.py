@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from facefill.methods.base import Method
+from facefill.methods.context_encoder import ContextEncoder
 from facefill.methods.contextual_attention import ContextualAttention
 from facefill.methods.latent_search import Dip, LatentSearch
 from facefill.methods.swift import Swift
 
 CLASSES: dict[str, type[Method]] = {
-    "swift": Swift, "contextual_attention": ContextualAttention, "latent_search": LatentSearch, "dip": Dip,
+    "swift": Swift, "context_encoder": ContextEncoder, "contextual_attention": ContextualAttention,
+    "latent_search": LatentSearch, "dip": Dip,
 }
