@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -19,55 +18,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from facefill import cli, cli_research
 from facefill.errors import InputError
 from facefill.evaluation.dataset import read_dataset
 from facefill.imaging.photo import encode_picture, read_photo
-from facefill.runtime.finder import Face
-from facefill.training.dataset import COLUMNS, implausible, read_manifest
-from facefill.training.duplicates import (
-    ALIKE,
-    NEAR_BITS,
-    group_pairs,
-    hash_face,
-    likeness,
-    mirror_hash,
-    near_pairs,
-    thumb_of,
-)
-from facefill.training.looking import Look, Rules, look_at, measure_blur
+from facefill.training.dataset import COLUMNS, read_manifest
+from facefill.training.looking import Look, Rules, look_at
 from facefill.training.prepare import LOG, prepare
-from facefill.training.worn import wear_faces
-from tests.datasets import write_dataset
+from tests.datasets import Known, rows_of, save
 from tests.faces import ALIGNED, Pixels, Points, draw_face, draw_photo
 
 RULES = Rules(min_side_px=60)
-
-
-class Known:
-    """Stands in for the finder: it knows the photos by their pixels."""
-
-    def __init__(self) -> None:
-        self.faces: dict[str, list[Face]] = {}
-        self.asked = 0
-
-    def learn(self, pixels: Pixels, landmarks: list[Points]) -> None:
-        self.faces[hashlib.sha256(pixels.tobytes()).hexdigest()] = [Face((0, 0, 1, 1), points, 1.0)
-                                                                    for points in landmarks]
-
-    def find(self, photo: Pixels) -> list[Face]:
-        self.asked += 1
-        return self.faces.get(hashlib.sha256(photo.tobytes()).hexdigest(), [])
-
-
-def save(known: Known, path: Path, pixels: Pixels, landmarks: list[Points], quality: int | None = None) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_picture(pixels, "JPEG" if path.suffix == ".jpg" else "PNG", quality))
-    known.learn(read_photo(path).pixels, landmarks)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +48,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Known]:
 
 def looks(known: Known, rules: Rules = RULES) -> Callable[[Path], Look]:
     return partial(look_at, finder=known, rules=rules)
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def contents(dataset: Path) -> dict[str, bytes]:
@@ -328,146 +285,6 @@ def test_a_dataset_that_is_in_use_or_has_other_rules_is_left_alone(
 
 
 # --- near-duplicates
-
-
-def test_near_pairs_are_those_that_comparing_all_finds() -> None:
-    rng = np.random.default_rng(0)
-    base = rng.random(256) < 0.5
-    bits = base ^ (rng.random((150, 256)) < 0.25)
-    for place in range(0, 120, 3):
-        flips = rng.choice(256, int(rng.integers(0, 40)), replace=False)
-        bits[place + 1] = bits[place]
-        bits[place + 1, flips] ^= True
-    hashes = np.packbits(bits, axis=1)
-    hashes[2::3] = mirror_hash(hashes[2::3])
-    for limit in (0, 15, NEAR_BITS):
-        naive = set()
-        for mirrored, other in enumerate((hashes, mirror_hash(hashes))):
-            differ = np.unpackbits(hashes[:, None] ^ other[None], axis=2).sum(2)
-            naive |= {(i, j, mirrored) for i, j in zip(*np.nonzero(differ <= limit), strict=True) if i < j}
-        assert {tuple(row) for row in near_pairs(hashes, limit).tolist()} == naive
-    assert near_pairs(hashes[:0]).shape == (0, 3)
-
-
-def test_a_face_coded_shrunk_toned_moved_or_mirrored_is_near_and_alike_and_another_is_not() -> None:
-    faces = [draw_face(256, seed)[0] for seed in range(4)]
-    face = faces[0]
-    turn = cv2.getRotationMatrix2D((127.5, 127.5), 2, 1.02)
-    turn[:, 2] += (3, -3)
-    variants = {
-        "coded": read_photo(encode_picture(face, "JPEG", 30)).pixels,
-        "shrunk": cv2.resize(cv2.resize(face, (90, 90), interpolation=cv2.INTER_AREA), (256, 256)),
-        "toned": np.clip(face.astype(float) ** 1.1 * 0.7, 0, 255).astype(np.uint8),
-        "moved": cv2.warpAffine(face, turn, (256, 256), borderMode=cv2.BORDER_REFLECT),
-        "mirrored": np.ascontiguousarray(face[:, ::-1]),
-    }
-    for name, picture in variants.items():
-        picture = np.asarray(picture, np.uint8)
-        assert len(near_pairs(np.stack([hash_face(face), hash_face(picture)]))) == 1, name
-        straight = picture[:, ::-1] if name == "mirrored" else picture
-        assert likeness(thumb_of(face), thumb_of(np.ascontiguousarray(straight))) > ALIKE, name
-    for other in faces[1:]:
-        assert likeness(thumb_of(face), thumb_of(other)) < ALIKE
-    flat = np.full((64, 64), 128, np.uint8)
-    assert likeness(flat, thumb_of(face)) == 0
-    mirrored = hash_face(np.ascontiguousarray(face[:, ::-1]))
-    assert np.unpackbits(mirror_hash(hash_face(face)) ^ mirrored).sum() <= 2
-
-
-@given(st.integers(1, 30), st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=40))
-def test_groups_are_connected_components(count: int, pairs: list[tuple[int, int]]) -> None:
-    inside = np.array([pair for pair in pairs if max(pair) < count], np.int64).reshape(-1, 2)
-    groups = group_pairs(count, inside)
-    graph = coo_matrix((np.ones(len(inside)), (inside[:, 0], inside[:, 1])), (count, count))
-    labels = connected_components(graph, directed=False)[1]
-    first = [int(np.flatnonzero(labels == label)[0]) for label in labels]
-    assert groups.tolist() == first
-
-
-def test_blur_grows_with_the_blur_and_not_with_the_contrast() -> None:
-    face = draw_face(256, 3)[0]
-    blurs = [measure_blur(np.asarray(cv2.GaussianBlur(face, (0, 0), sigma), np.uint8)) for sigma in (1, 2, 4, 8)]
-    assert blurs == sorted(blurs)
-    assert measure_blur(face) < blurs[0] < Rules().max_blur < blurs[2]
-    assert measure_blur((face // 2 + 60).astype(np.uint8)) == pytest.approx(measure_blur(face), abs=0.03)
-
-
-# --- wear
-
-
-def test_covers_depend_on_the_seed_and_the_file_name_only(tmp_path: Path) -> None:
-    faces = write_dataset(tmp_path / "faces", 6)
-    (faces / "val").mkdir()
-    (faces / "train" / "face005.png").rename(faces / "val" / "face005.png")
-    manifest = faces / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace("train,face005", "val,face005"))
-    done = wear_faces(faces, tmp_path / "a", 3)
-    assert (done.faces, done.refused) == (6, ())
-    lines = manifest.read_text().splitlines()
-    manifest.write_text("\n".join([lines[0], lines[4], lines[2], lines[6]]) + "\n")
-    wear_faces(faces, tmp_path / "b", 3)
-    rows, fewer = (rows_of(tmp_path / name / "manifest.csv") for name in "ab")
-    assert [row for row in fewer if row not in rows] == []
-    for row in rows:
-        worn, mask, truth = (read_photo(tmp_path / "a" / row[name]).pixels for name in ("file", "mask", "truth"))
-        assert set(np.unique(mask)) == {0, 255}
-        assert np.abs(worn.astype(int) - truth)[mask == 0].max() <= 40
-        assert (worn != truth)[mask > 0].mean() > 0.5
-        assert row["kind"]
-        original = faces / row["split"] / f"{Path(row['file']).stem}.png"
-        assert (tmp_path / "a" / row["truth"]).read_bytes() == original.read_bytes()
-    for row in fewer:
-        assert (tmp_path / "a" / row["file"]).read_bytes() == (tmp_path / "b" / row["file"]).read_bytes()
-    wear_faces(faces, tmp_path / "c", 4)
-    assert (tmp_path / "c" / fewer[0]["file"]).read_bytes() != (tmp_path / "b" / fewer[0]["file"]).read_bytes()
-    assert len(read_dataset(tmp_path / "a", "val").faces) == 1
-
-
-def test_faces_whose_landmarks_no_face_has_are_refused_and_listed(tmp_path: Path) -> None:
-    faces = write_dataset(tmp_path / "faces", 5)
-    rows = rows_of(faces / "manifest.csv")
-    rows[0]["eye_l_x"], rows[0]["eye_r_x"] = rows[0]["eye_r_x"], rows[0]["eye_l_x"]
-    rows[1]["nose_y"] = "20"
-    rows[2]["mouth_l_x"] = "left"
-    (faces / "train" / rows[3]["file"]).write_bytes(b"no picture")
-    with (faces / "manifest.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    done = wear_faces(faces, tmp_path / "out")
-    assert done.faces == 1
-    assert [row["file"] for row in rows_of(tmp_path / "out" / "refused.csv")] == [row["file"] for row in rows[:4]]
-    with pytest.raises(InputError, match="holds a dataset"):
-        wear_faces(faces, tmp_path / "out")
-    for row in rows:
-        (faces / "train" / row["file"]).unlink()
-    with pytest.raises(InputError, match="5 refused"):
-        wear_faces(faces, tmp_path / "gone")
-
-
-def test_faces_without_a_manifest_are_asked_for_their_landmarks(tmp_path: Path) -> None:
-    known = Known()
-    for seed in range(2):
-        face, points = draw_face(64, seed)
-        save(known, tmp_path / "faces" / f"{seed}.png", face, [points])
-    assert wear_faces(tmp_path / "faces", tmp_path / "out", finder=lambda: known).faces == 2
-    assert known.asked == 2
-    with pytest.raises(InputError, match="landmarks"):
-        wear_faces(tmp_path / "faces", tmp_path / "other")
-
-
-@pytest.mark.parametrize(("change", "why"), [
-    (lambda points: points[[1, 0, 2, 4, 3]], "apart"), (lambda points: points * [1, -1] + np.array([0, 255]), "below"),
-    (lambda points: points * 0.3, "aligned"), (lambda points: points + np.array([80, 0]), "aligned"),
-    (lambda points: points * np.nan, "gaps"), (lambda points: points[[0, 1, 2, 4, 3]], "corners"),
-])
-def test_landmarks_that_no_aligned_face_has(change: Callable[[Points], Points], why: str) -> None:
-    points = ALIGNED * 256 - 0.5
-    assert implausible(points) == ""
-    assert why in implausible(change(points))
-
-
-# --- the command line
 
 
 def test_the_commands(

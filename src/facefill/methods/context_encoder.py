@@ -7,7 +7,7 @@ pooling; a critic of six such units with a sigmoid at its end; l2 over the whole
 likelihood, 1:1 (equation 1); Adam at 1e-4, the critic first; black holes.
 
 Left open, and what we took:
-- Widths: 16 to 256. Up-sampling, which the decoder must do somewhere: nearest, before every unit but the first.
+- Widths: 8 to 256, few where pictures are large. Up-sampling, which the decoder must do somewhere: nearest, before every unit but the first.
 - Padding of 2×2 convolutions: one row and column, below and right in the encoder, above and left in the decoder, so
   that the picture does not wander.
 - l2 is a sum over the picture's values on [0, 1]. Its figure 2 settles near 70: as a sum over 128×128×3 values that is
@@ -38,7 +38,7 @@ from facefill.nets.layers import conv
 class ContextEncoderConfig(Frozen):
     """Sizes of the networks and weights of the loss terms."""
 
-    widths: tuple[int, ...] = (16, 32, 64, 128, 192, 256)
+    widths: tuple[int, ...] = (8, 24, 48, 96, 160, 256)
     """Channels of the six units of encoder and critic; the decoder has them in reverse order."""
     bottleneck: int = 3
     """Channels of the latent vector before it is reshaped."""
