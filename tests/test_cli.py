@@ -15,6 +15,8 @@ from PIL import Image
 
 from facefill import cli
 from facefill.imaging import photo as photo_module
+from facefill.runtime.cover import Cover
+from facefill.runtime.finder import Face, Finder
 from tests.faces import draw_face
 
 Run = Callable[..., tuple[int, str, str]]
@@ -116,6 +118,24 @@ def spoil(face: Path, how: str) -> Path:
     elif how == "bomb":
         bomb(path)
     return path
+
+
+def test_a_photo_without_a_face(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: Path) -> None:
+    monkeypatch.setattr(Finder, "find", lambda self, photo: [])
+    assert "a photo with a face, got none in it" in refused(run, tmp_path, "unmask", face)
+
+
+def test_a_face_that_is_too_small(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: Path) -> None:
+    small = Face((10, 10, 30, 34), draw_face(24, 1)[1] + 8, 0.9)
+    monkeypatch.setattr(Finder, "find", lambda self, photo: [small])
+    assert "32" in refused(run, tmp_path, "unmask", face)
+
+
+def test_a_face_that_nothing_covers(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: Path) -> None:
+    bare = Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)
+    monkeypatch.setattr(Finder, "find", lambda self, photo: [bare])
+    monkeypatch.setattr(Cover, "find", lambda self, faces: np.zeros(faces.shape[:3], bool))
+    assert "nothing covers it" in refused(run, tmp_path, "unmask", face)
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "text", "folder", "bomb", "missing"])
