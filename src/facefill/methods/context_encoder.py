@@ -1,5 +1,5 @@
-"""context_encoder: an autoencoder that must forget the hole, against a critic (Han, Jiang & Ju 2022, *GAN-based Algorithm
-for Efficient Image Inpainting*; its model follows Pathak et al. 2016).
+"""context_encoder: an autoencoder that must forget the hole, against a critic (Han, Jiang & Ju 2022, *GAN-based
+Algorithm for Efficient Image Inpainting*; its model follows Pathak et al. 2016).
 
 Written and kept: six encoder units of two convolutions (3×3, then 2×2) with ELU, a max pooling behind each but the
 last; three channels at the bottleneck, reshaped into the latent vector; six decoder units in reverse order without
@@ -7,7 +7,8 @@ pooling; a critic of six such units with a sigmoid at its end; l2 over the whole
 likelihood, 1:1 (equation 1); Adam at 1e-4, the critic first; black holes.
 
 Left open, and what we took:
-- Widths: 8 to 256, few where pictures are large. Up-sampling, which the decoder must do somewhere: nearest, before every unit but the first.
+- Widths: 8 to 256, few where pictures are large. Up-sampling, which the decoder must do somewhere: nearest, before
+  every unit but the first.
 - Padding of 2×2 convolutions: one row and column, below and right in the encoder, above and left in the decoder, so
   that the picture does not wander.
 - l2 is a sum over the picture's values on [0, 1]. Its figure 2 settles near 70: as a sum over 128×128×3 values that is
