@@ -171,18 +171,32 @@ def test_a_full_disk_while_saving_is_one_line_and_the_state_before_stays(
     assert train(recipe(folder), run).read_bytes() == whole.read_bytes()
 
 
-def test_accumulation_changes_nothing_where_losses_are_means_of_pictures(folder: Path, tmp_path: Path) -> None:
-    """The centre hole is as large in every picture, so that the parts of a batch weigh the same."""
-    def once(name: str, accumulate: int) -> dict[str, torch.Tensor]:
+def test_accumulated_gradients_are_those_of_the_whole_batch(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The centre hole is as large in every picture, so that the parts of a batch weigh the same. Gradients of the first
+    turn are compared, not weights: Adam turns the rounding of a gradient near zero into a whole step."""
+    clip = torch.nn.utils.clip_grad_norm_
+    seen: list[torch.Tensor] = []
+
+    def noted(parameters: Any, limit: float) -> torch.Tensor:
+        kept = list(parameters)
+        seen.append(torch.cat([parameter.grad.flatten() for parameter in kept]).clone())
+        return clip(kept, limit)
+
+    def once(name: str, accumulate: int) -> torch.Tensor:
         base = recipe(folder).model_dump()
         base["data"]["holes"] = {"centre": 1}
         base["model"] = {**SMALL, "adversarial": 0.0, "feature_matching": 0.0}
-        base["train"]["stages"] = [{"side_px": 48, "images": 16, "batch": 4, "accumulate": accumulate}]
+        base["train"]["stages"] = [{"side_px": 48, "images": 8, "batch": 4, "accumulate": accumulate}]
+        seen.clear()
         train(build(Recipe, base, "test"), tmp_path / name)
-        return tensors_of(tmp_path / name)
+        return seen[0]
 
+    monkeypatch.setattr(loop.nn.utils, "clip_grad_norm_", noted)
     whole, parts = once("whole", 1), once("parts", 2)
-    assert all(torch.allclose(whole[name], parts[name], atol=2e-5) for name in whole)
+    assert float(whole.norm()) > 0
+    assert float((whole - parts).norm() / whole.norm()) < 1e-4
 
 
 def test_the_critic_may_take_more_turns(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

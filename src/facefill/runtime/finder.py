@@ -24,9 +24,9 @@ CANVAS_PX = 160
 multiple of the largest stride."""
 CANDIDATE = 0.4
 """Score from which a place is looked at again."""
-THRESHOLD = 0.7
-"""Score of the second look from which a face counts."""
-CERTAIN = 0.8
+THRESHOLD = 0.66
+"""Score of the second look, the mean of its two views, from which a face counts."""
+CERTAIN = 0.9
 """Score of the first look from which a face counts although the second does not see it."""
 SAME_IOU = 0.4
 """Two findings that overlap by more are one face."""
@@ -103,12 +103,13 @@ class Finder:
             return unseen
         face = crop.take(photo)
         said = next(iter(self._engine.run({"image": to_network(np.stack([face, face[:, ::-1]]))}).values()))
-        views = [decode(view, LOOK_PX, LOOK_PX, THRESHOLD) for view in said]
+        views = [decode(view, LOOK_PX, LOOK_PX, CANDIDATE) for view in said]
         views[1] = _mirror(views[1], LOOK_PX)
         found = [best for best in (_usual(view) for view in views) if best is not None]
         if not found:
             return unseen
-        return _into_photo(np.mean(found, 0), crop)
+        mean = np.mean(found, 0)
+        return _into_photo(mean, crop) if mean[0] >= THRESHOLD else unseen
 
 
 def decode(said: F32, height: int, width: int, threshold: float) -> F32:
