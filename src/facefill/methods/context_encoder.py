@@ -17,7 +17,8 @@ Left open, and what we took:
   wins, and the latter has no gradient there.
 - Latent size: what three channels leave, 48 numbers for 128×128. `bottleneck` gives it more channels.
 - Batch normalisation, the paper's proposal, is an option. The paper works at 128×128 and says that it is meant for
-  512×512: any multiple of 32 goes.
+  512×512: any multiple of 32 goes. Weights know the size of face that they were trained on; `side_px` brings others to
+  it.
 
 Where it contradicts itself: CelebA or "Influencer" faces (we train on our own), a split of 0.9:0.11 (we hold 500 faces
 back), 10 h or 21 h of training, 50,000 pictures or 2,500 (704 steps of 64 are 45,056: configs/paper takes that).
@@ -47,6 +48,8 @@ class ContextEncoderConfig(Frozen):
     """Normalise behind every hidden convolution (the paper's proposal)."""
     adversarial: float = 1.0
     """Weight of the generator's adversarial term against the sum of squares."""
+    side_px: int | None = None
+    """Pictures are brought to this side before the encoder and back behind the decoder; None: they stay as they are."""
 
 
 class Unit(nn.Sequential):
@@ -114,8 +117,14 @@ class ContextEncoder(Method):
         return {"critic": self.critic, "generator": self.generator}
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        filled: Tensor = self.generator(inputs["image"])
-        return filled
+        image = inputs["image"]
+        if not self.config.side_px:
+            filled: Tensor = self.generator(image)
+            return filled
+        # Bilinear: to half the side it is the mean of 2x2 pixels. Equal sides are not told apart, because an exported
+        # file has no branches.
+        small = F.interpolate(image, size=(self.config.side_px, self.config.side_px), mode="bilinear")
+        return F.interpolate(self.generator(small), size=image.shape[-2:], mode="bilinear")
 
     def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
         truth, filled = batch["truth"], self(**self.shown(batch))
