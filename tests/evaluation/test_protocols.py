@@ -12,6 +12,7 @@ from facefill.evaluation.protocols import PAPERS, PROTOCOLS, Case, draw_case, ho
 from tests.faces import draw_face
 
 HASHES = {
+    "centre@128": "862a1b32edd1ddc9",
     "centre@256": "692d9aef329428f5",
     "eyes@256": "3ea50ee2a4ee8f52",
     "freeform10@256": "aeb9c8e86e65f18a",
@@ -36,7 +37,7 @@ def test_all_protocols_of_the_design_are_there() -> None:
     freeform = {f"freeform{percent}@256" for percent in range(10, 70, 10)}
     pixels = {f"random{percent}@64" for percent in (20, 40, 60, 80)}
     names = ("centre", "half-left", "half-right", "lower", "upper", "eyes", "worn", "worn-auto")
-    others = {f"{name}@256" for name in names}
+    others = {"centre@128", *(f"{name}@256" for name in names)}
     assert set(PROTOCOLS) == freeform | pixels | others
 
 

@@ -49,7 +49,7 @@ class Protocol:
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    f"{hole}@{size}": Protocol(f"{hole}@{size}", hole, size) for hole, size in _NAMES.items()
+    f"{hole}@{size}": Protocol(f"{hole}@{size}", hole, size) for hole, size in (*_NAMES.items(), ("centre", 128))
 }
 
 
