@@ -11,6 +11,7 @@ import typer
 
 from facefill import cli_research
 from facefill.errors import InputError
+from facefill.server.command import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +149,7 @@ def methods(as_json: AsJson = False) -> None:
 
 app.command()(cli_research.prepare)
 app.command()(cli_research.wear)
+app.command()(serve)
 
 
 @app.command()
@@ -200,7 +202,7 @@ def evaluate(
     device: Device = "cpu", threads: Threads = None, exact: Exact = False,
 ) -> None:
     """Judge methods on the same frozen holes (needs the extra `evaluate`)."""
-    from facefill.evaluation.bench import Settings
+    from facefill.evaluation.benchmark import Settings
     from facefill.evaluation.evaluate import evaluate as judge
     from facefill.evaluation.protocols import PAPERS, PROTOCOLS
 

@@ -1,0 +1,220 @@
+"""The routes: from an HTTP request to a job in the line, and its answer back."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import CancelledError
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from facefill import __version__
+from facefill.catalog import describe, usable
+from facefill.errors import InputError
+from facefill.server.errors import Refused, error_response, refuse, status_of
+from facefill.server.guard import Guard
+from facefill.server.jobs import Job
+from facefill.server.line import Line, open_line
+from facefill.server.metrics import Metrics
+from facefill.server.openapi import document
+from facefill.server.schema import CompleteOptions, Options, UnmaskOptions, build_options, can_vary
+from facefill.server.settings import Settings
+from facefill.server.upload import Hold, Upload, read_upload
+
+KINDS: dict[str, tuple[type[Options], tuple[str, ...]]] = {
+    "/v1/detect": (Options, ("photo",)),
+    "/v1/unmask": (UnmaskOptions, ("photo",)),
+    "/v1/complete": (CompleteOptions, ("photo", "mask")),
+}
+"""What each path takes: its fields, and its files."""
+_PAGE_TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8",
+               "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_JOB_NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+class Service:
+    """One server: its line, its limits, and who is being served."""
+
+    def __init__(self, settings: Settings, open_with: Callable[[Settings, Metrics], Line] = open_line) -> None:
+        self.settings, self.metrics = settings, Metrics()
+        self.hold = Hold(settings.most_bytes)
+        self.line = open_with(settings, self.metrics)
+        self.stopping = False
+        self._named: dict[str, Job | None] = {}
+        """Requests that are on their way, by the name their client gave them; None while they upload."""
+        self.metrics.watch("waiting", "Requests in the line.", self.line.waiting)
+        self.metrics.watch("working", "Threads at work.", self.line.working)
+        self.metrics.watch("upload_bytes", "Bytes of uploads in memory.", lambda: self.hold.held)
+
+    # ---- photos
+
+    async def work(self, request: Request) -> Response:
+        """`/v1/detect`, `/v1/unmask` and `/v1/complete`."""
+        name = request.headers.get("facefill-job", "")
+        if not _JOB_NAME.fullmatch(name) or name in self._named:
+            name = ""
+        else:
+            self._named[name] = None
+        try:
+            upload = await read_upload(request, self.hold, self.settings)
+            try:
+                job = _build_job(request, upload)
+                self.line.put(job)
+            except BaseException:
+                upload.release()
+                raise
+            if name:
+                self._named[name] = job
+            return await self._answer(request, job)
+        finally:
+            if name:
+                del self._named[name]
+
+    async def _answer(self, request: Request, job: Job) -> Response:
+        answer: asyncio.Future[Any] = asyncio.wrap_future(job.answer)
+        gone: asyncio.Future[Any] = asyncio.ensure_future(_wait_until_gone(request))
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                job.gone = True
+                self.metrics.gone.inc()
+                return Response(status_code=499)
+            done = answer.result()
+            return Response(done.body, 200, done.headers, done.media_type)
+        except CancelledError:
+            return Response(status_code=499)
+        finally:
+            gone.cancel()
+            job.gone = True
+
+    # ---- words
+
+    async def methods(self, request: Request) -> Response:
+        here = set(usable())
+        return JSONResponse([row | {"usable": row["name"] in here, "varies": can_vary(row["name"])}
+                             for row in describe()])
+
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "stopping" if self.stopping else "ok", "version": __version__,
+                             "waiting": self.line.waiting(), "working": self.line.working()})
+
+    async def progress(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._named:
+            raise refuse(404, "a request that is being worked on", "none of that name",
+                         "name it in the header Facefill-Job when you send it")
+        job = self._named[name]
+        if job is None:
+            return JSONResponse({"stage": "uploading", "ahead": 0})
+        return JSONResponse({"stage": "writing" if job.stage == "done" else job.stage, "ahead": self.line.ahead(job)})
+
+    async def counts(self, request: Request) -> Response:
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(document())
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        yield
+        self.stopping = True
+        await asyncio.to_thread(self.line.close)
+
+
+def _build_job(request: Request, upload: Upload) -> Job:
+    """Raises InputError where fields or files are missing, unknown or wrong; Refused for an unknown Accept."""
+    kind, names = KINDS[request.url.path]
+    for name in upload.files:
+        if name not in names:
+            raise InputError(f"the files {', '.join(names)}", name, f"leave {name} out")
+    for name in names:
+        if not upload.files.get(name):
+            raise InputError(f"the file {name}", "none", f"send it as the field `{name}`")
+    options = build_options(kind, upload.fields, strict=upload.strict)
+    accepted = request.headers.get("accept", "*/*").lower()
+    as_json = kind is Options or "application/json" in accepted
+    if isinstance(options, CompleteOptions) and options.samples > 1 and not as_json:
+        raise InputError("Accept: application/json with several samples", accepted[:80], "ask for JSON or for 1 sample")
+    return Job(upload, options, as_json)
+
+
+async def _wait_until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def read_page() -> dict[str, tuple[bytes, str]]:
+    """The built page: (content, type) by path. Read once, so that no path of a request ever reaches the disk."""
+    folder = files("facefill") / "server" / "page"
+    found = {}
+    for part in (folder, folder / "assets"):
+        if not part.is_dir():
+            continue
+        for entry in part.iterdir():
+            suffix = entry.name.rpartition(".")[2]
+            if suffix in _PAGE_TYPES:
+                name = entry.name.removesuffix(".html") if suffix == "html" else entry.name
+                path = "/" + ("" if name == "index" else name if part is folder else f"assets/{name}")
+                found[path] = entry.read_bytes(), _PAGE_TYPES[suffix]
+    return found
+
+
+def _page_route(path: str, content: bytes, media_type: str) -> Route:
+    lasting = {"Cache-Control": "public, max-age=31536000, immutable" if path.startswith("/assets/") else "no-cache"}
+
+    async def show(request: Request) -> Response:
+        return Response(content, 200, lasting, media_type)
+
+    return Route(path, show)
+
+
+async def _on_refused(request: Request, error: Any) -> Response:
+    return error_response(error)
+
+
+async def _on_input_error(request: Request, error: Any) -> Response:
+    return error_response(Refused(status_of(error), error))
+
+
+async def _on_http_error(request: Request, error: Any) -> Response:
+    what = {404: ("a path of this server", "look at /docs"), 405: ("another HTTP method", "look at /docs")}
+    expected, fix = what.get(error.status_code, (error.detail, "look at /docs"))
+    response = error_response(refuse(error.status_code, expected, request.method, fix))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_bug(request: Request, error: Any) -> Response:
+    return error_response(refuse(500, "an answer", "a fault of the server", "look at its log, and report it"))
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build_app(settings: Settings, service: Service | None = None) -> Starlette:
+    """The whole application. Raises InputError where weights or the device are missing."""
+    service = service or Service(settings)
+    page = read_page()
+    words: dict[str, Endpoint] = {
+        "/v1/methods": service.methods, "/v1/health": service.health, "/v1/metrics": service.counts,
+        "/v1/openapi.json": service.openapi, "/v1/progress/{name}": service.progress,
+    }
+    routes = [Route(path, service.work, methods=["POST"]) for path in KINDS]
+    routes += [Route(path, endpoint, methods=["GET"]) for path, endpoint in words.items()]
+    routes += [_page_route(path, *entry) for path, entry in page.items()]
+    paths = frozenset([*KINDS, *words, *page])
+    return Starlette(
+        routes=routes, lifespan=service.lifespan,
+        middleware=[Middleware(Guard, settings=settings, metrics=service.metrics, paths=paths)],
+        exception_handlers={Refused: _on_refused, InputError: _on_input_error, HTTPException: _on_http_error,
+                            Exception: _on_bug},
+    )

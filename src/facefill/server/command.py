@@ -1,0 +1,93 @@
+"""`facefill serve`. Heavy packages are imported inside, as in `cli.py`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facefill.errors import InputError
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen. Anything but this machine asks for --token.")]
+    = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    token: Annotated[str | None, typer.Option(envvar="FACEFILL_TOKEN", help="What clients must send as "
+                                              "Authorization: Bearer. Better set in FACEFILL_TOKEN: others on this "
+                                              "machine can read a command line.")] = None,
+    name: Annotated[list[str] | None, typer.Option(help="A host name under which a proxy offers the page; may be "
+                                                   "given again.")] = None,
+    max_mb: Annotated[int, typer.Option(min=1, max=200, help="Of one upload.")] = 40,
+    max_megapixels: Annotated[int, typer.Option(min=1, max=100, help="Of one photo.")] = 50,
+    waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 64,
+    device: Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, else what the machine allows.")]
+    = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compute in float32: slower, the same on all machines.")]
+    = False,
+    log: Annotated[Path | None, typer.Option(help="Write the log here and not to stderr. It never holds a photo or a "
+                                             "file name.")] = None,
+) -> None:
+    """Serve the page and the REST API; nothing leaves this machine (needs the extra `serve`)."""
+    for package in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
+        if find_spec(package) is None:
+            raise InputError(f"the package {package}", "none installed", "pip install 'facefill[serve]'")
+    from facefill.server.settings import Settings, check_reach
+
+    settings = Settings(
+        host=host, port=port, token=token, names=tuple(name or ()), device=device, threads=threads, exact=exact,
+        max_bytes=max_mb * 1_000_000, max_pixels=max_megapixels * 1_000_000, most_waiting=waiting,
+        most_bytes=max(400_000_000, 4 * max_mb * 1_000_000),
+    )
+    check_reach(settings)
+    _run(settings, log)
+
+
+def _run(settings: Any, log: Path | None) -> None:
+    import uvicorn
+
+    from facefill.server.app import build_app
+    from facefill.server.guard import connections_that_time_out
+
+    _keep_memory_down()
+    protocol: Any = connections_that_time_out(settings.quiet_s)
+    server = uvicorn.Server(uvicorn.Config(
+        build_app(settings), host=settings.host, port=settings.port, http=protocol, ws="none", access_log=False,
+        server_header=False, date_header=False, timeout_keep_alive=int(settings.quiet_s),
+        timeout_graceful_shutdown=int(settings.grace_s), log_config=_log_config(log),
+    ))
+    try:
+        server.run()
+    except SystemExit:
+        if server.started:
+            raise
+        raise InputError(f"a free port at {settings.host}:{settings.port}", "one that cannot be opened",
+                         "choose another with --port, or --port 0") from None
+
+
+def _log_config(log: Path | None) -> dict[str, Any]:
+    target: dict[str, Any] = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"}
+    if log is not None:
+        target = {"class": "logging.FileHandler", "filename": str(log), "formatter": "plain"}
+    return {
+        "version": 1, "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+        "handlers": {"target": target},
+        "loggers": {"uvicorn": {"handlers": ["target"], "level": "INFO"}},
+    }
+
+
+def _keep_memory_down() -> None:
+    """Give large freed blocks back to the system at once: glibc otherwise keeps up to eight heaps per processor, and
+    what decoded photos leave behind in them."""
+    import ctypes
+    import sys
+
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(-8, 2)  # M_ARENA_MAX
+            libc.mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD

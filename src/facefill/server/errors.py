@@ -1,0 +1,42 @@
+"""What goes wrong on the way in, as one JSON shape: expected, got, fix."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse
+
+from facefill.errors import InputError
+
+
+class Refused(Exception):
+    """A request that is not worked on. status: of HTTP. retry_s: when to come again, None where that is no use."""
+
+    def __init__(self, status: int, error: InputError, retry_s: int | None = None) -> None:
+        super().__init__(str(error))
+        self.status, self.error, self.retry_s = status, error, retry_s
+
+
+def refuse(status: int, expected: str, got: str, fix: str, retry_s: int | None = None) -> Refused:
+    """A `Refused` from the three parts of an `InputError`."""
+    return Refused(status, InputError(expected, got, fix), retry_s)
+
+
+def status_of(error: InputError) -> int:
+    """413 for what is over a limit, 415 for what is no picture, else 422."""
+    if error.expected.startswith("at most "):
+        return 413
+    if error.expected.startswith("a photo ("):
+        return 415
+    return 422
+
+
+def error_body(error: InputError) -> dict[str, dict[str, str]]:
+    return {"error": {"expected": error.expected, "got": error.got, "fix": error.fix, "message": str(error)}}
+
+
+def error_response(refused: Refused) -> JSONResponse:
+    headers = {"Retry-After": str(refused.retry_s)} if refused.retry_s is not None else {}
+    if refused.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if refused.status in (400, 408, 413):
+        headers["Connection"] = "close"  # what is left of the upload is not read
+    return JSONResponse(error_body(refused.error), refused.status, headers)

@@ -1,0 +1,100 @@
+"""What stands before every request: who may ask, what browsers may do with answers, and the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from facefill.server.errors import Refused, error_response, refuse
+from facefill.server.metrics import Metrics
+from facefill.server.settings import Settings, is_loopback
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_OPEN = ("/v1/health", "/v1/openapi.json")
+"""What under /v1 needs no token."""
+
+
+class Guard:
+    """ASGI: refuses strangers, adds the headers, counts and times."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, paths: frozenset[str]) -> None:
+        self._app, self._settings, self._metrics, self._paths = app, settings, metrics, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, path = time.perf_counter(), scope["path"] if scope["path"] in self._paths else "other"
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                fields = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message.get("headers", []), *fields]
+                if not any(name == b"cache-control" for name, _ in message["headers"]):
+                    message["headers"].append((b"cache-control", b"no-store"))
+                self._metrics.answers.labels(path, message["status"]).inc()
+            async with asyncio.timeout(self._settings.answer_s):
+                await send(message)
+
+        try:
+            self._check(scope)
+        except Refused as refused:
+            await error_response(refused)(scope, receive, answer)
+        else:
+            await self._app(scope, receive, answer)
+        self._metrics.seconds.labels(path).observe(time.perf_counter() - start)
+
+    def _check(self, scope: Scope) -> None:
+        """Raises Refused: 400 for a name that is not this server's, 403 for another site's page, 401 without token.
+
+        A page elsewhere must not reach a server on localhost through the visitor's own browser, neither by a form nor
+        by a host name that is made to point here.
+        """
+        given = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        host = given.get(b"host", "")
+        name = re.sub(r":\d+$", "", host).strip("[]").lower()
+        known = is_loopback(name) or name == self._settings.host or name in self._settings.names
+        if self._settings.is_local and not known:
+            raise refuse(400, "a host name of this server", name[:80] or "none", "add it with --name")
+        origin = given.get(b"origin", "")
+        if given.get(b"sec-fetch-site") == "cross-site" or (origin and origin.partition("://")[2] != host):
+            raise refuse(403, "a request from this server's own page", "one from another site", "open the page itself")
+        path = scope["path"]
+        if self._settings.token is None or not path.startswith("/v1/") or path in _OPEN:
+            return
+        shown = given.get(b"authorization", "").partition(" ")
+        if shown[0].lower() != "bearer" or not hmac.compare_digest(shown[2].encode(), self._settings.token.encode()):
+            raise refuse(401, "the server's token", "another one" if shown[2] else "none",
+                         "send it as Authorization: Bearer TOKEN")
+
+
+def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:
+    """A protocol for uvicorn that closes connections on which nobody asks anything; uvicorn itself waits for ever."""
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(quiet_s, self._close_if_silent)
+
+        def _close_if_silent(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
+
+    return Protocol

@@ -1,0 +1,224 @@
+"""What is done with one photo, in three steps: look (decode, find, cover), run the model, finish (blend, encode)."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from facefill.catalog import usable
+from facefill.errors import InputError
+from facefill.imaging.crop import Crop
+from facefill.imaging.masks import bounding_box, read_mask
+from facefill.imaging.photo import Photo, encode_photo, encode_picture, read_photo
+from facefill.imaging.sheets import mean_distance, spread_map
+from facefill.runtime.cover import Cover as CoverFinder
+from facefill.runtime.finder import Face, Finder
+from facefill.runtime.inpainter import HONEST, Inpainter, Result
+from facefill.runtime.plan import LARGEST_SHARE, U8, Bool, Plan, place_of, too_small
+from facefill.server.schema import (
+    Completed,
+    CompleteOptions,
+    CompletionOptions,
+    Cover,
+    Detected,
+    FoundFace,
+    Options,
+)
+from facefill.server.settings import Settings
+from facefill.server.upload import Upload
+
+MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif",
+               "TIFF": "image/tiff", "BMP": "image/bmp", "HEIF": "image/heic"}
+MOST_HOLES = 500
+"""Every one away from a face is a crop of its own, and takes the network's time."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole HTTP answer."""
+
+    body: bytes
+    media_type: str
+    headers: dict[str, str]
+
+
+@dataclass(eq=False)
+class Job:
+    """One request on its way."""
+
+    upload: Upload
+    options: Options
+    as_json: bool
+    answer: Future[Answer] = field(default_factory=Future)
+    stage: str = "waiting"
+    gone: bool = False
+    """Whether the client went away; no further step is begun."""
+    since: float = field(default_factory=time.perf_counter)
+    times: dict[str, float] = field(default_factory=dict)
+
+    def enter(self, stage: str) -> None:
+        """Go on to a stage; the time of the one before is noted."""
+        now = time.perf_counter()
+        self.times[self.stage] = round(self.times.get(self.stage, 0.0) + (now - self.since) * 1e3, 2)
+        self.stage, self.since = stage, now
+
+    @property
+    def method(self) -> str:
+        return self.options.method if isinstance(self.options, CompletionOptions) else usable()[0]
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Jobs with one key can share a call of the model: method, seed, samples."""
+        options = self.options
+        assert isinstance(options, CompletionOptions)
+        return options.method, options.seed, options.samples if isinstance(options, CompleteOptions) else 1
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The loaded networks that one thread works with."""
+
+    finder: Finder
+    cover: CoverFinder
+    inpainter: Inpainter
+
+
+# ---- look
+
+
+def look(job: Job, crew: Crew, settings: Settings) -> Plan | Answer:
+    """Decode the photo and plan what to complete; the answer, where nothing has to be completed for it.
+
+    Raises InputError for what the user can fix.
+    """
+    photo = read_photo(job.upload.files["photo"], max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
+    if not isinstance(job.options, CompletionOptions):
+        return _detect(job, photo, crew)
+    if not isinstance(job.options, CompleteOptions):
+        return crew.inpainter.plan_unmask(photo, large_hole=job.options.large_hole)
+    mask = _read_mask(job.upload.files["mask"], photo)
+    holes = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1
+    if holes > MOST_HOLES and not job.options.aligned:
+        raise InputError(f"at most {MOST_HOLES} separate holes", f"{holes:,}", "use the command line for such a mask")
+    return crew.inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
+
+
+def _read_mask(data: bytes, photo: Photo) -> Bool:
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "BMP", "WEBP", "TIFF", "JPEG")) as picture:
+            return read_mask(picture, photo.pixels.shape[:2])
+    except InputError:
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError):
+        raise InputError("a mask picture", "something else or a damaged one", "save it as PNG") from None
+
+
+def _detect(job: Job, photo: Photo, crew: Crew) -> Answer:
+    found = crew.finder.find(photo.pixels)
+    crops = [Crop.around_face(face.landmarks, crew.inpainter.model.record.size_px) for face in found]
+    masks: Any = [np.zeros((0, 0), bool)]
+    if found:
+        masks = crew.cover.find(np.stack([crop.take(photo.pixels) for crop in crops]))
+    faces = [_found(face, crop, mask, photo) for face, crop, mask in zip(found, crops, masks, strict=False)]
+    job.enter("writing")
+    warnings = list(photo.notes)
+    if not found:
+        warnings.append("no face found: mark the hole yourself")
+    height, width = photo.pixels.shape[:2]
+    said = Detected(width=width, height=height, format=photo.format, faces=faces, warnings=warnings,
+                    timings_ms=job.times, preview=_preview(photo.pixels, job.options))
+    return Answer(said.model_dump_json().encode(), "application/json", {})
+
+
+def _found(face: Face, crop: Crop, mask: Bool, photo: Photo) -> FoundFace:
+    warning = too_small(face)
+    cover = None
+    if not warning and mask.any():
+        missing = crop.put_mask(mask, photo.pixels.shape[:2])
+        cover = _window(missing, 0, 0) if missing.any() else None
+        if mask.mean() > LARGEST_SHARE:
+            warning = f"{place_of(face)}: {mask.mean():.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
+    return FoundFace(box=tuple(round(float(value), 1) for value in face.box),  # type: ignore[arg-type]
+                     landmarks=face.landmarks.round(1).tolist(), score=round(float(face.score), 3), cover=cover,
+                     warnings=[warning] if warning else [])
+
+
+def _window(missing: Bool, left: int, top: int) -> Cover:
+    """The rectangle of a mask that holds all that is missing; the mask's corner lies at (left, top) of the photo."""
+    x0, y0, x1, y1 = bounding_box(missing)
+    return Cover(x=left + x0, y=top + y0, width=x1 - x0, height=y1 - y0, png=_base64(_grey(missing[y0:y1, x0:x1])))
+
+
+# ---- finish
+
+
+def finish(job: Job, plan: Plan, patches: U8, inpainter: Inpainter) -> Answer:
+    """Put the model's patches (N, samples, S, S, 3) into the photo and encode the answer."""
+    options = job.options
+    assert isinstance(options, CompletionOptions)
+    results = [inpainter.finish(plan, patches[:, index], seed=options.seed) for index in range(patches.shape[1])]
+    coded = [encode_photo(result.source, result.photo, result.mask, format=options.format,
+                          provenance=result.provenance) for result in results]
+    warnings = [*results[0].warnings, *coded[0][1]]
+    media_type = MEDIA_TYPES[options.format or plan.photo.format]
+    job.enter("done")
+    if not job.as_json:
+        suffix = media_type.partition("/")[2]
+        return Answer(coded[0][0], media_type, {
+            "Content-Disposition": f'attachment; filename="completed.{suffix}"',
+            "Facefill-Warnings": _in_header(warnings), "Facefill-Invented": HONEST,
+            "Server-Timing": ", ".join(f"{name};dur={value}" for name, value in job.times.items()),
+        })
+    said = _completed(job, plan, results, [data for data, _ in coded], warnings, media_type)
+    return Answer(said.model_dump_json().encode(), "application/json", {})
+
+
+def _completed(
+    job: Job, plan: Plan, results: list[Result], files: list[bytes], warnings: list[str], media_type: str
+) -> Completed:
+    first, several = results[0], len(results) > 1
+    pictures = np.stack([result.photo for result in results]) if several else None
+    height, width = plan.mask.shape
+    return Completed(
+        width=width, height=height, format=plan.photo.format, warnings=warnings, timings_ms=job.times,
+        faces=[FoundFace(
+            box=tuple(round(value, 1) for value in face.box),  # type: ignore[arg-type]
+            landmarks=face.landmarks.round(1).tolist(), score=round(face.score, 3),
+            cover=_window(face.missing, face.window[1].start, face.window[0].start) if face.missing.any() else None,
+            warnings=list(face.warnings),
+        ) for face in first.faces],
+        preview=_preview(first.photo, job.options), photo=_base64(files[0]), media_type=media_type,
+        mask=_base64(_grey(first.mask)), method=first.provenance.method, seed=first.provenance.seed,
+        weights_sha256=first.provenance.weights_sha256, invented=HONEST,
+        samples=[_base64(data) for data in files] if several else [],
+        spread=_base64(encode_picture(spread_map(pictures)[..., 0].copy())) if pictures is not None else None,
+        sample_distance=mean_distance(pictures, first.mask) if pictures is not None else None,
+    )
+
+
+def _in_header(warnings: list[str]) -> str:
+    """As a JSON list of plain ASCII; what is too long for a header is counted instead."""
+    kept = [warning[:300] for warning in warnings[:10]]
+    more = [f"and {len(warnings) - 10} more: ask for application/json"] if len(warnings) > 10 else []
+    return json.dumps(kept + more)
+
+
+def _grey(mask: Bool) -> bytes:
+    return encode_picture(mask.astype(np.uint8) * 255)
+
+
+def _preview(pixels: U8, options: Options) -> str | None:
+    return _base64(encode_picture(pixels, "JPEG", 92)) if options.preview else None
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,268 @@
+"""The bounded line in front of the networks, and the threads that work it off.
+
+Every thread does one step of some request at a time: look, run, or finish. Running takes the crops of all requests
+that are ready into one call, shared out among the threads. A thread that works alone uses the networks that were loaded
+for all processor threads; as soon as two work, each has networks of its own with its share of them: two single
+threads complete about a third more than one pair that works together.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from facefill.catalog import METHODS, find_weights
+from facefill.runtime.cover import Cover
+from facefill.runtime.engine import load_engine, thread_count
+from facefill.runtime.finder import Finder
+from facefill.runtime.inpainter import Inpainter
+from facefill.runtime.model import Model, load
+from facefill.runtime.plan import Plan
+from facefill.server.errors import refuse
+from facefill.server.jobs import Answer, Crew, Job, finish, look
+from facefill.server.metrics import Metrics
+from facefill.server.settings import Settings
+
+BATCH = 8
+"""Requests that are looked at ahead, so that their crops can share a call of the model. Their decoded photos are what
+bounds the memory."""
+MOST_WORKERS = 4
+"""Every one has its own networks, about 100 MB."""
+
+Crews = Callable[[int | None, str], Crew]
+"""The networks of a worker (None: those of one that is alone) with a method."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A request that waits for the model."""
+
+    job: Job
+    plan: Plan
+
+    @property
+    def crops(self) -> int:
+        return len(self.plan.tasks)
+
+
+class Line:
+    """Requests in the order they came, and the threads that answer them."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, crews: Crews, workers: int) -> None:
+        self._settings, self._metrics, self._crews = settings, metrics, crews
+        self._new: deque[Job] = deque()
+        self._ready: list[_Ready] = []
+        self._busy = 0
+        self._pace_s = 0.5
+        self._closed = False
+        self._change = threading.Condition()
+        self._threads = [threading.Thread(target=self._work, args=(index,), name=f"worker-{index}", daemon=True)
+                         for index in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    # ---- from the outside
+
+    def put(self, job: Job) -> None:
+        """Queue up. Raises Refused: 429 where the line is full, 503 where the server stops."""
+        with self._change:
+            if self._closed:
+                raise refuse(503, "a running server", "one that stops", "send it again when it is back", 30)
+            if len(self._new) >= self._settings.most_waiting:
+                wait_s = math.ceil(self._pace_s * len(self._new) / len(self._threads))
+                raise refuse(429, f"at most {self._settings.most_waiting} waiting requests", "one more",
+                             "send it again later", min(60, max(1, wait_s)))
+            self._new.append(job)
+            self._change.notify()
+
+    def ahead(self, job: Job) -> int:
+        """How many requests stand before this one."""
+        with self._change:
+            return self._new.index(job) if job in self._new else 0
+
+    def waiting(self) -> int:
+        return len(self._new) + len(self._ready)
+
+    def working(self) -> int:
+        return self._busy
+
+    def close(self) -> None:
+        """Take nobody else, answer all that wait, and stop."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+        for thread in self._threads:
+            thread.join(self._settings.grace_s)
+
+    # ---- the threads
+
+    def _work(self, index: int) -> None:
+        while (step := self._next()) is not None:
+            what, alone = step
+            crew = None if alone else index
+            try:
+                if isinstance(what, Job):
+                    self._look(what, crew)
+                else:
+                    self._run(what, crew)
+            finally:
+                with self._change:
+                    self._busy -= 1
+                    self._change.notify_all()
+
+    def _next(self) -> tuple[Job | list[_Ready], bool] | None:
+        """What to do next, and whether nobody else works; None at the end."""
+        with self._change:
+            while True:
+                self._drop_gone()
+                what = self._choose()
+                if what is not None:
+                    self._busy += 1
+                    rest = self._new or self._ready
+                    return what, self._busy == 1 and not rest
+                if self._closed and not self._busy:
+                    return None
+                self._change.wait()
+
+    def _choose(self) -> Job | list[_Ready] | None:
+        pixels = sum(ready.plan.mask.size for ready in self._ready)
+        enough = len(self._ready) >= BATCH or pixels >= self._settings.max_pixels
+        if self._ready and (enough or not self._new):
+            key = self._ready[0].job.key
+            alike = [ready for ready in self._ready if ready.job.key == key]
+            share = math.ceil(sum(ready.crops for ready in alike) / len(self._threads))
+            taken: list[_Ready] = []
+            crops = 0
+            while alike and (not taken or crops + alike[0].crops <= share):
+                taken.append(alike.pop(0))
+                crops += taken[-1].crops
+            self._ready = [ready for ready in self._ready if ready not in taken]
+            return taken
+        return self._new.popleft() if self._new else None
+
+    def _drop_gone(self) -> None:
+        for job in [*self._new, *(ready.job for ready in self._ready)]:
+            if job.gone:
+                self._end(job)
+        self._new = deque(job for job in self._new if not job.gone)
+        self._ready = [ready for ready in self._ready if not ready.job.gone]
+
+    def _look(self, job: Job, crew: int | None) -> None:
+        job.enter("looking")
+        try:
+            seen = look(job, self._crews(crew, job.method), self._settings)
+        except BaseException as error:
+            self._end(job, error=error)
+            return
+        if isinstance(seen, Answer):
+            self._end(job, seen)
+            return
+        job.enter("waiting")
+        with self._change:
+            self._ready.append(_Ready(job, seen))
+            self._change.notify()
+
+    def _run(self, batch: list[_Ready], crew: int | None) -> None:
+        """One call of the model for all crops of a batch; where that fails, each request for itself."""
+        method, seed, samples = batch[0].job.key
+        for ready in batch:
+            ready.job.enter("completing")
+        try:
+            inpainter = self._crews(crew, method).inpainter
+            patches = inpainter.run([ready.plan for ready in batch], seed=seed, samples=samples)
+        except BaseException as error:
+            if len(batch) == 1:
+                self._end(batch[0].job, error=error)
+                return
+            for ready in batch:
+                self._run([ready], crew)
+            return
+        self._metrics.batches.observe(len(batch))
+        self._metrics.crops.labels(method).inc(sum(ready.crops for ready in batch))
+        for ready, patch in zip(batch, patches, strict=True):
+            if ready.job.gone:
+                self._end(ready.job)
+                continue
+            ready.job.enter("writing")
+            try:
+                self._end(ready.job, finish(ready.job, ready.plan, patch, inpainter))
+            except BaseException as error:
+                self._end(ready.job, error=error)
+
+    def _end(self, job: Job, answer: Answer | None = None, *, error: BaseException | None = None) -> None:
+        """Answer a request, or forget one whose client went away."""
+        job.upload.release()
+        job.enter("done")
+        for stage, spent_ms in job.times.items():
+            self._metrics.stages.labels(stage).observe(spent_ms / 1e3)
+        spent_s = sum(spent for stage, spent in job.times.items() if stage != "waiting") / 1e3
+        self._pace_s += 0.1 * (spent_s - self._pace_s)
+        if answer is None and error is None:
+            job.answer.cancel()
+        elif job.answer.set_running_or_notify_cancel():
+            if answer is not None:
+                job.answer.set_result(answer)
+            else:
+                assert error is not None
+                job.answer.set_exception(error)
+
+
+# ---- the networks
+
+
+def open_line(settings: Settings, metrics: Metrics) -> Line:
+    """A line whose threads have networks of their own; all helpers are loaded now, methods when first asked for.
+
+    Raises InputError where the weights or the device are not there.
+    """
+    threads = thread_count(settings.threads)
+    workers = min(threads, MOST_WORKERS)
+    crews = _load_crews(settings, threads, max(1, threads // workers))
+    for index in (None, *range(workers)):
+        _warm(crews(index, "swift"))
+    return Line(settings, metrics, crews, workers)
+
+
+def _warm(crew: Crew) -> None:
+    """Compile the networks for the usual sizes now, and not while the first visitor waits."""
+    crew.finder.find(np.zeros((480, 640, 3), np.uint8))
+    faces = np.zeros((1, 256, 256, 3), np.uint8)
+    crew.cover.find(faces)
+    crew.inpainter.model.complete(faces, np.ones((1, 256, 256), bool))
+
+
+def _load_crews(settings: Settings, threads: int, each: int) -> Crews:
+    lock = threading.Lock()
+
+    def engine(name: str, count: int) -> Any:
+        return load_engine(find_weights(name)[0], device=settings.device, threads=count, exact=settings.exact)
+
+    @cache
+    def helpers(index: int | None) -> tuple[Finder, Cover]:
+        count = threads if index is None else each
+        return Finder(engine("finder", count)), Cover(engine("cover", count))
+
+    @cache
+    def model(index: int | None, method: str) -> Model:
+        if METHODS[method].kind != "onnx" and index is not None:
+            return model(None, method)  # one for all: its threads are torch's, or it has none
+        count = threads if index is None else each
+        return load(method, device=settings.device, threads=count, exact=settings.exact)
+
+    @cache
+    def crew(index: int | None, method: str) -> Crew:
+        finder, cover = helpers(index)
+        return Crew(finder, cover, Inpainter(model(index, method), lambda: finder, lambda: cover))
+
+    def get(index: int | None, method: str) -> Crew:
+        with lock:
+            return crew(index if threads > 1 else None, method)
+
+    return get

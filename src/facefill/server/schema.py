@@ -1,0 +1,197 @@
+"""What requests say and answers hold; the OpenAPI document is made from these records."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from facefill.catalog import METHODS, usable
+from facefill.config import Frozen
+from facefill.errors import InputError, pick
+from facefill.imaging.photo import FORMATS
+
+MOST_SAMPLES = 8
+Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+
+
+class Options(Frozen):
+    """What may be asked of every picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+    preview: bool = False
+    """Also answer the picture as a JPEG, which every browser shows, for formats that it does not."""
+
+
+class CompletionOptions(Options):
+    """What may be asked of a completion."""
+
+    method: str = "swift"
+    """A name that `/v1/methods` lists as usable."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Of all randomness; the same seed gives the same picture."""
+    large_hole: bool = False
+    """Also complete a face of which more than 60 % is missing."""
+    format: str | None = None
+    """The format of the answer's photo, such as PNG; the photo's own where it is left out."""
+
+
+class UnmaskOptions(CompletionOptions):
+    """Of `/v1/unmask`."""
+
+
+class CompleteOptions(CompletionOptions):
+    """Of `/v1/complete`."""
+
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 1
+    """Different completions, for methods that draw noise; more than one is answered as JSON only."""
+    aligned: bool = False
+    """The photo is an aligned square face already: no finder, no crop, no limit on the hole."""
+
+
+def build_options(kind: type[Options], fields: dict[str, Any], *, strict: bool) -> Options:
+    """Check the fields of a request. strict: take no text for a number. Raises InputError."""
+    try:
+        options = kind.model_validate(fields, strict=strict)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:60]
+        if first["type"] == "extra_forbidden":
+            pick(dict.fromkeys(["photo", *kind.model_fields]), where, "field")
+        raise InputError(f"{where}: {first['msg'].lower()}", "something else", f"change {where}") from None
+    if isinstance(options, CompletionOptions):
+        pick(METHODS, options.method, "method")
+        pick(dict.fromkeys(usable()), options.method, "method that is installed here")
+        if options.format is not None:
+            pick(FORMATS, options.format, "format")
+    if isinstance(options, CompleteOptions) and options.samples > 1 and not can_vary(options.method):
+        raise InputError("a method with several completions", f"{options.method}, which has one", "ask for 1 sample")
+    return options
+
+
+def can_vary(method: str) -> bool:
+    """Whether a method has different completions of one hole."""
+    return bool({"noise", "seed"} & set(METHODS[method].inputs))
+
+
+class Answered(BaseModel):
+    """Base of what answers hold."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Cover(Answered):
+    """Where something is missing, in a rectangle of the photo."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    png: Base64
+    """Grey PNG of width × height, white = missing."""
+
+
+class FoundFace(Answered):
+    """A face of the photo."""
+
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in pixels of the upright photo."""
+    landmarks: list[tuple[float, float]]
+    """Eyes, nose tip, mouth corners; the viewer's left first."""
+    score: float
+    """How certain, 0 to 1."""
+    cover: Cover | None
+    """What covers it (detect) or what was completed of it; null for nothing."""
+    warnings: list[str]
+
+
+class Picture(Answered):
+    """What all answers say."""
+
+    width: int
+    height: int
+    format: str
+    """Of the photo that came: JPEG, PNG, ..."""
+    faces: list[FoundFace]
+    warnings: list[str]
+    timings_ms: dict[str, float]
+    """waiting, looking, completing, writing."""
+    preview: Base64 | None = None
+    """JPEG, if it was asked for."""
+
+
+class Detected(Picture):
+    """Answer of `/v1/detect`."""
+
+
+class Completed(Picture):
+    """Answer of `/v1/unmask` and `/v1/complete` as JSON."""
+
+    photo: Base64
+    """The file, in `media_type`; outside the mask it holds what came."""
+    media_type: str
+    mask: Base64
+    """Grey PNG of the photo's size, white = completed."""
+    method: str
+    seed: int
+    weights_sha256: str
+    """Empty for a method without weights."""
+    samples: list[Base64] = []
+    """All completions as files, the first is `photo`; empty where one was asked for."""
+    spread: Base64 | None = None
+    """Grey PNG of the photo's size: where the samples differ, 4 times their standard deviation."""
+    sample_distance: float | None = None
+    """Mean absolute difference of two samples inside the mask, as a share of the range of values."""
+    invented: str
+    """The honest sentence that belongs beside the picture."""
+
+
+class Method(Answered):
+    """A row of `/v1/methods`."""
+
+    name: str
+    title: str
+    kind: Literal["onnx", "classical", "torch"]
+    paper: str
+    needs: str
+    """The extra to install, empty for none."""
+    usable: bool
+    """Whether this server can run it."""
+    varies: bool
+    """Whether it can draw several samples."""
+    size_px: int
+    params: int
+    ms: float | None
+    scores: dict[str, float]
+    licences: dict[str, str]
+
+
+class Health(Answered):
+    status: Literal["ok", "stopping"]
+    version: str
+    waiting: int
+    working: int
+
+
+class Progress(Answered):
+    """Of a request that is being worked on."""
+
+    stage: Literal["uploading", "waiting", "looking", "completing", "writing"]
+    ahead: int
+    """Requests before it in the line."""
+
+
+class Problem(Answered):
+    expected: str
+    got: str
+    fix: str
+    message: str
+
+
+class Failure(Answered):
+    """Every error: what was expected, what came, what to do."""
+
+    error: Problem
+
+

@@ -1,0 +1,66 @@
+"""What a server was told: where it listens, who may ask, and how much it takes."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from facefill.config import Frozen
+from facefill.errors import InputError
+
+
+class Settings(Frozen):
+    """All limits are refused before anything is decoded."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: str | None = None
+    """What requests must carry as `Authorization: Bearer`, None for no such rule."""
+    names: tuple[str, ...] = ()
+    """Host names, beside this machine's own, under which browsers may call it (that of a proxy, for example)."""
+    device: str = "cpu"
+    threads: int | None = None
+    exact: bool = False
+    max_bytes: int = 40_000_000
+    """Of one upload."""
+    max_pixels: int = 50_000_000
+    """Of one photo."""
+    most_waiting: int = 64
+    """Requests in the line; one more is told to come again."""
+    most_bytes: int = 400_000_000
+    """Of all uploads that are held at one time."""
+    quiet_s: float = 10.0
+    """Longest silence of somebody who uploads, or who has said nothing yet."""
+    upload_s: float = 120.0
+    """Longest time for one upload."""
+    answer_s: float = 120.0
+    """Longest time for taking one piece of an answer."""
+    grace_s: float = 120.0
+    """How long a stopping server finishes what it has."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address always means the machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_reach(settings: Settings) -> None:
+    """Raises InputError for a server that others could reach and nobody guards."""
+    if not settings.is_local and not settings.token:
+        raise InputError(
+            f"a --token with --host {settings.host}", "none",
+            "give one (or set FACEFILL_TOKEN), or keep 127.0.0.1 and put a proxy before it: docs/serve.md",
+        )
+    if settings.token is not None and (len(settings.token) < 16 or not settings.token.isascii()
+                                       or not settings.token.isprintable()):
+        raise InputError("a --token of at least 16 printable ASCII characters", f"{len(settings.token)} characters",
+                         "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'")

@@ -1,0 +1,191 @@
+"""Under load: the bounded line, batches, clients that go away, slow ones, and a stop that finishes what runs."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from facefill.errors import InputError
+from facefill.server.app import build_app
+from facefill.server.settings import Settings, check_reach
+from tests.server.service import PNG, Gate, listening, service
+
+FORM = httpx2.Request("POST", "http://localhost/v1/unmask", files={"photo": PNG})
+
+
+def wait_until(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + 15
+    while not what():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.01)
+
+
+def request_bytes(port: int) -> bytes:
+    body = FORM.read()
+    head = f"POST /v1/unmask HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: {FORM.headers['content-type']}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def test_requests_share_a_call_of_the_model_and_get_what_they_would_alone(tmp_path: Path) -> None:
+    gate = Gate()
+    made = service(tmp_path, gate)
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
+        alone = client.post("/v1/unmask", files={"photo": PNG}).content
+        gate.open.clear()
+        with ThreadPoolExecutor(10) as pool:
+            coming = [pool.submit(client.post, "/v1/unmask", files={"photo": PNG}) for _ in range(10)]
+            wait_until(lambda: made.line.waiting() == 8)
+            gate.open.set()
+            answers = [one.result(20) for one in coming]
+        assert [answer.status_code for answer in answers] == [200] * 10
+        assert {answer.content for answer in answers} == {alone}
+        text = client.get("/v1/metrics").text
+    count = float(text.split("facefill_batch_requests_count ")[1].split("\n")[0])
+    assert count < 11
+
+
+def test_a_full_line_says_when_to_come_again(tmp_path: Path) -> None:
+    gate = Gate()
+    made = service(tmp_path, gate, workers=1, most_waiting=2)
+    gate.open.clear()
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client, \
+            ThreadPoolExecutor(3) as pool:
+        coming = [pool.submit(client.post, "/v1/detect", files={"photo": PNG})]
+        wait_until(lambda: gate.seen == 1)
+        coming += [pool.submit(client.post, "/v1/detect", files={"photo": PNG}) for _ in range(2)]
+        wait_until(lambda: made.line.waiting() == 2)
+        refused = client.post("/v1/detect", files={"photo": PNG})
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        gate.open.set()
+        assert [one.result(20).status_code for one in coming] == [200] * 3
+    assert made.hold.held == 0
+
+
+def test_a_full_memory_says_when_to_come_again(tmp_path: Path) -> None:
+    made = service(tmp_path, Gate(), most_bytes=len(PNG) // 2)
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
+        refused = client.post("/v1/detect", files={"photo": PNG})
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) >= 1
+        assert made.hold.held == 0
+
+
+def test_one_request_that_fails_in_a_batch_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    made = service(tmp_path, gate, workers=1)
+    with TestClient(build_app(made.settings, made), base_url="http://localhost", raise_server_exceptions=False) \
+            as client:
+        alone = client.post("/v1/unmask", files={"photo": PNG}).content
+        inpainter = made.line._crews(None, "swift").inpainter
+        run = inpainter.run
+
+        def fails_together(plans: list[object], **options: object) -> object:
+            if len(plans) > 1:
+                raise MemoryError
+            return run(plans, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(made.line._crews(0, "swift").inpainter, "run", fails_together)
+        gate.open.clear()
+        with ThreadPoolExecutor(3) as pool:
+            coming = [pool.submit(client.post, "/v1/unmask", files={"photo": PNG}) for _ in range(3)]
+            wait_until(lambda: made.line.waiting() == 2)
+            gate.open.set()
+            answers = [one.result(20) for one in coming]
+    assert [(answer.status_code, answer.content == alone) for answer in answers] == [(200, True)] * 3
+
+
+def test_a_fault_of_ours_is_a_500_without_inner_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    monkeypatch.setattr(gate, "find", lambda photo: 1 / 0)
+    made = service(tmp_path, gate)
+    with TestClient(build_app(made.settings, made), base_url="http://localhost", raise_server_exceptions=False) \
+            as client:
+        answer = client.post("/v1/detect", files={"photo": PNG})
+    assert answer.status_code == 500
+    assert "division" not in answer.text
+    assert made.hold.held == 0
+
+
+def test_a_client_that_goes_away_cancels_its_work(tmp_path: Path) -> None:
+    gate = Gate()
+    made = service(tmp_path, gate, workers=1)
+    gate.open.clear()
+    with listening(made) as (port, _):
+        first = socket.create_connection(("127.0.0.1", port))
+        first.sendall(request_bytes(port))
+        wait_until(lambda: gate.seen == 1)
+        second = socket.create_connection(("127.0.0.1", port))
+        second.sendall(request_bytes(port))
+        wait_until(lambda: made.line.waiting() == 1)
+        second.close()
+        first.close()
+        wait_until(lambda: made.metrics.gone._value.get() == 2)
+        gate.open.set()
+        wait_until(lambda: made.line.waiting() == 0 and made.line.working() == 0)
+    assert gate.seen == 1, "the one that waited was never looked at"
+    assert made.metrics.crops.labels("swift")._value.get() == 0, "the one that was looked at was not completed"
+    assert made.hold.held == 0
+
+
+def test_slow_uploads_and_silent_connections_end(tmp_path: Path) -> None:
+    made = service(tmp_path, Gate(), quiet_s=0.3)
+    with listening(made) as (port, _):
+        slow = socket.create_connection(("127.0.0.1", port), timeout=10)
+        silent = socket.create_connection(("127.0.0.1", port), timeout=10)
+        slow.sendall(request_bytes(port)[:700])
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408")
+        assert silent.recv(1000) == b""
+        slow.close()
+        silent.close()
+    assert made.hold.held == 0
+
+
+def test_a_stopping_server_finishes_what_it_has(tmp_path: Path) -> None:
+    gate = Gate()
+    made = service(tmp_path, gate, workers=1)
+    gate.open.clear()
+    with listening(made) as (port, stop), ThreadPoolExecutor(2) as pool:
+        url = f"http://127.0.0.1:{port}/v1/unmask"
+        coming = [pool.submit(httpx2.post, url, files={"photo": PNG}, timeout=20) for _ in range(2)]
+        wait_until(lambda: gate.seen == 1 and made.line.waiting() == 1)
+        stop()
+        threading.Event().wait(0.3)
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.post(url, files={"photo": PNG})
+        gate.open.set()
+        assert [one.result(20).status_code for one in coming] == [200, 200]
+
+
+def test_the_progress_of_a_request_is_told_while_it_runs(tmp_path: Path) -> None:
+    gate = Gate()
+    made = service(tmp_path, gate, workers=1)
+    gate.open.clear()
+    name = "0123456789abcdef"
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client, \
+            ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(client.post, "/v1/unmask", files={"photo": PNG}, headers={"Facefill-Job": name})
+        wait_until(lambda: gate.seen == 1)
+        assert client.get(f"/v1/progress/{name}").json() == {"stage": "looking", "ahead": 0}
+        gate.open.set()
+        assert coming.result(20).status_code == 200
+        assert client.get(f"/v1/progress/{name}").status_code == 404
+
+
+def test_a_server_for_others_asks_for_a_token() -> None:
+    check_reach(Settings(host="127.0.0.1"))
+    check_reach(Settings(host="localhost"))
+    check_reach(Settings(host="::1"))
+    check_reach(Settings(host="0.0.0.0", token="a-long-secret-of-ours"))
+    with pytest.raises(InputError, match="proxy"):
+        check_reach(Settings(host="0.0.0.0"))
+    with pytest.raises(InputError, match="16 printable"):
+        check_reach(Settings(host="0.0.0.0", token="short"))

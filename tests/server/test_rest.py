@@ -1,0 +1,244 @@
+"""The REST API: what goes in, what comes out, what is refused and how."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from facefill.imaging.photo import encode_picture, read_photo
+from facefill.server.app import KINDS, Service, build_app
+from facefill.server.openapi import document
+from facefill.server.schema import Completed, Detected, Failure, Health, Method, Progress
+from tests.server.service import PHOTO, PNG, Gate, coded, service, square_mask
+
+LIMITS = {"max_bytes": 400_000, "max_pixels": 200_000}
+JSON = {"Accept": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    return service(tmp_path_factory.mktemp("net"), Gate(), **LIMITS)
+
+
+@pytest.fixture(scope="module")
+def client(made: Service) -> Iterator[TestClient]:
+    with TestClient(build_app(made.settings, made), base_url="http://localhost:8000") as client:
+        yield client
+
+
+def grey(data: str) -> np.ndarray:
+    return read_photo(base64.b64decode(data)).pixels[..., 0] > 127
+
+
+def test_unmask_answers_the_picture_and_changes_nothing_else(client: TestClient) -> None:
+    picture = client.post("/v1/unmask", files={"photo": PNG})
+    said = client.post("/v1/unmask", files={"photo": PNG}, headers=JSON).json()
+    assert picture.status_code == 200
+    assert picture.headers["content-type"] == "image/png"
+    assert "invented" in picture.headers["facefill-invented"]
+    assert json.loads(picture.headers["facefill-warnings"]) == []
+    assert "completing;dur=" in picture.headers["server-timing"]
+    assert picture.content == base64.b64decode(said["photo"])
+    after, mask = read_photo(picture.content).pixels, grey(said["mask"])
+    assert mask.any()
+    assert (after[~mask] == PHOTO[~mask]).all()
+    assert (after[mask] != PHOTO[mask]).any()
+
+
+def test_json_tells_faces_masks_warnings_and_timings(client: TestClient) -> None:
+    said = Completed.model_validate(client.post("/v1/unmask", files={"photo": PNG}, headers=JSON).json())
+    (face,) = said.faces
+    assert face.cover is not None
+    part = grey(face.cover.png)
+    assert part.shape == (face.cover.height, face.cover.width)
+    whole = np.zeros(PHOTO.shape[:2], bool)
+    whole[face.cover.y : face.cover.y + face.cover.height, face.cover.x : face.cover.x + face.cover.width] = part
+    assert (whole == grey(said.mask)).all()
+    assert set(said.timings_ms) >= {"waiting", "looking", "completing", "writing"}
+    assert (said.width, said.height, said.method, said.warnings) == (220, 160, "swift", [])
+
+
+def test_a_mask_is_completed_as_a_form_and_as_json_alike(client: TestClient) -> None:
+    form = client.post("/v1/complete", files={"photo": PNG, "mask": square_mask()}, data={"seed": "3"})
+    sent = {"photo": coded(PNG), "mask": coded(square_mask()), "seed": 3}
+    said = client.post("/v1/complete", json=sent, headers=JSON).json()
+    assert form.content == base64.b64decode(said["photo"])
+    assert (grey(said["mask"]) == grey(coded(square_mask()))).all()
+    assert said["seed"] == 3
+
+
+def test_detect_finds_faces_and_their_covers_and_completes_nothing(client: TestClient) -> None:
+    said = client.post("/v1/detect", files={"photo": PNG}, data={"preview": "true"}).json()
+    found = Detected.model_validate(said)
+    assert len(found.faces) == 1
+    assert found.faces[0].cover is not None
+    assert read_photo(base64.b64decode(said["preview"])).format == "JPEG"
+    assert "photo" not in said
+
+
+def test_another_format_is_answered_on_request(client: TestClient) -> None:
+    answer = client.post("/v1/unmask", files={"photo": PNG}, data={"format": "WEBP"})
+    assert answer.headers["content-type"] == "image/webp"
+    assert read_photo(answer.content).format == "WEBP"
+
+
+NOISE = encode_picture(np.random.default_rng(0).integers(0, 255, (450, 450), np.uint8))
+BROKEN = PNG[: len(PNG) // 2]
+FULL = encode_picture(np.full(PHOTO.shape[:2], 255, np.uint8))
+SPOTS = encode_picture(np.tile(np.array([[255, 0], [0, 0]], np.uint8), (80, 110)))
+
+
+@pytest.mark.parametrize(("path", "files", "fields", "status", "word"), [
+    ("unmask", {"photo": b"no picture at all"}, {}, 415, "text in the photo"),
+    ("unmask", {"photo": b"\x00\x01\x02" * 99}, {}, 415, "something else"),
+    ("unmask", {"photo": BROKEN}, {}, 422, "damaged"),
+    ("unmask", {"photo": NOISE}, {}, 413, "at most 200,000 pixels"),
+    ("unmask", {"photo": b"x" * 500_000}, {}, 413, "at most 400,000 bytes"),
+    ("unmask", {"photo": b"x" * 1_500_000}, {}, 413, "at most 900,000 bytes"),
+    ("unmask", {}, {"method": "swift"}, 422, "the file photo"),
+    ("unmask", {"photo": b""}, {}, 422, "the file photo"),
+    ("unmask", {"photo": PNG, "mask": PNG}, {}, 422, "leave mask out"),
+    ("unmask", {"photo": PNG}, {"methd": "swift"}, 422, "did you mean 'method'"),
+    ("unmask", {"photo": PNG}, {"method": "swfit"}, 422, "did you mean 'swift'"),
+    ("unmask", {"photo": PNG}, {"method": "/etc/passwd"}, 422, "expected a method"),
+    ("unmask", {"photo": PNG}, {"seed": "-1"}, 422, "seed"),
+    ("unmask", {"photo": PNG}, {"seed": "x" * 3000}, 422, "a short seed"),
+    ("unmask", {"photo": PNG}, {"format": "GIF"}, 422, "expected a format"),
+    ("complete", {"photo": PNG}, {}, 422, "the file mask"),
+    ("complete", {"photo": PNG, "mask": b"junk"}, {}, 422, "a mask picture"),
+    ("complete", {"photo": PNG, "mask": FULL}, {}, 422, "missing everywhere"),
+    ("complete", {"photo": PNG, "mask": NOISE}, {}, 422, "220x160"),
+    ("complete", {"photo": PNG, "mask": SPOTS}, {}, 413, "separate holes"),
+    ("complete", {"photo": PNG, "mask": square_mask()}, {"samples": "2"}, 422, "several completions"),
+    ("detect", {"photo": PNG}, {"seed": "1"}, 422, "expected a field"),
+])
+def test_what_the_user_can_fix_is_said_in_three_parts(
+    client: TestClient, made: Service, path: str, files: dict[str, bytes], fields: dict[str, str], status: int,
+    word: str,
+) -> None:
+    answer = client.post(f"/v1/{path}", files=files or {"nothing": (None, "")}, data=fields)
+    if not files:
+        answer = client.post(f"/v1/{path}", files={name: (None, value) for name, value in fields.items()})
+    error = Failure.model_validate(answer.json()).error
+    assert answer.status_code == status
+    assert word in error.message
+    assert error.message == f"expected {error.expected}, got {error.got}: {error.fix}"
+    assert made.hold.held == 0
+
+
+@pytest.mark.parametrize(("body", "kind", "status"), [
+    (b"--x\r\nContent-Disposition: form-data; name=photo\r\n\r\nabc", "multipart/form-data; boundary=x", 400),
+    (b"no form", "multipart/form-data; boundary=x", 400),
+    (b"", "multipart/form-data; boundary=x", 400),
+    (b"", "multipart/form-data", 415),
+    (b"a=b", "application/x-www-form-urlencoded", 415),
+    (b"{", "application/json", 400),
+    (b"[" * 10_000, "application/json", 400),
+    (b"[]", "application/json", 422),
+    (b'{"photo": "%%%"}', "application/json", 422),
+    (b'{"photo": 3}', "application/json", 422),
+    (b'{"photo": "AAAA", "seed": "3"}', "application/json", 422),
+])
+def test_a_malformed_body_is_refused(
+    client: TestClient, made: Service, body: bytes, kind: str, status: int
+) -> None:
+    answer = client.post("/v1/unmask", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == status
+    Failure.model_validate(answer.json())
+    assert made.hold.held == 0
+
+
+def test_unknown_paths_and_methods_of_http_are_said_in_the_same_words(client: TestClient) -> None:
+    for answer, status in ((client.get("/v1/nothing"), 404), (client.get("/v1/unmask"), 405),
+                           (client.get("/../../etc/passwd"), 404), (client.get("/v1/progress/none"), 404)):
+        assert answer.status_code == status
+        Failure.model_validate(answer.json())
+
+
+def test_every_answer_carries_the_policy(client: TestClient) -> None:
+    for answer in (client.get("/v1/health"), client.get("/nothing"), client.post("/v1/unmask")):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_other_sites_cannot_ask_through_the_visitors_browser(client: TestClient) -> None:
+    assert client.get("/v1/methods", headers={"Host": "rebound.example"}).status_code == 400
+    assert client.get("/v1/methods", headers={"Origin": "https://evil.example"}).status_code == 403
+    assert client.get("/v1/methods", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert client.get("/v1/methods", headers={"Origin": "http://localhost:8000"}).status_code == 200
+
+
+def test_a_token_guards_the_work_but_not_the_page(tmp_path_factory: pytest.TempPathFactory) -> None:
+    token = "a-long-secret-of-ours"
+    made = service(tmp_path_factory.mktemp("net"), Gate(), host="192.0.2.1", token=token)
+    with TestClient(build_app(made.settings, made), base_url="http://photos.example") as client:
+        assert client.get("/v1/health").status_code == 200
+        refused = client.post("/v1/unmask", files={"photo": PNG})
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert client.get("/v1/methods", headers={"Authorization": "Bearer another-one"}).status_code == 401
+        given = client.post("/v1/unmask", files={"photo": PNG}, headers={"Authorization": f"Bearer {token}"})
+        assert given.status_code == 200
+
+
+def test_uploads_never_touch_the_disk(client: TestClient) -> None:
+    big = encode_picture(np.random.default_rng(0).integers(0, 255, (280, 400, 3), np.uint8))
+    opened: list[str] = []
+    watching = True
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event in ("open", "tempfile.mkstemp", "os.mkdir", "os.rename"):
+            opened.append(f"{event} {arguments}")
+
+    client.post("/v1/unmask", files={"photo": PNG})
+    sys.addaudithook(watch)
+    try:
+        answer = client.post("/v1/unmask", files={"photo": ("../../etc/cron.d/x", big)})
+        client.post("/v1/complete", files={"photo": PNG, "mask": square_mask()})
+    finally:
+        watching = False
+    assert answer.status_code == 200
+    assert len(big) > 300_000
+    assert opened == []
+
+
+def test_methods_health_and_metrics(client: TestClient) -> None:
+    rows = [Method.model_validate(row) for row in client.get("/v1/methods").json()]
+    assert rows[0].name == "swift"
+    assert rows[0].usable
+    assert Health.model_validate(client.get("/v1/health").json()).status == "ok"
+    client.post("/v1/unmask", files={"photo": PNG})
+    metrics = client.get("/v1/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'facefill_answers_total{path="/v1/unmask",status="200"}' in metrics.text
+    assert 'facefill_crops_total{method="swift"}' in metrics.text
+    assert "facefill_waiting 0.0" in metrics.text
+
+
+def test_the_description_names_every_path_and_its_examples_are_valid(client: TestClient) -> None:
+    said = client.get("/v1/openapi.json").json()
+    assert said == document()
+    assert said["openapi"].startswith("3.1")
+    assert set(said["paths"]) == {*KINDS, "/v1/progress/{name}", "/v1/methods", "/v1/health", "/v1/metrics"}
+    records = {"Detected": Detected, "Completed": Completed, "Health": Health, "Progress": Progress,
+               "Failure": Failure}
+    examples = []
+    for operation in (operation for path in said["paths"].values() for operation in path.values()):
+        for answer in operation["responses"].values():
+            for content in answer["content"].values():
+                if "example" in content:
+                    name = content["schema"]["$ref"].rpartition("/")[2]
+                    examples.append(records[name].model_validate(content["example"]))
+    assert {type(example) for example in examples} == set(records.values())
+    text = json.dumps(said)
+    for name in said["components"]["schemas"]:
+        assert text.count(f'"#/components/schemas/{name}"') > 0
