@@ -28,7 +28,7 @@ soak: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install "$$(grep '^torch==' constraints.txt)"
-	$(PIP) install -c constraints.txt -e '.[train,evaluate,serve,dev]'
+	$(PIP) install -c constraints.txt -e '.[train,evaluate,serve,batch,s3,dev]'
 	touch $@
 
 clean:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facefill import cli_research
+from facefill.batch.command import batch
 from facefill.errors import InputError
 from facefill.server.command import serve
 
@@ -147,6 +148,7 @@ def methods(as_json: AsJson = False) -> None:
         print(f"{row['name']:<22}{row['kind']:<11}{row['needs'] or '-':<10}{params:>10}{ms:>8}  {row['paper']}")
 
 
+app.command()(batch)
 app.command()(cli_research.prepare)
 app.command()(cli_research.wear)
 app.command()(serve)

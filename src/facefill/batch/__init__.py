@@ -1,0 +1,1 @@
+"""Folders, buckets and clusters: many photos, in pieces that may be interrupted at any moment."""

@@ -1,0 +1,105 @@
+"""The command for folders, buckets and clusters. `cli.py` registers it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facefill.errors import InputError
+
+if TYPE_CHECKING:
+    from facefill.batch.folder import Selection
+    from facefill.batch.job import Job
+    from facefill.batch.manifest import Line
+    from facefill.batch.progress import Tally
+    from facefill.batch.run import Complete
+
+
+def batch(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A folder of photos, or a URL such as s3://bucket/in.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="Where the results go, under the same names; a folder "
+                                          "or a URL. The same command resumes.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per core.")] = None,
+    ray: Annotated[str | None, typer.Option("--ray", metavar="auto|ADDRESS", help="Work on a Ray cluster: auto takes a "
+                                            "running one or starts one here.")] = None,
+    method: Annotated[str, typer.Option("--method", "-m", help="Which method completes.")] = "swift",
+    seed: Annotated[int, typer.Option(help="Of all randomness.")] = 0,
+    large_hole: Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is "
+                                             "missing.")] = False,
+    mask_dir: Annotated[str | None, typer.Option("--mask-dir", help="A folder or URL of given masks, in the same tree: "
+                                                 "NAME, NAME.png or NAME-mask.png for each photo.")] = None,
+    include: Annotated[list[str] | None, typer.Option(help="Only photos that match, as '2024/*' or '*.jpg'; may be "
+                                                      "given again.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Not those that match; may be given again.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do everything again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and write nothing.")] = False,
+    max_errors: Annotated[int | None, typer.Option(min=1, help="Stop when so many photos have failed.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Of all workers together. Default: FACEFILL_THREADS, else what "
+                                                "the machine allows.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compute in float32.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per photo.")] = False,
+) -> None:
+    """Complete the faces of all photos in a folder or bucket; manifest.jsonl in OUT says what became of each."""
+    from facefill.batch.folder import Selection
+    from facefill.batch.job import make_job
+
+    job = make_job(source, target, masks=mask_dir or "", method=method, seed=seed, large_hole=large_hole,
+                   device=device, exact=exact)
+    select = Selection(tuple(include or ()), tuple(exclude or ()))
+    if ray is not None and workers is not None:
+        raise InputError("--workers or --ray", "both", "Ray shares the cluster's cores itself: leave --workers out")
+    if dry_run:
+        _preview(job, select, force, as_json)
+        return
+    tally = _run(job, select, force, max_errors, workers, threads, ray, as_json)
+    print(f"{target}: {tally}", file=sys.stderr if as_json else sys.stdout, flush=True)
+    if tally.done["completed"] and not as_json:
+        from facefill.runtime.inpainter import HONEST
+
+        print(HONEST)
+    if tally.left_out or tally.stopped:
+        raise typer.Exit(3)
+
+
+def _run(
+    job: Job, select: Selection, force: bool, max_errors: int | None, workers: int | None, threads: int | None,
+    ray: str | None, as_json: bool,
+) -> Tally:
+    from facefill.batch.local import Crew, plan_workers
+    from facefill.batch.run import run
+
+    def tell(line: Line) -> None:
+        if as_json:
+            print(line.encode().decode("utf-8"), end="", flush=True)
+        elif line.status != "completed":
+            print(f"{line.photo}: {line.status}: {line.reason}", file=sys.stderr, flush=True)
+
+    with ExitStack() as stack:
+        if ray is None:
+            complete: Complete = stack.enter_context(Crew(job, *plan_workers(workers, threads))).complete
+        else:
+            from facefill.batch.ray import Cluster
+
+            complete = stack.enter_context(Cluster(ray, threads)).complete_with(job)
+        return run(job, complete, select=select, force=force, max_errors=max_errors, each=tell)
+
+
+def _preview(job: Job, select: Selection, force: bool, as_json: bool) -> None:
+    from facefill.batch.run import preview
+
+    tally, items = preview(job, select=select, force=force)
+    count = 0
+    for item in items:
+        count += 1
+        if as_json:
+            print(json.dumps({"photo": item.name, "problem": item.problem}))
+        else:
+            name = item.name.encode(errors="backslashreplace").decode()
+            print(f"{name}: {item.problem}" if item.problem else name)
+    earlier = f", {tally.before.total()} done before" if tally.before else ""
+    print(f"{count} photos to do{earlier}", file=sys.stderr)

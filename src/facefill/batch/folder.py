@@ -1,0 +1,205 @@
+"""A folder of photos, on this machine or in a bucket: listed as a stream, read, and written whole.
+
+Names are paths inside the folder with "/" between their parts, whatever the system.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Protocol
+
+from facefill.errors import InputError
+from facefill.imaging.photo import FORMATS
+
+STATE = ".facefill"
+"""The folder in OUT that holds the lock and what is half written."""
+MANIFEST = "manifest.jsonl"
+SUFFIXES = frozenset(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
+MOST_BYTES = 200_000_000
+"""A larger file is no photo; it is not even read."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+class NoRoom(InputError):
+    """Nothing can be written any more: going on would compute in vain."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a folder."""
+
+    name: str
+    size: int
+    stamp: str
+    """Another one when the file has changed."""
+    problem: str = ""
+    """Why it can be neither looked at nor into."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files are photos: by their suffix, or what `include` names; never what `exclude` names.
+
+    Patterns are the shell's, for the whole name or its last part; "*" also stands for "/".
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def takes(self, name: str) -> bool:
+        """Whether the file of that name is wanted."""
+        last = name.rpartition("/")[2]
+
+        def named(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name, pattern) or fnmatchcase(last, pattern) for pattern in patterns)
+
+        wanted = named(self.include) if self.include else os.path.splitext(last)[1].lower() in SUFFIXES
+        return wanted and not named(self.exclude)
+
+
+class Folder(Protocol):
+    """Where photos come from or go to. Everything that fails raises InputError."""
+
+    def names(self, select: Selection) -> Iterator[str]:
+        """The names of wanted files, in any order, without holding them all."""
+
+    def entries(self, select: Selection) -> Iterator[Entry]:
+        """The same with what is known of each. What cannot be looked at is an entry with a problem."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Make or replace a file: it is there whole or not at all. Raises NoRoom where nothing more fits."""
+
+
+def check_name(name: str) -> str:
+    """Why no file of that name may be written into a folder; "" where it may. Buckets allow any key."""
+    if any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name or os.path.isabs(name):
+        return "a name that leads out of the folder, or has an empty part"
+    if name == MANIFEST or name.startswith(f"{STATE}/"):
+        return "the name of a file that belongs to facefill itself"
+    return ""
+
+
+class LocalFolder:
+    """A folder on this machine. without: a folder in it whose files are not listed."""
+
+    def __init__(self, root: Path, without: Path | None = None) -> None:
+        self.root = root
+        self._without = without
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def names(self, select: Selection) -> Iterator[str]:
+        return (name for name, found, _ in self._walk() if found and select.takes(name))
+
+    def entries(self, select: Selection) -> Iterator[Entry]:
+        for name, found, problem in self._walk():
+            if problem:
+                yield Entry(name, 0, "", problem)
+            elif found and select.takes(name):
+                try:
+                    about = found.stat()
+                except OSError as error:
+                    yield Entry(name, 0, "", f"it cannot be looked at ({error.strerror})")
+                    continue
+                if not stat.S_ISREG(about.st_mode):
+                    yield Entry(name, 0, "", "it is no ordinary file")
+                    continue
+                # The time of change cannot be set back, as that of modification can.
+                yield Entry(name, about.st_size, f"{about.st_size}-{about.st_mtime_ns}-{about.st_ctime_ns}")
+
+    def _walk(self) -> Iterator[tuple[str, os.DirEntry[str] | None, str]]:
+        """Files as (name, entry, ""), folders that cannot be listed as (name, None, why).
+
+        Links to files count as files. Links to folders are not followed, so that there are no loops.
+        """
+        waiting = [""]
+        while waiting:
+            inside = waiting.pop()
+            try:
+                with os.scandir(self.root / inside) as found:
+                    for entry in found:
+                        name = f"{inside}{entry.name}"
+                        if entry.is_dir(follow_symlinks=False):
+                            if Path(entry.path) != self._without and name != STATE:
+                                waiting.append(f"{name}/")
+                        elif not (entry.is_symlink() and _is_folder(entry)):
+                            yield name, entry, ""
+            except OSError as error:
+                yield inside or ".", None, f"the folder cannot be listed ({error.strerror})"
+
+    def has(self, name: str) -> bool:
+        return os.path.lexists(self.root / name)
+
+    def read(self, name: str) -> bytes:
+        try:
+            return (self.root / name).read_bytes()
+        except OSError as error:
+            raise InputError("a readable file", f"{name} ({error.strerror})", "check it, then run again") from None
+
+    def write(self, name: str, data: bytes) -> None:
+        beside = self.root / STATE / f"{secrets.token_hex(8)}.part"
+        try:
+            try:
+                beside.parent.mkdir(parents=True, exist_ok=True)
+                with open(beside, "xb") as stream:
+                    stream.write(data)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(beside, self.root / name)
+            finally:
+                beside.unlink(missing_ok=True)
+        except OSError as error:
+            kind = NoRoom if error.errno in _FULL else InputError
+            raise kind("a folder that can be written", f"{name} ({error.strerror})",
+                       "make room, then run again: the same command goes on") from None
+
+    def clean(self) -> None:
+        """Remove what killed runs left half written; only for who holds the lock."""
+        for part in (self.root / STATE).glob("*.part"):
+            part.unlink(missing_ok=True)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def is_url(place: str) -> bool:
+    """Whether it names a place that fsspec opens, rather than a path: s3://bucket/photos."""
+    scheme, colon, _ = place.partition("://")
+    return bool(colon) and scheme != "file"
+
+
+def local_path(place: str) -> Path:
+    """The path that a place names, file:// or plain."""
+    return Path(place.removeprefix("file://"))
+
+
+def open_folder(place: str, without: str | None = None) -> Folder:
+    """The folder at a path or a URL. without: a place in it that is not listed.
+
+    Raises InputError where fsspec, or what it needs for that kind of URL, is missing.
+    """
+    if is_url(place):
+        from facefill.batch.bucket import Bucket
+
+        return Bucket(place, without if without and is_url(without) else None)
+    leave = local_path(without).resolve() if without and not is_url(without) else None
+    return LocalFolder(local_path(place).resolve(), leave)

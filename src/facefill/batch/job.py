@@ -1,0 +1,104 @@
+"""What a run does, in a form that goes to other processes and machines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from facefill.batch.folder import Folder, check_name, is_url, local_path, open_folder
+from facefill.catalog import METHODS, file_hash, find_weights, shipped_weights
+from facefill.errors import InputError, pick
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a worker has to know."""
+
+    source: str
+    """IN: a path or a URL."""
+    target: str
+    """OUT."""
+    masks: str = ""
+    """Where the given masks are; empty: find what covers the faces."""
+    method: str = "swift"
+    seed: int = 0
+    large_hole: bool = False
+    device: str = "cpu"
+    exact: bool = False
+    model_sha256: str = ""
+    """Of the method's weights; empty where it has none."""
+    recipe: str = ""
+    """Of all above but the places, and of the networks' weights: another one makes other results."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A photo to be completed."""
+
+    name: str
+    size: int
+    stamp: str
+    problem: str = ""
+    """Why it cannot be, before anything was tried."""
+    mask: str = ""
+    """Its name among the masks."""
+    sources: int | None = None
+    """Of the sources that its result in OUT was made from, see `manifest.hash_sources`."""
+
+
+def make_job(
+    source: str, target: str, *, masks: str = "", method: str = "swift", seed: int = 0, large_hole: bool = False,
+    device: str = "cpu", exact: bool = False,
+) -> Job:
+    """A checked job. Raises InputError for places that do not fit together, and for an unknown method."""
+    for place in filter(None, (source, masks)):
+        if not is_url(place) and not local_path(place).is_dir():
+            raise InputError("a folder of photos" if place == source else "a folder of masks", f"nothing at {place}",
+                             "check the path; for a single photo: facefill unmask")
+    _check_apart(source, target)
+    sha256 = _hash_model(method)
+    helpers = sorted(entry.sha256 for name, entry in shipped_weights().items() if name in ("finder", "cover"))
+    said = json.dumps([method, sha256, helpers, seed, large_hole, exact, device, bool(masks)])
+    return Job(source=_absolute(source), target=_absolute(target), masks=_absolute(masks) if masks else "",
+               method=method, seed=seed, large_hole=large_hole, device=device, exact=exact, model_sha256=sha256,
+               recipe=hashlib.sha256(said.encode()).hexdigest()[:16])
+
+
+def open_places(job: Job) -> tuple[Folder, Folder, Folder | None]:
+    """IN, OUT and the masks. OUT may lie in IN: it is not listed then."""
+    masks = open_folder(job.masks) if job.masks else None
+    return open_folder(job.source, without=job.target), open_folder(job.target), masks
+
+
+def _absolute(place: str) -> str:
+    """Workers may stand elsewhere."""
+    return place if is_url(place) else str(local_path(place).resolve())
+
+
+def _check_apart(source: str, target: str) -> None:
+    if is_url(source) != is_url(target):
+        return
+    one, other = (Path(place.rstrip("/")) if is_url(place) else local_path(place).resolve()
+                  for place in (source, target))
+    if one == other or other in one.parents:
+        raise InputError("OUT apart from IN", f"{target}, which is or holds {source}",
+                         "choose another OUT: results would replace the photos")
+
+
+def _hash_model(method: str) -> str:
+    path = Path(method)
+    if path.suffix in (".onnx", ".safetensors"):
+        if not path.is_file():
+            raise InputError(f"a {path.suffix} file", f"nothing at {path}", "write one with: facefill export")
+        return file_hash(path)
+    record = pick(METHODS, method, "method")
+    return "" if record.kind == "classical" else find_weights(record.weights or record.name)[1]
+
+
+def name_problem(name: str, size: int, most_bytes: int) -> str:
+    """Why a file is not even opened; "" where it is."""
+    if size > most_bytes:
+        return f"it has {size:,} bytes, more than {most_bytes:,}"
+    return check_name(name)

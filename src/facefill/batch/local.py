@@ -1,0 +1,195 @@
+"""Worker processes on this machine, with one plan of threads for all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from facefill.batch.job import Item, Job
+from facefill.batch.manifest import Line
+from facefill.errors import InputError
+from facefill.runtime.engine import thread_count
+
+AHEAD = 16
+"""Names that a worker has beyond the photo it works on, so that it never waits for more."""
+_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def plan_workers(workers: int | None, threads: int | None) -> tuple[int, int]:
+    """How many processes, and how many threads each: together never more than there are cores.
+
+    workers: None for one per core, which was fastest wherever it was measured (docs/batch.md). threads: of all workers
+    together; None as in `runtime.engine.thread_count`. Raises InputError for more workers than threads.
+    """
+    total = thread_count(threads)
+    if workers is None:
+        return total, 1
+    if workers > total:
+        raise InputError(f"at most {total} workers, one for each core", str(workers), "lower --workers")
+    return workers, total // workers
+
+
+class _Hand:
+    """A worker process and what it has in hand."""
+
+    def __init__(self, job: Job, threads: int) -> None:
+        ours, theirs = get_context("spawn").Pipe()
+        self.pipe: Connection[Any, Any] = ours
+        with _environment(threads):
+            self.process: SpawnProcess = get_context("spawn").Process(
+                target=_work, args=(theirs, job, threads), daemon=True)
+            self.process.start()
+        theirs.close()
+        self.items: dict[str, Item] = {}
+        self.ready = False
+
+    def give(self, item: Item) -> None:
+        self.items[item.name] = item
+        with suppress(OSError):  # dead: its end of the pipe will say so
+            self.pipe.send(item)
+
+    def end(self) -> None:
+        with suppress(OSError):
+            self.pipe.send(None)
+        self.pipe.close()
+
+
+class Crew:
+    """Some workers; use as a context. A worker that dies is replaced, what it had in hand is done again, each photo
+    alone in a worker; one that kills its worker even so has failed."""
+
+    def __init__(self, job: Job, workers: int, threads: int) -> None:
+        """threads: of each worker."""
+        self._job, self._workers, self._threads = job, workers, threads
+        self._hands: list[_Hand] = []
+        self._suspects: deque[Item] = deque()
+
+    def __enter__(self) -> Crew:
+        self._hands = [_Hand(self._job, self._threads) for _ in range(self._workers)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hand in self._hands:
+            hand.end()
+        for hand in self._hands:
+            hand.process.join(1.0)
+            hand.process.kill()
+            hand.process.join()
+
+    def complete(self, items: Iterator[Item]) -> Iterator[Line]:
+        """A line for each photo, in the order in which they are done.
+
+        Raises InputError where the workers cannot begin: a missing package, not enough memory.
+        """
+        more = True
+        while True:
+            more = self._feed(items) if more or self._suspects else False
+            busy = [hand for hand in self._hands if hand.items]
+            if not busy and not more and not self._suspects:
+                return
+            for pipe in connection.wait([hand.pipe for hand in self._hands]):
+                hand = next(hand for hand in self._hands if hand.pipe is pipe)
+                yield from self._hear(hand)
+
+    def _feed(self, items: Iterator[Item]) -> bool:
+        """Fill every worker up; False when no photo is left. While there are suspects, workers run empty first."""
+        for hand in self._hands:
+            if self._suspects:
+                if not hand.items:
+                    hand.give(self._suspects.popleft())
+                continue
+            while len(hand.items) < AHEAD:
+                item = next(items, None)
+                if item is None:
+                    return False
+                hand.give(item)
+        return True
+
+    def _hear(self, hand: _Hand) -> Iterator[Line]:
+        try:
+            said = hand.pipe.recv()
+        except (EOFError, OSError):
+            yield from self._bury(hand)
+            return
+        if isinstance(said, InputError):
+            raise said
+        if isinstance(said, Line):
+            del hand.items[said.photo]
+            yield said
+        else:
+            hand.ready = True
+
+    def _bury(self, hand: _Hand) -> Iterator[Line]:
+        """Replace a dead worker."""
+        hand.process.join()
+        code = hand.process.exitcode
+        if not hand.ready:
+            raise InputError("a worker process that starts", f"one that ended with {code}",
+                             "free some memory, or give fewer --workers")
+        held = list(hand.items.values())
+        if len(held) == 1:
+            yield _died(self._job, held[0], code)
+        else:
+            self._suspects.extend(held)
+        self._hands[self._hands.index(hand)] = _Hand(self._job, self._threads)
+
+
+def _died(job: Job, item: Item, code: int | None) -> Line:
+    return Line(item.name, "failed", f"the process that worked on it died ({code}): out of memory, or a crash in a "
+                "library", item.stamp, method=job.method, model_sha256=job.model_sha256, seed=job.seed,
+                recipe=job.recipe)
+
+
+@contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """What libraries read once, when a process begins. Few arenas keep freed memory from being scattered."""
+    ours = {**dict.fromkeys(_LIBRARIES, str(threads)), "MALLOC_ARENA_MAX": "2"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _work(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
+    """A worker process: photos in, lines out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it and ends the others
+    import cv2
+
+    from facefill.batch.worker import Worker
+
+    cv2.setNumThreads(1)
+    try:
+        worker = Worker(job, threads)
+    except InputError as error:
+        pipe.send(error)
+        return
+    try:
+        pipe.send("ready")
+        for line in worker.complete(_received(pipe)):
+            pipe.send(line)
+    except OSError:
+        os._exit(1)
+
+
+def _received(pipe: Connection[Any, Any]) -> Iterator[Item]:
+    while True:
+        try:
+            item: Item | None = pipe.recv()
+        except (EOFError, OSError):
+            os._exit(1)  # the first process is gone; nobody would hear
+        if item is None:
+            return
+        yield item

@@ -1,0 +1,135 @@
+"""One run at a time for each OUT: two would do everything twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facefill.batch.bucket import Bucket
+from facefill.batch.folder import STATE, Folder, LocalFolder
+from facefill.errors import InputError
+
+LEASE = f"{STATE}/lease.json"
+BEAT_S = 15.0
+"""A run that writes into a bucket says so often that it lives."""
+DEAD_S = 90.0
+"""Who has not said so for so long is taken for dead."""
+
+
+@contextmanager
+def lock(folder: Folder) -> Iterator[None]:
+    """Hold a folder that is written. Raises InputError where another run does, or where it cannot be written."""
+    if isinstance(folder, LocalFolder):
+        with _lock_file(folder.root):
+            folder.clean()
+            yield
+    elif isinstance(folder, Bucket):
+        with _lease(folder):
+            yield
+    else:
+        raise TypeError(type(folder))
+
+
+@contextmanager
+def _lock_file(root: Path) -> Iterator[None]:
+    """The system lets go of it when the process ends, however that ends."""
+    try:
+        (root / STATE).mkdir(parents=True, exist_ok=True)
+        file = open(root / STATE / "lock", "a+b")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise InputError("a folder that can be written", f"{root} ({error.strerror})", "choose another OUT") from None
+    with file:
+        try:
+            _take(file.fileno())
+        except OSError:
+            file.seek(0)
+            who = file.read().decode(errors="replace").strip() or "another run"
+            raise InputError(f"{root} for itself", f"{who}, which writes there now",
+                             "wait for it to end, or choose another OUT") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def _take(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        # far behind the text, so that others can read who holds it
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def _lease(bucket: Bucket) -> Iterator[None]:
+    """An object that says who writes and when he last said so: buckets know no locks that end with a process."""
+    token = secrets.token_hex(8)
+    if not bucket.create(LEASE, _signed(token)):
+        held = _read(bucket)
+        if not _is_dead(held):
+            age_s = max(0.0, time.time() - float(held["beat"]))
+            raise InputError(f"{bucket} for itself", f"process {held['pid']} on {held['host']}, which wrote there "
+                             f"{age_s:.0f} s ago", f"wait for it to end; {DEAD_S:.0f} s after its death run again")
+        bucket.write(LEASE, _signed(token))
+        time.sleep(0.2)  # of two who take over, the later one stays
+        if _read(bucket)["token"] != token:
+            raise InputError(f"{bucket} for itself", "another run that began just now", "wait for it to end")
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_S):
+            if _read(bucket).get("token") != token:
+                # Whoever has it now took this run for dead. Two must not write.
+                print("facefill: another run has taken the bucket over; this one stops", file=sys.stderr, flush=True)
+                os._exit(2)
+            bucket.write(LEASE, _signed(token))
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        bucket.remove(LEASE)
+
+
+def _signed(token: str) -> bytes:
+    return json.dumps({"token": token, "host": socket.gethostname(), "pid": os.getpid(), "beat": time.time()}).encode()
+
+
+def _read(bucket: Bucket) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads(bucket.read(LEASE))
+    except ValueError:
+        return {}
+    return found
+
+
+def _is_dead(held: dict[str, str]) -> bool:
+    """Silent for long, or a process of this machine that is no more."""
+    if not held or time.time() - float(held["beat"]) > DEAD_S:
+        return True
+    if held["host"] != socket.gethostname() or sys.platform == "win32":
+        return False
+    try:
+        os.kill(int(held["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,287 @@
+"""manifest.jsonl: one line for each photo, in the order in which they were done; only ever appended to while a run
+lasts, so that it is right after a kill at any byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Protocol
+
+from facefill.batch.bucket import Bucket
+from facefill.batch.folder import MANIFEST, STATE, Folder, LocalFolder, NoRoom
+from facefill.batch.table import Table, hash64
+from facefill.errors import InputError
+
+Status = Literal["completed", "refused", "failed", "unchanged", "full"]
+STATUSES = ("completed", "refused", "failed")
+LINES = "lines"
+FLUSH_S, FLUSH_LINES = 5.0, 1000
+"""How long, and how many, lines wait for their upload into a bucket."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became of a photo."""
+
+    photo: str
+    """Its name in IN; that of its result in OUT is the same."""
+    status: Status
+    """completed: its result is in OUT. refused: there is nothing in it that could be completed. failed: it could not be
+    read or written; tried again by the next run. Never in the file: unchanged (only its time was new) and full."""
+    reason: str = ""
+    stamp: str = ""
+    """Another one when the source, or its mask, has changed."""
+    source_sha256: str = ""
+    mask_sha256: str = ""
+    """Of its file in --mask-dir."""
+    result_sha256: str = ""
+    faces_found: int = 0
+    faces_completed: int = 0
+    faces_refused: tuple[str, ...] = ()
+    """Why, a sentence each."""
+    hole_share: float = 0.0
+    """Of the photo's pixels that were completed, 0 to 1."""
+    seconds: float = 0.0
+    """Of work on this photo, without waiting."""
+    method: str = ""
+    model_sha256: str = ""
+    seed: int = 0
+    recipe: str = ""
+    """Of everything that the result depends on beside the photo."""
+    warnings: tuple[str, ...] = ()
+    """What the file could not keep."""
+
+    def encode(self) -> bytes:
+        """A line of JSON, ending in a newline."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        try:
+            return json.dumps(said, ensure_ascii=False).encode() + b"\n"
+        except UnicodeEncodeError:  # a file name that is no text
+            return json.dumps(said).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> Line:
+        """What `encode` wrote."""
+        said = json.loads(line)
+        return cls(**{**said, "faces_refused": tuple(said["faces_refused"]), "warnings": tuple(said["warnings"])})
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the manifest says of a photo."""
+
+    status: str
+    stamp: int
+    sources: int
+    """Of the hashes of source and mask."""
+
+
+def hash_sources(source_sha256: str, mask_sha256: str) -> int:
+    """64 bits of what a result was made from."""
+    return hash64(source_sha256 + mask_sha256)
+
+
+class Journal(Protocol):
+    """Where lines are kept."""
+
+    def lines(self) -> Iterator[bytes]: ...
+    def append(self, line: bytes) -> None: ...
+    def replace(self, lines: Iterable[bytes]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Manifest:
+    """The manifest of a folder that is written. recipe: of this run.
+
+    `known` holds 32 bytes for each photo that it had when it was opened.
+    """
+
+    def __init__(self, folder: Folder, recipe: str, *, writes: bool = True) -> None:
+        self._journal: Journal
+        if isinstance(folder, LocalFolder):
+            self._journal = FileJournal(folder.root / MANIFEST, writes)
+        elif isinstance(folder, Bucket):
+            self._journal = BucketJournal(folder)
+        else:
+            raise TypeError(type(folder))
+        self._recipe = recipe
+        self.damaged = 0
+        """Lines that are no JSON; what they were about is done again."""
+        self.other: dict[str, Any] | None = None
+        """A line of a run with another recipe, if there is one."""
+        self._known = Table(self._known_rows(), 3)
+        self._double = self.damaged > 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def _known_rows(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        for said in self._read():
+            if said["recipe"] != self._recipe:
+                self.other = said
+            stamp = hash64(said["stamp"] + said["recipe"])
+            sources = hash_sources(said["source_sha256"], said["mask_sha256"]) ^ hash64(said["recipe"])
+            yield said["photo"], (STATUSES.index(said["status"]), stamp, sources)
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        for line in self._journal.lines():
+            said = _parse(line)
+            if said is None:
+                self.damaged += 1
+            else:
+                yield said
+
+    def known(self, name: str) -> Known | None:
+        """What a run before this one said of a photo."""
+        found = self._known.get(name)
+        return Known(STATUSES[found[0]], found[1], found[2] ^ hash64(self._recipe)) if found else None
+
+    def is_stamp(self, known: Known, stamp: str) -> bool:
+        """Whether the photo has still that stamp, and this run the same recipe."""
+        return known.stamp == hash64(stamp + self._recipe)
+
+    def add(self, line: Line) -> None:
+        """Write a line. It survives the end of this process when this returns (in a bucket: at the next upload)."""
+        self._double = self._double or self._known.get(line.photo) is not None
+        self._journal.append(line.encode())
+
+    def close(self) -> None:
+        """Leave one line for each photo, the latest."""
+        if self._double or isinstance(self._journal, BucketJournal):
+            self._journal.replace(self._latest())
+        self._journal.close()
+
+    def abandon(self) -> None:
+        """Close after a failure: everything that was added stays, nothing else is done."""
+        self._journal.close()
+
+    def _latest(self) -> Iterator[bytes]:
+        last = Table((said["photo"], (index,)) for index, said in enumerate(self._read()))
+        for index, said in enumerate(self._read()):
+            if last.get(said["photo"]) == (index,):
+                try:
+                    yield json.dumps(said, ensure_ascii=False).encode() + b"\n"
+                except UnicodeEncodeError:
+                    yield json.dumps(said).encode() + b"\n"
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        said = json.loads(line)
+        whole = isinstance(said, dict) and said["status"] in STATUSES and all(
+            isinstance(said[key], str) for key in ("photo", "stamp", "recipe", "source_sha256", "mask_sha256"))
+    except (ValueError, KeyError):
+        return None
+    return said if whole else None
+
+
+class FileJournal:
+    """Lines at the end of a file. What a killed process left of its last line is cut off."""
+
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        if not writes:
+            return
+        try:
+            self._file = path.open("a+b", buffering=0)
+            self._end = _cut(self._file)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> InputError:
+        return NoRoom("room for the manifest", f"{self._path} ({error.strerror})", "make room, then run again")
+
+    def lines(self) -> Iterator[bytes]:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
+
+    def append(self, line: bytes) -> None:
+        assert self._file
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError(28, "No space left on device")
+        except OSError as error:
+            self._file.truncate(self._end)
+            raise self._failed(error) from None
+        self._end += len(line)
+
+    def replace(self, lines: Iterable[bytes]) -> None:
+        """As one step: a kill leaves the old lines or the new ones."""
+        beside = self._path.parent / STATE / "manifest.part"
+        try:
+            beside.parent.mkdir(exist_ok=True)
+            with beside.open("wb") as file:
+                file.writelines(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            self.close()
+            os.replace(beside, self._path)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+
+def _cut(file: BinaryIO) -> int:
+    """Cut a torn last line off; returns the length of what stays."""
+    end = file.seek(0, os.SEEK_END)
+    at, torn = end, b""
+    while at and b"\n" not in torn:
+        step = min(at, 1 << 16)
+        at = file.seek(at - step)
+        torn = file.read(step) + torn
+    whole = at + torn.rfind(b"\n") + 1
+    if whole < end:
+        file.truncate(whole)
+    return whole
+
+
+class BucketJournal:
+    """Objects never grow: lines are uploaded a few at a time, and become one object at the end."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._waiting: list[bytes] = []
+        self._since = time.monotonic()
+
+    def lines(self) -> Iterator[bytes]:
+        for name in [MANIFEST, *self._bucket.list_state(LINES)]:
+            yield from self._bucket.lines(name)
+        yield from self._waiting
+
+    def append(self, line: bytes) -> None:
+        self._waiting.append(line)
+        if len(self._waiting) >= FLUSH_LINES or time.monotonic() - self._since >= FLUSH_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._bucket.write(f"{STATE}/{LINES}/{time.time_ns():020d}.jsonl", b"".join(self._waiting))
+            self._waiting = []
+        self._since = time.monotonic()
+
+    def replace(self, lines: Iterable[bytes]) -> None:
+        """The new manifest is there before the pieces go; a kill in between leaves both, which say the same."""
+        self._flush()
+        pieces = self._bucket.list_state(LINES)
+        with tempfile.TemporaryDirectory() as folder:
+            beside = Path(folder) / MANIFEST
+            with beside.open("wb") as file:
+                file.writelines(lines)
+            self._bucket.upload(MANIFEST, beside)
+        for name in pieces:
+            self._bucket.remove(name)
+
+    def close(self) -> None:
+        self._flush()

@@ -1,0 +1,206 @@
+"""Work on many machines with Ray Data: photos as a dataset, a pool of actors that load the networks once.
+
+Ray holds back what cannot be taken yet, starts actors again that died, and gives their photos to another.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from facefill.batch.job import Item, Job
+from facefill.batch.manifest import Line
+from facefill.errors import InputError
+from facefill.runtime.engine import thread_count
+
+if TYPE_CHECKING:
+    from facefill.batch.run import Complete
+    from facefill.training.looking import Look, Rules
+
+BLOCK = 16
+"""Photos that go to an actor together: a minute of work at most, and lost together when it dies."""
+ROUND = 50_000
+"""Photos of one dataset; their names are in the first process's memory."""
+TRIES = 3
+"""How often Ray gives a block to an actor that dies over it, before each of its photos is tried alone."""
+STORE_BYTES = 300_000_000
+"""Of a Ray that is started here; only names, lines and small pictures of faces pass through it."""
+
+Result = tuple[int, bytes]
+
+
+class Work(Protocol):
+    """What an actor does with some items: results with the items' places, in any order."""
+
+    def __call__(self, items: list[bytes]) -> Iterable[Result]: ...
+
+
+class Cluster:
+    """A connection to Ray; use as a context.
+
+    address: of a cluster, or "auto": the one that runs on this machine or that RAY_ADDRESS names, else one of its own.
+    threads: how many actors at most, each with one thread; None: one for each core that Ray knows.
+    Raises InputError where Ray is missing or does not answer.
+    """
+
+    def __init__(self, address: str, threads: int | None = None) -> None:
+        self._address, self._threads = address, threads
+        self._ray: Any = None
+        self._ours = False
+        self._actors = 1
+
+    def __enter__(self) -> Cluster:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            import ray
+            import ray.data
+        except ImportError:
+            raise InputError("Ray Data", "no such package", "pip install 'facefill[batch]'") from None
+        self._ray = ray
+        if not ray.is_initialized():
+            self._connect()
+            self._ours = True
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        context.max_errored_blocks = -1  # what is lost with its actor is done in the next round
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._actors = min(cores, self._threads) if self._threads else cores
+        return self
+
+    def _connect(self) -> None:
+        ray = self._ray
+        options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        try:
+            if self._address != "auto":
+                ray.init(self._address, **options)
+                return
+            try:
+                ray.init("auto", **options)
+            except ConnectionError:
+                ray.init("local", num_cpus=thread_count(self._threads), include_dashboard=False,
+                         object_store_memory=STORE_BYTES, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError("a Ray cluster that answers", f"{self._address} ({error})",
+                             "check the address, or --ray auto") from None
+
+    def __exit__(self, *_: object) -> None:
+        if self._ours:
+            self._ray.shutdown()
+
+    def complete_with(self, job: Job) -> Complete:
+        """How `run` completes photos on the cluster: every machine must see IN, OUT and the masks."""
+        def complete(items: Iterator[Item]) -> Iterator[Line]:
+            said = (json.dumps(astuple(item)).encode() for item in items)
+            for item, result in self.spread(partial(_completer, job), said):
+                yield Line.decode(result) if result else _died(job, Item(*json.loads(item)))
+
+        return complete
+
+    def look_with(self, rules: Rules, covers: bool) -> Callable[[Any, Iterable[Path]], Iterator[Look]]:
+        """How `training.prepare.prepare` looks at photos on the cluster (its `each`)."""
+        from facefill.training.looking import Look
+
+        def each(look: object, photos: Iterable[Path]) -> Iterator[Look]:
+            paths = (os.fsencode(photo) for photo in photos)
+            for path, result in self.spread(partial(_looker, rules, covers), paths):
+                died = "the process that looked at it died twice: out of memory, or a crash in a library"
+                yield pickle.loads(result) if result else Look(os.fsdecode(path), "", died, (), {})
+
+        return each
+
+    def spread(self, make: Callable[[], Work], items: Iterator[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+        """Each item with its result, in the order in which they are done; None where actors died over it.
+
+        make: called once in each actor.
+        """
+        while some := list(islice(items, ROUND)):
+            left = dict(enumerate(some))
+            for block in (BLOCK, 1):
+                for number, result in self._stream(make, left, block):
+                    if number in left:  # an actor may die after its results have left
+                        yield left.pop(number), result
+            for item in left.values():
+                yield item, None
+
+    def _stream(self, make: Callable[[], Work], left: dict[int, bytes], block: int) -> Iterator[Result]:
+        if not left:
+            return
+        import pyarrow
+        import ray
+        from ray.data import ActorPoolStrategy
+
+        rows = iter(list(left.items()))
+        tables = [pyarrow.table({"number": [number for number, _ in part], "item": [item for _, item in part]})
+                  for part in iter(lambda: list(islice(rows, block)), [])]
+        actors = min(self._actors, len(tables))
+        done = ray.data.from_arrow(tables).map_batches(
+            _Actor, fn_constructor_args=(make,), batch_size=None, batch_format="pyarrow", num_cpus=1,
+            compute=ActorPoolStrategy(size=actors), ray_remote_args_fn=lambda: {"max_task_retries": TRIES - 1},
+        )
+        try:
+            for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                yield from zip(batch["number"].to_pylist(), batch["result"].to_pylist(), strict=True)
+        except ray.exceptions.RayError as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise InputError("a cluster that does the work", lines[-1] if lines else type(error).__name__,
+                             "install the same facefill on every machine; see docs/batch.md") from error
+
+
+class _Actor:
+    def __init__(self, make: Callable[[], Work]) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)
+        self._work = make()
+
+    def __call__(self, batch: Any) -> dict[str, list[Any]]:
+        numbers = batch["number"].to_pylist()
+        results = list(self._work(batch["item"].to_pylist()))
+        return {"number": [numbers[place] for place, _ in results], "result": [result for _, result in results]}
+
+
+def _completer(job: Job) -> Work:
+    from facefill.batch.worker import Worker
+
+    worker = Worker(job, 1)
+
+    def work(items: list[bytes]) -> Iterator[Result]:
+        photos = [Item(*json.loads(item)) for item in items]
+        places = {photo.name: place for place, photo in enumerate(photos)}
+        for line in worker.complete(photos):
+            yield places[line.photo], line.encode()
+
+    return work
+
+
+def _looker(rules: Rules, covers: bool) -> Work:
+    from facefill.catalog import find_weights
+    from facefill.runtime.cover import Cover
+    from facefill.runtime.engine import load_engine
+    from facefill.runtime.finder import Finder
+    from facefill.training.looking import look_at
+
+    def helper(name: str) -> Any:
+        return load_engine(find_weights(name)[0], threads=1)
+
+    finder, cover = Finder(helper("finder")), Cover(helper("cover")) if covers else None
+
+    def work(items: list[bytes]) -> Iterator[Result]:
+        for place, item in enumerate(items):
+            yield place, pickle.dumps(look_at(Path(os.fsdecode(item)), finder, rules, cover=cover))
+
+    return work
+
+
+def _died(job: Job, item: Item) -> Line:
+    return Line(item.name, "failed", "the actors that worked on it died: out of memory, or a crash in a library",
+                item.stamp, method=job.method, model_sha256=job.model_sha256, seed=job.seed, recipe=job.recipe)

@@ -1,0 +1,187 @@
+"""A whole run: what is there, what of it is to be done, what became of it."""
+
+from __future__ import annotations
+
+import os
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from facefill.batch.bucket import Bucket
+from facefill.batch.folder import MANIFEST, MOST_BYTES, STATE, Entry, Folder, LocalFolder, NoRoom, Selection
+from facefill.batch.job import Item, Job, name_problem, open_places
+from facefill.batch.lock import lock
+from facefill.batch.manifest import Line, Manifest
+from facefill.batch.progress import Display, Tally
+from facefill.batch.table import Table, hash64
+from facefill.errors import InputError
+
+Complete = Callable[[Iterator[Item]], Iterator[Line]]
+"""How photos are completed: `local.Crew.complete`, or a cluster's way. It takes them as it needs them."""
+
+
+@dataclass
+class _Plan:
+    """What of a folder is to be done."""
+
+    job: Job
+    select: Selection
+    force: bool
+    manifest: Manifest
+    tally: Tally
+    show: Callable[[], None] = lambda: None
+    _claimed: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._source, self._target, masks = open_places(self.job)
+        rows = masks.entries(Selection(include=("*",))) if masks else iter(())
+        self._masks = Table((entry.name, (hash64(entry.stamp),)) for entry in rows) if masks else None
+        self._there: Table | None = None
+        if isinstance(self._target, Bucket) and len(self.manifest):
+            names = self._target.names(Selection(include=("*",)))
+            self._there = Table(((name, ()) for name in names), 0)
+        self._one_case = isinstance(self._target, LocalFolder) and ignores_case(self._target)
+
+    def items(self) -> Iterator[Item]:
+        """The photos that are to be done, as a stream; the others are counted."""
+        for entry in self._source.entries(self.select):
+            item = self._item(entry)
+            known = None if self.force or item.problem else self.manifest.known(entry.name)
+            if known and known.status != "failed" and (known.status == "refused" or self._has(entry.name)):
+                if self.manifest.is_stamp(known, item.stamp):
+                    self.tally.before[known.status] += 1
+                    self.show()
+                    continue
+                item = replace(item, sources=known.sources)
+            yield item
+
+    def _item(self, entry: Entry) -> Item:
+        problem = entry.problem or name_problem(entry.name, entry.size, MOST_BYTES) or self._clash(entry.name)
+        mask, stamp = "", entry.stamp
+        if self._masks is not None:
+            for name in mask_names(entry.name):
+                if found := self._masks.get(name):
+                    mask, stamp = name, f"{entry.stamp}+{found[0]:016x}"
+                    break
+        return Item(name=entry.name, size=entry.size, stamp=stamp, problem=problem, mask=mask)
+
+    def _has(self, name: str) -> bool:
+        return self._there.get(name) is not None if self._there is not None else self._target.has(name)
+
+    def _clash(self, name: str) -> str:
+        """Where OUT takes A.jpg and a.jpg for one file, the first of them has it."""
+        if not self._one_case:
+            return ""
+        key = hash64(unicodedata.normalize("NFC", name).casefold())
+        if key in self._claimed:
+            return "another photo's name differs in capitals only, and OUT takes both for one"
+        self._claimed.add(key)
+        return ""
+
+
+def mask_names(photo: str) -> Iterator[str]:
+    """Where a photo's mask may be among the masks: its own name, its own with .png, or <stem>-mask.png.
+
+    >>> list(mask_names("a/b.jpg"))
+    ['a/b.jpg', 'a/b.png', 'a/b.jpg.png', 'a/b-mask.png']
+    """
+    path = PurePosixPath(photo)
+    yield photo
+    yield str(path.with_suffix(".png"))
+    yield f"{photo}.png"
+    yield str(path.with_name(f"{path.stem}-mask.png"))
+
+
+def ignores_case(folder: LocalFolder) -> bool:
+    """Whether a folder takes names for one that differ in capitals only."""
+    return os.path.exists(folder.root / STATE.upper())
+
+
+def run(
+    job: Job, complete: Complete, *, select: Selection, force: bool = False, max_errors: int | None = None,
+    each: Callable[[Line], None] = lambda line: None,
+) -> Tally:
+    """Complete what is not done yet. The same call goes on after a kill at any moment.
+
+    force: do everything again. max_errors: stop when so many photos have failed. each: gets every new line.
+    Raises InputError where OUT is in use, holds other files, or was begun with other options without `force`, and where
+    it is full.
+    """
+    source, target, _ = open_places(job)
+    _check_ours(target, force)
+    tally = Tally()
+    with lock(target):
+        manifest = Manifest(target, job.recipe)
+        try:
+            _check_recipe(manifest, job, force)
+            plan = _Plan(job, select, force, manifest, tally)
+            with Display(source, select, tally) as display:
+                plan.show = display.show
+                _go(plan, complete, max_errors, each)
+        except BaseException:
+            manifest.abandon()
+            raise
+        manifest.close()
+    return tally
+
+
+def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[[Line], None]) -> None:
+    tally, start = plan.tally, time.monotonic()
+    for line in complete(plan.items()):
+        tally.seconds = time.monotonic() - start
+        if line.status == "full":
+            raise NoRoom("room for the results", line.reason, "make room, then run again: the same command goes on")
+        if line.status == "unchanged":
+            known = plan.manifest.known(line.photo)
+            tally.before[known.status if known else "completed"] += 1
+            continue
+        plan.manifest.add(line)
+        each(line)
+        tally.done[line.status] += 1
+        tally.faces += line.faces_completed
+        plan.show()
+        if max_errors is not None and tally.done["failed"] >= max_errors:
+            tally.stopped = f"{tally.done['failed']} photos failed; the same command goes on"
+            return
+
+
+def preview(job: Job, *, select: Selection, force: bool = False) -> tuple[Tally, Iterator[Item]]:
+    """What `run` would do, without doing it: the photos, and a tally that counts the others while they are read."""
+    _, target, _ = open_places(job)
+    _check_ours(target, force)
+    manifest, tally = Manifest(target, job.recipe, writes=False), Tally()
+    _check_recipe(manifest, job, force)
+    return tally, _Plan(job, select, force, manifest, tally).items()
+
+
+def _check_ours(target: Folder, force: bool) -> None:
+    """A folder that holds anything else is not written into: its files would be replaced without a word."""
+    if force or target.has(MANIFEST):
+        return
+    if isinstance(target, LocalFolder):
+        try:
+            found = next((entry.name for entry in os.scandir(target.root) if entry.name != STATE), "")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InputError("a folder for the results", f"{target} ({error.strerror})", "choose another") from None
+    else:
+        if isinstance(target, Bucket) and target.list_state(""):
+            return
+        found = next(target.names(Selection(include=("*",))), "")
+    if found:
+        raise InputError("a new or empty OUT, or one that a batch has written", f"{target} with {found}",
+                         "choose another OUT, or --force to write into it")
+
+
+def _check_recipe(manifest: Manifest, job: Job, force: bool) -> None:
+    said = manifest.other
+    if said and not force:
+        one, other = (f"{method} ({sha[:8] or 'no weights'}), seed {seed}" for method, sha, seed in (
+            (said.get("method"), str(said.get("model_sha256")), said.get("seed")),
+            (job.method, job.model_sha256, job.seed)))
+        got = f"now {other}" if one != other else "other options or networks now"
+        raise InputError(f"what OUT was begun with, {one}", got,
+                         "give the same options, choose another OUT, or --force to do everything again")
