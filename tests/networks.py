@@ -24,6 +24,18 @@ def write_inpainting(path: Path, *, level: float = 0.25, method: str | None = "s
                  method)
 
 
+def write_unmasking(path: Path) -> Path:
+    """A network that looks at the cover: half of what it sees of it, and a tenth of the noise."""
+    kernel = np.zeros((3, 5, 1, 1), np.float32)
+    for channel in range(3):
+        kernel[channel, channel], kernel[channel, 4] = 0.5, 0.1
+    nodes = [
+        helper.make_node("Concat", ["worn", "mask", "noise"], ["all"], axis=1),
+        helper.make_node("Conv", ["all", "kernel"], ["filled"]),
+    ]
+    return _save(path, nodes, {"worn": 3, "mask": 1, "noise": 1}, 3, [("kernel", kernel)], "masked_gan")
+
+
 def write_cover(path: Path) -> Path:
     """A network that calls a pixel covered where it is much bluer than red, (N, 3, H, W) to (N, 1, H, W)."""
     kernel = np.array([-20.0, 0, 20.0], np.float32).reshape(1, 3, 1, 1)

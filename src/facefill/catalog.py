@@ -73,6 +73,10 @@ _RECORDS = (
         paper="Shah, Gautam & Singh 2022", stride=8, hole_value=1.0,
     ),
     Record(
+        name="masked_gan", title="a conditional GAN that sees the cover", kind="onnx",
+        paper="Sharma, Nath, Kar & Khasim 2024", inputs=("worn", "mask", "noise"), stride=64,
+    ),
+    Record(
         name="latent_search", title="search of a DCGAN's latent space, l1 and SSIM", kind="torch", needs="train",
         paper="Qiang et al. 2019", inputs=("image", "mask", "seed"), blend="poisson", size_px=64, fixed_size=True,
     ),

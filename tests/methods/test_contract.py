@@ -20,6 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
               "adversarial": 0.1, "feature_matching": 1.0},
     "context_encoder": {"widths": (8, 8, 8, 8, 8, 8), "bottleneck": 8},
     "contextual_attention": {"width": 4, "critic_width": 4, "adversarial": 0.001},
+    "masked_gan": {"widths": (8, 8, 8, 8, 8, 8), "noise": 2, "critic_width": 4, "diversity": 0.1},
     "latent_search": SEARCH,
     "dip": SEARCH,
 }
@@ -33,7 +34,7 @@ def build(name: str) -> Method:
 
 
 def example(method: Method, count: int = 2, side: int | None = None) -> dict[str, Tensor]:
-    side = method.size or side or max(4 * method.stride, 32)
+    side = method.size or side or max(min(4 * method.stride, 128), 32)
     generator = torch.Generator().manual_seed(1)
     truth = torch.rand((count, 3, side, side), generator=generator) * 2 - 1
     mask = torch.zeros(count, 1, side, side)

@@ -6,9 +6,10 @@ from facefill.methods.base import Method
 from facefill.methods.context_encoder import ContextEncoder
 from facefill.methods.contextual_attention import ContextualAttention
 from facefill.methods.latent_search import Dip, LatentSearch
+from facefill.methods.masked_gan import MaskedGan
 from facefill.methods.swift import Swift
 
 CLASSES: dict[str, type[Method]] = {
     "swift": Swift, "context_encoder": ContextEncoder, "contextual_attention": ContextualAttention,
-    "latent_search": LatentSearch, "dip": Dip,
+    "masked_gan": MaskedGan, "latent_search": LatentSearch, "dip": Dip,
 }

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from facefill.config import Frozen
 
 Batch = dict[str, Tensor]
-"""Pictures (N, 3, H, W) float32 in [-1, 1]: `worn` (the covered picture, or the true one), `image` (that, with
-`hole_value` in the hole), `truth`; `mask`
-(N, 1, H, W) float32, 1 = missing; `landmarks` (N, 5, 2) in pixels; `seed` (N,) int64, the source of all randomness."""
+"""Pictures (N, 3, H, W) float32 in [-1, 1]: `worn` (the covered picture; grey in a hole that is no cover), `image`
+(that, with `hole_value` in the hole), `truth`; `mask` (N, 1, H, W) float32, 1 = missing; `landmarks` (N, 5, 2)
+in pixels; `seed` (N,) int64, the source of all randomness."""
 
 
 class Method(nn.Module):

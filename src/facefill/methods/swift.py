@@ -17,12 +17,11 @@ import torch
 from torch import Tensor, cat, nn
 
 from facefill.config import Frozen
-from facefill.errors import InputError
 from facefill.methods.base import Batch, Method
 from facefill.nets.critics import PatchCritic, critic_hinge, feature_distance, generator_hinge
 from facefill.nets.layers import UNet
 from facefill.nets.losses import HOLE_SHARE, hole_l1
-from facefill.nets.perceptual import Perceptual
+from facefill.nets.perceptual import Perceptual, open_perceptual
 
 
 class SwiftConfig(Frozen):
@@ -95,11 +94,7 @@ class Swift(Method):
         Raises InputError when its weight is above 0 and no file is named.
         """
         if not self._perceptual:
-            path = self.config.perceptual_net
-            if path is None or not path.is_file():
-                raise InputError("the file of model.perceptual_net", str(path or "none"),
-                                 "name it with --set, or set model.perceptual=0")
-            self._perceptual.append(Perceptual(path).to(device))
+            self._perceptual.append(open_perceptual(self.config.perceptual_net).to(device))
         return self._perceptual[0]
 
     def judge(self, picture: Tensor, mask: Tensor) -> list[Tensor]:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facefill.errors import InputError
+
 POOLED = ("fire2", "fire4", "fire6")
 """Fire modules of SqueezeNet 1.1 that a max pooling comes before."""
 
@@ -57,3 +59,11 @@ class Perceptual(nn.Module):
     def _conv(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
         weight, bias = cast(Tensor, getattr(self, f"{name}_w")), cast(Tensor, getattr(self, f"{name}_b"))
         return F.conv2d(x, weight, bias, stride, padding)
+
+
+def open_perceptual(path: Path | None) -> Perceptual:
+    """The distance on the network in a file. Raises InputError when no file is named, or there is none."""
+    if path is None or not path.is_file():
+        raise InputError("the file of model.perceptual_net", str(path or "none"),
+                         "name it with --set, or set model.perceptual=0")
+    return Perceptual(path)

@@ -24,7 +24,7 @@ def draw_attention(model: Model, plan: Plan) -> U8:
 def draw_steps(model: Model, plan: Plan, seed: int) -> U8:
     """The steps of blending what the method drew into each crop, see `imaging.sheets.blending_steps`."""
     faces, masks = plan.crops
-    worn = {"worn": faces} if "worn" in model.record.inputs else {}
+    worn = {"worn": plan.worn} if "worn" in model.record.inputs else {}
     filled = model.fill(faces, masks, [seed + index for index in range(len(faces))], 1, worn)[:, 0]
     return np.concatenate([side_by_side(blending_steps(face, one, mask))
                            for face, one, mask in zip(faces, filled, masks, strict=True)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,8 @@ class Inpainter:
         for crop, mask, warning in zip(crops, masks, warnings, strict=True):
             if not warning:
                 missing |= crop.put_mask(mask, missing.shape)
-        return assign(photo, missing, found, crops, warnings, large_hole=large_hole, context_px=None)
+        plan = assign(photo, missing, found, crops, warnings, large_hole=large_hole, context_px=None)
+        return replace(plan, covered=True)
 
     def plan_complete(
         self, photo: Photo, mask: Bool, *, aligned: bool = False, large_hole: bool = False
@@ -131,7 +132,7 @@ class Inpainter:
         faces = np.concatenate([plan.crops[0] for plan in plans])
         masks = np.concatenate([plan.crops[1] for plan in plans])
         seeds = [seed + index for plan in plans for index in range(len(plan.tasks))]
-        worn = {"worn": faces} if "worn" in self.model.record.inputs else {}
+        worn = {"worn": np.concatenate([plan.worn for plan in plans])} if "worn" in self.model.record.inputs else {}
         filled = self.model.complete(faces, masks, seeds=seeds, samples=samples, **worn)
         ends = np.cumsum([len(plan.tasks) for plan in plans])
         return list(np.split(filled, ends[:-1]))

@@ -74,7 +74,8 @@ class Model:
 
         faces: (N, H, W, 3) uint8 RGB, any H and W. masks: (N, H, W) bool, True = missing. seeds: one per face, for
         methods that draw noise. samples: completions per face; above 1 only where the method has noise.
-        inputs: other pictures that the method takes, such as worn (N, H, W, 3).
+        inputs: other pictures that the method takes, such as worn (N, H, W, 3), the covered faces; without it the holes
+        of `faces` are grey there.
         Returns (N, samples, H, W, 3) uint8; known pixels come back bit for bit.
         Raises InputError for shapes that do not fit, and for samples of a method that has only one.
         """
@@ -88,6 +89,8 @@ class Model:
                              "leave --samples out")
         if not len(faces):
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
+        if "worn" in self.record.inputs and "worn" not in inputs:
+            inputs["worn"] = grey_holes(faces, masks)
         filled = self.fill(faces, masks, seeds, samples, inputs)
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
@@ -139,14 +142,20 @@ class OnnxModel(Model):
     def fill(
         self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
     ) -> U8:
-        out = next(iter(self._run(faces, masks, inputs).values()))
-        return self._unfit(from_network(out), *faces.shape[1:3])[:, None]
+        drawn = []
+        for sample in range(samples):
+            ours = [seed_of(seed, sample) for seed in seeds or range(len(faces))]
+            out = next(iter(self._run(faces, masks, inputs, ours).values()))
+            drawn.append(self._unfit(from_network(out), *faces.shape[1:3]))
+        return np.stack(drawn, 1)
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
-        given = self._run(faces, masks, {})
+        given = self._run(faces, masks, {}, range(len(faces)))
         return given["borrowed"] if "borrowed" in given else super().borrowed(faces, masks)
 
-    def _run(self, faces: U8, masks: Bool, inputs: dict[str, U8]) -> dict[str, NDArray[np.float32]]:
+    def _run(
+        self, faces: U8, masks: Bool, inputs: dict[str, U8], seeds: Sequence[int]
+    ) -> dict[str, NDArray[np.float32]]:
         arrays: dict[str, Any] = {}
         fitted = self._fit_masks(masks)
         for name in self.record.inputs:
@@ -155,6 +164,8 @@ class OnnxModel(Model):
             elif name == "image":
                 image = to_network(self._fit(faces))
                 arrays[name] = np.where(fitted[:, None], np.float32(self.record.hole_value), image)
+            elif name == "noise":
+                arrays[name] = draw_noise(seeds, *fitted.shape[1:])
             else:
                 arrays[name] = to_network(self._fit(inputs[name]))
         return self._engine.run(arrays)
@@ -185,9 +196,10 @@ class TorchModel(Model):
         batch = self._batch(faces, masks, inputs)
         drawn = []
         for sample in range(samples):
-            # Far apart, so that no sample of one face is another face's; torch draws from 32 bits of a seed only.
-            ours = [(seed + sample * 0x9E3779B1) % 2**32 for seed in seeds or range(len(faces))]
+            ours = [seed_of(seed, sample) for seed in seeds or range(len(faces))]
             batch["seed"] = torch.tensor(ours, dtype=torch.int64)
+            if "noise" in self.record.inputs:
+                batch["noise"] = torch.from_numpy(draw_noise(ours, *batch["mask"].shape[2:]))
             with torch.no_grad():
                 filled = self.method(**self.method.shown(batch))
             drawn.append(self._unfit(from_network(filled.float().numpy()), height, width))
@@ -225,6 +237,23 @@ class ClassicalModel(Model):
         self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
     ) -> U8:
         return np.stack([self._rule(face, mask) for face, mask in zip(faces, masks, strict=True)])[:, None]
+
+
+def grey_holes(faces: U8, masks: Bool) -> U8:
+    """A copy of faces (N, H, W, 3) that holds mid grey where masks (N, H, W) are True."""
+    return np.where(masks[..., None], np.uint8(128), faces)
+
+
+def seed_of(seed: int, sample: int) -> int:
+    """Of a face's sample, the first from the face's own; far apart, so that no sample of one face is another face's;
+    torch draws from 32 bits of a seed only."""
+    return (seed + sample * 0x9E3779B1) % 2**32
+
+
+def draw_noise(seeds: Sequence[int], height: int, width: int) -> NDArray[np.float32]:
+    """(N, 1, H, W) normal noise, each plane from its own seed."""
+    drawn = [np.random.default_rng(seed).standard_normal((1, height, width), np.float32) for seed in seeds]
+    return np.stack(drawn)
 
 
 def resize(pictures: U8, height: int, width: int) -> U8:

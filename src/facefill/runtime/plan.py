@@ -15,6 +15,7 @@ from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
 from facefill.imaging.photo import Photo
 from facefill.runtime.finder import Face
+from facefill.runtime.model import grey_holes
 
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
@@ -78,6 +79,8 @@ class Plan:
     tasks: tuple[Task, ...]
     faces: tuple[FoundFace, ...]
     warnings: tuple[str, ...]
+    covered: bool = False
+    """Whether what is missing is a cover, at which a method may look."""
 
     @cached_property
     def crops(self) -> tuple[U8, Bool]:
@@ -85,6 +88,12 @@ class Plan:
         faces = [task.crop.take(self.photo.pixels) for task in self.tasks]
         masks = [task.crop.take_mask(self.hidden) for task in self.tasks]
         return np.stack(faces), np.stack(masks)
+
+    @property
+    def worn(self) -> U8:
+        """What a method that looks at covers sees, (N, S, S, 3): the faces; a hole that is no cover is grey."""
+        faces, masks = self.crops
+        return faces if self.covered else grey_holes(faces, masks)
 
 
 def assign(

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -40,6 +41,8 @@ class DataConfig(Frozen):
     """Side at which faces are kept in memory; stages may be smaller."""
     validation_images: int = 500
     """Faces of the split kept from training, whole identities, chosen by hash."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Of the faces to learn from, chosen by hash; a smaller share is part of a larger one."""
     holes: dict[str, float]
     """Names of holes (`imaging.masks`; worn: every kind that `wear` draws; cover: those that are things before the
     face; none) and how often each is drawn."""
@@ -110,6 +113,12 @@ def split_validation(faces: Faces, count: int) -> tuple[NDArray[np.int64], NDArr
             break
         kept += people[person]
     return np.setdiff1d(np.arange(len(faces.names)), kept), np.array(sorted(kept), np.int64)
+
+
+def keep_share(faces: Faces, places: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """That share of the places, at least one, in the order of the SHA-256 of "share/name"."""
+    order = sorted(places, key=lambda place: hashlib.sha256(f"share/{faces.names[place]}".encode()).digest())
+    return np.array(sorted(order[: max(1, round(share * len(places)))]), np.int64)
 
 
 class Holes(Dataset[dict[str, Any]]):
@@ -206,7 +215,8 @@ class FaceSource:
         """finder: see `read_faces`."""
         self._config = config
         self._faces = read_faces(config, finder)
-        self._learning, chosen = split_validation(self._faces, config.validation_images)
+        learning, chosen = split_validation(self._faces, config.validation_images)
+        self._learning = keep_share(self._faces, learning, config.share)
         self._judged = self._faces.subset(chosen)
         self.names, self.digest, self.validation_images = self._faces.names, self._faces.digest, len(chosen)
 
@@ -226,7 +236,8 @@ class FaceSource:
 def draw_hole(
     name: str, face: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The covered face (the face itself where the hole is no cover) and its mask. A full mask is drawn again."""
+    """The covered face and its mask; a hole that is no cover is grey, so that nobody sees what it hides. A full mask is
+    drawn again."""
     if name == "none":
         return face, np.zeros(face.shape[:2], bool)
     if name in ("worn", "cover"):
@@ -235,7 +246,7 @@ def draw_hole(
     while True:
         mask = MASKS[name](face.shape[0], rng)
         if not mask.all():
-            return face, mask
+            return np.where(mask[..., None], np.uint8(128), face), mask
 
 
 @lru_cache(maxsize=4)

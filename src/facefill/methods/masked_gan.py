@@ -1,0 +1,220 @@
+"""masked_gan: a face mask is found, then a conditional GAN draws the face under it (Sharma, Nath, Kar & Khasim 2024,
+*Masked GANs for Face Completion*).
+
+Written and kept: two stages, of which the first finds the region of the mask (here `cover`, which every method shares)
+and the second draws the face; 256×256; a generator of down-sampling convolutions, then transposed ones; a critic that
+sees pairs of the input and a picture, concatenated along channels, convolves them down and through a last convolution
+to one scalar, how likely the picture is true; both trained in turns, 200,000 steps. The input is the covered face
+itself with the mask that was found, so that colour and folds of the cover can tell what is under it.
+
+Left open, and what we took, pix2pix's (Isola et al. 2017) where it has an answer:
+- Kernels of 4×4 with stride 2, LeakyReLU 0.2 down and ReLU up, skips by concatenation (`skips`), batch 1, Adam at 2e-4
+  with momentum 0.5, the logistic loss with l1 at 100:1. Six levels, not eight: any multiple of 64 px goes.
+- The critic's scalar is the mean over what its last convolution leaves (4×4 places at 256 px, each of which sees the
+  whole face). `critic="patch"` judges patches by themselves, as pix2pix does, weighed by their share of the hole.
+- No batch normalisation, which would let a picture depend on its batch: He initialisation, spectral normalisation in
+  the critic (Miyato et al. 2018).
+- l1 over the hole, and the critic sees completed pictures: what is drawn elsewhere is thrown away.
+
+Where it contradicts itself: the generator takes "a random noise vector" (section 3) or "an input picture" (section 5).
+It takes both: noise joins where the picture is smallest. Pix2pix found that such noise is soon ignored; `diversity`
+asks two drawings of one face to differ (after Mao et al. 2019). The critic's pairs are "of actual and produced
+pictures" or, as we read it, of the input and one of the two. 7,030 and 3,030 pictures are called a 70/30 split; the
+abstract's "performance can be improved using larger dataset" is tested in docs/masked-gan.md.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, cat, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from facefill.config import Frozen
+from facefill.methods.base import Batch, Method
+from facefill.nets.critics import feature_distance, share_of_hole
+from facefill.nets.layers import conv
+from facefill.nets.losses import HOLE_SHARE, hole_l1
+from facefill.nets.perceptual import Perceptual, open_perceptual
+
+LEVELS = 6
+
+
+class MaskedGanConfig(Frozen):
+    """Sizes of the networks and weights of the loss terms."""
+
+    widths: tuple[int, ...] = Field(default=(64, 128, 256, 512, 512, 512), min_length=1, max_length=LEVELS)
+    """Channels at 1/2, 1/4 ... of the picture's side, down; the same up."""
+    skips: bool = True
+    """Pass what each level saw on the way down to the way up."""
+    noise: int = Field(default=8, ge=1)
+    """Channels of noise where the picture is smallest."""
+    sees_cover: bool = True
+    """False: the cover is blanked, for an ablation."""
+    critic: Literal["scalar", "patch"] = "scalar"
+    """One judgement of the picture, or one of each patch."""
+    critic_width: int = 64
+    """Channels of the critic's first layer; they double, to eight times as many."""
+    l1: float = 1.0
+    """Weight of the distance to the truth inside the hole."""
+    adversarial: float = 0.01
+    """Weight of the logistic loss; 0, with `feature_matching`, trains without a critic."""
+    feature_matching: float = 0.0
+    """Weight of the distance between the critic's features of truth and completion (Wang et al. 2018)."""
+    perceptual: float = 0.0
+    """Weight of the distance between features of a network that somebody else trained (Zhang et al. 2018)."""
+    perceptual_net: Path | None = None
+    """Its file, squeezenet_v1.1.npz; needed in training only, where `perceptual` is above 0."""
+    diversity: float = 0.0
+    """Weight of how far two drawings of a face fall short of differing by `apart`."""
+    apart: float = 0.1
+    """Mean absolute difference inside the hole, on [-1, 1], that `diversity` asks for."""
+
+
+class Hourglass(nn.Module):
+    """(N, 3, H, W) worn, (N, 1, H, W) mask and noise to (N, 3, H, W); H and W are multiples of 2 to the power of
+    len(widths)."""
+
+    def __init__(self, config: MaskedGanConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        self.skips, self.noise, self.step = config.skips, config.noise, 2 ** len(widths)
+        self.downs = nn.ModuleList(conv(a, b, kernel=4, stride=2) for a, b in pairwise((4, *widths)))
+        before = [widths[-1] + config.noise, *((2 if config.skips else 1) * width for width in widths[-2::-1])]
+        self.ups = nn.ModuleList(_up(a, b) for a, b in zip(before, (*widths[-2::-1], 3), strict=True))
+
+    def forward(self, worn: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
+        x = cat([worn, mask], 1)
+        passed = []
+        for down in self.downs:
+            x = F.leaky_relu(down(x), 0.2)
+            passed.append(x)
+        x = cat([x, F.pixel_unshuffle(noise, self.step)[:, : self.noise].to(x.dtype)], 1)
+        for up, level in zip(self.ups, reversed(range(len(passed))), strict=True):
+            x = up(x)
+            if level:
+                x = F.relu(x)
+                x = cat([x, passed[level - 1]], 1) if self.skips else x
+        return x
+
+
+def _up(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    """Twice the size; each pixel adds up 2×2 of the kernel's places, by which it is initialised (He et al. 2015)."""
+    layer = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
+    nn.init.normal_(layer.weight, std=(2 / (4 * inputs)) ** 0.5)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class PairCritic(nn.Module):
+    """Features of (N, 7, H, W), a covered picture, its mask and a picture, at 1/2, 1/4 ... of the size; scores last."""
+
+    def __init__(self, width: int, levels: int) -> None:
+        super().__init__()
+        widths = (7, *(min(2**level, 8) * width for level in range(levels)))
+        self.stages = nn.ModuleList(spectral_norm(conv(a, b, kernel=4, stride=2)) for a, b in pairwise(widths))
+        self.score = spectral_norm(conv(widths[-1], 1))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        features = []
+        for stage in self.stages:
+            x = F.leaky_relu(stage(x), 0.2)
+            features.append(x)
+        return [*features, self.score(x)]
+
+
+class MaskedGan(Method):
+    """The hourglass above against a critic of pairs."""
+
+    Config = MaskedGanConfig
+    inputs: ClassVar[tuple[str, ...]] = ("worn", "mask", "noise")
+    stride: ClassVar[int] = 2**LEVELS
+
+    def __init__(self, config: MaskedGanConfig) -> None:
+        super().__init__(config)
+        self.config: MaskedGanConfig = config
+        self.generator = Hourglass(config)
+        self.critic = PairCritic(config.critic_width, 4 if config.critic == "patch" else LEVELS)
+        self._perceptual: list[Perceptual] = []
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        if self.config.adversarial or self.config.feature_matching:
+            return {"generator": self.generator, "critic": self.critic}
+        return {"generator": self.generator}
+
+    def shown(self, batch: Batch) -> Batch:
+        """The covered picture, its mask, and noise that the pictures' seeds stand for."""
+        noise = batch["noise"] if "noise" in batch else draw_noise(batch["seed"], batch["mask"])
+        return {"worn": batch["worn"], "mask": batch["mask"], "noise": noise}
+
+    def show(self, batch: Batch) -> list[Tensor]:
+        """The covered picture, the completed one, the truth."""
+        return [batch["worn"], self.complete(batch), batch["truth"]]
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        filled: Tensor = self.generator(self.look(inputs), inputs["mask"], inputs["noise"])
+        return filled
+
+    def look(self, batch: Batch) -> Tensor:
+        """The covered picture, (N, 3, H, W), as the settings allow to see it."""
+        return batch["worn"] if self.config.sees_cover else batch["worn"] * (1 - batch["mask"])
+
+    def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
+        truth, mask = batch["truth"], batch["mask"]
+        if player == "critic":
+            # The generator's turn leaves its picture in the batch, which saves a third of its work.
+            completed = batch["completed"] if "completed" in batch else self.complete(batch).detach()
+            real, fake = self.judge(truth, batch)[-1], self.judge(completed, batch)[-1]
+            return {"critic": self.mean(F.softplus(-real.float()) + F.softplus(fake.float()), mask)}
+        shown = self.shown(batch)
+        filled = self(**shown)
+        completed = filled * mask + truth * (1 - mask)
+        terms = {"l1": self.config.l1 * hole_l1(filled, truth, mask)}
+        if self.config.perceptual:
+            distance = self.perceptual(truth.device)(completed, truth).mean() / HOLE_SHARE
+            terms["perceptual"] = self.config.perceptual * distance
+        if self.config.diversity:
+            with torch.no_grad():
+                other = self(**shown | {"noise": draw_noise(batch["seed"] + 1, mask)})
+            terms["diversity"] = self.config.diversity * F.relu(self.config.apart - hole_l1(filled, other, mask))
+        if "critic" in self.players:
+            batch["completed"] = completed.detach()
+            drawn = self.judge(completed, batch)
+            wanted = [feature.detach() for feature in self.judge(truth, batch)]
+            terms["adversarial"] = self.config.adversarial * self.mean(F.softplus(-drawn[-1].float()), mask)
+            terms["feature_matching"] = self.config.feature_matching * feature_distance(drawn[:-1], wanted[:-1])
+        return terms
+
+    def judge(self, picture: Tensor, batch: Batch) -> list[Tensor]:
+        """The critic's features of a picture with its input, (N, C, h, w) each, then how true it looks, before the
+        sigmoid: (N, 1, 1, 1), or (N, 1, H/16, W/16) of patches."""
+        *features, scores = self.critic(cat([self.look(batch), batch["mask"], picture], 1))
+        return [*features, scores.mean((2, 3), keepdim=True) if self.config.critic == "scalar" else scores]
+
+    def mean(self, losses: Tensor, mask: Tensor) -> Tensor:
+        """Of the critic's losses; those of patches weigh as much as their share of the hole."""
+        if self.config.critic == "scalar":
+            return losses.mean()
+        return (losses * share_of_hole(mask, losses)).mean() / HOLE_SHARE
+
+    def perceptual(self, device: torch.device) -> Perceptual:
+        """The perceptual distance, loaded when training first needs it; kept out of the module's own tensors.
+
+        Raises InputError when no file is named.
+        """
+        if not self._perceptual:
+            self._perceptual.append(open_perceptual(self.config.perceptual_net).to(device))
+        return self._perceptual[0]
+
+
+def draw_noise(seeds: Tensor, mask: Tensor) -> Tensor:
+    """Normal noise of the masks' shape (N, 1, H, W), a picture's from its own seed."""
+    drawn = [torch.randn(mask.shape[1:], generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
+    return torch.stack(drawn).to(mask.device)
