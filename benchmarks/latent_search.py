@@ -1,16 +1,17 @@
-"""latent_search: how fast it is, what its terms are worth, its constants, and the paper's figures as grids.
+"""latent_search: how fast it is, what its encoder and its terms are worth, and its constants.
 
     python benchmarks/latent_search.py speed WEIGHTS DATASET [--faces 64] [--plain 4] [--threads 2]
-    python benchmarks/latent_search.py terms WEIGHTS DATASET [--faces 64]
+    python benchmarks/latent_search.py start WEIGHTS DATASET [--faces 16]
+    python benchmarks/latent_search.py terms WEIGHTS DATASET [--faces 64] [--only dip,symmetry] [--moved]
     python benchmarks/latent_search.py settle WEIGHTS DATASET -o OUT.safetensors --figure scatter.png
-    python benchmarks/latent_search.py grid WEIGHTS DATASET --split test-celeba --hole centre -o grid.png
 
 speed: the search as it ships against the plain loop (one face at a time, float32, 1,000 iterations, one start), in
 turn on the same faces and holes; faces per second and the final loss of both, computed alike in float32.
-terms: PSNR and SSIM of the completed faces with each loss alone (figure 5), DIP, all three, and with the options.
+start: the loss after so many iterations from the encoder's code, against that after 1,000 from a random one.
+terms: PSNR and SSIM of the completed faces with each loss alone (figure 5), DIP, all three, and with the options;
+--moved turns, shrinks and shifts the faces (the paper's stated limitation).
 settle: statistics, mean face and bounds from 64 validation faces x 12,800 generated ones, and figure 4.
-grid: rows of input, DIP, latent_search, the same without blending, total variation, PatchMatch where it is installed,
-truth (figures 1 and 7 to 14; the split test-generated stands in for SiblingsDB, which is not to be had).
+The paper's figures as pictures: `latent_figures.py`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facefill.errors import InputError
 from facefill.imaging.blend import composite
-from facefill.imaging.classical import CLASSICAL
 from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import psnr, ssim
 from facefill.methods.latent_search import Dip, LatentSearch, LatentSearchConfig
@@ -37,6 +36,13 @@ from facefill.training.data import DataConfig, FaceSource, read_faces, to_batch
 from facefill.training.settle import settle_weights
 
 U8 = NDArray[np.uint8]
+NONE = {"adversarial": 0.0, "context": 0.0, "structure": 0.0, "border": 0.0}
+ALONE: dict[str, dict[str, object]] = {
+    "critic alone": NONE | {"adversarial": 1.0},
+    "l1 alone": NONE | {"context": 1.0},
+    "SSIM alone": NONE | {"structure": 1.0},
+}
+"""Settings with each loss alone, figure 5."""
 
 
 def open_search(weights: Path, kind: type[LatentSearch] = LatentSearch, **settings: object) -> LatentSearch:
@@ -52,6 +58,14 @@ def read(dataset: Path, split: str, count: int, hole: str) -> tuple[U8, NDArray[
     seeds = [int.from_bytes(hashlib.sha256(f"{hole}/{name}".encode()).digest()[:8]) for name in faces.names[:count]]
     masks = np.stack([MASKS[hole](64, np.random.default_rng(seed)) for seed in seeds])
     return np.asarray(faces.pixels[np.arange(len(masks))]), masks
+
+
+def move(face: U8) -> U8:
+    """The face as a crop that is not aligned shows it: turned by 15 degrees, at 0.8 of its size, off the middle."""
+    side = len(face)
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 15, 0.8)
+    matrix[:, 2] += (0.1 * side, -0.06 * side)
+    return np.asarray(cv2.warpAffine(face, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101))
 
 
 def as_tensors(faces: U8, masks: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
@@ -82,7 +96,7 @@ def plain(method: LatentSearch, image: Tensor, mask: Tensor, seed: int) -> tuple
 
 def speed(options: argparse.Namespace) -> None:
     method = open_search(options.weights)
-    faces, masks = read(options.dataset, "test-celeba", options.faces, options.hole)
+    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
     image, mask = as_tensors(faces, masks)
     seeds = torch.arange(len(image))
     method.search(image[:1], mask[:1], seeds[:1])
@@ -100,21 +114,33 @@ def speed(options: argparse.Namespace) -> None:
           f"{means[3]:.4f} ours ({torch.get_num_threads()} threads, {len(image)} faces at once)")
 
 
+def start(options: argparse.Namespace) -> None:
+    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
+    image, mask = as_tensors(faces, masks)
+    seeds = torch.arange(len(image))
+    print(f"{options.hole}, n = {len(faces)}: final loss, and PSNR dB of the generated face against the whole truth")
+    for name, steps in (("random", 1000), *(("encoder", steps) for steps in (1, 25, 50, 100))):
+        found = open_search(options.weights, start=name, iterations=steps, halvings=99).search(image, mask, seeds)
+        near = interval([psnr(*pair) for pair in zip(as_levels(found.faces), faces, strict=True)], "{:.2f}")
+        print(f"{name:<8} {steps:>5}  {interval(found.loss.tolist(), '{:.4f}')}  {near}", flush=True)
+
+
 def terms(options: argparse.Namespace) -> None:
-    alone = {"adversarial": 0.0, "context": 0.0, "structure": 0.0, "border": 0.0}
     variants: dict[str, tuple[type[LatentSearch], dict[str, object]]] = {
-        "critic alone": (LatentSearch, alone | {"adversarial": 1.0}),
-        "l1 alone": (LatentSearch, alone | {"context": 1.0}),
-        "SSIM alone": (LatentSearch, alone | {"structure": 1.0}),
+        **{name: (LatentSearch, settings) for name, settings in ALONE.items()},
         "DIP": (Dip, {}), "all three": (LatentSearch, {}), "without border weights": (LatentSearch, {"border": 0.0}),
         "the paper's bounds": (LatentSearch, {"bounds": "paper"}),
         "with symmetry 0.5": (LatentSearch, {"symmetry": 0.5}),
         "with mean face 0.1": (LatentSearch, {"mean_face": 0.1}),
     }
-    faces, masks = read(options.dataset, "test-celeba", options.faces, options.hole)
+    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
+    if options.moved:
+        faces = np.stack([move(face) for face in faces])
     image, mask = as_tensors(faces, masks)
     print(f"{options.hole}, n = {len(faces)}: PSNR dB and SSIM, mean and 95 % interval, blended | pasted")
     for name, (kind, settings) in variants.items():
+        if not any(part in name for part in options.only.split(",")):
+            continue
         found = as_levels(open_search(options.weights, kind, **settings).search(
             image, mask, torch.arange(len(image))).faces)
         cells = []
@@ -159,30 +185,9 @@ def settle(options: argparse.Namespace) -> None:
         figure.savefig(options.figure, dpi=110)
 
 
-def grid(options: argparse.Namespace) -> None:
-    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
-    image, mask = as_tensors(faces, masks)
-    seeds = torch.arange(len(faces))
-    rows = [np.where(masks[..., None], np.uint8(255), faces)]
-    for kind in (Dip, LatentSearch):
-        found = as_levels(open_search(options.weights, kind).search(image, mask, seeds).faces)
-        blends = ("poisson", "paste") if kind is LatentSearch else ("poisson",)
-        rows += [np.stack([composite(*one, blend=blend, limit=None) for one in zip(faces, found, masks, strict=True)])
-                 for blend in blends]
-    for name in ("total_variation", "patchmatch"):
-        try:
-            rows.append(np.stack([CLASSICAL[name](face, hole) for face, hole in zip(faces, masks, strict=True)]))
-        except InputError as error:
-            print(f"{name} left out: {error}")
-    rows.append(faces)
-    picture = np.concatenate([np.concatenate(list(row), 1) for row in rows])
-    large = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    cv2.imwrite(str(options.out), large[..., ::-1])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("speed", "terms", "settle", "grid"))
+    parser.add_argument("task", choices=("speed", "start", "terms", "settle"))
     parser.add_argument("weights", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("-o", "--out", type=Path)
@@ -192,10 +197,12 @@ def main() -> None:
     parser.add_argument("--generated", type=int, default=12_800)
     parser.add_argument("--hole", default="random60")
     parser.add_argument("--split", default="test-celeba")
+    parser.add_argument("--only", default="", help="parts of the names of the variants to try, all by default")
+    parser.add_argument("--moved", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    {"speed": speed, "terms": terms, "settle": settle, "grid": grid}[options.task](options)
+    {"speed": speed, "start": start, "terms": terms, "settle": settle}[options.task](options)
 
 
 if __name__ == "__main__":
