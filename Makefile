@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint soak clean
+.PHONY: demo test lint soak page clean
 
 ## demo: core install without torch, then unmask the example photos
 demo: .venv-demo/ready
@@ -24,6 +24,10 @@ test: $(VENV)/ready
 
 soak: $(VENV)/ready
 	$(VENV)/bin/python -m pytest -m soak
+
+## page: build src/facefill/server/page from web/ (needs Node 20; nothing else does)
+page:
+	cd web && npm ci && npm run build
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

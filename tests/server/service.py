@@ -16,7 +16,7 @@ import uvicorn
 from facefill.imaging.photo import encode_picture
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter
-from facefill.runtime.model import load
+from facefill.runtime.model import Model, load
 from facefill.server.app import Service, build_app
 from facefill.server.guard import connections_that_time_out
 from facefill.server.jobs import Crew
@@ -46,15 +46,15 @@ class Gate:
         return Finds(LANDMARKS).find(photo)
 
 
-def service(folder: Path, gate: Gate, *, workers: int = 2, **limits: Any) -> Service:
+def service(folder: Path, gate: Gate, *, workers: int = 2, model: Model | None = None, **limits: Any) -> Service:
     network = write_inpainting(folder / "tiny.onnx")
     cover: Any = Covers(slice(120, 220))
     finder: Any = gate
 
     @cache
     def crews(index: int | None, method: str) -> Crew:
-        model = load(network if method == "swift" else method, threads=1, exact=True)
-        return Crew(finder, cover, Inpainter(model, lambda: finder, lambda: cover))
+        loaded = model or load(network if method == "swift" else method, threads=1, exact=True)
+        return Crew(finder, cover, Inpainter(loaded, lambda: finder, lambda: cover))
 
     for index in (None, *range(workers)):
         crews(index, "swift")

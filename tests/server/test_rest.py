@@ -6,12 +6,16 @@ import base64
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from facefill.catalog import METHODS
 from facefill.imaging.photo import encode_picture, read_photo
+from facefill.runtime.model import Model
 from facefill.server.app import KINDS, Service, build_app
 from facefill.server.openapi import document
 from facefill.server.schema import Completed, Detected, Failure, Health, Method, Progress
@@ -86,6 +90,37 @@ def test_another_format_is_answered_on_request(client: TestClient) -> None:
     answer = client.post("/v1/unmask", files={"photo": PNG}, data={"format": "WEBP"})
     assert answer.headers["content-type"] == "image/webp"
     assert read_photo(answer.content).format == "WEBP"
+
+
+class Varied(Model):
+    """Fills with a level that its seed and the sample's number say."""
+
+    def fill(self, faces: np.ndarray, masks: np.ndarray, seeds: Any, samples: int, inputs: Any) -> np.ndarray:
+        levels = [[(40 * seed + 30 * sample) % 256 for sample in range(samples)] for seed in seeds]
+        return np.broadcast_to(np.array(levels, np.uint8)[:, :, None, None, None], (len(faces), samples,
+                                                                                    *faces.shape[1:])).copy()
+
+
+def test_samples_come_with_the_spread_between_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = METHODS["swift"].model_copy(update={"inputs": ("image", "mask", "seed")})
+    monkeypatch.setitem(METHODS, "swift", record)
+    made = service(tmp_path, Gate(), model=Varied(record, None))
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
+        sent = {"photo": coded(PNG), "mask": coded(square_mask()), "samples": 3, "seed": 1}
+        said = Completed.model_validate(client.post("/v1/complete", json=sent, headers=JSON).json())
+        assert client.post("/v1/complete", json=sent, headers={"Accept": "image/png"}).status_code == 422
+    pictures = [read_photo(base64.b64decode(data)).pixels for data in said.samples]
+    mask = grey(said.mask)
+    assert said.samples[0] == said.photo
+    assert len(pictures) == 3
+    assert all((picture[~mask] == PHOTO[~mask]).all() for picture in pictures)
+    assert (pictures[0][mask] != pictures[1][mask]).any()
+    assert said.spread is not None
+    spread = read_photo(base64.b64decode(said.spread)).pixels[..., 0]
+    assert (spread[mask] > 0).all()
+    assert (spread[~mask] == 0).all()
+    assert said.sample_distance is not None
+    assert said.sample_distance > 0
 
 
 NOISE = encode_picture(np.random.default_rng(0).integers(0, 255, (450, 450), np.uint8))
@@ -182,6 +217,7 @@ def test_a_token_guards_the_work_but_not_the_page(tmp_path_factory: pytest.TempP
     made = service(tmp_path_factory.mktemp("net"), Gate(), host="192.0.2.1", token=token)
     with TestClient(build_app(made.settings, made), base_url="http://photos.example") as client:
         assert client.get("/v1/health").status_code == 200
+        assert client.get("/docs").status_code == 200
         refused = client.post("/v1/unmask", files={"photo": PNG})
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"] == "Bearer"

@@ -168,6 +168,8 @@ class Method(Answered):
 
 
 class Health(Answered):
+    """Of the server."""
+
     status: Literal["ok", "stopping"]
     version: str
     waiting: int
@@ -183,6 +185,8 @@ class Progress(Answered):
 
 
 class Problem(Answered):
+    """Its three parts, and all of them as one sentence."""
+
     expected: str
     got: str
     fix: str

@@ -1,0 +1,110 @@
+"""A real server and a real browser: for the tests of the page, and for its screenshots.
+
+    python -m tests.server.browser FOLDER [PHOTO...]     # writes screenshots of the page into FOLDER
+
+Needs the extra `dev`, and Chromium: where CHROMIUM says, else where the system or `playwright install` has it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "astronaut-surgical.jpg"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+PHONE = {"width": 360, "height": 740}
+
+
+def find_chromium() -> str | None:
+    """The browser's program, None for none."""
+    given = os.environ.get("CHROMIUM")
+    return given or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@contextmanager
+def served(*options: str) -> Iterator[str]:
+    """A server in a process of its own, with the shipped weights: its address."""
+    command = [sys.executable, "-m", "facefill", "serve", "--port", "0", *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if found := re.search(r"running on (http://\S+)", line):
+                yield found[1]
+                break
+        else:
+            raise RuntimeError(f"the server did not start: {said}")
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """A Playwright browser, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        yield opened
+        opened.close()
+
+
+def wait_for_faces(page: Any) -> None:
+    page.wait_for_selector("#faces li", timeout=60_000)
+    page.wait_for_function("!document.body.dataset.busy", timeout=60_000)
+    page.wait_for_timeout(200)
+
+
+def complete(page: Any) -> None:
+    page.click("#complete")
+    page.wait_for_selector('body[data-mode="result"]', timeout=120_000)
+    page.wait_for_timeout(300)
+
+
+def take_screenshots(folder: Path, photos: list[Path]) -> None:
+    """Every state of the page in both sizes and both schemes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with served() as url, browser() as chromium:
+        for scheme in ("light", "dark"):
+            for name, size in (("desktop", {"width": 1360, "height": 860}), ("phone", PHONE)):
+                page = chromium.new_page(viewport=size, color_scheme=scheme)
+                page.goto(url)
+
+                def shoot(state: str, page: Any = page, stem: str = f"{name}-{scheme}") -> None:
+                    page.screenshot(path=folder / f"{stem}-{state}.png")
+
+                shoot("1-empty")
+                for index, photo in enumerate(photos):
+                    page.set_input_files("#file", photo)
+                    wait_for_faces(page)
+                    shoot(f"2-found{index or ''}")
+                    complete(page)
+                    shoot(f"3-completed{index or ''}")
+                page.click("#edit")
+                page.click("#how summary")
+                page.check('#methods input[value="telea"]')
+                page.wait_for_timeout(200)
+                shoot("4-methods")
+                complete(page)
+                shoot("5-side-by-side")
+                page.goto(f"{url}/docs")
+                page.wait_for_selector("details")
+                page.click("main > details:nth-of-type(2) > summary")
+                page.screenshot(path=folder / f"{name}-{scheme}-6-docs.png", full_page=name == "desktop")
+                page.close()
+
+
+if __name__ == "__main__":
+    take_screenshots(Path(sys.argv[1]), [Path(photo) for photo in sys.argv[2:]] or [EXAMPLE])

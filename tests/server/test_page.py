@@ -1,0 +1,87 @@
+"""The built page is the build of its sources, and asks nobody but its own server for anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from facefill.server.app import build_app, read_page
+from tests.server.service import Gate, service
+
+ROOT = Path(__file__).parents[2]
+WEB, PAGE = ROOT / "web", ROOT / "src" / "facefill" / "server" / "page"
+SOURCES = ("index.html", "docs.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "src",
+           "public")
+
+
+def hash_of(folder: Path, paths: list[Path]) -> str:
+    """As `hash` in web/vite.config.ts."""
+    total = hashlib.sha256()
+    for name in sorted(path.relative_to(folder).as_posix() for path in paths):
+        content = (folder / name).read_bytes()
+        total.update(f"{name}\n{len(content)}\n".encode() + content)
+    return total.hexdigest()
+
+
+def files_in(*paths: Path) -> list[Path]:
+    return [file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
+
+
+def test_the_built_page_is_the_build_of_its_sources() -> None:
+    said = json.loads((PAGE / "build.json").read_text())
+    fix = "run: make page"
+    assert said["sources"] == hash_of(WEB, files_in(*(WEB / name for name in SOURCES))), fix
+    assert said["built"] == hash_of(PAGE, [path for path in files_in(PAGE) if path.name != "build.json"]), fix
+
+
+@pytest.mark.soak
+def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    if not shutil.which("npm"):
+        pytest.skip("no npm here")
+    web, page = tmp_path / "web", tmp_path / "src" / "facefill" / "server" / "page"
+    shutil.copytree(WEB, web, ignore=shutil.ignore_patterns("node_modules"))
+    for command in (["npm", "ci"], ["npm", "run", "build"]):
+        subprocess.run(command, cwd=web, check=True, capture_output=True)
+    assert {path.relative_to(page): path.read_bytes() for path in files_in(page)} == {
+        path.relative_to(PAGE): path.read_bytes() for path in files_in(PAGE)}
+
+
+def test_the_page_names_nothing_from_elsewhere() -> None:
+    for path, (content, _) in read_page().items():
+        text = content.decode()
+        found = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"'`)]*", text))
+        assert found <= {"http://www.w3.org/2000/svg"}, path
+
+
+def test_scripts_and_styles_are_files_of_the_server(tmp_path: Path) -> None:
+    made = service(tmp_path, Gate())
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
+        for path in ("/", "/docs"):
+            page = client.get(path)
+            assert page.headers["content-type"].startswith("text/html")
+            assert not re.search(r"<style|style=|<script(?![^>]*src=)|\son\w+=", page.text)
+            links = re.findall(r"(?:src|href)=\"(/[^\"]+\.\w+)\"", page.text)
+            assert len(links) >= 3
+            for link in links:
+                assert client.get(link).status_code == 200
+        asset = next(path for path in read_page() if path.startswith("/assets/"))
+        assert "immutable" in client.get(asset).headers["cache-control"]
+        assert client.get("/assets/../build.json").status_code == 404
+
+
+def test_the_lock_file_pins_everything_and_names_no_registry() -> None:
+    lock = json.loads((WEB / "package-lock.json").read_text())
+    package = json.loads((WEB / "package.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert all("resolved" not in entry for entry in packages.values())
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
+    for name, version in package["devDependencies"].items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+        assert packages[f"node_modules/{name}"]["version"] == version

@@ -1,0 +1,100 @@
+/** The side panel: faces, methods, what was completed, what went wrong. */
+
+import type { Completed, Face, Method, Trouble } from "./api";
+import { $, button, canvas, el, input, say } from "./dom";
+
+export function showTrouble(trouble: Trouble | null): void {
+  $("#trouble").hidden = !trouble;
+  $("#trouble-what").textContent = trouble?.what ?? "";
+  $("#trouble-fix").textContent = trouble?.fix ?? "";
+}
+button("trouble-close").addEventListener("click", () => showTrouble(null));
+
+/** A row for each face, with its picture and a switch. */
+export function listFaces(picture: ImageBitmap, faces: Face[], toggle: (index: number, on: boolean) => void): void {
+  const rows = faces.map((face, index) => {
+    const box = el("input", { type: "checkbox", id: `face-${index}` });
+    box.disabled = !face.cover;
+    box.addEventListener("change", () => toggle(index, box.checked));
+    const state = face.warnings[0] ?? (face.cover ? "covered" : "nothing covers it");
+    return el("li", {}, el("label", { for: box.id }, thumbnail(picture, face),
+      el("span", {}, el("strong", {}, `Face ${index + 1}`), el("small", {}, state)), box));
+  });
+  $("#faces ul").replaceChildren(...rows);
+  $("#faces-none").textContent = faces.length ? "" : "None found yet. Brush over what should be completed: it need not be a face.";
+}
+
+export function markFaces(on: boolean[]): void {
+  on.forEach((value, index) => {
+    const box = document.querySelector<HTMLInputElement>(`#face-${index}`);
+    if (box) box.checked = value;
+  });
+}
+
+function thumbnail(picture: ImageBitmap, face: Face): HTMLCanvasElement {
+  const [sheet, ink] = canvas(96, 96), [x0, y0, x1, y1] = face.box;
+  const side = Math.max(x1 - x0, y1 - y0) * 1.25;
+  ink.imageSmoothingQuality = "high";
+  ink.drawImage(picture, (x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side, 0, 0, 96, 96);
+  sheet.setAttribute("aria-hidden", "true");
+  return sheet;
+}
+
+let methods: Method[] = [];
+
+export function listMethods(all: Method[], changed: () => void): void {
+  methods = all;
+  $("#methods").replaceChildren(...all.map((method) => {
+    const box = el("input", { type: "checkbox", value: method.name, name: "method" });
+    box.checked = method.name === all[0]!.name;
+    box.disabled = !method.usable;
+    box.addEventListener("change", () => { keepOne(box); changed(); tellMethods(); });
+    const about = method.usable ? `${method.title} · ${method.paper}` : method.needs
+      ? `needs facefill[${method.needs}]` : "no weights in this installation";
+    return el("li", {}, el("label", {}, box, el("span", {}, el("strong", {}, method.name.replaceAll("_", " ")), el("small", {}, about))));
+  }));
+  tellMethods();
+}
+
+function boxes(): HTMLInputElement[] {
+  return [...document.querySelectorAll<HTMLInputElement>("#methods input")];
+}
+
+function keepOne(box: HTMLInputElement): void {
+  if (!boxes().some((other) => other.checked)) box.checked = true;
+}
+
+function tellMethods(): void {
+  const names = chosen().map((method) => method.name.replaceAll("_", " "));
+  $("#chosen").textContent = names.length > 2 ? `${names.length} methods` : names.join(", ");
+  const varies = chosen().some((method) => method.varies);
+  input("samples").disabled = !varies;
+}
+
+export function chosen(): Method[] {
+  const names = boxes().filter((box) => box.checked).map((box) => box.value);
+  return methods.filter((method) => names.includes(method.name));
+}
+
+export interface Piece { title: string; file: Blob; name: string; seconds: number }
+
+/** Downloads, and what the server has to say about each method's answer. */
+export function listResults(pieces: Piece[], answers: Completed[], failures: [string, Trouble][]): void {
+  const rows = pieces.map((piece, index) => {
+    const link = el("a", {
+      class: index ? "download" : "download main", href: URL.createObjectURL(piece.file), download: piece.name,
+    }, pieces.length > 1 ? `Download: ${piece.title}` : "Download");
+    return el("li", {}, link, el("small", {}, `${piece.name}, ${piece.seconds.toFixed(1)} s`));
+  });
+  const said = new Set(answers.flatMap((answer) => answer.warnings));
+  const more = [...said].map((text) => el("li", { class: "note" }, text));
+  for (const answer of answers) {
+    if (answer.sample_distance !== null) {
+      more.push(el("li", { class: "note" }, `${answer.method}: two samples differ by ${(answer.sample_distance * 100).toFixed(1)} % on average.`));
+    }
+  }
+  for (const [name, trouble] of failures) more.push(el("li", { class: "note bad" }, `${name}: ${trouble.what} ${trouble.fix}`));
+  for (const old of document.querySelectorAll<HTMLAnchorElement>("#notes a")) URL.revokeObjectURL(old.href);
+  $("#notes").replaceChildren(...rows, ...more);
+  say(`Completed. ${[...said].join(" ")}`);
+}
