@@ -5,8 +5,8 @@ after the other.
 
 Prints, in turn in one run, medians of: the attention layer alone, forward and backward (both formulations, and whether
 they agree); training of the whole method in faces per second (a turn of the generator and one of the critics); and one
-completion by the exported file in bf16 (where the processor has it) against the port's formulation in torch in
-float32. Weights are random: they change no time.
+completion by the exported file in bf16 (where the processor has it) against the ports' formulation in torch in
+float32, with enlargement and convolution apart as they have them. Weights are random: they change no time.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from facefill.methods.contextual_attention import ContextualAttention, ContextualAttentionConfig
 from facefill.nets.attention import INCOMPLETE, Borrowed
 from facefill.nets.attention import ContextualAttention as Batched
+from facefill.nets.coarse_to_fine import Twice
 from facefill.runtime.engine import load_engine
 from facefill.training.checkpoint import save_weights
 from facefill.training.export import export
@@ -60,6 +61,17 @@ class PerSample(nn.Module):
         return F.conv_transpose2d(share, raw, stride=2, padding=1) / 4, share.argmax(1)
 
 
+class Enlarged(nn.Module):
+    """`Twice` as ports write it: nearest neighbours, then a 3x3 convolution."""
+
+    def __init__(self, layer: Twice) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), self.weight, self.bias, padding=1)
+
+
 def milliseconds(works: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
     """Medians, the works in turn."""
     times: dict[str, list[float]] = {name: [] for name in works}
@@ -92,8 +104,13 @@ def layer(runs: int, side: int, batch: int, width: int) -> None:
 def build(attention: nn.Module | None, width: int) -> ContextualAttention:
     torch.manual_seed(0)
     method = ContextualAttention(ContextualAttentionConfig(width=width, critic_width=32, adversarial=0.001))
+    nn.init.normal_(method.generator.refinement.beside.weight, std=0.02)
     if attention is not None:
         method.generator.refinement.attention = attention  # type: ignore[assignment]
+        for layers in (module for module in method.modules() if isinstance(module, nn.Sequential)):
+            for place, layer in enumerate(layers):
+                if isinstance(layer, Twice):
+                    layers[place] = Enlarged(layer)
     return method
 
 

@@ -63,6 +63,30 @@ def test_l1_far_inside_the_hole_weighs_less() -> None:
         torch.testing.assert_close(terms[name], expected)
 
 
+def test_known_pixels_weigh_what_the_recipe_says() -> None:
+    batch = example(1)
+    weighs = {known: build(adversarial=0.0, known=known).losses("generator", dict(batch))["coarse"]
+              for known in (0.0, 0.25, 1.0)}
+    assert float(weighs[0.0]) < float(weighs[0.25]) < float(weighs[1.0])
+    torch.testing.assert_close(weighs[0.25] - weighs[0.0], (weighs[1.0] - weighs[0.0]) / 4)
+
+
+def test_the_refinement_begins_where_the_coarse_stage_trained_alone_ended() -> None:
+    alone, both, batch = build(learns="coarse"), build(), example(2)
+    assert list(alone.players) == ["generator"]
+    assert list(alone.losses("generator", dict(batch))) == ["coarse"]
+    with torch.no_grad():
+        for parameter in alone.generator.parameters():
+            parameter.add_(0.01)
+    both.generator.load_state_dict(alone.generator.state_dict())
+    refinement, x = both.generator.refinement, torch.cat([batch["image"], batch["mask"]], 1)
+    nn.init.zeros_(refinement.beside.weight)
+    nn.init.zeros_(refinement.beside.bias)
+    torch.testing.assert_close(refinement(x)[0], both.generator.coarse(x))
+    torch.testing.assert_close(alone(image=batch["image"], mask=batch["mask"]), both.generator.first(
+        batch["image"], batch["mask"]))
+
+
 class Plane(nn.Module):
     """A critic whose gradient is known: 0.5 everywhere."""
 

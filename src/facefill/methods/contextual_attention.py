@@ -10,7 +10,8 @@ Where the paper and the work that it builds on differ, or leave something open, 
 - Algorithm 1 draws interpolates but prints no penalty. The penalty (Gulrajani et al. 2017, weight 10) and its
   restriction to the hole (Yu et al., equation 4) are our choice.
 - l1 is discounted by 0.99 to the power of the distance to the nearest known pixel, for holes of any shape; Yu et al.
-  have it for rectangles. It is a mean over the whole picture, in which known pixels weigh 1.
+  have it for rectangles. It is a mean over the whole picture, in which known pixels weigh 1 (`known`, which the recipe
+  lowers, because known pixels are put back anyway).
 - The local critic sees a square of half the side that holds the hole, for holes of any shape. Both critics end in one
   linear layer each (Yu et al.); in Iizuka et al. they share one.
 - The input has no constant channel, and scores are cosines of both patches (equation 1 of Yu et al.; their code
@@ -19,7 +20,7 @@ Where the paper and the work that it builds on differ, or leave something open, 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,11 @@ class ContextualAttentionConfig(Frozen):
     attention: bool = True
     """False: the second encoder goes on without borrowing, for an ablation."""
     softmax_scale: float = 10.0
+    learns: Literal["both", "coarse"] = "both"
+    """coarse: the first stage alone. The second is made of the same layers then, and begins where the first ended when
+    both are trained from those weights."""
+    known: float = 1.0
+    """What l1 is worth on known pixels."""
     discount: float = 0.99
     """What l1 is worth per pixel of distance to the nearest known one; 1 = no discount."""
     reconstruction: float = 1.2
@@ -57,10 +63,17 @@ class Stages(nn.Module):
         super().__init__()
         self.coarse = Coarse(config.width)
         self.refinement = Refinement(config.width, config.softmax_scale, attends=config.attention)
+        if config.learns == "coarse":
+            self.refinement.begin_as(self.coarse)
+
+    def first(self, image: Tensor, mask: Tensor) -> Tensor:
+        """The first guess."""
+        guess: Tensor = self.coarse(torch.cat([image, mask], 1)).clamp(-1, 1)
+        return guess
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Borrowed | None]:
         """The first guess, the filled picture, and what was borrowed."""
-        guess = self.coarse(torch.cat([image, mask], 1)).clamp(-1, 1)
+        guess = self.first(image, mask)
         around = torch.where(mask > 0.5, guess.detach().to(image.dtype), image)
         filled, borrowed = self.refinement(torch.cat([around, mask], 1))
         return guess, filled.clamp(-1, 1), borrowed
@@ -82,11 +95,13 @@ class ContextualAttention(Method):
 
     @property
     def players(self) -> dict[str, nn.Module]:
-        if self.config.adversarial:
+        if self.config.adversarial and self.config.learns == "both":
             return {"generator": self.generator, "critic": self.critic}
         return {"generator": self.generator}
 
     def forward(self, **inputs: Tensor) -> Tensor:
+        if self.config.learns == "coarse":
+            return self.generator.first(inputs["image"], inputs["mask"])
         filled: Tensor = self.generator(inputs["image"], inputs["mask"])[1]
         return filled
 
@@ -107,8 +122,11 @@ class ContextualAttention(Method):
         if player == "critic":
             completed = batch["completed"] if "completed" in batch else self.complete(batch).detach()
             return self._critic_losses(truth, completed, mask, batch["seed"])
+        weight = torch.where(mask > 0.5, self.config.discount ** distance_to_known(mask), self.config.known)
+        if self.config.learns == "coarse":
+            guess = self.generator.first(batch["image"], mask)
+            return {"coarse": ((guess.float() - truth).abs() * weight).mean()}
         guess, filled, _ = self.generator(batch["image"], mask)
-        weight = self.config.discount ** distance_to_known(mask)
         terms = {"coarse": ((guess.float() - truth).abs() * weight).mean(),
                  "refined": self.config.reconstruction * ((filled.float() - truth).abs() * weight).mean()}
         if self.config.adversarial:

@@ -42,10 +42,10 @@ def encoder(inputs: int, width: int) -> nn.Sequential:
                  (4 * width, 4 * width))
 
 
-def decoder(inputs: int, width: int) -> nn.Sequential:
-    """(N, inputs, H/4, W/4) to a picture (N, 3, H, W), not clipped."""
+def decoder(width: int) -> nn.Sequential:
+    """(N, 4 width, H/4, W/4) to a picture (N, 3, H, W), not clipped."""
     return nn.Sequential(
-        convs((inputs, 4 * width), (4 * width, 4 * width)), Twice(4 * width, 2 * width), nn.ELU(),
+        conv(4 * width, 4 * width), nn.ELU(), convs((4 * width, 4 * width)), Twice(4 * width, 2 * width), nn.ELU(),
         convs((2 * width, 2 * width)), Twice(2 * width, width), nn.ELU(),
         convs((width, width // 2)), conv(width // 2, 3),
     )
@@ -60,7 +60,7 @@ class Coarse(nn.Sequential):
     """A picture with its mask, (N, 4, H, W), to a first guess (N, 3, H, W)."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(encoder(4, width), convs((4 * width, 4 * width)), dilated(width), decoder(4 * width, width))
+        super().__init__(encoder(4, width), convs((4 * width, 4 * width)), dilated(width), decoder(width))
 
 
 class Refinement(nn.Module):
@@ -73,13 +73,27 @@ class Refinement(nn.Module):
         self.context = nn.Sequential(encoder(4, width), convs((4 * width, 4 * width)))
         self.attention = ContextualAttention(scale) if attends else None
         self.after = convs((4 * width, 4 * width), (4 * width, 4 * width))
-        self.decoder = decoder(8 * width, width)
+        # The decoder's first convolution, of both encoders' features side by side, as a sum of two.
+        self.beside = conv(4 * width, 4 * width)
+        self.decoder = decoder(width)
+        nn.init.zeros_(self.beside.weight)
+
+    def begin_as(self, coarse: Coarse) -> None:
+        """Take the coarse stage's own layers wherever there are equal ones, so that what one learns both hold."""
+        for place in (0, 1, 2):
+            self.content[place] = coarse[place]
+        for place in (0, 1):
+            self.context[place] = coarse[place]
+        last = coarse[3]
+        assert isinstance(last, nn.Sequential)
+        self.decoder = last
 
     def forward(self, x: Tensor) -> tuple[Tensor, Borrowed | None]:
         features = self.context(x)
         borrowed = self.attention(features, x[:, 3:]) if self.attention else None
         context = self.after(borrowed.features if borrowed else features)
-        return self.decoder(torch.cat([self.content(x), context], 1)), borrowed
+        first, rest = self.decoder[0], self.decoder[1:]
+        return rest(first(self.content(x)) + self.beside(context)), borrowed
 
 
 class Critic(nn.Module):
