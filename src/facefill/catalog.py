@@ -6,6 +6,7 @@ import hashlib
 import tomllib
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ class Record(Frozen):
     kind: Literal["onnx", "classical", "torch"]
     needs: str = ""
     """The extra to install beyond the core, empty for none."""
+    package: str = ""
+    """What is imported from that extra."""
     paper: str
     inputs: tuple[str, ...] = ("image", "mask")
     """What the method takes, of: image, mask, worn, noise, seed."""
@@ -54,8 +57,9 @@ class Weights(Frozen):
     scores: dict[str, float] = Field(default_factory=dict)
 
 
-def _classical(name: str, title: str, paper: str, needs: str = "") -> Record:
-    return Record(name=name, title=title, kind="classical", needs=needs, paper=paper)
+def _classical(name: str, title: str, paper: str, package: str = "") -> Record:
+    return Record(name=name, title=title, kind="classical", needs="classic" if package else "", package=package,
+                  paper=paper)
 
 
 _RECORDS = (
@@ -78,17 +82,19 @@ _RECORDS = (
     ),
     Record(
         name="latent_search", title="search of a DCGAN's latent space, l1 and SSIM", kind="torch", needs="train",
-        paper="Qiang et al. 2019", inputs=("image", "mask", "seed"), blend="poisson", size_px=64, fixed_size=True,
+        package="torch", paper="Qiang et al. 2019", inputs=("image", "mask", "seed"), blend="poisson", size_px=64,
+        fixed_size=True,
     ),
     Record(
-        name="dip", title="search of a DCGAN's latent space, l1", kind="torch", needs="train", weights="latent_search",
-        paper="Yeh et al. 2017", inputs=("image", "mask", "seed"), blend="poisson", size_px=64, fixed_size=True,
+        name="dip", title="search of a DCGAN's latent space, l1", kind="torch", needs="train", package="torch",
+        weights="latent_search", paper="Yeh et al. 2017", inputs=("image", "mask", "seed"), blend="poisson", size_px=64,
+        fixed_size=True,
     ),
     _classical("telea", "fast marching", "Telea 2004"),
     _classical("navier_stokes", "fluid dynamics", "Bertalmio et al. 2001"),
     _classical("total_variation", "total variation", "Shen & Chan 2002"),
-    _classical("biharmonic", "biharmonic surface", "Damelin & Hoang 2018", "classic"),
-    _classical("patchmatch", "patches from elsewhere", "Barnes et al. 2009", "classic"),
+    _classical("biharmonic", "biharmonic surface", "Damelin & Hoang 2018", "skimage"),
+    _classical("patchmatch", "patches from elsewhere", "Barnes et al. 2009", "patchmatch"),
 )
 
 METHODS: dict[str, Record] = {record.name: record for record in _RECORDS}
@@ -108,10 +114,12 @@ def shipped_weights() -> dict[str, Weights]:
 
 
 def usable() -> list[str]:
-    """Names of the methods that this installation can run: those without weights, and those whose weights ship."""
+    """Names of the methods that this installation can run: those whose weights ship, and those without weights, if
+    what they need is installed."""
     shipped = shipped_weights()
     return [name for name, record in METHODS.items()
-            if record.kind == "classical" or (record.weights or name) in shipped]
+            if (record.kind == "classical" or (record.weights or name) in shipped)
+            and not (record.package and find_spec(record.package) is None)]
 
 
 def find_weights(name: str) -> tuple[Path, str]:

@@ -6,7 +6,8 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,18 @@ from PIL import Image
 from facefill import cli
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
-from facefill.evaluation.bench import Bench, Settings, prepare
-from facefill.evaluation.cost import measure_costs
-from facefill.evaluation.evaluate import evaluate
+from facefill.evaluation import evaluate as evaluate_module
+from facefill.evaluation.benchmark import Bench, Settings, prepare
+from facefill.evaluation.evaluate import evaluate, measure_costs
+from facefill.evaluation.page import COLOURS, MARKERS
 from facefill.evaluation.protocols import PROTOCOLS, draw_case
-from facefill.evaluation.results import with_section
+from facefill.evaluation.report import BEGIN, END, with_section
 from facefill.imaging import metrics
 from facefill.imaging.classical import fill_telea
+from facefill.runtime.model import Model
 from tests.datasets import write_dataset
 from tests.evaluation.embedder import write_embedder
+from tests.evaluation.test_dataset import spoil
 from tests.faces import draw_face
 from tests.networks import write_inpainting
 
@@ -52,6 +56,14 @@ def finish(chosen: Settings) -> dict[str, object]:
         pass
     found: dict[str, object] = json.loads((chosen.report / "report.json").read_text(encoding="utf-8"))
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def same_commit() -> Iterator[None]:
+    """Reports name the commit; somebody who commits while tests run makes no other report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate_module, "_commit", lambda: "0123456789ab")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -201,9 +213,9 @@ def test_papers_print_the_same_pictures_by_other_definitions(faces: Path, networ
     paper, = report["papers"]  # type: ignore[misc]
     assert [line["protocol"] for line in paper["lines"]] == [f"random{percent}@64" for percent in (20, 40, 60, 80)]
     line = paper["lines"][0]
-    assert len({round(line[name][1], 6) for name in line if "11" in name or "7" in name}) == 4
+    assert len({round(ssim, 6) for _, ssim in line["values"].values()}) == 4
     assert len(paper["printed"]) == 8
-    assert "deep image prior" in (chosen.report / "report.md").read_text(encoding="utf-8")
+    assert "DIP (Yeh et al. 2017)" in (chosen.report / "report.md").read_text(encoding="utf-8")
 
 
 def test_covers_are_drawn_and_what_cover_misses_stays(tmp_path: Path, network: Path) -> None:
@@ -224,6 +236,32 @@ def test_covers_are_drawn_and_what_cover_misses_stays(tmp_path: Path, network: P
     assert (completed[case.mask] != case.shown[case.mask]).any()
 
 
+def test_what_a_method_sees_of_the_cover_is_never_the_truth_under_a_plain_hole(
+    faces: Path, network: Path, tmp_path: Path
+) -> None:
+    """A method that copies its `worn` input gets the drawn cover, and mid-grey where none was drawn."""
+    bench = prepare(settings(faces, network, tmp_path / "report", methods=("telea",), holes=("random60@64",)))
+    seen: list[np.ndarray] = []
+
+    class Copies(Model):
+        def complete(self, faces: np.ndarray, masks: np.ndarray, *, worn: np.ndarray, **others: object) -> np.ndarray:
+            seen.append(worn)
+            return worn[:, None]
+
+    model = Copies(bench.entries[0].model.record.model_copy(update={"inputs": ("worn",)}), None)
+    bench.entries = [replace(bench.entries[0], model=model)]
+    case, completed = benchmark.complete_case(bench, bench.datasets[0], bench.protocols[0], "telea", "face000.png")
+    assert (completed[case.mask] == 127).all()
+    assert (seen[0][0][~case.mask] == case.truth[~case.mask]).all()
+    worn = PROTOCOLS["worn@256"]
+    assert (benchmark.show_covered(worn, case.shown[None], case.mask[None]) == case.shown).all()
+
+
+def test_methods_of_a_plot_never_look_alike() -> None:
+    looks = {(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place in range(40)}
+    assert len(looks) == 40
+
+
 def test_costs_are_those_of_a_process_each(faces: Path, network: Path, tmp_path: Path) -> None:
     bench = prepare(settings(faces, network, tmp_path / "report", methods=("telea",), holes=("random20@64",)))
     cost, = measure_costs(bench)
@@ -233,8 +271,6 @@ def test_costs_are_those_of_a_process_each(faces: Path, network: Path, tmp_path:
 
 
 def test_a_section_is_exchanged_and_the_rest_kept() -> None:
-    from facefill.evaluation.results import BEGIN, END
-
     first = with_section("# Results\n\nMine.\n", f"{BEGIN}\nold\n{END}\n")
     second = with_section(first + "\nBelow.\n", f"{BEGIN}\nnew\n{END}\n")
     assert second == f"# Results\n\nMine.\n\n{BEGIN}\nnew\n{END}\n\nBelow.\n"
@@ -274,8 +310,9 @@ def test_the_command_writes_reports_and_results(run: Run, faces: Path, tmp_path:
     assert {line["method"] for line in lines} == {"telea", "navier_stokes"}
     assert {line["versus"] for line in lines} == {"", "navier_stokes"}
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64,") == 1
-    assert "<svg" in page
+    assert page.count("data:image/png;base64,") == 3 * len(("truth", "hole", "telea", "navier_stokes"))
+    assert all(f"<th scope='row'>{rank}<br>face" in page for rank in ("best", "median", "worst"))
+    assert page.count("<svg") == 4
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""), "self-contained"
     text = results.read_text(encoding="utf-8")
@@ -315,6 +352,39 @@ def test_a_method_without_weights_is_one_line(
     assert code == 2
     expected = "expected weights of swift, got none in this installation: install a release that ships them"
     assert err == f"facefill: {expected}\n"
+
+
+def test_a_method_whose_package_is_missing_is_one_line_before_any_work(
+    run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "patchmatch", None)
+    words = (faces, "--methods", "telea,patchmatch", "--holes", "random20@64", "--report", tmp_path / "report")
+    code, _, err = run(*words)
+    assert code == 2
+    assert err == ("facefill: expected patchmatch, which patchmatch needs, got none installed: "
+                   "pip install 'facefill[classic]'\n")
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(("how", "said"), [
+    ("missing file", "every file of the manifest, got no"), ("another size", "faces of one size, 64x64 like"),
+    ("not a number", "face001.png"), ("no picture", "face001.png"), ("no rows", "the column file and rows"),
+])
+def test_a_dataset_that_cannot_be_judged_on_is_one_line(run: Run, tmp_path: Path, how: str, said: str) -> None:
+    folder = write_dataset(tmp_path / "faces", 3, side=64)
+    spoil(folder, how)
+    code, _, err = run(folder, "--methods", "telea", "--holes", "random20@64", "--report", tmp_path / "report")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert said in err
+    assert not (tmp_path / "report").exists()
+
+
+def test_an_empty_folder_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    code, _, err = run(tmp_path / "faces", "--methods", "telea", "--report", tmp_path / "report")
+    assert code == 2
+    assert err == f"facefill: expected pictures, got none in {tmp_path / 'faces'}: name a folder with aligned faces\n"
 
 
 def test_a_folder_with_other_things_is_left_alone(run: Run, faces: Path, tmp_path: Path) -> None:

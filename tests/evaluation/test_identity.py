@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facefill.errors import InputError
-from facefill.evaluation.identity import SIDE_PX, TEMPLATE, Embedder, align, partners, verify
+from facefill.evaluation.features import SIDE_PX, TEMPLATE, Embedder, align, partners, verify
 from tests.evaluation.embedder import write_embedder
 from tests.faces import draw_face
 from tests.networks import write_inpainting

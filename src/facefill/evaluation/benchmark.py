@@ -1,4 +1,5 @@
-"""Every method on the same frozen holes: completes, measures beside, and keeps the values of every picture."""
+"""Every method on the same frozen holes: what an evaluation needs, checked before anything runs, and the run itself,
+which completes, measures beside, and keeps the values of every picture."""
 
 from __future__ import annotations
 
@@ -6,25 +7,192 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.evaluation.bench import COVERED, TRUTH, Bench
-from facefill.evaluation.dataset import Dataset, Face, landmarks_of, read_face, skin_tone
-from facefill.evaluation.identity import grey_hole
-from facefill.evaluation.protocols import Case, Protocol, draw_case, mask_hash
+from facefill.catalog import find_weights, usable
+from facefill.errors import InputError
+from facefill.evaluation.dataset import Dataset, Face, landmarks_of, locate, read_dataset, read_face, skin_tone
+from facefill.evaluation.features import Embedder, Features, load_features
+from facefill.evaluation.protocols import Case, Paper, Protocol, draw_case, mask_hash, read_papers, read_protocols
 from facefill.evaluation.records import Record, Records
 from facefill.imaging import metrics
 from facefill.imaging.blend import composite
-from facefill.runtime.engine import thread_count
+from facefill.runtime.cover import Cover
+from facefill.runtime.engine import load_engine, thread_count
+from facefill.runtime.model import Model, load
 
 U8 = NDArray[np.uint8]
 
+TRUTH, COVERED = "truth", "covered"
+"""What is measured like a method, where networks look: the original, and the picture with its hole."""
+PLAIN = ("psnr", "hole_psnr", "ssim", "hole_ssim", "ms_ssim", "l1", "hole_l1", "sharpness", "seam")
+AS_PAPERS = ("psnr_grey", "ssim_grey_gaussian11", "ssim_rgb_uniform7", "ssim_grey_uniform7")
 DIGITS = 16
 """Of hashes that rows hold."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One evaluation."""
+
+    folder: Path
+    """The dataset."""
+    report: Path
+    """Where values and reports go; the same settings go on from what is there."""
+    splits: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("swift",)
+    """Names of the catalog or .onnx files, each perhaps with :N for the first N faces only. The first is the one that
+    the others are compared with."""
+    holes: tuple[str, ...] = ()
+    papers: tuple[str, ...] = ()
+    limit: int | None = None
+    features: tuple[Path, ...] = ()
+    heads: Path | None = None
+    embedder: Path | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    exact: bool = False
+    batch: int = 8
+    timings: bool = True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method that takes part. limit: it sees the first so many faces, None for all."""
+
+    label: str
+    spec: str
+    model: Model
+    limit: int | None
+
+
+@dataclass
+class Bench:
+    """All that an evaluation needs, checked and loaded."""
+
+    settings: Settings
+    datasets: list[Dataset]
+    protocols: list[Protocol]
+    papers: dict[str, Paper]
+    entries: list[Entry]
+    features: list[Features]
+    embedder: Embedder | None
+    cover: Cover | None
+    cover_sha256: str | None
+    tones: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Skin tone of each dataset's faces."""
+
+    @property
+    def vectors(self) -> dict[str, int]:
+        """Lengths of the vectors that are kept of every picture."""
+        widths = {features.name: features.width for features in self.features}
+        return widths | ({"embedder": self.embedder.width} if self.embedder else {})
+
+    @property
+    def labels(self) -> list[str]:
+        """What is measured: the methods, and what networks look at beside them."""
+        return [*(entry.label for entry in self.entries), *([TRUTH, COVERED] if self.vectors else [])]
+
+    def count(self, label: str, dataset: Dataset) -> int:
+        """How many faces of a dataset a method sees."""
+        limits = {entry.label: entry.limit for entry in self.entries}
+        return min(limits.get(label) or len(dataset.faces), len(dataset.faces))
+
+    def as_papers(self, protocol: Protocol) -> bool:
+        """Whether a paper that was asked for has these holes, so that its definitions are measured too."""
+        return any(protocol.name in paper.holes for paper in self.papers.values())
+
+    def records(self, dataset: Dataset, protocol: Protocol, label: str) -> Records:
+        """The file of values of one method."""
+        entry = next((entry for entry in self.entries if entry.label == label), None)
+        key = {
+            "method": label, "weights": entry.model.sha256 if entry else None, "protocol": protocol.name,
+            "exact": self.settings.exact, "features": [features.sha256 for features in self.features],
+            "embedder": self.embedder.sha256 if self.embedder else None,
+        }
+        if protocol.hole == "worn-auto":
+            key["cover"] = self.cover_sha256
+        perceptual = (f"lpips_{features.name}" for features in self.features if features.perceptual)
+        columns = (*PLAIN, *perceptual, *(AS_PAPERS if self.as_papers(protocol) else ())) if entry else ()
+        path = self.settings.report / "pictures" / dataset.name / protocol.name / f"{label}.csv"
+        return Records(path, key, columns, self.vectors)
+
+
+# --- Checking and loading -----------------------------------------------------------------------
+
+
+def prepare(settings: Settings) -> Bench:
+    """Check and load everything, before anything is computed.
+
+    Raises InputError for whatever is wrong: dataset, protocols, methods, their weights, networks, the report's folder.
+    """
+    if find_spec("matplotlib") is None:
+        raise InputError("matplotlib for the report", "none installed", "pip install 'facefill[evaluate]'")
+    papers = read_papers(settings.papers)
+    holes = [*settings.holes, *(hole for paper in papers.values() for hole in paper.holes)]
+    protocols = read_protocols(holes or ["centre@256"])
+    if settings.batch < 1 or (settings.limit is not None and settings.limit < 1):
+        raise InputError("--batch and --limit above 0", f"{settings.batch} and {settings.limit}", "choose larger ones")
+    _check_folder(settings.report, make=False)
+    datasets = [read_dataset(settings.folder, split, settings.limit) for split in settings.splits or (None,)]
+    largest = max(protocols, key=lambda protocol: protocol.size_px)
+    for dataset in datasets:
+        if dataset.side_px < largest.size_px:
+            raise InputError(f"faces of at least {largest.size_px} px for {largest.name}", f"{dataset.side_px} px",
+                             "choose other holes, or larger faces")
+    entries = _load_entries(settings)
+    features = load_features(settings.features, settings.heads)
+    embedder, cover, cover_sha256 = None, None, None
+    if settings.embedder:
+        embedder = Embedder(settings.embedder, device=settings.device, threads=settings.threads)
+    if any(protocol.hole == "worn-auto" for protocol in protocols):
+        path, cover_sha256 = find_weights("cover")
+        cover = Cover(load_engine(path, device=settings.device, threads=settings.threads, exact=settings.exact))
+    if embedder or any(protocol.covers for protocol in protocols):
+        datasets = [locate(dataset, settings.device, settings.threads) for dataset in datasets]
+    _check_folder(settings.report, make=True)
+    return Bench(settings, datasets, protocols, papers, entries, features, embedder, cover, cover_sha256)
+
+
+def _check_folder(report: Path, *, make: bool) -> None:
+    """A new or empty folder, or one that an evaluation made. make: create what is missing."""
+    try:
+        ours = not report.exists() or (report / "pictures").is_dir() or (report.is_dir() and not any(report.iterdir()))
+        if not ours:
+            raise InputError("a new folder for the report, or one of an evaluation",
+                             f"{report}, which holds other things", "choose another with --report")
+        if make:
+            (report / "pictures").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("a folder to write to", f"{report}: {error.strerror}",
+                         "choose another with --report") from None
+
+
+def _load_entries(settings: Settings) -> list[Entry]:
+    specs = usable() if settings.methods == ("all",) else list(dict.fromkeys(settings.methods))
+    entries = []
+    for spec in specs:
+        name, colon, count = spec.rpartition(":")
+        numbered = bool(colon) and count.isdecimal() and int(count) > 0
+        limit, name = (int(count), name) if numbered else (None, spec)
+        path = Path(name)
+        label = path.stem if path.suffix in (".onnx", ".safetensors") else name
+        model = load(name, device=settings.device, threads=settings.threads, exact=settings.exact)
+        entries.append(Entry(label, name, model, limit))
+    labels = [entry.label for entry in entries]
+    for label in labels:
+        if labels.count(label) > 1 or label in (TRUTH, COVERED):
+            raise InputError("methods of different names", f"{label} twice", "rename one of the files")
+    return entries
+
+
+# --- Running ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -38,8 +206,7 @@ class Progress:
 
 def run(bench: Bench) -> Iterator[Progress]:
     """Complete and measure what is not there yet, and tell how far it is."""
-    workers = thread_count(bench.settings.threads)
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(thread_count(bench.settings.threads)) as pool:
         for dataset in bench.datasets:
             for protocol in bench.protocols:
                 yield from _Cell(bench, dataset, protocol, pool).run()
@@ -51,6 +218,11 @@ def complete_case(bench: Bench, dataset: Dataset, protocol: Protocol, label: str
     face = next(face for face in dataset.faces if face.file == file)
     case = _draw(bench, protocol, face)
     return case, _complete(bench, protocol, label, [case])[0]
+
+
+def show_covered(protocol: Protocol, shown: U8, masks: NDArray[np.bool_]) -> U8:
+    """(N, S, S, 3) of what covers the faces; a hole that no cover was drawn on shows nothing, mid-grey."""
+    return shown if protocol.covers else np.where(masks[..., None], np.uint8(127), shown)
 
 
 @dataclass(frozen=True)
@@ -69,7 +241,7 @@ class _Cell:
 
     def __init__(self, bench: Bench, dataset: Dataset, protocol: Protocol, pool: ThreadPoolExecutor) -> None:
         self._bench, self._dataset, self._protocol, self._pool = bench, dataset, protocol, pool
-        self._records = {label: bench.records(dataset, protocol, label) for label in bench.labels(protocol)}
+        self._records = {label: bench.records(dataset, protocol, label) for label in bench.labels}
         self._counts = {label: bench.count(label, dataset) for label in self._records}
         self._pending: deque[_Waiting] = deque()
 
@@ -114,7 +286,7 @@ class _Cell:
                 again = {}
                 if records.rows[0][2] == hole and label not in (TRUTH, COVERED):
                     completed = _complete(self._bench, self._protocol, label, [first])[0]
-                    again = _measure(completed, first, papers=bool(self._bench.papers))
+                    again = self._measure(completed, first)
                 stored = records.table(1).values
                 equal = all(repr(float(stored[name][0])) == repr(float(value)) for name, value in again.items())
                 same = same if records.rows[0][2] == hole and equal else 0
@@ -126,35 +298,37 @@ class _Cell:
         due = self._due(start, start + len(cases))
         planned = {label: len(self._records[label].rows) + self._waiting(label) for label in due}
         parts = {label: (max(planned[label] - start, 0), min(len(cases), self._counts[label] - start)) for label in due}
-        seen_truth = [features.look(np.stack([case.truth for case in cases]))[0] for features in self._bench.features]
+        truths = [features.look(np.stack([case.truth for case in cases])) for features in self._bench.features]
         for label, (first, last) in parts.items():
             if first >= last:
                 continue
-            chosen = cases[first:last]
+            chosen, part = cases[first:last], slice(first, last)
             completed = _complete(self._bench, self._protocol, label, chosen)
-            vectors, values = self._look(completed, seen_truth, start + first, slice(first, last))
+            theirs = [([layer[part] for layer in seen], found[part]) for seen, found in truths]
+            vectors, values = self._look(label, completed, theirs, start + first)
             for index, case in enumerate(chosen):
-                work = self._measured(label, completed[index], case)
+                work = (self._pool.submit(dict) if label in (TRUTH, COVERED)
+                        else self._pool.submit(self._measure, completed[index], case))
                 mine = {name: array[index] for name, array in vectors.items()}
                 scores = {name: float(array[index]) for name, array in values.items()}
                 self._pending.append(_Waiting(label, case, mine, scores, work))
 
-    def _measured(self, label: str, completed: U8, case: Case) -> Future[dict[str, float]]:
-        if label in (TRUTH, COVERED):
-            return self._pool.submit(dict)
-        return self._pool.submit(_measure, completed, case, papers=bool(self._bench.papers))
+    def _measure(self, completed: U8, case: Case) -> dict[str, float]:
+        values = metrics.measure(completed, case.truth, case.hole)
+        if self._bench.as_papers(self._protocol):
+            values |= metrics.measure_as_papers(completed, case.truth)
+        return values
 
     def _look(
-        self, completed: U8, seen_truth: Sequence[Sequence[object]], start: int, part: slice
+        self, label: str, completed: U8, truths: Sequence[tuple[Any, NDArray[np.float32]]], start: int
     ) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float64]]]:
-        """Vectors and perceptual distances by every network."""
+        """Vectors and perceptual distances by every network. truths: what it saw in the originals."""
         vectors: dict[str, NDArray[np.float32]] = {}
         values: dict[str, NDArray[np.float64]] = {}
-        for features, truth in zip(self._bench.features, seen_truth, strict=True):
-            seen, vectors[features.name] = features.look(completed)
+        for features, truth in zip(self._bench.features, truths, strict=True):
+            seen, vectors[features.name] = truth if label == TRUTH else features.look(completed)
             if features.perceptual:
-                theirs = [layer[part] for layer in truth]  # type: ignore[index]
-                values[f"lpips_{features.name}"] = features.compare(seen, theirs)
+                values[f"lpips_{features.name}"] = features.compare(seen, truth[0])
         if self._bench.embedder:
             faces = self._dataset.faces[start : start + len(completed)]
             landmarks = np.stack([landmarks_of(face, self._protocol.size_px) for face in faces])
@@ -189,18 +363,13 @@ def _complete(bench: Bench, protocol: Protocol, label: str, cases: Sequence[Case
     if label == TRUTH:
         return np.stack([case.truth for case in cases])
     if label == COVERED:
-        return shown if protocol.covers else np.stack([grey_hole(case.shown, case.mask) for case in cases])
+        return show_covered(protocol, shown, masks)
     model = next(entry.model for entry in bench.entries if entry.label == label)
     seeds = [int.from_bytes(hashlib.sha256(f"{protocol.name}/{case.file}".encode()).digest()[8:12]) for case in cases]
-    worn: dict[str, Any] = {"worn": shown} if "worn" in model.record.inputs else {}
+    worn: dict[str, Any] = {"worn": show_covered(protocol, shown, masks)} if "worn" in model.record.inputs else {}
     filled = model.complete(shown, masks, seeds=seeds, **worn)[:, 0]
     pairs = zip(cases, filled, strict=True)
     return np.stack([composite(case.shown, one, case.mask, blend="paste") for case, one in pairs])
-
-
-def _measure(completed: U8, case: Case, *, papers: bool) -> dict[str, float]:
-    values = metrics.measure(completed, case.truth, case.hole)
-    return values | metrics.measure_as_papers(completed, case.truth) if papers else values
 
 
 def _read_tones(bench: Bench, dataset: Dataset, pool: ThreadPoolExecutor) -> NDArray[np.float64]:

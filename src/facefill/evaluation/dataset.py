@@ -92,7 +92,7 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
 
 def read_face(face: Face, side_px: int) -> U8:
     """(S, S, 3) uint8 RGB of a side, shrunk by area means where the file is larger."""
-    pixels = read_photo(face.path).pixels
+    pixels = _pixels(face)
     if pixels.shape[0] == side_px:
         return pixels
     return np.asarray(cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
@@ -115,7 +115,7 @@ def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) ->
     faces = []
     for face in dataset.faces:
         if face.landmarks is None:
-            pixels = read_photo(face.path).pixels
+            pixels = _pixels(face)
             found = finder.find(pixels)
             if not found:
                 raise InputError("a face in every picture", f"none found in {face.file}",
@@ -191,9 +191,22 @@ def _look(face: Face) -> tuple[tuple[int, int], str]:
         with Image.open(io.BytesIO(data)) as picture:
             turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             size = picture.size[::-1] if turned else picture.size
+            odd = picture.mode in ("F", "I")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
-        size = read_photo(face.path).pixels.shape[1::-1]
+        odd = True
+    if odd:
+        # What Pillow cannot read, or what may hold no numbers: decoded now, so that a refusal comes before the work.
+        size = _pixels(face).shape[1::-1]
     return (size[0], size[1]), hashlib.sha256(data).hexdigest()
+
+
+def _pixels(face: Face) -> U8:
+    try:
+        return read_photo(face.path).pixels
+    except InputError as error:
+        if face.path.name in str(error):
+            raise
+        raise InputError(error.expected, f"{error.got} in {face.file}", error.fix) from None
 
 
 # --- Groups -------------------------------------------------------------------------------------

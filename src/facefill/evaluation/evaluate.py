@@ -1,26 +1,43 @@
-"""One evaluation from its settings to its reports."""
+"""One evaluation from its settings to its reports, and what methods cost on this machine."""
 
 from __future__ import annotations
 
+import json
+import platform
 import shlex
+import statistics
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facefill import __version__
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
-from facefill.evaluation.bench import Bench, Settings, prepare
-from facefill.evaluation.cost import measure_costs, write_costs
-from facefill.evaluation.report import write_report, write_whole
-from facefill.evaluation.results import section, with_section
+from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare, show_covered
+from facefill.evaluation.page import as_html
+from facefill.evaluation.report import markdown_table, section, with_section, write_report, write_whole
 from facefill.evaluation.statistics import RESAMPLES
-from facefill.evaluation.summary import Summary, summarise
+from facefill.evaluation.summary import summarise
+from facefill.runtime.engine import thread_count
+from facefill.runtime.model import Model, load
 
 INTERVALS = f"percentile bootstrap over pictures, {RESAMPLES} resamples, paired between methods"
 LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "scikit-image", "torch")
+FACES = 4
+REPEATS = 3
+PATIENCE_S = 2.0
+"""One face that takes longer is the measurement: no repeats with more."""
 
 
 def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchmark.Progress]:
@@ -29,18 +46,17 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
     results: a Markdown file to write the tables into, between two marks; what stands outside them is kept.
     Raises InputError for whatever is wrong, before anything is computed where that can be known.
     """
-    if results is not None and results.exists() and not results.is_file():
-        raise InputError("a Markdown file for --results", f"the folder {results}", "name a file")
+    before = _read_results(results) if results else ""
     bench = prepare(settings)
     yield from benchmark.run(bench)
     yield benchmark.Progress("report", 0, 1)
     summary = summarise(bench, describe(bench))
     write_report(bench, summary)
+    write_whole(settings.report / "report.html", as_html(bench, summary))
     if settings.timings:
-        write_costs(bench, measure_costs(bench), settings.report)
-    if results is not None:
-        old = results.read_text(encoding="utf-8") if results.is_file() else "# Results\n"
-        write_whole(results, with_section(old, section(bench, summary)))
+        write_costs(bench, measure_costs(bench))
+    if results:
+        write_whole(results, with_section(before, section(bench, summary)))
     yield benchmark.Progress("report", 1, 1)
 
 
@@ -79,6 +95,15 @@ def command(settings: Settings) -> str:
     return shlex.join(words + (["--exact"] if settings.exact else []))
 
 
+def _read_results(path: Path) -> str:
+    """The page to write into. Raises InputError for a folder, or one mark without the other."""
+    if path.is_dir():
+        raise InputError("a Markdown file for --results", f"the folder {path}", "name a file")
+    text = path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
+    with_section(text, "")
+    return text
+
+
 def _commit() -> str:
     """Of the checkout that the code runs from; empty for an installed package."""
     folder = Path(__file__).parents[1]
@@ -99,4 +124,94 @@ def _version(package: str) -> str:
         return ""
 
 
-__all__ = ["Settings", "Summary", "command", "describe", "evaluate"]
+# --- Seconds and memory -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one method. load_s: to load it. ms: median per face by protocol, of calls with `FACES` faces after a first one
+    that counts for nothing. peak_mb: the largest resident size of a process that does just this, Python included, in
+    millions of bytes; None where the system does not say."""
+
+    method: str
+    load_s: float
+    ms: dict[str, float]
+    peak_mb: float | None
+
+
+Work = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]
+"""Of one protocol: its name, faces, what covers them, masks."""
+
+
+def measure_costs(bench: Bench) -> list[Cost]:
+    """Time each method on the first faces of the first dataset."""
+    work: list[Work] = []
+    dataset = bench.datasets[0]
+    for protocol in bench.protocols:
+        cases = [complete_case(bench, dataset, protocol, TRUTH, face.file)[0] for face in dataset.faces[:FACES]]
+        shown, masks = np.stack([case.shown for case in cases]), np.stack([case.mask for case in cases])
+        work.append((protocol.name, shown, show_covered(protocol, shown, masks), masks))
+    settings = bench.settings
+    found = []
+    for entry in bench.entries:
+        # A fresh process each, spawned so that it shares nothing: memory that a method took is never given back.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            how = settings.device, settings.threads, settings.exact
+            found.append(pool.submit(_measure, entry.label, entry.spec, *how, work).result())
+    return found
+
+
+def _measure(label: str, spec: str, device: str, threads: int | None, exact: bool, work: Sequence[Work]) -> Cost:
+    start = time.perf_counter()
+    model = load(spec, device=device, threads=threads, exact=exact)
+    load_s, ms = time.perf_counter() - start, {}
+    for one in work:
+        _time(model, one, 1)  # compiles, fills caches
+        first = _time(model, one, 1)
+        several = [first] if first > PATIENCE_S else [_time(model, one, FACES) for _ in range(REPEATS)]
+        ms[one[0]] = 1000 * statistics.median(several)
+    return Cost(label, load_s, ms, _peak_mb())
+
+
+def _time(model: Model, work: Work, count: int) -> float:
+    """Seconds per face of one call."""
+    shown, covered, masks = work[1][:count], work[2][:count], work[3][:count]
+    worn: dict[str, Any] = {"worn": covered} if "worn" in model.record.inputs else {}
+    begin = time.perf_counter()
+    model.complete(shown, masks, seeds=list(range(len(shown))), **worn)
+    return (time.perf_counter() - begin) / len(shown)
+
+
+def _peak_mb() -> float | None:
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not getrusage: on Linux a process starts with the peak of the one that started it.
+        line = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), "")
+        return int(line.split()[1]) * 1024 / 1e6 if line else None
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def write_costs(bench: Bench, costs: Sequence[Cost]) -> None:
+    """timings.json and timings.md: apart from the reports, because they never come out the same twice."""
+    machine = {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"), "machine": platform.platform(),
+        "processor": platform.processor() or platform.machine(), "threads": thread_count(bench.settings.threads),
+        "device": bench.settings.device, "exact": bench.settings.exact,
+    }
+    names = [protocol.name for protocol in bench.protocols]
+    lines = [
+        [cost.method, f"{cost.load_s:.2f}", "–" if cost.peak_mb is None else f"{cost.peak_mb:.0f}",
+         *(f"{cost.ms[name]:.1f}" for name in names)]
+        for cost in costs
+    ]
+    text = "# Times and memory\n\n" + "".join(f"- {key}: {value}\n" for key, value in machine.items()) + (
+        f"\nMilliseconds per face: the median of {REPEATS} calls with {FACES} faces, after one that is not counted. "
+        "Memory: the largest resident size of a process that does nothing else.\n\n"
+    ) + markdown_table((["method", "load s", "peak MB", *(f"{name} ms" for name in names)], lines))
+    folder = bench.settings.report
+    write_whole(folder / "timings.json", json.dumps({**machine, "costs": [asdict(c) for c in costs]}, indent=1) + "\n")
+    write_whole(folder / "timings.md", text)

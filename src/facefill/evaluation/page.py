@@ -1,84 +1,117 @@
-"""report.html: a page by itself, with tables that sort, plots and pictures."""
+"""report.html: a page by itself, with tables that sort, plots of intervals, and the best, median and worst pictures."""
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from facefill.evaluation.bench import COVERED, Bench
-from facefill.evaluation.benchmark import complete_case
-from facefill.evaluation.figures import data_uri, grid, plot_intervals
-from facefill.evaluation.summary import Summary
-from facefill.evaluation.tables import (
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.evaluation.benchmark import COVERED, Bench, complete_case
+from facefill.evaluation.dataset import Dataset
+from facefill.evaluation.protocols import Protocol
+from facefill.evaluation.report import (
     HONEST,
     Table,
     difference_table,
     facts_of,
     group_table,
     method_table,
+    number,
     paper_table,
     printed_table,
     says,
 )
+from facefill.evaluation.summary import Metric, Row, Summary, paper_lines
+from facefill.imaging.metrics import hole_psnr
+
+U8 = NDArray[np.uint8]
 
 PLOTTED = ("psnr", "hole_psnr", "ssim", "sharpness")
 """Metrics with a plot, beside those of networks."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Told apart by people with every kind of colour blindness (Okabe & Ito 2008), on light and on dark pages; without
+their yellow, which white hides, and black, which dark pages do."""
+MARKERS = "osD^v<>"
+"""As many as share no divisor with the colours: a pair comes back after 42 methods only."""
+INK = "#010203"
+"""Stands for the page's own colour of text while matplotlib draws."""
+PICTURE_PX = 256
+JPEG_QUALITY = 92
 
 STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1500px;padding:0 1em;color:#111;background:#fff}
-table{border-collapse:collapse;margin:.6em 0 1.6em;font-size:13px}th,td{padding:.25em .6em;border:1px solid #ccc;
-text-align:left;white-space:nowrap}th{background:#f0f0f0;cursor:pointer}th button{all:unset;cursor:pointer}
-th button:focus-visible{outline:2px solid #0072B2}.wide{overflow-x:auto}img{max-width:100%;height:auto}
-figure{margin:1em 0}figcaption{font-size:13px}code{background:#f4f4f4;padding:.1em .3em}svg{max-width:100%;height:auto}
+:root{color-scheme:light dark;--ink:#111;--page:#fff;--head:#eee;--line:#ccc;--focus:#0072B2}
+@media(prefers-color-scheme:dark){:root{--ink:#e8e8e8;--page:#16181b;--head:#26292e;--line:#454a52;--focus:#56B4E9}}
+body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1500px;padding:0 1em;color:var(--ink);
+background:var(--page)}
+table{border-collapse:collapse;margin:.6em 0 1.6em;font-size:13px;font-variant-numeric:tabular-nums}
+th,td{padding:.25em .6em;border:1px solid var(--line);text-align:left;white-space:nowrap}
+thead th{background:var(--head)}th:first-child,td:first-child{position:sticky;left:0;background:var(--page)}
+thead th:first-child{background:var(--head)}th button{all:unset;cursor:pointer}
+th button:focus-visible{outline:2px solid var(--focus);outline-offset:2px}
+th[aria-sort=ascending] button::after{content:' ▲'}th[aria-sort=descending] button::after{content:' ▼'}
+.wide{overflow-x:auto}.pictures td,.pictures th{vertical-align:top}.pictures td{padding:4px;font-size:12px}
+.pictures img{display:block;width:256px;height:256px;image-rendering:pixelated}
+figure{margin:1em 0}figcaption{font-size:13px}code{background:var(--head);padding:.1em .3em;overflow-wrap:anywhere}
+summary{cursor:pointer;margin:.4em 0}svg{max-width:100%;height:auto}svg text{fill:currentColor}
 """
 SCRIPT = """
-document.querySelectorAll('table').forEach(t=>t.querySelectorAll('th').forEach((h,i)=>{h.onclick=()=>{
-const b=t.tBodies[0],up=h.ariaSort!=='ascending',v=r=>r.cells[i].textContent,
-n=s=>parseFloat(s.replace('\\u2212','-'));t.querySelectorAll('th').forEach(o=>o.ariaSort='none');
-h.ariaSort=up?'ascending':'descending';[...b.rows].sort((p,q)=>{const x=n(v(p)),y=n(v(q)),
-c=isNaN(x)||isNaN(y)?(isNaN(x)-isNaN(y)||v(p).localeCompare(v(q))):x-y;return up?c:-c}).forEach(r=>b.append(r))}}));
+document.querySelectorAll('table.sorts').forEach(t=>t.querySelectorAll('th').forEach((h,i)=>{h.onclick=()=>{
+const b=t.tBodies[0],up=h.getAttribute('aria-sort')!=='ascending',v=r=>r.cells[i].textContent,
+n=s=>parseFloat(s.replace('\\u2212','-'));t.querySelectorAll('th').forEach(o=>o.removeAttribute('aria-sort'));
+h.setAttribute('aria-sort',up?'ascending':'descending');
+[...b.rows].sort((p,q)=>{const x=n(v(p)),y=n(v(q)),c=isNaN(x)&&isNaN(y)?v(p).localeCompare(v(q)):x-y;
+return isNaN(c)?isNaN(x)-isNaN(y):up?c:-c}).forEach(r=>b.append(r))}}));
 """
 
 
-def as_html(bench: Bench, summary: Summary, papers: list[dict[str, Any]]) -> str:
+def as_html(bench: Bench, summary: Summary) -> str:
     """The whole page; nothing in it comes from elsewhere."""
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>facefill evaluation</title>"
         f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head><body>",
         f"<h1>Evaluation</h1><p><code>{html.escape(summary.about['command'])}</code></p>",
-        "<ul>" + "".join(f"<li>{html.escape(fact.strip(' -'))}</li>" for fact in facts_of(summary)) + "</ul>",
+        "<ul>" + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts_of(summary)) + "</ul>",
         "<p>Click a heading to sort. Times and memory: timings.md beside this file.</p>",
     ]
     for dataset in bench.datasets:
         parts.append(f"<h2>{html.escape(dataset.name)}</h2>{_plots(bench, summary, dataset.name)}")
         for protocol in bench.protocols:
             place = dataset.name, protocol.name
-            parts.append(f"<h3>{html.escape(f'{dataset.name}, {protocol.name}')}</h3>")
-            parts.append(_html_table(method_table(bench, summary, *place)))
+            parts.append(f"<h3>{html.escape(', '.join(place))}</h3>")
+            parts.append(_table(method_table(bench, summary, *place)))
             for title, table in (("Differences", difference_table(summary, *place)),
                                  ("Groups", group_table(bench, summary, *place))):
                 if table[1]:
-                    parts.append(f"<details><summary>{title}</summary>{_html_table(table)}</details>")
-            parts.append(_pictures(bench, summary, *place))
-    for paper in papers:
-        parts.append(f"<h2>By the definitions of: {html.escape(paper['title'])}</h2><p>{html.escape(says(paper))}</p>")
-        parts.append(_html_table(paper_table(paper)))
-        if paper["printed"]:
-            parts.append("<p>What the paper prints:</p>" + _html_table(printed_table(paper)))
-    definitions = "".join(f"<dt>{html.escape(metric.title)}</dt><dd>{html.escape(metric.definition)}.</dd>"
-                          for metric in summary.metrics)
-    parts.append(f"<h2>Definitions</h2><dl>{definitions}<dt>Intervals</dt><dd>95 %, "
-                 f"{html.escape(summary.about['intervals'])}.</dd></dl><p>{HONEST}</p>")
-    parts.append(f"<script>{SCRIPT}</script></body></html>")
+                    parts.append(f"<details><summary>{title}</summary>{_table(table)}</details>")
+            parts.append(_pictures(bench, summary, dataset, protocol))
+    for paper in bench.papers.values():
+        parts.append(f"<h2>By the definitions of: {html.escape(paper.title)}</h2><p>{html.escape(says(paper))}</p>")
+        parts.append(_table(paper_table(paper_lines(bench, summary, paper))))
+        if paper.printed:
+            parts.append("<p>What the paper prints:</p>" + _table(printed_table(paper)))
+    meanings = [*((metric.title, metric.definition) for metric in summary.metrics),
+                ("Intervals", f"95 %, {summary.about['intervals']}")]
+    defined = "".join(f"<dt>{html.escape(title)}</dt><dd>{html.escape(text)}.</dd>" for title, text in meanings)
+    parts.append(f"<h2>Definitions</h2><dl>{defined}</dl><p>{HONEST}</p><script>{SCRIPT}</script></body></html>")
     return "\n".join(parts) + "\n"
 
 
-def _html_table(table: Table) -> str:
+def _table(table: Table) -> str:
     head, lines = table
     cells = "".join(f"<th scope='col'><button>{html.escape(cell)}</button></th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return f"<div class='wide'><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>"
+    return (f"<div class='wide'><table class='sorts'><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+            "</div>")
+
+
+# --- Plots --------------------------------------------------------------------------------------
 
 
 def _plots(bench: Bench, summary: Summary, dataset: str) -> str:
@@ -93,17 +126,76 @@ def _plots(bench: Bench, summary: Summary, dataset: str) -> str:
     return "".join(found)
 
 
-def _pictures(bench: Bench, summary: Summary, dataset: str, protocol: str) -> str:
-    cases = [case for case in summary.cases if (case["dataset"], case["protocol"]) == (dataset, protocol)]
-    data = next(one for one in bench.datasets if one.name == dataset)
-    frozen = next(one for one in bench.protocols if one.name == protocol)
-    tiles = []
-    for case in cases:
-        drawn = [complete_case(bench, data, frozen, label, case["file"])
-                 for label in [COVERED, *(entry.label for entry in bench.entries)]]
-        tiles.append([drawn[0][0].truth, *(picture for _, picture in drawn)])
-    order = ", ".join(["truth", "hole", *(entry.label for entry in bench.entries)])
-    ranks = "; ".join(f"{case['rank']}: {case['file']}" for case in cases)
-    text = f"{dataset}, {protocol}. From left to right: {order}. By hole PSNR of {bench.entries[0].label}, {ranks}."
-    return (f"<figure><img alt='{html.escape(text)}' src='{data_uri(grid(tiles))}'>"
-            f"<figcaption>{html.escape(text)}</figcaption></figure>")
+def plot_intervals(metric: Metric, rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """An SVG of one metric: a line for each protocol, a marker with its interval for each method.
+
+    rows: those of one dataset and this metric. The same rows give the same text. Needs matplotlib.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    protocols = list(dict.fromkeys(row.protocol for row in rows))
+    inks = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
+    style: Any = {"svg.hashsalt": "facefill", "svg.fonttype": "none", "font.size": 9}
+    with matplotlib.rc_context(style | dict.fromkeys(inks, INK)):
+        figure = Figure(figsize=(9, 0.9 + len(protocols) * (0.12 * len(methods) + 0.14)), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        for place, method in enumerate(methods):
+            mine = [row for row in rows if row.method == method]
+            if not mine:
+                continue
+            offset = (place - (len(methods) - 1) / 2) * 0.8 / len(methods)
+            at = [protocols.index(row.protocol) + offset for row in mine]
+            ends = np.array([(row.value - row.low, row.high - row.value) for row in mine]).T
+            axes.errorbar([row.value for row in mine], at, xerr=np.nan_to_num(ends).clip(0),
+                          fmt=MARKERS[place % len(MARKERS)], color=COLOURS[place % len(COLOURS)], markersize=4,
+                          capsize=2, linewidth=1.2, label=method)
+        for between in range(1, len(protocols)):
+            axes.axhline(between - 0.5, color=INK, linewidth=0.4, alpha=0.4)
+        axes.set_yticks(range(len(protocols)), protocols)
+        axes.set_ylim(len(protocols) - 0.5, -0.5)
+        axes.set_xlabel(f"{metric.title}{f' [{metric.unit}]' if metric.unit else ''}, {metric.better} is better")
+        axes.grid(axis="x", linewidth=0.4, alpha=0.4)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :].replace(INK, "currentColor")
+
+
+# --- Pictures -----------------------------------------------------------------------------------
+
+
+def _pictures(bench: Bench, summary: Summary, dataset: Dataset, protocol: Protocol) -> str:
+    """Truth, hole and every method's completion of the best, median and worst picture, with each one's hole PSNR."""
+    labels = [entry.label for entry in bench.entries]
+    lines = []
+    for case in summary.cases:
+        if (case["dataset"], case["protocol"]) != (dataset.name, protocol.name):
+            continue
+        drawn, hole = complete_case(bench, dataset, protocol, COVERED, case["file"])
+        cells = [_picture(drawn.truth, "truth", ""), _picture(hole, "hole", "")]
+        for label in labels:
+            completed = complete_case(bench, dataset, protocol, label, case["file"])[1]
+            score = hole_psnr(completed, drawn.truth, drawn.hole)
+            told = f"{number(score, 2)} dB" if math.isfinite(score) else "identical"
+            cells.append(_picture(completed, f"{label}, {case['file']}", told))
+        name = f"{case['rank']}<br>{html.escape(case['file'])}"
+        lines.append(f"<tr><th scope='row'>{name}</th>{''.join(cells)}</tr>")
+    heads = "".join(f"<th scope='col'>{html.escape(head)}</th>" for head in ["", "truth", "hole", *labels])
+    return (f"<p>Best, median and worst by hole PSNR of {html.escape(labels[0])}; below each picture its hole PSNR.</p>"
+            f"<div class='wide'><table class='pictures'><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
+            "</table></div>")
+
+
+def _picture(picture: U8, name: str, told: str) -> str:
+    return f"<td><img alt='{html.escape(name)}' src='{data_uri(picture)}'>{told}</td>"
+
+
+def data_uri(picture: U8) -> str:
+    """A picture inside a page: a small one without loss, because its pixels are shown large."""
+    kind, options = ("jpeg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]) if len(picture) >= PICTURE_PX else ("png", [])
+    coded = cv2.imencode(f".{kind}", picture[..., ::-1], options)[1]
+    return f"data:image/{kind};base64," + base64.b64encode(coded.tobytes()).decode()

@@ -144,12 +144,15 @@ class Paper:
     title: str
     holes: tuple[str, ...]
     """Protocols that come nearest to what it did."""
+    size: str
+    """Of its pictures, in pixels."""
     data: str
     n: str
     colour: str
     values: str
     window: str
     printed: tuple[Printed, ...] = ()
+    remark: str = ""
 
 
 _CELEBAHQ = "faces of CelebA-HQ, aligned otherwise; window and colour not stated"
@@ -158,24 +161,26 @@ _SEARCH = "the same holes; colour, window and number of pictures not stated"
 
 PAPERS: dict[str, Paper] = {
     "contextual-attention-paper": Paper(
-        "Contextual attention (CelebA-HQ)", ("centre@256",), "CelebA-HQ, 28,000 to learn from", "2000",
+        "Contextual attention (CelebA-HQ)", ("centre@256",), "256, the hole 128 in the middle",
+        "CelebA-HQ, 28,000 to learn from", "2000",
         "not stated; its equation 2 has one channel", "not stated", "not stated",
         (
             Printed("contextual attention", "centre@256", 26.11, 0.85, _CELEBAHQ),
-            Printed("Peng et al.", "centre@256", 24.56, 0.867, "a grey centre square; copied there from other papers"),
+            Printed("Peng et al.", "centre@256", 24.56, 0.867, "n 1000; copied there from other papers"),
             Printed("AOT-GAN", "irregular 50 %", 24.06, 0.834, _IRREGULAR),
             Printed("PatchGAN", "irregular 50 %", 24.47, 0.849, _IRREGULAR),
             Printed("HM-PatchGAN", "irregular 50 %", 24.63, 0.853, _IRREGULAR),
             Printed("SM-PatchGAN", "irregular 50 %", 24.65, 0.852, _IRREGULAR),
         ),
+        "Three of the rows that it copies, Peng et al., HM-PatchGAN and SM-PatchGAN, have a higher SSIM than its own.",
     ),
     "masked-gan-paper": Paper(
-        "GAN with masked inputs", ("worn@256",), "7,030 pictures with drawn face masks to learn from", "3030",
+        "GAN with masked inputs", ("worn@256",), "256", "7,030 pictures with drawn face masks to learn from", "3030",
         "not stated; its equation 1 names grey and RGB", "0 to 255 for 8 bits", "not stated",
     ),
     "latent-search-paper": Paper(
         "Structural latent search (CelebA)", ("random20@64", "random40@64", "random60@64", "random80@64"),
-        "CelebA, 200,599 to learn from", "not stated; 2,000 were kept for tests", "not stated", "not stated",
+        "64", "CelebA, 200,599 to learn from", "not stated; 2,000 were kept for tests", "not stated", "not stated",
         "not stated",
         tuple(
             Printed(method, f"random{percent}@64", psnr, ssim, _SEARCH)
@@ -187,7 +192,7 @@ PAPERS: dict[str, Paper] = {
             }.items()
             for method, psnr, ssim in (
                 ("structural latent search", values[0], values[1]),
-                ("deep image prior", values[2], values[3]),
+                ("DIP (Yeh et al. 2017)", values[2], values[3]),
             )
         ),
     ),

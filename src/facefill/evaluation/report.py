@@ -1,4 +1,5 @@
-"""What an evaluation writes: report.json, .csv, .md and .html; the same for the same values, to the byte."""
+"""What an evaluation writes as text: report.json, .csv and .md, and its section of a page of results; the same for the
+same values, to the byte."""
 
 from __future__ import annotations
 
@@ -7,41 +8,45 @@ import io
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from facefill.evaluation.bench import Bench
-from facefill.evaluation.page import as_html
-from facefill.evaluation.summary import Row, Summary, paper_tables
-from facefill.evaluation.tables import (
-    HONEST,
-    difference_table,
-    facts_of,
-    group_table,
-    markdown_table,
-    method_table,
-    paper_table,
-    printed_table,
-    says,
-)
+from facefill.errors import InputError
+from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
+from facefill.evaluation.protocols import PAPERS, VARIANTS, Paper
+from facefill.evaluation.summary import Metric, PaperLine, Row, Summary, paper_lines
+
+HONEST = "What was hidden is invented in every completion; identity figures say how much of a person is left to see, " \
+    "and are no evidence of who somebody is."
+BEGIN = "<!-- evaluate: begin; written by `facefill evaluate --results`, edit outside -->"
+END = "<!-- evaluate: end -->"
+SHOWN = ("psnr", "hole_psnr", "ssim", "sharpness", "seam")
+BESIDE = ("lpips", "frechet", "cosine", "accepted")
+NOT_COMPARABLE = """\
+What may be compared: rows of one table here with the same n, all on the same faces and holes, by the definitions below.
+
+What may not, or only roughly:
+- The papers' faces are others than these: CelebA-HQ, or all of CelebA, cut and aligned otherwise. A centre hole hides
+  more of a face that fills more of the picture.
+- "50 %" with the centre square is half of the side, a quarter of the pixels; irregular holes of 50 % are half of the
+  pixels, but known pixels are nearer.
+- No paper states the window or colour of its SSIM; the tables by definition show how far that alone moves a number.
+- Whether known pixels are pasted back, and whether values are rounded to 8 bits first, is rarely stated; here both are.
+- Completions chosen as the best of several with the truth in hand are not comparable with one completion.
+"""
+
+Table = tuple[list[str], list[list[str]]]
+"""Headings, and lines of cells."""
 
 
-def write_report(bench: Bench, summary: Summary) -> list[Path]:
-    """Write the four reports into the settings' folder, each whole or not at all."""
-    papers = paper_tables(bench, summary)
-    texts = {
-        "report.json": _as_json(summary, papers),
-        "report.csv": _as_csv(summary),
-        "report.md": as_markdown(bench, summary, papers),
-        "report.html": as_html(bench, summary, papers),
-    }
-    paths = []
-    for name, text in texts.items():
-        path = bench.settings.report / name
-        write_whole(path, text)
-        paths.append(path)
-    return paths
+def write_report(bench: Bench, summary: Summary) -> None:
+    """Write report.json, report.csv and report.md into the settings' folder, each whole or not at all."""
+    folder = bench.settings.report
+    write_whole(folder / "report.json", _as_json(bench, summary))
+    write_whole(folder / "report.csv", _as_csv(summary))
+    write_whole(folder / "report.md", as_markdown(bench, summary))
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -51,7 +56,9 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(beside, path)
 
 
-def _as_json(summary: Summary, papers: list[dict[str, Any]]) -> str:
+def _as_json(bench: Bench, summary: Summary) -> str:
+    papers = [{"name": name, **asdict(paper), "lines": [asdict(line) for line in paper_lines(bench, summary, paper)]}
+              for name, paper in bench.papers.items()]
     whole = {
         **summary.about, "metrics": [asdict(metric) for metric in summary.metrics],
         "rows": [asdict(row) for row in summary.rows],
@@ -91,23 +98,205 @@ def _cell(value: Any) -> Any:
     return repr(value) if math.isfinite(value) else ""
 
 
-def as_markdown(bench: Bench, summary: Summary, papers: list[dict[str, Any]], level: int = 1) -> str:
-    """The report as a page of text. level: of its headings."""
-    mark = "#" * level
-    parts = [f"{mark} Evaluation\n", f"`{summary.about['command']}`\n", *facts_of(summary), ""]
+def as_markdown(bench: Bench, summary: Summary) -> str:
+    """The report as a page of text."""
+    parts = ["# Evaluation\n", f"`{summary.about['command']}`\n", *(f"- {fact}" for fact in facts_of(summary)), ""]
     for dataset in bench.datasets:
         for protocol in bench.protocols:
-            parts += [f"{mark}# {dataset.name}, {protocol.name}\n",
-                      markdown_table(method_table(bench, summary, dataset.name, protocol.name))]
-            for title, table in (("Differences", difference_table(summary, dataset.name, protocol.name)),
-                                 ("Groups", group_table(bench, summary, dataset.name, protocol.name))):
+            place = dataset.name, protocol.name
+            parts += [f"## {dataset.name}, {protocol.name}\n", markdown_table(method_table(bench, summary, *place))]
+            for title, table in (("Differences", difference_table(summary, *place)),
+                                 ("Groups", group_table(bench, summary, *place))):
                 if table[1]:
-                    parts += [f"{mark}## {title}: {dataset.name}, {protocol.name}\n", markdown_table(table)]
-    for paper in papers:
-        parts += [f"{mark}# By the definitions of: {paper['title']}\n", says(paper) + "\n",
-                  markdown_table(paper_table(paper))]
-        if paper["printed"]:
-            parts += ["What the paper prints:\n", markdown_table(printed_table(paper))]
-    parts += [f"{mark}# Definitions\n", *(f"- **{metric.title}**: {metric.definition}." for metric in summary.metrics),
-              f"- Intervals: 95 %, {summary.about['intervals']}.", "", HONEST]
+                    parts += [f"### {title}: {dataset.name}, {protocol.name}\n", markdown_table(table)]
+    for paper in bench.papers.values():
+        parts += _paper_parts(bench, summary, paper, 2)
+    parts += ["## Definitions\n", *definitions(summary), "", HONEST]
     return "\n".join(parts) + "\n"
+
+
+# --- Tables -------------------------------------------------------------------------------------
+
+
+def number(value: float, digits: int) -> str:
+    """A value as tables show it."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+
+
+def interval(row: Row | None, digits: int) -> str:
+    """A value and its interval."""
+    if row is None or not math.isfinite(row.value):
+        return "–"
+    ends = f" [{row.low:.{digits}f}, {row.high:.{digits}f}]" if math.isfinite(row.low) else ""
+    return f"{row.value:.{digits}f}{ends}"
+
+
+def heading(metric: Metric) -> str:
+    """A metric as the head of a column: its unit, and where better values lie."""
+    arrow = {"higher": "↑", "lower": "↓", "nearer 1": "→ 1"}[metric.better]
+    return f"{metric.title}{f' [{metric.unit}]' if metric.unit else ''} {arrow}"
+
+
+def shown_metrics(summary: Summary, dataset: str, protocol: str) -> list[Metric]:
+    """Metrics with a value for some method there."""
+    there = {row.metric for row in summary.rows
+             if row.dataset == dataset and row.protocol == protocol and math.isfinite(row.value)}
+    return [metric for metric in summary.metrics if metric.name in there]
+
+
+def method_table(bench: Bench, summary: Summary, dataset: str, protocol: str) -> Table:
+    """A line per method: n, how many came back identical, every metric with its interval."""
+    metrics = shown_metrics(summary, dataset, protocol)
+    lines = []
+    for label in [*(entry.label for entry in bench.entries), COVERED, TRUTH]:
+        rows = [summary.find(dataset, protocol, label, metric.name) for metric in metrics]
+        if any(rows):
+            identical = max(row.identical for row in rows if row)
+            lines.append([label, str(_count(rows)), str(identical), *_intervals(rows, metrics)])
+    return ["method", "n", "identical", *map(heading, metrics)], lines
+
+
+def difference_table(summary: Summary, dataset: str, protocol: str) -> Table:
+    """A line per pair of methods and metric; report.csv has those of the other metrics too."""
+    titles = {metric.name: metric for metric in summary.metrics}
+    lines = []
+    for one in summary.differences:
+        metric = titles[one.metric]
+        if metric.compared and (one.dataset, one.protocol) == (dataset, protocol) and math.isfinite(one.value):
+            digits = metric.digits + 1
+            sure = math.isfinite(one.low) and (one.low > 0 or one.high < 0)
+            ends = f"[{number(one.low, digits)}, {number(one.high, digits)}]"
+            lines.append([f"{one.first} − {one.second}", metric.title, str(one.n), f"{one.value:+.{digits}f}", ends,
+                          "yes" if sure else "no"])
+    return ["methods", "metric", "n", "difference", "95 % interval", "0 outside"], lines
+
+
+def group_table(bench: Bench, summary: Summary, dataset: str, protocol: str) -> Table:
+    """A line per group and method."""
+    metrics = [metric for metric in shown_metrics(summary, dataset, protocol) if metric.grouped]
+    order = {entry.label: place for place, entry in enumerate(bench.entries)}
+    keys = {(row.kind, row.group, row.method) for row in summary.rows
+            if (row.dataset, row.protocol) == (dataset, protocol) and row.kind}
+    lines = []
+    for kind, group, label in sorted(keys, key=lambda key: (*key[:2], order.get(key[2], len(order)))):
+        rows = [summary.find(dataset, protocol, label, metric.name, kind, group) for metric in metrics]
+        lines.append([kind, group, label, str(_count(rows)), *_intervals(rows, metrics)])
+    return ["kind", "group", "method", "n", *map(heading, metrics)], lines
+
+
+def _intervals(rows: Sequence[Row | None], metrics: Sequence[Metric]) -> list[str]:
+    return [interval(row, metric.digits) for row, metric in zip(rows, metrics, strict=True)]
+
+
+def _count(rows: Sequence[Row | None]) -> int:
+    return max((row.n + row.identical for row in rows if row), default=0)
+
+
+def paper_table(lines: Sequence[PaperLine]) -> Table:
+    """The same completions by every definition."""
+    names = [variant.name for variant in VARIANTS]
+    cells = [
+        [line.dataset, line.protocol, line.method, str(line.n),
+         *(f"{number(line.values[name][0], 2)} / {number(line.values[name][1], 3)}" for name in names)]
+        for line in lines
+    ]
+    return ["dataset", "protocol", "method", "n", *names], cells
+
+
+def printed_table(paper: Paper) -> Table:
+    """What the paper prints."""
+    lines = [[one.method, one.hole, f"{one.psnr:g}", f"{one.ssim:g}", one.comparable] for one in paper.printed]
+    return ["method", "holes", "PSNR", "SSIM", "comparable"], lines
+
+
+def says(paper: Paper) -> str:
+    """What a paper says of its numbers."""
+    return (f"Holes here: {', '.join(paper.holes)}. The paper: size {paper.size}; data {paper.data}; n {paper.n}; "
+            f"colour {paper.colour}; values {paper.values}; SSIM's window {paper.window}. Here: values 0 to 255, "
+            f"PSNR in dB / SSIM.{f' {paper.remark}' if paper.remark else ''}")
+
+
+def markdown_table(table: Table) -> str:
+    """A table of a page, with an empty line after it."""
+    head, lines = table
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+
+
+def facts_of(summary: Summary) -> list[str]:
+    """What was judged on what, a fact each; those of a dataset's holes follow it."""
+    about = summary.about
+    facts = [f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; {about['libraries']}"]
+    for name, dataset in about["datasets"].items():
+        facts.append(f"dataset {name}: n = {dataset['n']}, {dataset['side_px']} px, SHA-256 {dataset['sha256'][:16]}")
+        facts += [f"holes {protocol} of {name}: SHA-256 {digest[:16]}" for protocol, digest in dataset["holes"].items()]
+    for name, method in about["methods"].items():
+        digest = f"weights {method['sha256'][:16]}" if method["sha256"] else "no weights"
+        limit = f", the first {method['limit']} faces" if method["limit"] else ""
+        facts.append(f"method {name}: {digest}{limit}")
+    return facts
+
+
+def definitions(summary: Summary) -> list[str]:
+    """Items of a list."""
+    return [*(f"- **{metric.title}**: {metric.definition}." for metric in summary.metrics),
+            f"- **Intervals**: 95 %, {summary.about['intervals']}."]
+
+
+# --- A section of docs/results.md ---------------------------------------------------------------
+
+
+def section(bench: Bench, summary: Summary) -> str:
+    """The text between the marks: short tables, and what papers print beside them."""
+    about = summary.about
+    parts = [BEGIN, "", "## Methods on frozen holes", "", f"`{about['command']}`", "",
+             f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; {about['libraries']}. Intervals: "
+             f"95 %, {about['intervals']}.", ""]
+    for dataset in bench.datasets:
+        info = about["datasets"][dataset.name]
+        holes = ", ".join(f"{name} {digest[:12]}" for name, digest in info["holes"].items())
+        parts += [f"### {dataset.name}", "", f"n = {info['n']} faces, SHA-256 {info['sha256'][:16]}.", "",
+                  markdown_table(_short_table(bench, summary, dataset.name)), f"Holes, SHA-256: {holes}.", ""]
+    for paper in bench.papers.values():
+        parts += _paper_parts(bench, summary, paper, 3)
+    missing = [paper.title for name, paper in PAPERS.items() if name not in bench.papers]
+    if missing:
+        parts += [f"Not asked for: {', '.join(missing)}.", ""]
+    parts += ["### Comparing with papers", "", NOT_COMPARABLE, "### Definitions", "", *definitions(summary), "", HONEST,
+              "", END]
+    return "\n".join(parts) + "\n"
+
+
+def with_section(text: str, new: str) -> str:
+    """A page with its section exchanged, or added at the end.
+
+    Raises InputError for a page with one mark only.
+    """
+    begin, end = text.find(BEGIN), text.find(END)
+    if begin < 0 and end < 0:
+        return text.rstrip("\n") + "\n\n" + new
+    if begin < 0 or end < begin:
+        raise InputError("both marks of the section, in order", "one of them", f"restore {BEGIN} and {END}")
+    return text[:begin] + new.rstrip("\n") + text[end + len(END) :]
+
+
+def _short_table(bench: Bench, summary: Summary, dataset: str) -> Table:
+    """A line per protocol and method."""
+    there = {row.metric for row in summary.rows}
+    metrics = [metric for metric in summary.metrics
+               if metric.name in there and (metric.name in SHOWN or metric.name.startswith(BESIDE))]
+    lines = []
+    for protocol in bench.protocols:
+        for entry in bench.entries:
+            rows = [summary.find(dataset, protocol.name, entry.label, metric.name) for metric in metrics]
+            lines.append([protocol.name, entry.label, str(_count(rows)), *_intervals(rows, metrics)])
+    return ["holes", "method", "n", *map(heading, metrics)], lines
+
+
+def _paper_parts(bench: Bench, summary: Summary, paper: Paper, level: int) -> list[str]:
+    """What a paper says, the same completions by its possible definitions, and what it prints."""
+    parts = [f"{'#' * level} By the definitions of: {paper.title}", "", says(paper), "",
+             markdown_table(paper_table(paper_lines(bench, summary, paper)))]
+    if paper.printed:
+        parts += ["What the paper prints:", "", markdown_table(printed_table(paper))]
+    return parts

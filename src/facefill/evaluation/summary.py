@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.evaluation.bench import COVERED, TRUTH, Bench
+from facefill.evaluation.benchmark import TRUTH, Bench
 from facefill.evaluation.dataset import Dataset, group_faces
-from facefill.evaluation.identity import RATES, partners, verify
-from facefill.evaluation.protocols import PAPERS, VARIANTS, Protocol
+from facefill.evaluation.features import RATES, partners, verify
+from facefill.evaluation.protocols import VARIANTS, Paper, Protocol
 from facefill.evaluation.records import Table
 from facefill.evaluation.statistics import (
     Bootstrapped,
@@ -131,7 +131,7 @@ def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
         for protocol in bench.protocols:
             tables = {
                 label: bench.records(dataset, protocol, label).table(bench.count(label, dataset))
-                for label in bench.labels(protocol)
+                for label in bench.labels
             }
             _add_cell(summary, bench, dataset, protocol, tables, groups)
             holes = tables[bench.entries[0].label]
@@ -273,23 +273,29 @@ def _add_cases(
         summary.cases.append({"dataset": dataset.name, "protocol": protocol.name, "rank": rank, "file": files[index]})
 
 
-def paper_tables(bench: Bench, summary: Summary) -> list[dict[str, Any]]:
-    """What each asked paper says, and the same completions by every definition that it may have meant."""
+@dataclass(frozen=True)
+class PaperLine:
+    """One method on a paper's holes. values: (PSNR, SSIM) by the name of each definition."""
+
+    dataset: str
+    protocol: str
+    method: str
+    n: int
+    values: dict[str, tuple[float, float]]
+
+
+def paper_lines(bench: Bench, summary: Summary, paper: Paper) -> list[PaperLine]:
+    """The same completions by every definition that a paper may have meant."""
     found = []
-    for name, paper in bench.papers.items():
-        lines: list[dict[str, Any]] = []
-        for dataset in bench.datasets:
-            for hole in paper.holes:
-                for entry in bench.entries:
-                    line: dict[str, Any] = {"dataset": dataset.name, "protocol": hole, "method": entry.label}
-                    for variant in VARIANTS:
-                        pair = [summary.find(dataset.name, hole, entry.label, column)
-                                for column in (variant.psnr, variant.ssim)]
-                        line[variant.name] = [row.value if row else math.nan for row in pair]
-                        line["n"] = max((row.n + row.identical for row in pair if row), default=0)
-                    lines.append(line)
-        found.append({"name": name, **asdict(PAPERS[name]), "lines": lines})
+    for dataset in bench.datasets:
+        for hole in paper.holes:
+            for entry in bench.entries:
+                def row(metric: str, place: tuple[str, str, str] = (dataset.name, hole, entry.label)) -> Row | None:
+                    return summary.find(*place, metric)
+
+                pairs = {variant.name: (row(variant.psnr), row(variant.ssim)) for variant in VARIANTS}
+                n = max((one.n + one.identical for pair in pairs.values() for one in pair if one), default=0)
+                values = {name: (psnr.value if psnr else math.nan, ssim.value if ssim else math.nan)
+                          for name, (psnr, ssim) in pairs.items()}
+                found.append(PaperLine(dataset.name, hole, entry.label, n, values))
     return found
-
-
-__all__ = ["COVERED", "Difference", "Metric", "Row", "Summary", "paper_tables", "summarise"]

@@ -39,10 +39,11 @@ def load(
     if path.suffix == ".safetensors":
         return TorchModel(path, file_hash(path) if path.is_file() else "", threads=threads)
     record = pick(METHODS, str(name_or_path), "method")
+    if record.package and find_spec(record.package) is None:
+        raise InputError(f"{record.package}, which {record.name} needs", "none installed",
+                         f"pip install 'facefill[{record.needs}]'")
     if record.kind == "classical":
         return ClassicalModel(record)
-    if record.kind == "torch" and find_spec("torch") is None:
-        raise InputError(f"torch, which {record.name} needs", "none installed", "pip install 'facefill[train]'")
     weights, sha256 = find_weights(record.weights or record.name)
     if record.kind == "torch":
         return TorchModel(weights, sha256, threads=threads, name=record.name)

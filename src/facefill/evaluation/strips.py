@@ -1,0 +1,54 @@
+"""A picture for every completed face: input, truth and prediction side by side, with PSNR and SSIM underneath."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.evaluation.benchmark import Bench, Progress, complete_case, show_covered
+from facefill.evaluation.protocols import Case
+from facefill.imaging import metrics
+from facefill.imaging.photo import encode_picture
+
+U8 = NDArray[np.uint8]
+
+FOOT_PX = 20
+SMALLEST_PX = 256
+"""Smaller faces are enlarged to this, in whole pixels."""
+
+
+def write_strips(bench: Bench) -> Iterator[Progress]:
+    """Complete every face again and write report/per-picture/<dataset>/<protocol>/<method>/<file>.png."""
+    for dataset in bench.datasets:
+        for protocol in bench.protocols:
+            for entry in bench.entries:
+                folder = bench.settings.report / "per-picture" / dataset.name / protocol.name / entry.label
+                count = bench.count(entry.label, dataset)
+                for done, face in enumerate(dataset.faces[:count]):
+                    case, completed = complete_case(bench, dataset, protocol, entry.label, face.file)
+                    shown = show_covered(protocol, case.shown[None], case.mask[None])[0]
+                    path = folder / PurePosixPath(face.file).with_suffix(".png")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(encode_picture(draw_strip(shown, case, completed)))
+                    yield Progress(f"{dataset.name} {protocol.name} {entry.label}, pictures", done + 1, count)
+
+
+def draw_strip(shown: U8, case: Case, completed: U8) -> U8:
+    """What the method saw, the truth and the completion, (S + 20, 3 S + 8, 3), with the values of this picture."""
+    psnr, ssim = metrics.psnr(completed, case.truth), metrics.ssim(completed, case.truth)
+    said = ("input", "truth", f"prediction  PSNR {psnr:.2f} dB  SSIM {ssim:.3f}")
+    tiles = [_with_foot(picture, text) for picture, text in zip((shown, case.truth, completed), said, strict=True)]
+    gap = np.full((tiles[0].shape[0], 4, 3), 255, np.uint8)
+    return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2]], 1)
+
+
+def _with_foot(picture: U8, text: str) -> U8:
+    times = -(-SMALLEST_PX // picture.shape[0])
+    large = picture.repeat(times, 0).repeat(times, 1)
+    foot = np.full((FOOT_PX, large.shape[1], 3), 255, np.uint8)
+    cv2.putText(foot, text, (2, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([large, foot])
