@@ -81,7 +81,11 @@ class Bucket:
         waiting = [self.root]
         while waiting:
             inside = waiting.pop()
-            for about in self._ask("list", inside, partial(self.fs.ls, inside, detail=True)):
+            try:
+                found = self._ask("list", inside, partial(self.fs.ls, inside, detail=True))
+            except _Absent:
+                continue
+            for about in found:
                 if about["type"] == "directory":
                     waiting.append(about["name"])
                 elif about["name"].rstrip("/") != inside:

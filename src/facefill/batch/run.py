@@ -111,6 +111,7 @@ def run(
     """
     source, target, _ = open_places(job)
     _check_ours(target, force)
+    _check_photos(source, select)
     tally = Tally()
     with lock(target):
         manifest = Manifest(target, job.recipe)
@@ -149,8 +150,9 @@ def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[
 
 def preview(job: Job, *, select: Selection, force: bool = False) -> tuple[Tally, Iterator[Item]]:
     """What `run` would do, without doing it: the photos, and a tally that counts the others while they are read."""
-    _, target, _ = open_places(job)
+    source, target, _ = open_places(job)
     _check_ours(target, force)
+    _check_photos(source, select)
     manifest, tally = Manifest(target, job.recipe, writes=False), Tally()
     _check_recipe(manifest, job, force)
     return tally, _Plan(job, select, force, manifest, tally).items()
@@ -174,6 +176,11 @@ def _check_ours(target: Folder, force: bool) -> None:
     if found:
         raise InputError("a new or empty OUT, or one that a batch has written", f"{target} with {found}",
                          "choose another OUT, or --force to write into it")
+
+
+def _check_photos(source: Folder, select: Selection) -> None:
+    if next(iter(source.names(select)), None) is None:
+        raise InputError("photos", f"none in {source}", "check the path; --include takes files of other names")
 
 
 def _check_recipe(manifest: Manifest, job: Job, force: bool) -> None:

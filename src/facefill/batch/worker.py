@@ -109,7 +109,7 @@ class Worker:
         """
         read: queue.Queue[_Work | None] = queue.Queue(TOGETHER)
         done: queue.Queue[_Work | None] = queue.Queue(TOGETHER)
-        lines: queue.Queue[Line | None] = queue.Queue()
+        lines: queue.Queue[Line | None] = queue.Queue(TOGETHER)
         taking, source = threading.Lock(), iter(items)
 
         def readers() -> None:

@@ -1,0 +1,25 @@
+"""Workers that die, to be run in processes of their own; they load no networks."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing.connection import Connection
+from typing import Any
+
+from facefill.batch.job import Job
+from facefill.batch.local import _received
+from facefill.batch.manifest import Line
+
+
+def deadly(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
+    """One photo kills it."""
+    pipe.send("ready")
+    for item in _received(pipe):
+        if item.name == "poison":
+            os._exit(9)
+        pipe.send(Line(item.name, "completed"))
+
+
+def stillborn(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
+    """It never begins."""
+    os._exit(7)

@@ -1,0 +1,181 @@
+"""A worker completes each photo as if it were alone, and says of each what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import facefill
+from facefill.batch import worker as worker_module
+from facefill.batch.folder import LocalFolder, Selection
+from facefill.batch.job import Item, make_job
+from facefill.batch.manifest import Line, hash_sources
+from facefill.batch.run import mask_names
+from facefill.batch.worker import TOGETHER, Worker, _Room, share_threads
+from facefill.runtime.inpainter import Inpainter
+from facefill.runtime.plan import Plan
+from tests.batch.photos import DAMAGED, write_photos
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten photos and masks; one photo is damaged, one mask missing, one of another size, one damaged."""
+    root = write_photos(tmp_path_factory.mktemp("photos"), 10)
+    (root / "in/a/photo 0000.png").write_bytes(DAMAGED)
+    (root / "masks/b/photo 0001.png").unlink()
+    Image.new("L", (9, 9), 255).save(root / "masks/a/photo 0002.png")
+    (root / "masks/b/photo 0003.png").write_bytes(b"no mask")
+    return root
+
+
+@pytest.fixture(scope="module")
+def worker(folder: Path) -> Worker:
+    return Worker(make_job(str(folder / "in"), str(folder / "out"), masks=str(folder / "masks"), method="telea"), 1)
+
+
+def items_of(folder: Path) -> list[Item]:
+    names = sorted(LocalFolder(folder / "in").names(Selection()))
+    return [Item(name, 1, "s", mask=name if (folder / "masks" / name).exists() else "") for name in names]
+
+
+@pytest.fixture(scope="module")
+def lines(folder: Path, worker: Worker) -> dict[str, Line]:
+    return {line.photo: line for line in worker.complete(items_of(folder))}
+
+
+def test_bad_ones_fail_and_the_others_are_completed(lines: dict[str, Line]) -> None:
+    assert len(lines) == 10
+    reasons = {line.photo: line.reason for line in lines.values() if line.status != "completed"}
+    assert all(line.status in ("completed", "failed") for line in lines.values())
+    assert set(reasons) == {f"{folder}/photo 000{index}.png" for index, folder in enumerate("abab")}
+    assert "whole JPEG" in reasons["a/photo 0000.png"]
+    assert "mask for the photo" in reasons["b/photo 0001.png"]
+    assert "9" in reasons["a/photo 0002.png"]
+    assert "mask picture" in reasons["b/photo 0003.png"]
+
+
+def test_each_is_what_it_would_be_alone(folder: Path, lines: dict[str, Line], tmp_path: Path) -> None:
+    name = "a/photo 0004.png"
+    facefill.complete(folder / "in" / name, folder / "masks" / name, method="telea").save(tmp_path / "alone.png")
+    assert (folder / "out" / name).read_bytes() == (tmp_path / "alone.png").read_bytes()
+
+
+def test_a_line_says_what_was_done(folder: Path, lines: dict[str, Line]) -> None:
+    name = "b/photo 0005.png"
+    line, mask = lines[name], np.asarray(Image.open(folder / "masks" / name)) > 127
+    assert line.source_sha256 == hashlib.sha256((folder / "in" / name).read_bytes()).hexdigest()
+    assert line.mask_sha256 == hashlib.sha256((folder / "masks" / name).read_bytes()).hexdigest()
+    assert line.result_sha256 == hashlib.sha256((folder / "out" / name).read_bytes()).hexdigest()
+    assert line.hole_share == pytest.approx(mask.mean(), abs=1e-6)
+    assert line.seconds > 0
+    assert (line.method, line.seed, line.faces_found) == ("telea", 0, 0)
+
+
+def test_the_same_content_under_another_time_is_not_done_again(
+    folder: Path, worker: Worker, lines: dict[str, Line]
+) -> None:
+    line = lines["a/photo 0004.png"]
+    sources = hash_sources(line.source_sha256, line.mask_sha256)
+    item = Item(line.photo, 1, "later", mask=line.photo)
+    assert [said.status for said in worker.complete([Item(**{**vars(item), "sources": sources})])] == ["unchanged"]
+    assert [said.status for said in worker.complete([Item(**{**vars(item), "sources": 1})])] == ["completed"]
+
+
+def test_a_photo_without_a_face_is_refused(folder: Path) -> None:
+    worker = Worker(make_job(str(folder / "in"), str(folder / "none"), method="telea"), 1)
+    lines = list(worker.complete([item for item in items_of(folder) if "0000" not in item.name]))
+    assert {line.status for line in lines} == {"refused"}
+    assert all("face" in line.reason and line.faces_found == 0 for line in lines)
+    assert not (folder / "none").exists()
+
+
+def test_a_bug_in_one_photo_stops_no_other(
+    folder: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Inpainter.run
+
+    def broken(self: Inpainter, plans: list[Plan], **options: int) -> list[np.ndarray]:
+        if any(hashlib.sha256(plan.photo.source or b"").hexdigest() == guilty for plan in plans):
+            raise ZeroDivisionError("a bug")
+        return run(self, plans, **options)
+
+    name = "a/photo 0006.png"
+    guilty = hashlib.sha256((folder / "in" / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(Inpainter, "run", broken)
+    items = [item for item in items_of(folder) if item.name[-8:] > "0003.png"]
+    lines = {line.photo: line for line in worker.complete(items)}
+    assert lines.pop(name).reason == "a bug: ZeroDivisionError: a bug"
+    assert [line.status for line in lines.values()] == ["completed"] * 5
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_faces_of_several_photos_share_a_call(
+    folder: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    run = Inpainter.run
+
+    def counted(self: Inpainter, plans: list[Plan], **options: int) -> list[np.ndarray]:
+        calls.append(len(plans))
+        return run(self, plans, **options)
+
+    monkeypatch.setattr(Inpainter, "run", counted)
+    monkeypatch.setattr(worker_module, "_take", gathered(worker_module._take))
+    good = [item for item in items_of(folder) if item.name[-8:] > "0003.png"]
+    assert len(list(worker.complete(good))) == 6
+    assert max(calls) > 1
+    assert sum(calls) == 6
+    assert max(calls) <= TOGETHER
+
+
+def gathered(take: object) -> object:
+    """`_take` as it is when the networks are slower than reading: everything is there already."""
+    def later(waiting: object) -> object:
+        for _ in range(200):
+            if waiting.qsize() > 6:  # type: ignore[attr-defined]
+                break
+            time.sleep(0.01)
+        return take(waiting)  # type: ignore[operator]
+
+    return later
+
+
+def test_items_are_taken_no_sooner_than_they_are_needed(worker: Worker) -> None:
+    taken = 0
+
+    def items() -> Iterator[Item]:
+        nonlocal taken
+        for index in range(300):
+            taken += 1
+            yield Item(f"gone {index}.png", 1, "s")
+
+    lines = worker.complete(items())
+    next(lines)
+    assert taken < 100
+    assert sum(1 for _ in lines) == 299
+
+
+def test_photos_in_memory_have_a_limit_but_one_always_fits() -> None:
+    room = _Room(10)
+    room.enter(50)
+    room.leave(50)
+    room.enter(6)
+    room.enter(4)
+    assert room._used == 10
+
+
+@pytest.mark.parametrize("threads", range(1, 40))
+def test_a_worker_never_has_more_threads_than_it_was_given(threads: int) -> None:
+    networks, codecs = share_threads(threads)
+    assert min(networks, codecs) >= 1
+    assert networks + codecs == threads or threads == 1
+
+
+def test_masks_are_found_beside_their_names() -> None:
+    assert list(mask_names("a/b.c.jpg")) == ["a/b.c.jpg", "a/b.c.png", "a/b.c.jpg.png", "a/b.c-mask.png"]
