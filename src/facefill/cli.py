@@ -200,6 +200,8 @@ def evaluate(
     embedder: Annotated[Path | None, typer.Option(help="An .onnx face embedder, to judge identity.")] = None,
     results: Annotated[Path | None, typer.Option(help="A Markdown file to write the tables into.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Faces per call.")] = 8,
+    per_picture: Annotated[bool, typer.Option("--per-picture", help="Also draw input, truth and prediction of every "
+                                              "face, with PSNR and SSIM, into REPORT/per-picture.")] = False,
     no_timings: Annotated[bool, typer.Option("--no-timings", help="Measure no seconds and memory.")] = False,
     device: Device = "cpu", threads: Threads = None, exact: Exact = False,
 ) -> None:
@@ -215,6 +217,7 @@ def evaluate(
         folder=dataset, report=report, splits=names(split), methods=names(methods), holes=names(holes, PROTOCOLS),
         papers=names(protocol, PAPERS), limit=limit, features=tuple(features or ()), heads=lpips_heads,
         embedder=embedder, device=device, threads=threads, exact=exact, batch=batch, timings=not no_timings,
+        per_picture=per_picture,
     )
     _show_progress(judge(settings, results))
     print(f"{report / 'report.md'}\n{report / 'report.html'}")

@@ -60,6 +60,8 @@ class Settings:
     exact: bool = False
     batch: int = 8
     timings: bool = True
+    per_picture: bool = False
+    """Also draw input, truth and prediction of every face."""
 
 
 @dataclass(frozen=True)

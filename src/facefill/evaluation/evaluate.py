@@ -28,6 +28,7 @@ from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case,
 from facefill.evaluation.page import as_html
 from facefill.evaluation.report import markdown_table, section, with_section, write_report, write_whole
 from facefill.evaluation.statistics import RESAMPLES
+from facefill.evaluation.strips import write_strips
 from facefill.evaluation.summary import summarise
 from facefill.runtime.engine import thread_count
 from facefill.runtime.model import Model, load
@@ -53,6 +54,8 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
     summary = summarise(bench, describe(bench))
     write_report(bench, summary)
     write_whole(settings.report / "report.html", as_html(bench, summary))
+    if settings.per_picture:
+        yield from write_strips(bench)
     if settings.timings:
         write_costs(bench, measure_costs(bench))
     if results:

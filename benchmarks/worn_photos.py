@@ -1,0 +1,169 @@
+"""What `unmask` does to photos of people who wear masks: a line for every face, a summary, and sheets to look at.
+
+    python benchmarks/worn_photos.py FOLDER [--method masked_gan] [--boxes tests/data/worn_boxes.json]
+        [--csv faces.csv] [--sheets FOLDER] [--first 0] [--count N]
+
+Faces are completed, or refused with a reason; with labelled boxes also missed (a box that no found face overlaps by
+half). Leftover: of the 6 px around a hole (on a crop of 256 px) the share that looks like the cover beside it and not
+like what lies beyond: within 24 levels of the nearest pixel well inside the hole (5 to 16 px), and at most half as far
+from it as from the nearest well outside (9 to 18 px). A face has leftover where that share is above a tenth. Sheets
+show each completed face before, with its hole's outline, and after. Never commit a sheet of others' pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+from facefill.errors import InputError
+from facefill.imaging.crop import Crop
+from facefill.imaging.photo import read_photo
+from facefill.runtime.finder import overlaps
+from facefill.runtime.inpainter import open_inpainter
+from facefill.runtime.plan import FoundFace
+
+U8 = NDArray[np.uint8]
+Bool = NDArray[np.bool_]
+RING_PX = 6
+MUCH = 0.1
+LIKE = 24.0
+TILE_PX, ACROSS, PAGE = 192, 10, 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became of one face, or of a photo where none was found."""
+
+    photo: str
+    what: str
+    why: str = ""
+    box: tuple[int, ...] = ()
+    covered: float | None = None
+    """Share of the crop that was completed."""
+    leftover: float | None = None
+
+
+def leftover(before: U8, hole: Bool, inside: Bool) -> float:
+    """The share of the hole's rim that looks like the cover. before: (256, 256, 3); hole, inside (the photo): (256,
+    256)."""
+    depth, height = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (hole, ~hole))
+    rim = (height > 0) & (height <= RING_PX) & inside
+    cover, beyond = (depth > 5) & (depth <= 16), (height > 9) & (height <= 18) & inside
+    if not rim.any() or not cover.any() or not beyond.any():
+        return 0.0
+    picture = cv2.GaussianBlur(before, (0, 0), 1.5).astype(np.float32)
+    here, near, far = picture[rim], nearest(picture, cover)[rim], nearest(picture, beyond)[rim]
+    to_near, to_far = np.linalg.norm(here - near, axis=1), np.linalg.norm(here - far, axis=1)
+    like = (to_near < LIKE) & (to_near < 0.5 * to_far)
+    return float(like.mean())
+
+
+def nearest(picture: NDArray[np.float32], band: Bool) -> NDArray[np.float32]:
+    """The picture (H, W, 3) with each pixel's colour taken from the nearest pixel of a band."""
+    rows, columns = distance_transform_edt(~band, return_distances=False, return_indices=True)
+    return np.asarray(picture[rows, columns])
+
+
+def tile(before: U8, hole: Bool, after: U8, said: str) -> U8:
+    """Before, outlined and after, below one another."""
+    edge = cv2.morphologyEx(hole.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    outlined = np.where(edge[..., None], np.uint8([255, 0, 255]), before)
+    column = np.concatenate([cv2.resize(one, (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)
+                             for one in (before, outlined, after)])
+    cv2.putText(column, said, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(column, said, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
+    return column
+
+
+def write_sheets(tiles: list[U8], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for page, start in enumerate(range(0, len(tiles), PAGE)):
+        some = tiles[start : start + PAGE]
+        some += [np.full_like(some[0], 255)] * (-len(some) % ACROSS)
+        rows = [np.concatenate(some[at : at + ACROSS], 1) for at in range(0, len(some), ACROSS)]
+        Image.fromarray(np.concatenate(rows)).save(folder / f"page-{page + 1}.jpg", quality=92)
+
+
+def judge_face(name: str, face: FoundFace, before: U8, after: U8, number: int) -> tuple[Line, U8 | None]:
+    box = tuple(round(value) for value in face.box)
+    if not face.missing.any():
+        return Line(name, "refused", "; ".join(face.warnings), box), None
+    crop = Crop.around_face(face.landmarks)
+    hole, old, new = crop.take_mask(face.mask), crop.take(before), crop.take(after)
+    inside = crop.take_mask(np.ones(before.shape[:2], bool))
+    left = leftover(old, hole, inside)
+    line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3))
+    return line, tile(old, hole, new, f"{number} {Path(name).stem[:16]} {100 * left:.0f}%")
+
+
+def missed(found: list[tuple[float, ...]], labelled: list[list[float]]) -> list[tuple[int, ...]]:
+    boxes = np.array(found, np.float32).reshape(-1, 4)
+    return [tuple(map(round, box)) for box in labelled
+            if not len(boxes) or overlaps(np.array(box, np.float32), boxes).max() < 0.5]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--method", default="swift")
+    parser.add_argument("--boxes", type=Path)
+    for name in ("csv", "sheets"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--count", type=int)
+    given = parser.parse_args()
+    labels: dict[str, Any] = json.loads(given.boxes.read_text())["files"] if given.boxes else {}
+    inpainter = open_inpainter(given.method)
+    lines: list[Line] = []
+    tiles: list[U8] = []
+    paths = sorted(path for path in given.folder.iterdir() if path.is_file())[given.first :][: given.count]
+    for path in paths:
+        photo = read_photo(path)
+        found: list[tuple[float, ...]] = []
+        try:
+            plan = inpainter.plan_unmask(photo)
+        except InputError as error:
+            lines.append(Line(path.name, "no face" if error.got == "none in it" else "refused", error.got))
+        else:
+            result = inpainter.finish(plan, inpainter.run([plan])[0][:, 0])
+            for face in result.faces:
+                found.append(face.box)
+                line, column = judge_face(path.name, face, photo.pixels, result.photo, len(tiles))
+                lines.append(line)
+                tiles += [] if column is None else [column]
+        if path.name in labels and found:
+            lines += [Line(path.name, "missed", "", box) for box in missed(found, labels[path.name]["faces"])]
+    report(lines, len(paths))
+    if given.csv:
+        with given.csv.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(asdict(lines[0])))
+            writer.writeheader()
+            writer.writerows(asdict(line) for line in lines)
+    if given.sheets and tiles:
+        write_sheets(tiles, given.sheets)
+
+
+def report(lines: list[Line], photos: int) -> None:
+    for line in lines:
+        print(*(value for value in asdict(line).values() if value not in ("", (), None)), sep="; ")
+    left = np.array([line.leftover for line in lines if line.leftover is not None])
+    counts = Counter(line.what for line in lines)
+    print(f"{photos} photos: " + ", ".join(f"{count} {what}" for what, count in counts.most_common()))
+    if len(left):
+        print(f"leftover: {np.mean(left <= MUCH):.1%} of {len(left)} completed faces have at most a tenth of the rim, "
+              f"{np.mean(left == 0):.1%} none; mean {left.mean():.1%}, median {np.median(left):.1%}")
+
+
+if __name__ == "__main__":
+    main()

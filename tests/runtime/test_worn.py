@@ -1,0 +1,100 @@
+"""A method that looks at covers sees the covered face where there is a cover, and grey where a hole hides something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facefill.evaluation.benchmark import Settings as Evaluation
+from facefill.evaluation.benchmark import complete_case, prepare
+from facefill.imaging.photo import read_photo
+from facefill.runtime.model import Model, draw_noise, grey_holes, load
+from tests.datasets import write_dataset
+from tests.faces import draw_photo
+from tests.networks import write_unmasking
+from tests.runtime.test_inpainter import StandIn
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_unmasking(tmp_path_factory.mktemp("net") / "half.onnx")
+
+
+@pytest.fixture(scope="module")
+def model(network: Path) -> Model:
+    return load(network, threads=1, exact=True)
+
+
+def faces(count: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    pictures = np.full((count, 64, 64, 3), 200, np.uint8)
+    masks = np.zeros((count, 64, 64), bool)
+    masks[:, 20:50, 10:50] = True
+    pictures[masks] = (10, 40, 90)
+    return pictures, masks
+
+
+def test_what_is_given_as_worn_is_seen_and_else_nothing_is(model: Model) -> None:
+    pictures, masks = faces(1)
+    seen = model.complete(pictures, masks, worn=pictures)[0, 0][masks[0]].mean()
+    unseen = model.complete(pictures, masks)[0, 0][masks[0]].mean()
+    other = np.where(masks[..., None], np.uint8(255), pictures)
+    assert seen < unseen - 20
+    assert (model.complete(other, masks)[0, 0] == model.complete(pictures, masks)[0, 0])[masks[0]].all()
+
+
+def test_each_sample_has_noise_of_its_own_that_the_seed_makes_again(model: Model) -> None:
+    pictures, masks = faces()
+    first, again, other = (model.complete(pictures, masks, seeds=seeds, samples=3)
+                           for seeds in ([4, 5], [4, 5], [6, 7]))
+    assert (first == again).all()
+    assert first.shape == (2, 3, 64, 64, 3)
+    for sample in range(3):
+        assert (first[0, sample] != other[0, sample]).any()
+        assert (first[0, sample] != first[0, (sample + 1) % 3]).any()
+        assert (first[:, sample][~masks] == pictures[~masks]).all()
+    alone = model.complete(pictures[1:], masks[1:], seeds=[5], samples=2)
+    assert (alone[0] == first[1, :2]).all()
+    assert (draw_noise([4], 8, 8) == draw_noise([4], 8, 8)).all()
+
+
+def test_grey_holes_hide_and_change_nothing_else() -> None:
+    pictures, masks = faces()
+    before = pictures.copy()
+    grey = grey_holes(pictures, masks)
+    assert (grey[masks] == 128).all()
+    assert (grey[~masks] == pictures[~masks]).all()
+    assert (pictures == before).all()
+
+
+def test_unmask_shows_the_cover_and_a_drawn_mask_does_not(model: Model) -> None:
+    photo, landmarks = draw_photo(400, 360, faces=1, seed=1)
+    inpainter = StandIn(landmarks).inpainter(model)
+    plan = inpainter.plan_unmask(read_photo(photo))
+    assert (plan.worn == plan.crops[0]).all()
+    other = photo.copy()
+    other[plan.mask] = 255 - other[plan.mask]
+    dark = inpainter.plan_unmask(read_photo(other))
+    assert (inpainter.run([plan])[0] != inpainter.run([dark])[0])[:, 0][plan.crops[1]].mean() > 0.5
+    drawn = [inpainter.plan_complete(read_photo(one), plan.mask) for one in (photo, other)]
+    masks = drawn[0].crops[1]
+    assert (drawn[0].worn[masks] == 128).all()
+    inside = np.zeros_like(masks)  # pixels of a crop beside the hole mix with the hole's
+    inside[:, 140:200, 80:180] = masks[:, 140:200, 80:180]
+    assert inside.any()
+    first, second = (inpainter.run([one])[0][:, 0] for one in drawn)
+    assert (first[inside] == second[inside]).all()
+
+
+def test_an_evaluation_shows_the_cover_and_never_the_truth(network: Path, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "faces", 2, split="test", side=256)
+    bench = prepare(Evaluation(folder, tmp_path / "report", methods=(str(network),), timings=False, threads=1,
+                               holes=("worn@256", "centre@256")))
+    seen = {}
+    for protocol in bench.protocols:
+        case, completed = complete_case(bench, bench.datasets[0], protocol, network.stem, "face000.png")
+        noise = completed[case.mask].astype(float) - 127.5
+        seen[protocol.name] = np.corrcoef(noise.ravel(), case.shown[case.mask].ravel())[0, 1]
+    assert seen["worn@256"] > 0.5
+    assert abs(seen["centre@256"]) < 0.1
