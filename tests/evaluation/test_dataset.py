@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,25 @@ from tests.faces import draw_face
 def test_a_manifest_says_who_and_where(tmp_path: Path) -> None:
     dataset = read_dataset(write_dataset(tmp_path, 4, side=64), "train")
     assert (dataset.name, dataset.side_px, len(dataset.faces)) == ("train", 64, 4)
-    assert [face.identity for face in dataset.faces] == ["0", "0", "1", "1"]
-    assert landmarks_of(dataset.faces[1], 64) == pytest.approx(draw_face(64, 1)[1], abs=0.05)
-    assert (read_face(dataset.faces[2], 64) == draw_face(64, 2)[0]).all()
-    assert read_face(dataset.faces[2], 32).shape == (32, 32, 3)
-    assert len(read_dataset(tmp_path, "train", 2).faces) == 2
+    faces = sorted(dataset.faces, key=lambda face: face.file)
+    assert [face.identity for face in faces] == ["0", "0", "1", "1"]
+    assert landmarks_of(faces[1], 64) == pytest.approx(draw_face(64, 1)[1], abs=0.05)
+    assert (read_face(faces[2], 64) == draw_face(64, 2)[0]).all()
+    assert read_face(faces[2], 32).shape == (32, 32, 3)
+
+
+def test_the_first_faces_are_those_of_least_hash(tmp_path: Path) -> None:
+    dataset = read_dataset(write_dataset(tmp_path, 8), "train")
+    names = [face.file for face in dataset.faces]
+    assert names == sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    assert [face.file for face in read_dataset(tmp_path, "train", 3).faces] == names[:3]
 
 
 def test_pictures_without_a_manifest(tmp_path: Path) -> None:
     write_dataset(tmp_path, 3)
     (tmp_path / "manifest.csv").unlink()
     dataset = read_dataset(tmp_path)
-    assert [face.file for face in dataset.faces] == [f"train/face{index:03d}.png" for index in range(3)]
+    assert sorted(face.file for face in dataset.faces) == [f"train/face{index:03d}.png" for index in range(3)]
     assert landmarks_of(dataset.faces[0], 64) == pytest.approx(ALIGNED * 64 - 0.5)
 
 

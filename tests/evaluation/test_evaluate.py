@@ -271,11 +271,14 @@ def test_costs_are_those_of_a_process_each(faces: Path, network: Path, tmp_path:
 
 
 def test_a_section_is_exchanged_and_the_rest_kept() -> None:
-    first = with_section("# Results\n\nMine.\n", f"{BEGIN}\nold\n{END}\n")
-    second = with_section(first + "\nBelow.\n", f"{BEGIN}\nnew\n{END}\n")
-    assert second == f"# Results\n\nMine.\n\n{BEGIN}\nnew\n{END}\n\nBelow.\n"
+    first = with_section("# Results\n\nMine.\n", "centre", "old\n")
+    both = with_section(first + "\nBelow.\n", "worn", "other")
+    opens, closes = BEGIN.format("centre"), END.format("centre")
+    others = f"{BEGIN.format('worn')}\n\nother\n\n{END.format('worn')}"
+    assert with_section(both, "centre", "new") == (
+        f"# Results\n\nMine.\n\n{opens}\n\nnew\n\n{closes}\n\nBelow.\n\n{others}\n")
     with pytest.raises(InputError, match="both marks"):
-        with_section(f"{BEGIN}\n", "new")
+        with_section(f"{opens}\n", "centre", "new")
 
 
 # --- The command --------------------------------------------------------------------------------
@@ -316,7 +319,7 @@ def test_the_command_writes_reports_and_results(run: Run, faces: Path, tmp_path:
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""), "self-contained"
     text = results.read_text(encoding="utf-8")
-    assert text.startswith("# Results\n\nWritten by hand.\n\n<!-- evaluate: begin")
+    assert text.startswith("# Results\n\nWritten by hand.\n\n<!-- evaluate report: begin")
     assert str(tmp_path) not in text + page
     assert f"facefill evaluate {faces.name} --methods telea,navier_stokes --holes random20@64 --limit 4" in text
 
@@ -367,7 +370,7 @@ def test_a_method_whose_package_is_missing_is_one_line_before_any_work(
 
 
 @pytest.mark.parametrize(("how", "said"), [
-    ("missing file", "every file of the manifest, got no"), ("another size", "faces of one size, 64x64 like"),
+    ("missing file", "every file of the manifest, got no"), ("another size", "faces of one size"),
     ("not a number", "face001.png"), ("no picture", "face001.png"), ("no rows", "the column file and rows"),
 ])
 def test_a_dataset_that_cannot_be_judged_on_is_one_line(run: Run, tmp_path: Path, how: str, said: str) -> None:

@@ -63,9 +63,10 @@ class Dataset:
 
 
 def read_dataset(folder: Path, split: str | None = None, limit: int | None = None) -> Dataset:
-    """The faces of a folder, the first `limit` of them.
+    """The faces of a folder in the order of the SHA-256 of their names, which makes any first ones a fair sample.
 
-    split: the manifest's rows to take; may be left out where there is only one, or no manifest.
+    limit: take the first so many only. split: the manifest's rows to take; may be left out where there is only one, or
+    no manifest.
     Raises InputError: no such folder, no pictures, an unknown split, a missing or damaged picture, one that is not
     square or has another size than the first.
     """
@@ -74,7 +75,7 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
         raise InputError("a folder of aligned faces", got, "check the path")
     manifest = folder / "manifest.csv"
     faces = _listed(folder, manifest, split) if manifest.is_file() else _found(folder, split)
-    faces = faces[:limit]
+    faces = sorted(faces, key=lambda face: hashlib.sha256(face.file.encode()).digest())[:limit]
     with ThreadPoolExecutor(4) as pool:
         seen = list(pool.map(_look, faces))
     side = seen[0][0]

@@ -26,7 +26,14 @@ from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare, show_covered
 from facefill.evaluation.page import as_html
-from facefill.evaluation.report import markdown_table, section, with_section, write_report, write_whole
+from facefill.evaluation.report import (
+    markdown_table,
+    section,
+    section_name,
+    with_section,
+    write_report,
+    write_whole,
+)
 from facefill.evaluation.statistics import RESAMPLES
 from facefill.evaluation.strips import write_strips
 from facefill.evaluation.summary import summarise
@@ -44,10 +51,11 @@ PATIENCE_S = 2.0
 def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchmark.Progress]:
     """Complete, measure and report, telling how far it is; what an earlier run left is not computed again.
 
-    results: a Markdown file to write the tables into, between two marks; what stands outside them is kept.
+    results: a Markdown file to write the tables into, between two marks with the name of the report's folder; what
+    stands outside them is kept.
     Raises InputError for whatever is wrong, before anything is computed where that can be known.
     """
-    before = _read_results(results) if results else ""
+    before = _read_results(results, settings.report.resolve().name) if results else ""
     bench = prepare(settings)
     yield from benchmark.run(bench)
     yield benchmark.Progress("report", 0, 1)
@@ -59,7 +67,7 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
     if settings.timings:
         write_costs(bench, measure_costs(bench))
     if results:
-        write_whole(results, with_section(before, section(bench, summary)))
+        write_whole(results, with_section(before, section_name(bench), section(bench, summary)))
     yield benchmark.Progress("report", 1, 1)
 
 
@@ -98,12 +106,12 @@ def command(settings: Settings) -> str:
     return shlex.join(words + (["--exact"] if settings.exact else []))
 
 
-def _read_results(path: Path) -> str:
+def _read_results(path: Path, name: str) -> str:
     """The page to write into. Raises InputError for a folder, or one mark without the other."""
     if path.is_dir():
         raise InputError("a Markdown file for --results", f"the folder {path}", "name a file")
     text = path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
-    with_section(text, "")
+    with_section(text, name, "")
     return text
 
 

@@ -15,13 +15,14 @@ from typing import Any
 
 from facefill.errors import InputError
 from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
-from facefill.evaluation.protocols import PAPERS, VARIANTS, Paper
+from facefill.evaluation.protocols import VARIANTS, Paper
 from facefill.evaluation.summary import Metric, PaperLine, Row, Summary, paper_lines
 
 HONEST = "What was hidden is invented in every completion; identity figures say how much of a person is left to see, " \
     "and are no evidence of who somebody is."
-BEGIN = "<!-- evaluate: begin; written by `facefill evaluate --results`, edit outside -->"
-END = "<!-- evaluate: end -->"
+BEGIN = "<!-- evaluate {}: begin; written by `facefill evaluate --results`, edit outside -->"
+END = "<!-- evaluate {}: end -->"
+"""Around a section; in the braces the name of the report's folder, so that one page holds several evaluations."""
 SHOWN = ("psnr", "hole_psnr", "ssim", "sharpness", "seam")
 BESIDE = ("lpips", "frechet", "cosine", "accepted")
 NOT_COMPARABLE = """\
@@ -247,9 +248,9 @@ def definitions(summary: Summary) -> list[str]:
 
 
 def section(bench: Bench, summary: Summary) -> str:
-    """The text between the marks: short tables, and what papers print beside them."""
-    about = summary.about
-    parts = [BEGIN, "", "## Methods on frozen holes", "", f"`{about['command']}`", "",
+    """Short tables, and what papers print beside them."""
+    about, name = summary.about, section_name(bench)
+    parts = [f"## {name.replace('-', ' ').replace('_', ' ').capitalize()}", "", f"`{about['command']}`", "",
              f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; {about['libraries']}. Intervals: "
              f"95 %, {about['intervals']}.", ""]
     for dataset in bench.datasets:
@@ -259,25 +260,30 @@ def section(bench: Bench, summary: Summary) -> str:
                   markdown_table(_short_table(bench, summary, dataset.name)), f"Holes, SHA-256: {holes}.", ""]
     for paper in bench.papers.values():
         parts += _paper_parts(bench, summary, paper, 3)
-    missing = [paper.title for name, paper in PAPERS.items() if name not in bench.papers]
-    if missing:
-        parts += [f"Not asked for: {', '.join(missing)}.", ""]
-    parts += ["### Comparing with papers", "", NOT_COMPARABLE, "### Definitions", "", *definitions(summary), "", HONEST,
-              "", END]
+    if bench.papers:
+        parts += ["### Comparing with papers", "", NOT_COMPARABLE]
+    parts += ["### Definitions", "", *definitions(summary), "", HONEST]
     return "\n".join(parts) + "\n"
 
 
-def with_section(text: str, new: str) -> str:
-    """A page with its section exchanged, or added at the end.
+def section_name(bench: Bench) -> str:
+    """What a page of results calls this evaluation."""
+    return bench.settings.report.resolve().name
 
-    Raises InputError for a page with one mark only.
+
+def with_section(text: str, name: str, new: str) -> str:
+    """A page with the section of that name exchanged, or added at the end.
+
+    Raises InputError for a page with one of its marks only.
     """
-    begin, end = text.find(BEGIN), text.find(END)
+    opens, closes = BEGIN.format(name), END.format(name)
+    begin, end = text.find(opens), text.find(closes)
+    whole = f"{opens}\n\n{new.rstrip()}\n\n{closes}"
     if begin < 0 and end < 0:
-        return text.rstrip("\n") + "\n\n" + new
+        return f"{text.rstrip()}\n\n{whole}\n"
     if begin < 0 or end < begin:
-        raise InputError("both marks of the section, in order", "one of them", f"restore {BEGIN} and {END}")
-    return text[:begin] + new.rstrip("\n") + text[end + len(END) :]
+        raise InputError("both marks of the section, in order", "one of them", f"restore {opens} and {closes}")
+    return text[:begin] + whole + text[end + len(closes) :]
 
 
 def _short_table(bench: Bench, summary: Summary, dataset: str) -> Table:
