@@ -19,7 +19,7 @@ demo: .venv-demo/ready
 test: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest -n 2 -m "not soak" --ignore tests/training
+	OMP_NUM_THREADS=1 FACEFILL_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m "not soak" --ignore tests/training
 	$(VENV)/bin/python -m pytest -m "not soak" tests/training
 
 soak: $(VENV)/ready

@@ -208,9 +208,20 @@ def _resample(source: Pixels, matrix: Matrix, width: int, height: int) -> Pixels
         return _warp(source, matrix, width, height, cv2.INTER_LANCZOS4)
     # A separable enlargement to a fixed size and bilinear samples of that: within 3 levels of Lanczos samples of the
     # source, for a tenth of their time.
+    source, matrix = _used(source, matrix, width, height)
     enlarged = cv2.resize(source, None, fx=4, fy=4, interpolation=cv2.INTER_LANCZOS4)
     finer = np.column_stack([4 * matrix[:, :2], 4 * matrix[:, 2] + 1.5])
     return _warp(np.asarray(enlarged, np.uint8), finer, width, height, cv2.INTER_LINEAR)
+
+
+def _used(source: Pixels, matrix: Matrix, width: int, height: int) -> tuple[Pixels, Matrix]:
+    """Return the part of the source that Lanczos samples of (height, width) look at, and the matrix to it."""
+    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]]) @ matrix[:, :2].T
+    corners += matrix[:, 2]
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 5, 0, None)
+    high = np.ceil(corners.max(axis=0)).astype(int) + 6
+    part = np.ascontiguousarray(source[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)])
+    return part, np.column_stack([matrix[:, :2], matrix[:, 2] - low])
 
 
 def _in_blocks(source: Pixels, matrix: Matrix, pool_by: Pool) -> tuple[Pixels, Matrix]:
