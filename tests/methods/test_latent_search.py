@@ -129,7 +129,7 @@ def test_of_several_restarts_the_one_with_the_lowest_loss_wins() -> None:
 
 
 def test_rows_that_stand_still_stop_and_the_others_go_on() -> None:
-    method = build(iterations=200, patience=4, halvings=1, better=0.002)
+    method = build(iterations=200, rate=0.05, patience=4, halvings=1, better=0.002)
     image, mask = pictures(3)
     found = method.search(image, mask, torch.arange(3))
     assert (found.steps < 200).all()

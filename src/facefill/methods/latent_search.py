@@ -72,13 +72,13 @@ class LatentSearchConfig(Frozen):
     restarts: int = 1
     """Codes per face; the one with the lowest loss of its own wins, never the nearest to the truth."""
     iterations: int = 1000
-    rate: float = 0.05
+    rate: float = 0.15
     """Of Adam, at the start."""
-    patience: int = 30
+    patience: int = 10
     """Iterations without a better loss after which a restart's rate halves."""
     better: float = 1e-3
     """What counts as better, in units of the weighted loss."""
-    halvings: int = 3
+    halvings: int = 4
     """A restart goes on through so many and stops where the next is due; a large number never stops it early."""
     rows: int = 64
     """Restarts, of all faces, that search at once."""
