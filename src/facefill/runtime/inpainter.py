@@ -83,7 +83,8 @@ class Inpainter:
                              "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT")
         warnings = [too_small(face) for face in found]
         crops = [self._face_crop(face) for face in found]
-        masks = self._cover().find(np.stack([crop.take(photo.pixels) for crop in crops]))
+        views = np.stack([crop.take(photo.pixels) for crop in crops])
+        masks = self._cover().find(views)
         for index, mask in enumerate(masks):
             if not warnings[index] and not mask.any():
                 warnings[index] = f"{place_of(found[index])}: nothing covers it, left as it is"
@@ -92,7 +93,7 @@ class Inpainter:
             if not warning:
                 missing |= crop.put_mask(mask, missing.shape)
         plan = assign(photo, missing, found, crops, warnings, large_hole=large_hole, context_px=None)
-        return replace(plan, covered=True)
+        return replace(plan, covered=True, views=views)
 
     def plan_complete(
         self, photo: Photo, mask: Bool, *, aligned: bool = False, large_hole: bool = False

@@ -81,13 +81,21 @@ class Plan:
     warnings: tuple[str, ...]
     covered: bool = False
     """Whether what is missing is a cover, at which a method may look."""
+    views: U8 | None = None
+    """(faces, S, S, 3), the crop of each face where it was taken already."""
 
     @cached_property
     def crops(self) -> tuple[U8, Bool]:
         """What the model gets: (N, S, S, 3) faces and their (N, S, S) masks."""
-        faces = [task.crop.take(self.photo.pixels) for task in self.tasks]
+        faces = [self._view(task) for task in self.tasks]
         masks = [task.crop.take_mask(self.hidden) for task in self.tasks]
         return np.stack(faces), np.stack(masks)
+
+    def _view(self, task: Task) -> U8:
+        if self.views is None or task.face is None:
+            return task.crop.take(self.photo.pixels)
+        view: U8 = self.views[task.face]
+        return view
 
     @property
     def worn(self) -> U8:
