@@ -63,7 +63,7 @@ def browser() -> Iterator[Any]:
 
 def wait_for_faces(page: Any) -> None:
     page.wait_for_selector("#faces li", timeout=60_000)
-    page.wait_for_function("!document.body.dataset.busy", timeout=60_000)
+    page.wait_for_selector("body:not([data-busy])", timeout=60_000)
     page.wait_for_timeout(200)
 
 

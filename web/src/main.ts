@@ -110,6 +110,7 @@ const desk: Desk = {
 function choose(tool: string): void {
   desk.tool = tool;
   document.body.dataset.toolNow = tool;
+  for (const { pen } of stages) if (pen) Object.assign(pen, { tool, at: null, lasso: [] });
   for (const each of document.querySelectorAll<HTMLElement>("[data-tool]")) {
     each.setAttribute("aria-checked", String(each.dataset.tool === tool));
     each.tabIndex = each.dataset.tool === tool ? 0 : -1;

@@ -89,21 +89,11 @@ export class Mask {
   }
 
   undo(): void {
-    const step = this.done.pop();
-    if (!step) return;
-    this.undone.push(step);
-    this.ink.putImageData(step.before, step.box.x, step.box.y);
-    this.faces = step.faces[0];
-    this.changed();
+    this.replay(this.done, this.undone, "before", 0);
   }
 
   redo(): void {
-    const step = this.undone.pop();
-    if (!step) return;
-    this.done.push(step);
-    this.ink.putImageData(step.after, step.box.x, step.box.y);
-    this.faces = step.faces[1];
-    this.changed();
+    this.replay(this.undone, this.done, "after", 1);
   }
 
   /** Nothing before this can be undone: it is what was found, not what somebody did. */
@@ -133,6 +123,15 @@ export class Mask {
       new Error("the mask is too large for this browser")), "image/png"));
   }
 
+  private replay(from: Step[], to: Step[], side: "before" | "after", which: 0 | 1): void {
+    const step = from.pop();
+    if (!step) return;
+    to.push(step);
+    this.ink.putImageData(step[side], step.box.x, step.box.y);
+    this.faces = step.faces[which];
+    this.changed();
+  }
+
   private get whole(): Box { return { x: 0, y: 0, width: this.width, height: this.height }; }
 
   private line(points: Point[], size: number, erase: boolean): void {
@@ -140,9 +139,9 @@ export class Mask {
     this.ink.lineCap = this.ink.lineJoin = "round";
     this.ink.lineWidth = size;
     this.ink.beginPath();
-    const [first, ...rest] = points;
-    this.ink.moveTo(first!.x, first!.y);
-    for (const { x, y } of rest.length ? rest : [first!]) this.ink.lineTo(x, y);
+    // A line of no length would not be drawn, a dot must be.
+    this.ink.moveTo(points[0]!.x - 0.01, points[0]!.y);
+    for (const { x, y } of points) this.ink.lineTo(x, y);
     this.ink.stroke();
   }
 

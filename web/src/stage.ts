@@ -67,6 +67,7 @@ export class Stage {
   }
 
   private draw(): void {
+    if (!this.sheet.width || !this.sheet.height) return;
     const { ink, view } = this, scale = view.scale * this.density;
     ink.setTransform(1, 0, 0, 1, 0, 0);
     ink.clearRect(0, 0, this.sheet.width, this.sheet.height);
@@ -166,7 +167,8 @@ export class Stage {
       ink.lineWidth = pen.size;
       ink.lineCap = ink.lineJoin = "round";
       ink.beginPath();
-      for (const { x, y } of [pen.stroke[0]!, ...pen.stroke]) ink.lineTo(x, y);
+      ink.moveTo(pen.stroke[0]!.x - 0.01, pen.stroke[0]!.y);
+      for (const { x, y } of pen.stroke) ink.lineTo(x, y);
       ink.stroke();
       ink.restore();
     }

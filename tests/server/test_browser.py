@@ -1,0 +1,392 @@
+"""The page in a real Chromium: what somebody does with it, by mouse, by finger and by keys; and who it talks to."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facefill.imaging.photo import read_photo
+from tests.server.browser import EXAMPLE, PHONE, ROOT, browser, complete, find_chromium, served, wait_for_faces
+
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed: pip install playwright"),
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
+]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with served() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def png(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example without JPEG, so that equal means equal; with a text chunk as metadata."""
+    path = tmp_path_factory.mktemp("photo") / "holiday.png"
+    Image.open(EXAMPLE).save(path, dpi=(300, 300))
+    return path
+
+
+@pytest.fixture
+def page(chromium: Any, url: str) -> Iterator[Any]:
+    context = chromium.new_context(viewport={"width": 1200, "height": 800})
+    yield from watched(context.new_page(), url)
+    context.close()
+
+
+@pytest.fixture
+def phone(chromium: Any, url: str) -> Iterator[Any]:
+    context = chromium.new_context(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2)
+    yield from watched(context.new_page(), url)
+    context.close()
+
+
+def watched(page: Any, url: str) -> Iterator[Any]:
+    """Whatever the test does: nothing goes to another host, nothing breaks the policy, no script fails."""
+    asked, bad = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: bad.append(str(error)))
+    page.goto(url)
+    yield page
+    hosts = {urlsplit(one).netloc for one in asked if not one.startswith("blob:")}
+    assert hosts == {urlsplit(url).netloc}
+    assert [text for text in bad if "status of 4" not in text] == []
+
+
+def drop(page: Any, data: bytes, name: str, kind: str) -> None:
+    page.evaluate("""([text, name, type]) => {
+        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], name, { type }));
+        document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    }""", [base64.b64encode(data).decode(), name, kind])
+
+
+def sheet(page: Any) -> np.ndarray:
+    data = page.evaluate("document.querySelector('figure canvas').toDataURL().split(',')[1]")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(int)
+
+
+def download(page: Any, folder: Path) -> Path:
+    with page.expect_download() as coming:
+        page.click("#notes .download")
+    path = folder / coming.value.suggested_filename
+    coming.value.save_as(path)
+    return path
+
+
+def test_drop_brush_undo_complete_slide_and_download(page: Any, png: Path, tmp_path: Path) -> None:
+    drop(page, png.read_bytes(), png.name, "image/png")
+    wait_for_faces(page)
+    assert page.text_content("#status") == "1 faces found, 1 covered"
+    assert page.is_checked("#face-0")
+    found = sheet(page)
+    box = page.locator("figure canvas").bounding_box()
+    page.keyboard.press("b")
+    page.mouse.move(box["x"] + 300, box["y"] + 560)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 380, box["y"] + 580, steps=6)
+    page.mouse.up()
+    page.keyboard.press("h")
+    page.wait_for_timeout(100)
+    brushed = sheet(page)
+    assert (np.abs(brushed - found).max(-1) > 20).sum() > 500
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(100)
+    assert (sheet(page) == found).all()
+    page.keyboard.press("Control+Shift+z")
+    page.wait_for_timeout(100)
+    assert (sheet(page) == brushed).all()
+    with page.expect_response("**/v1/complete") as coming:
+        complete(page)
+    mask = read_photo(base64.b64decode(coming.value.json()["mask"])).pixels[..., 0] > 127
+    assert "invented" in page.text_content("#honest")
+    page.locator("#slider").fill("100")
+    page.wait_for_timeout(100)
+    before = sheet(page)
+    page.locator("#slider").fill("0")
+    page.wait_for_timeout(100)
+    assert (np.abs(sheet(page) - before).max(-1) > 20).sum() > 500
+    path = download(page, tmp_path)
+    assert path.name == "holiday-completed.png"
+    source, result = read_photo(png).pixels, read_photo(path).pixels
+    assert mask.any()
+    assert (result[~mask] == source[~mask]).all()
+    assert (result[mask] != source[mask]).any()
+    assert Image.open(path).info["dpi"] == Image.open(png).info["dpi"]
+
+
+def test_one_button_completes_a_jpeg_in_its_own_format(page: Any, tmp_path: Path) -> None:
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    complete(page)
+    path = download(page, tmp_path)
+    assert read_photo(path).format == "JPEG"
+    assert b"compositeWithTrainedAlgorithmicMedia" in path.read_bytes()
+
+
+def test_a_face_is_switched_off_and_the_mask_follows(page: Any) -> None:
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    on = sheet(page)
+    page.uncheck("#face-0")
+    page.wait_for_timeout(100)
+    assert (np.abs(sheet(page) - on).max(-1) > 20).sum() > 500
+    page.click("#complete")
+    assert "Nothing is marked yet" in page.text_content("#trouble")
+    page.click("#trouble-close")
+    page.click("#undo")
+    page.wait_for_timeout(100)
+    assert page.is_checked("#face-0")
+    assert (sheet(page) == on).all()
+
+
+def test_a_mask_grows_shrinks_is_drawn_by_lasso_opened_and_cleared(page: Any, tmp_path: Path) -> None:
+    def marked() -> int:
+        return int((np.abs(sheet(page) - bare).max(-1) > 20).sum())
+
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    page.click("#clear")
+    page.wait_for_timeout(100)
+    bare = sheet(page)
+    page.click('[data-tool="lasso"]')
+    box = page.locator("figure canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for dx, dy in ((80, 0), (80, 80), (0, 80), (0, 4)):
+        page.mouse.move(x + dx, y + dy, steps=5)
+    page.mouse.up()
+    page.keyboard.press("h")
+    page.wait_for_timeout(100)
+    drawn = marked()
+    assert drawn > 3000
+    page.click("#grow")
+    page.wait_for_timeout(150)
+    grown = marked()
+    assert grown > drawn
+    page.click("#shrink")
+    page.click("#shrink")
+    page.wait_for_timeout(150)
+    assert marked() < drawn
+    width, height = Image.open(EXAMPLE).size
+    hole = np.zeros((height, width), np.uint8)
+    hole[100:200, 50:150] = 255
+    path = tmp_path / "mask.png"
+    Image.fromarray(hole).save(path)
+    page.set_input_files("#mask-input", path)
+    page.wait_for_timeout(200)
+    with page.expect_response("**/v1/complete") as coming:
+        complete(page)
+    done = read_photo(base64.b64decode(coming.value.json()["mask"])).pixels[..., 0]
+    assert (done == hole).all()
+    Image.fromarray(hole[:50]).save(path)
+    page.click("#edit")
+    page.set_input_files("#mask-input", path)
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "never resized" in page.text_content("#trouble")
+
+
+def test_several_methods_stand_side_by_side_with_one_mask(page: Any) -> None:
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    page.click("#how summary")
+    page.check('#methods input[value="telea"]')
+    masks = []
+    page.on("response", lambda answer: masks.append(answer.json()["mask"]) if "complete" in answer.url else None)
+    complete(page)
+    assert page.locator("figure").count() == 2
+    assert page.locator("figcaption").all_text_contents() == ["swift", "telea"]
+    assert page.locator("#notes .download").count() == 2
+    assert len(masks) == 2
+    assert masks[0] == masks[1]
+
+
+def test_with_keys_alone(page: Any, png: Path, tmp_path: Path) -> None:
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    page.bring_to_front()
+    tab_to("#pick")
+    with page.expect_file_chooser() as choosing:
+        page.keyboard.press("Enter")
+    choosing.value.set_files(png)
+    wait_for_faces(page)
+    tab_to("#face-0")
+    page.keyboard.press("Space")
+    assert not page.is_checked("#face-0")
+    page.keyboard.press("Space")
+    page.keyboard.press("b")
+    tab_to("figure canvas")
+    before = sheet(page)
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    assert page.text_content("#status") == "Painted"
+    page.keyboard.press("h")
+    page.wait_for_timeout(100)
+    assert (np.abs(sheet(page) - before).max(-1) > 20).sum() > 50
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector('body[data-mode="result"]', timeout=60_000)
+    tab_to("#slider")
+    start = float(page.input_value("#slider"))
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert float(page.input_value("#slider")) > start
+    tab_to("#notes .download")
+    with page.expect_download() as coming:
+        page.keyboard.press("Enter")
+    coming.value.save_as(tmp_path / "done.png")
+    assert read_photo(tmp_path / "done.png").pixels.shape == read_photo(png).pixels.shape
+    tab_to("#keys")
+    page.keyboard.press("Enter")
+    assert page.is_visible("#key-help")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#key-help")
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(phone: Any, tmp_path: Path) -> None:
+    def overflow() -> int:
+        return int(phone.evaluate("document.scrollingElement.scrollWidth - innerWidth"))
+
+    assert overflow() <= 0
+    phone.set_input_files("#file", EXAMPLE)
+    wait_for_faces(phone)
+    assert overflow() <= 0
+    for selector in ("#complete", "#undo", '[data-tool="lasso"]'):
+        assert phone.locator(selector).evaluate("""(one) => { const box = one.getBoundingClientRect();
+            return box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight && box.height >= 36 }""")
+    phone.tap('[data-tool="brush"]')
+    assert phone.is_visible("#grow")
+    before = sheet(phone)
+    box = phone.locator("figure canvas").bounding_box()
+    phone.touchscreen.tap(box["x"] + box["width"] * 0.65, box["y"] + box["height"] * 0.2)
+    phone.wait_for_timeout(150)
+    assert (np.abs(sheet(phone) - before).max(-1) > 20).sum() > 50
+    phone.tap("#complete")
+    phone.wait_for_selector('body[data-mode="result"]', timeout=60_000)
+    assert overflow() <= 0
+    assert phone.is_visible("#honest")
+    assert read_photo(download(phone, tmp_path)).format == "JPEG"
+
+
+def test_long_work_can_be_cancelled_and_errors_are_plain(page: Any) -> None:
+    drop(page, b"this is no picture", "note.txt", "text/plain")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "Expected a photo" in page.text_content("#trouble-what")
+    assert page.text_content("#trouble-fix").startswith("Give a photo")
+    page.click("#trouble-close")
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    page.route("**/v1/complete", lambda route: None)
+    page.click("#complete")
+    page.click("#cancel")
+    page.wait_for_selector("#complete", state="visible")
+    assert page.text_content("#status") == "Cancelled"
+    assert page.is_hidden("#trouble")
+    assert page.get_attribute("body", "data-mode") == "edit"
+
+
+def test_a_photo_is_pasted_and_photographed(page: Any) -> None:
+    page.evaluate("""(text) => {
+        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], 'pasted.jpg', { type: 'image/jpeg' }));
+        document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true }));
+    }""", base64.b64encode(EXAMPLE.read_bytes()).decode())
+    wait_for_faces(page)
+    page.reload()
+    page.click("#photograph")
+    while not page.evaluate("document.querySelector('#camera video').videoWidth"):
+        page.wait_for_timeout(100)
+    page.click("#shoot")
+    page.wait_for_selector('body[data-mode="edit"]')
+    page.wait_for_selector("body:not([data-busy])", timeout=60_000)
+
+
+def test_a_tiff_is_shown_although_the_browser_cannot(page: Any, tmp_path: Path) -> None:
+    path = tmp_path / "scan.tif"
+    Image.open(EXAMPLE).save(path)
+    page.set_input_files("#file", path)
+    wait_for_faces(page)
+    complete(page)
+    assert read_photo(download(page, tmp_path)).format == "TIFF"
+
+
+def test_the_docs_are_complete_without_a_network(page: Any, url: str) -> None:
+    page.context.route(lambda address: urlsplit(address).netloc != urlsplit(url).netloc, lambda route: route.abort())
+    page.goto(f"{url}/docs")
+    page.wait_for_selector("main > details")
+    said = page.text_content("main")
+    for path in ("/v1/unmask", "/v1/complete", "/v1/detect", "/v1/methods", "/v1/health", "/v1/metrics"):
+        assert path in said
+    page.click("main > details:nth-of-type(2) > summary")
+    assert page.is_visible("main > details:nth-of-type(2) table >> nth=0")
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: npm ci in web/")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Any, url: str, scheme: str) -> None:
+    def check(state: str) -> None:
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run()")["violations"]
+        bad = [(one["id"], one["impact"], [node["target"] for node in one["nodes"]]) for one in found]
+        assert [one for one in bad if one[1] in ("serious", "critical")] == [], state
+
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_timeout(400)
+    check("empty")
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    page.click("#how summary")
+    check("found")
+    page.check('#methods input[value="telea"]')
+    complete(page)
+    check("completed")
+    page.click("#keys")
+    check("keys")
+    page.goto(f"{url}/docs")
+    page.wait_for_selector("main > details")
+    page.click("main > details:nth-of-type(2) > summary")
+    check("docs")
+
+
+def test_a_token_is_asked_for_and_kept_for_the_tab(chromium: Any) -> None:
+    token = "a-long-secret-of-ours"
+    with served("--token", token) as address:
+        page = chromium.new_page()
+        page.goto(address)
+        page.wait_for_selector("#ask-token[open]")
+        page.fill("#token", token)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#methods li", state="attached")
+        page.set_input_files("#file", EXAMPLE)
+        wait_for_faces(page)
+        assert json.loads(page.evaluate("JSON.stringify([...Object.keys(localStorage)])")) == []
+        page.close()
