@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "facefill"
 LAYERS = {
     "errors": 0, "config": 0, "catalog": 0, "imaging": 1, "nets": 1, "methods": 2, "runtime": 3, "training": 4,
-    "evaluation": 4, "batch": 5, "server": 5, "cli_research": 5, "cli": 6, "__main__": 7, "__init__": 7,
+    "evaluation": 4, "batch": 5, "server": 5, "cli_research": 6, "cli": 7, "__main__": 8, "__init__": 8,
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))
 WITHOUT_TORCH = ("errors", "config", "catalog", "imaging", "runtime", "batch", "server")

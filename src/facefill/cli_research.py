@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from facefill.errors import InputError
+
+if TYPE_CHECKING:
+    from facefill.training.looking import Rules
+    from facefill.training.prepare import Report
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
 Threads = Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, else what the machine allows.")]
@@ -35,14 +39,15 @@ def prepare(
     test: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
     shards: Annotated[int | None, typer.Option(min=1, help="Also write tar shards of so many faces into "
                                                "DATASET/shards.")] = None,
+    ray: Annotated[str | None, typer.Option("--ray", metavar="auto|ADDRESS", help="Look at the photos on a Ray "
+                                            "cluster; also writes shards, of 1,000 faces unless --shards says "
+                                            "otherwise.")] = None,
     device: Device = "cpu", threads: Threads = None,
 ) -> None:
     """Make a dataset from photos: find, align, drop what one should not learn from, split."""
     from facefill.config import build
     from facefill.training.dataset import find_pictures
-    from facefill.training.looking import Rules, look_at
-    from facefill.training.prepare import prepare as make
-    from facefill.training.progress import track
+    from facefill.training.looking import Rules
     from facefill.training.shards import write_shards
 
     rules = build(Rules, {
@@ -54,9 +59,8 @@ def prepare(
     paths = [path for photo in photos for path in find_pictures(photo) if inside not in path.resolve().parents]
     if not paths:
         raise InputError("photos", f"none in {', '.join(map(str, photos))}", "name photos or folders that hold some")
-    look = partial(look_at, finder=_open_finder(device, threads), rules=rules,
-                   cover=_open_cover(device, threads) if max_covered is not None else None)
-    report = make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities)
+    report = _look_over(paths, dataset, rules, identities, ray, device, threads)
+    shards = shards or (1000 if ray else None)
     splits = ", ".join(f"{split} {count}" for split, count in report.kept.items())
     print(f"{dataset}: {sum(report.kept.values())} faces ({splits}) of {report.photos} photos")
     if report.dropped:
@@ -65,6 +69,27 @@ def prepare(
     if shards:
         print(f"{len(write_shards(dataset, dataset / 'shards', shards))} shards in {dataset / 'shards'}")
     _end(report.unreadable)
+
+
+def _look_over(
+    paths: list[Path], dataset: Path, rules: Rules, identities: Path | None, ray: str | None, device: str,
+    threads: int | None,
+) -> Report:
+    """Make the dataset in this process, or on a cluster."""
+    from facefill.training.looking import look_at
+    from facefill.training.prepare import prepare as make
+    from facefill.training.progress import track
+
+    covers = rules.max_covered is not None
+    if ray is None:
+        look = partial(look_at, finder=_open_finder(device, threads), rules=rules,
+                       cover=_open_cover(device, threads) if covers else None)
+        return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities)
+    from facefill.batch.ray import Cluster
+
+    with Cluster(ray, threads) as cluster:
+        return make(paths, dataset, partial(look_at, rules=rules), rules, identities=identities,
+                    each=lambda _, some: track(cluster.look_with(rules, covers, some), "looking", len(paths)))
 
 
 def wear(

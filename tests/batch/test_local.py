@@ -134,7 +134,7 @@ def running_threads(pid: int) -> int:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_threads_that_compute_are_measured_to_be_no_more_than_asked_for(tmp_path: Path, workers: int) -> None:
-    folder = write_photos(tmp_path, 300, side=400)
+    folder = write_photos(tmp_path, 120, side=400)
     words = [*command(folder, "out"), "--threads", "2", "--workers", str(workers)]
     counts = []
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

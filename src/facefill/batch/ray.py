@@ -105,17 +105,14 @@ class Cluster:
 
         return complete
 
-    def look_with(self, rules: Rules, covers: bool) -> Callable[[Any, Iterable[Path]], Iterator[Look]]:
-        """How `training.prepare.prepare` looks at photos on the cluster (its `each`)."""
+    def look_with(self, rules: Rules, covers: bool, photos: Iterable[Path]) -> Iterator[Look]:
+        """What `training.looking.look_at` sees in each photo. covers: also look for what covers the faces."""
         from facefill.training.looking import Look
 
-        def each(look: object, photos: Iterable[Path]) -> Iterator[Look]:
-            paths = (os.fsencode(photo) for photo in photos)
-            for path, result in self.spread(partial(_looker, rules, covers), paths):
-                died = "the process that looked at it died twice: out of memory, or a crash in a library"
-                yield pickle.loads(result) if result else Look(os.fsdecode(path), "", died, (), {})
-
-        return each
+        said = (json.dumps([str(photo), str(photo.resolve())]).encode() for photo in photos)
+        for item, result in self.spread(partial(_looker, rules, covers), said):
+            died = "the actors that looked at it died: out of memory, or a crash in a library"
+            yield pickle.loads(result) if result else Look(json.loads(item)[0], "", died, (), {})
 
     def spread(self, make: Callable[[], Work], items: Iterator[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
         """Each item with its result, in the order in which they are done; None where actors died over it.
@@ -196,7 +193,8 @@ def _looker(rules: Rules, covers: bool) -> Work:
 
     def work(items: list[bytes]) -> Iterator[Result]:
         for place, item in enumerate(items):
-            yield place, pickle.dumps(look_at(Path(os.fsdecode(item)), finder, rules, cover=cover))
+            name, path = json.loads(item)
+            yield place, pickle.dumps(look_at(Path(path), finder, rules, name=name, cover=cover))
 
     return work
 

@@ -1,4 +1,4 @@
-"""Completes a stream of photos: one reads, one completes, one writes, at the same time."""
+"""Completes a stream of photos: some threads compute, while others wait for the disk or the network."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,25 +28,16 @@ from facefill.imaging.photo import Photo, encode_photo, read_photo
 from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Face, Finder
-from facefill.runtime.inpainter import Inpainter, Result
+from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import load
 from facefill.runtime.plan import Plan
 
-TOGETHER = 8
+TOGETHER = 4
 """Photos whose faces go to the model in one call, at most; as many as are read, without waiting."""
-MOST_PX = 48_000_000
-"""Of the photos that a worker holds at a time, unless one alone has more."""
-NETWORK_HANDS = 4
-"""Threads that read, and that write, where a store is far away: they mostly wait."""
-
-
-def share_threads(threads: int) -> tuple[int, int]:
-    """How many of a worker's threads run networks, and how many decode and encode.
-
-    With one, they take turns: both numbers are 1 and `Worker` lets only one run at a time.
-    """
-    codecs = max(1, threads // 4)
-    return max(1, threads - codecs), codecs
+MOST_PX = 16_000_000
+"""A thread decodes no further photo when those that it holds have so many pixels."""
+HANDS, FAR_HANDS = 1, 4
+"""Threads that read, and that write: they wait for a disk, or for a store that is far away."""
 
 
 @dataclass
@@ -56,10 +46,11 @@ class _Work:
 
     item: Item
     line: Line
-    source: Photo | None = None
-    mask: NDArray[np.bool_] | None = None
+    data: bytes = b""
+    """Of the photo's file, then of its result's."""
+    mask: bytes = b""
+    """Of the mask's file."""
     plan: Plan | None = None
-    result: Result | None = None
     px: int = 0
     ended: bool = False
     """Its line is final."""
@@ -78,39 +69,41 @@ class _Watched:
         return faces
 
 
+class _Lane:
+    """The networks of one thread. Two threads with a network each do more than one with two: only the networks gain
+    from a second thread, and not twice."""
+
+    def __init__(self, job: Job) -> None:
+        def helper(name: str) -> Any:
+            return load_engine(find_weights(name)[0], device=job.device, threads=1, exact=job.exact)
+
+        self.finder = _Watched(Finder(helper("finder")))
+        model = load(job.method, device=job.device, threads=1, exact=job.exact)
+        self.inpainter = Inpainter(model, lambda: cast(Finder, self.finder), lambda: Cover(helper("cover")))
+
+
 class Worker:
     """Loaded networks and open folders; completes any number of streams, one after the other.
 
-    threads: how many may compute at a time. Raises InputError as `facefill.load` does.
+    threads: how many compute at a time, each on photos of its own. Raises InputError as `facefill.load` does.
     """
 
     def __init__(self, job: Job, threads: int) -> None:
         self.job = job
         self._source, self._target, self._masks = open_places(job)
-        networks, codecs = share_threads(threads)
-        turns = threading.Semaphore(codecs)
-        self._codec_turn: Any = turns
-        self._network_turn: Any = turns if threads == 1 else nullcontext()
-        self._room = _Room(MOST_PX)
-        self._readers = codecs if isinstance(self._source, LocalFolder) else NETWORK_HANDS
-        self._writers = codecs if isinstance(self._target, LocalFolder) else NETWORK_HANDS
-
-        def helper(name: str) -> Any:
-            return load_engine(find_weights(name)[0], device=job.device, threads=networks, exact=job.exact)
-
-        self._finder = _Watched(Finder(helper("finder")))
-        model = load(job.method, device=job.device, threads=networks, exact=job.exact)
-        self._inpainter = Inpainter(model, lambda: self._finder, lambda: Cover(helper("cover")))  # type: ignore[arg-type,return-value]
+        self._readers = HANDS if isinstance(self._source, LocalFolder) else FAR_HANDS
+        self._writers = HANDS if isinstance(self._target, LocalFolder) else FAR_HANDS
+        self._lanes = [_Lane(job) for _ in range(threads)]
 
     def complete(self, items: Iterable[Item]) -> Iterator[Line]:
         """A line for each photo, in the order in which they are done. What goes wrong with one is in its line.
 
         items: taken as they are needed; the iterator may wait.
         """
-        read: queue.Queue[_Work | None] = queue.Queue(TOGETHER)
+        read: queue.Queue[_Work | None] = queue.Queue(TOGETHER * len(self._lanes))
         done: queue.Queue[_Work | None] = queue.Queue(TOGETHER)
         lines: queue.Queue[Line | None] = queue.Queue(TOGETHER)
-        taking, source = threading.Lock(), iter(items)
+        taking, source, lanes = threading.Lock(), iter(items), list(self._lanes)
 
         def readers() -> None:
             while True:
@@ -120,19 +113,18 @@ class Worker:
                     return
                 read.put(self._step(self._read, _Work(item, self._blank(item))))
 
-        def completer() -> None:
+        def completers() -> None:
+            lane = lanes.pop()
             while (batch := _take(read)) is not None:
-                for work in self._draw(batch):
+                for work in self._complete(lane, batch):
                     done.put(work)
 
         def writers() -> None:
             while (work := done.get()) is not None:
-                work = self._step(self._write, work)
-                self._room.leave(work.px)
-                lines.put(work.line)
+                lines.put(self._step(self._write, work).line)
 
-        _start(readers, self._readers, lambda: read.put(None))
-        _start(completer, 1, partial(_put_ends, done, self._writers))
+        _start(readers, self._readers, partial(_put_ends, read, len(self._lanes)))
+        _start(completers, len(self._lanes), partial(_put_ends, done, self._writers))
         _start(writers, self._writers, lambda: lines.put(None))
         yield from iter(lines.get, None)
 
@@ -150,100 +142,76 @@ class Worker:
         except NoRoom as error:
             _end(work, status="full", reason=str(error))
         except InputError as error:
-            _end(work, status="failed", reason=str(error))
+            _fail(work, str(error))
         except Exception as error:  # our bug, or a library's: the other photos go on, and the line says it
             print(f"{work.item.name}: {traceback.format_exc()}", file=sys.stderr, flush=True)
-            _end(work, status="failed", reason=f"a bug: {type(error).__name__}: {error}")
+            _fail(work, f"a bug: {type(error).__name__}: {error}")
         return work
 
     def _read(self, work: _Work) -> None:
         item = work.item
         if item.problem:
             raise InputError("a photo", item.problem, "mend it or leave it out with --exclude")
-        data = self._source.read(item.name)
-        mask = self._masks.read(item.mask) if self._masks and item.mask else None
-        with self._codec_turn, _timed(work):
-            sources = hashlib.sha256(data).hexdigest(), hashlib.sha256(mask).hexdigest() if mask else ""
-            work.line = replace(work.line, source_sha256=sources[0], mask_sha256=sources[1])
-            if item.sources is not None and hash_sources(*sources) == item.sources:
-                return _end(work, status="unchanged")
-            work.source = read_photo(data)
-            if self._masks:
-                work.mask = _decode_mask(mask, work.source)
-        work.px = work.source.pixels.size // 3
-        self._room.enter(work.px)
-        return None
+        work.data = self._source.read(item.name)
+        work.mask = self._masks.read(item.mask) if self._masks and item.mask else b""
+        sources = [hashlib.sha256(data).hexdigest() if data else "" for data in (work.data, work.mask)]
+        work.line = replace(work.line, source_sha256=sources[0], mask_sha256=sources[1])
+        if item.sources is not None and hash_sources(*sources) == item.sources:
+            _end(work, status="unchanged")
 
-    def _draw(self, batch: list[_Work]) -> list[_Work]:
-        """Find and complete the faces of some photos together."""
-        with self._network_turn:
-            for work in batch:
-                self._step(self._plan, work)
-            able = [work for work in batch if work.plan]
+    def _complete(self, lane: _Lane, batch: list[_Work]) -> Iterator[_Work]:
+        """Decode some photos, complete their faces together, and encode each."""
+        while batch:
+            some: list[_Work] = []
+            while batch and sum(work.px for work in some) < MOST_PX:
+                some.append(self._step(partial(self._plan, lane), batch.pop(0)))
+            able = [work for work in some if work.plan]
             try:
                 start = time.perf_counter()
-                patches = self._inpainter.run([work.plan for work in able if work.plan], seed=self.job.seed)
+                patches = lane.inpainter.run([work.plan for work in able if work.plan], seed=self.job.seed)
                 each_s = (time.perf_counter() - start) / max(1, len(able))
             except Exception:  # one of them; alone each says for itself
                 each_s, patches = 0.0, [np.empty(0, np.uint8)] * len(able)
             for work, drawn in zip(able, patches, strict=True):
                 work.line = replace(work.line, seconds=work.line.seconds + each_s)
-                self._step(partial(self._finish, patches=drawn), work)
-        return batch
+                self._step(partial(self._finish, lane, drawn), work)
+            yield from some
 
-    def _plan(self, work: _Work) -> None:
-        assert work.source
+    def _plan(self, lane: _Lane, work: _Work) -> None:
         with _timed(work):
-            self._finder.found = 0
+            source = read_photo(work.data)
+            work.px = source.pixels.size // 3
+            mask = _decode_mask(work.mask, source) if self._masks else None
+            work.data = work.mask = b""
+            lane.finder.found = 0
             try:
-                if work.mask is None:
-                    work.plan = self._inpainter.plan_unmask(work.source, large_hole=self.job.large_hole)
+                if mask is None:
+                    work.plan = lane.inpainter.plan_unmask(source, large_hole=self.job.large_hole)
                 else:
-                    work.plan = self._inpainter.plan_complete(work.source, work.mask, large_hole=self.job.large_hole)
+                    work.plan = lane.inpainter.plan_complete(source, mask, large_hole=self.job.large_hole)
             except InputError as error:
-                _end(work, status="refused", reason=str(error), faces_found=self._finder.found,
-                     faces_refused=tuple(error.got.split("; ")) if self._finder.found else ())
+                _end(work, status="refused", reason=str(error), faces_found=lane.finder.found,
+                     faces_refused=tuple(error.got.split("; ")) if lane.finder.found else ())
 
-    def _finish(self, work: _Work, patches: NDArray[np.uint8]) -> None:
+    def _finish(self, lane: _Lane, patches: NDArray[np.uint8], work: _Work) -> None:
         assert work.plan
         with _timed(work):
             if not patches.size:
-                patches = self._inpainter.run([work.plan], seed=self.job.seed)[0]
-            work.result = self._inpainter.finish(work.plan, patches[:, 0], seed=self.job.seed)
-        faces = work.result.faces
+                patches = lane.inpainter.run([work.plan], seed=self.job.seed)[0]
+            result = lane.inpainter.finish(work.plan, patches[:, 0], seed=self.job.seed)
+            work.plan = None
+            work.data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance)
+            digest = hashlib.sha256(work.data).hexdigest()
         work.line = replace(
-            work.line, faces_found=len(faces), faces_completed=sum(bool(face.missing.any()) for face in faces),
-            faces_refused=tuple("; ".join(face.warnings) for face in faces if face.warnings),
-            hole_share=round(float(work.result.mask.mean()), 6),
+            work.line, result_sha256=digest, faces_found=len(result.faces),
+            faces_completed=sum(bool(face.missing.any()) for face in result.faces),
+            faces_refused=tuple("; ".join(face.warnings) for face in result.faces if face.warnings),
+            hole_share=round(float(result.mask.mean()), 6), warnings=(*result.source.notes, *notes),
         )
-        work.plan = work.mask = None
 
     def _write(self, work: _Work) -> None:
-        assert work.result
-        result = work.result
-        with self._codec_turn, _timed(work):
-            data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance)
-            notes = (*result.source.notes, *notes)
-            digest = hashlib.sha256(data).hexdigest()
-        self._target.write(work.item.name, data)
-        work.line = replace(work.line, status="completed", result_sha256=digest, warnings=notes)
-
-
-class _Room:
-    """Lets photos in while they have no more than so many pixels together."""
-
-    def __init__(self, most_px: int) -> None:
-        self._most, self._used, self._changed = most_px, 0, threading.Condition()
-
-    def enter(self, px: int) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._used or self._used + px <= self._most)
-            self._used += px
-
-    def leave(self, px: int) -> None:
-        with self._changed:
-            self._used -= px
-            self._changed.notify_all()
+        self._target.write(work.item.name, work.data)
+        _end(work, status="completed")
 
 
 class _timed:
@@ -263,7 +231,11 @@ class _timed:
 def _end(work: _Work, **said: Any) -> None:
     work.line = replace(work.line, **said)
     work.ended = True
-    work.source = work.mask = work.plan = work.result = None
+    work.plan, work.data, work.mask = None, b"", b""
+
+
+def _fail(work: _Work, reason: str) -> None:
+    _end(work, status="failed", reason=reason, result_sha256="", faces_completed=0, hole_share=0.0)
 
 
 def _take(waiting: queue.Queue[_Work | None]) -> list[_Work] | None:
@@ -308,8 +280,8 @@ def _put_ends(waiting: queue.Queue[_Work | None], count: int) -> None:
         waiting.put(None)
 
 
-def _decode_mask(data: bytes | None, photo: Photo) -> NDArray[np.bool_]:
-    if data is None:
+def _decode_mask(data: bytes, photo: Photo) -> NDArray[np.bool_]:
+    if not data:
         raise InputError("a mask for the photo", "none in --mask-dir", "add one of the same name, or with .png")
     try:
         with Image.open(io.BytesIO(data)) as picture:

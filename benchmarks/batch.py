@@ -1,0 +1,222 @@
+"""How fast `facefill batch` is against a naive loop, what Ray costs, and whether memory stays flat.
+
+    python benchmarks/batch.py [PHOTOS] [--parts speed,ray,memory] [--rounds 7] [--side 1024]
+
+Without PHOTOS, a folder of your own, it makes photos from examples/: one covered face each, in JPEGs of side × side.
+
+speed: four ways, loaded and warm, take the same photos in turn, a few at a time, so that whatever else the machine
+does meets them all: a loop of `facefill.unmask(photo).save(...)` with the threads that it takes by itself, the same
+with one thread, and batches of 1 and of 2 workers. Printed are medians of photos per second, and of the ratio to each
+loop in the same round.
+ray: photos per second from the first to the last of 500, on a local Ray and with worker processes.
+memory: peak resident memory of all processes of one run together, after 100 and after 2,000 photos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facefill.batch.folder import LocalFolder, Selection
+from facefill.batch.job import Item, Job, make_job
+from facefill.batch.local import Crew, plan_workers
+from facefill.batch.manifest import Line
+from facefill.batch.run import run
+from facefill.runtime.engine import thread_count
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+AT_ONCE = 12
+"""Photos of one turn."""
+
+
+def make_photos(folder: Path, count: int, side: int) -> Path:
+    """The examples in that size, each time with other noise and quality."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scenes = [cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_CUBIC)
+              for path in sorted(EXAMPLES.glob("*.jpg"))]
+    noise = np.empty((side, side, 3), np.int16)
+    for index in range(count):
+        cv2.setRNGSeed(index)
+        cv2.randn(noise, (0, 0, 0), (3, 3, 3))
+        photo = np.clip(scenes[index % len(scenes)] + noise, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{index:05d}.jpg"), photo, [cv2.IMWRITE_JPEG_QUALITY, 88 + index % 8])
+    return folder
+
+
+def items_of(folder: Path) -> list[Item]:
+    entries = LocalFolder(folder).entries(Selection())
+    return sorted((Item(entry.name, entry.size, entry.stamp) for entry in entries), key=lambda item: item.name)
+
+
+def loop(pipe: Connection[Any, Any], source: str, target: str, threads: int | None) -> None:
+    """The naive loop, in a process of its own that stays."""
+    if threads:
+        os.environ["FACEFILL_THREADS"] = str(threads)
+        cv2.setNumThreads(threads)
+    import facefill
+
+    while names := _hear(pipe):
+        for name in names:
+            try:
+                facefill.unmask(Path(source) / name).save(Path(target) / name, overwrite=True)
+            except facefill.InputError:
+                continue
+        pipe.send(len(names))
+
+
+def _hear(pipe: Connection[Any, Any]) -> list[str]:
+    try:
+        return list(pipe.recv())
+    except EOFError:
+        return []
+
+
+class Loop:
+    """Completes photos with the naive loop."""
+
+    def __init__(self, job: Job, threads: int | None) -> None:
+        self._pipe, theirs = multiprocessing.Pipe()
+        Path(job.target).mkdir(parents=True, exist_ok=True)
+        multiprocessing.get_context("spawn").Process(
+            target=loop, args=(theirs, job.source, job.target, threads), daemon=True).start()
+
+    def complete(self, items: Iterable[Item]) -> Iterator[int]:
+        self._pipe.send([item.name for item in items])
+        yield self._pipe.recv()
+
+
+def seconds_of(work: Callable[[], Iterable[object]]) -> float:
+    start = time.perf_counter()
+    for _ in work():
+        pass
+    return time.perf_counter() - start
+
+
+def compare_speed(photos: Path, rounds: int, folder: Path) -> None:
+    cores = thread_count()
+    items = items_of(photos)
+    turns = [items[start : start + AT_ONCE] for start in range(0, len(items) - AT_ONCE + 1, AT_ONCE)]
+
+    def job(name: str) -> Job:
+        return make_job(str(photos), str(folder / name))
+
+    counts = [count for count in (1, 2) if count <= cores]
+    plans = {f"{count} worker(s) x {plan_workers(count, None)[1]} thread(s)": plan_workers(count, None)
+             for count in counts}
+    crews = {name: Crew(job(f"crew{plan[0]}"), *plan) for name, plan in plans.items()}
+    ways: dict[str, Callable[[list[Item]], Iterable[object]]] = {
+        f"loop, {cores} thread(s)": Loop(job("loop"), None).complete,
+        "loop, 1 thread": Loop(job("loop1"), 1).complete,
+    }
+    for name, crew in crews.items():
+        crew.__enter__()
+        ways[name] = lambda some, crew=crew: crew.complete(iter(some))
+    for way in ways.values():
+        seconds_of(lambda way=way: way(turns[0]))
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        turn = turns[(number + 1) % len(turns)]
+        for name, way in ways.items():
+            rates[name].append(len(turn) / seconds_of(lambda way=way, turn=turn: way(turn)))
+    for crew in crews.values():
+        crew.__exit__()
+    names = list(ways)
+    print(f"{'':<28}{'photos/s':>10}{'/ ' + names[0]:>20}{'/ ' + names[1]:>20}   of {rounds} rounds, {cores} cores")
+    for name, values in rates.items():
+        ratios = [float(np.median(np.divide(values, rates[base]))) for base in names[:2]]
+        print(f"{name:<28}{np.median(values):>10.2f}{ratios[0]:>20.2f}{ratios[1]:>20.2f}")
+
+
+def rate_of(lines: Iterable[Line]) -> tuple[float, float]:
+    """Photos per second after the first came, and seconds until then."""
+    begun = time.perf_counter()
+    times = [time.perf_counter() for _ in lines]
+    return (len(times) - 1) / (times[-1] - times[0]), times[0] - begun
+
+
+def compare_ray(photos: Path, folder: Path) -> None:
+    from facefill.batch.ray import Cluster
+
+    items = items_of(photos)
+    rates = {}
+    for name in ("workers", "ray", "workers again"):
+        job = make_job(str(photos), str(folder / name))
+        if name == "ray":
+            start = time.perf_counter()
+            with Cluster("auto") as cluster:
+                up = time.perf_counter() - start
+                rates[name], first = rate_of(cluster.complete_with(job)(iter(items)))
+        else:
+            up = 0.0
+            with Crew(job, *plan_workers(None, None)) as crew:
+                rates[name], first = rate_of(crew.complete(iter(items)))
+        print(f"{name:<16}{rates[name]:8.2f} photos/s, {up + first:6.1f} s until the first", flush=True)
+    local = (rates["workers"] + rates["workers again"]) / 2
+    print(f"Ray takes {local / rates['ray'] - 1:+.1%} time")
+
+
+def memory_mib() -> float:
+    """Resident memory of this process and its children now."""
+    total, waiting = 0, [os.getpid()]
+    while waiting:
+        one = waiting.pop()
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+            total += next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+            for task in Path(f"/proc/{one}/task").iterdir():
+                waiting += [int(child) for child in (task / "children").read_text().split()]
+        except (OSError, StopIteration):
+            continue
+    return total / 1024
+
+
+def measure_memory(photos: Path, folder: Path, marks: tuple[int, ...]) -> None:
+    job, count = make_job(str(photos), str(folder / "memory")), 0
+
+    def each(line: Line) -> None:
+        nonlocal count
+        count += 1
+        if count in marks:
+            print(f"after {count:5d} photos: {memory_mib():6.0f} MiB at most in all processes", flush=True)
+
+    with Crew(job, *plan_workers(None, None)) as crew:
+        run(job, crew.complete, select=Selection(), each=each)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, nargs="?")
+    parser.add_argument("--parts", default="speed,ray,memory")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--ray-photos", type=int, default=500)
+    parser.add_argument("--memory-photos", type=int, default=2000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in options.parts.split(","):
+            counts = {"speed": 10 * AT_ONCE, "ray": options.ray_photos, "memory": options.memory_photos}
+            photos = options.photos or make_photos(folder / part, counts[part], options.side)
+            print(f"\n{part}: {len(items_of(photos))} photos", flush=True)
+            if part == "speed":
+                compare_speed(photos, options.rounds, folder)
+            elif part == "ray":
+                compare_ray(photos, folder)
+            else:
+                measure_memory(photos, folder, (options.memory_photos // 20, options.memory_photos))
+            shutil.rmtree(folder / part, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

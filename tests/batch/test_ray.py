@@ -1,0 +1,168 @@
+"""Ray: the same results and manifest as on one machine, also when actors are killed. Long tests start a real one."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facefill.batch import ray as ray_module
+from facefill.batch.folder import Selection
+from facefill.batch.job import make_job
+from facefill.batch.ray import Cluster, Work, _completer
+from facefill.batch.run import run
+from facefill.errors import InputError
+from tests.batch.photos import lines_of, tree_of, write_photos
+from tests.batch.test_local import same_lines, undisturbed
+from tests.datasets import rows_of
+from tests.faces import draw_photo
+
+
+class Losing(Cluster):
+    """Loses every block with a name in `bad`, as when actors die over it again and again."""
+
+    def __init__(self, bad: set[bytes]) -> None:
+        super().__init__("auto")
+        self.bad, self.blocks = bad, [0]
+
+    def _stream(self, make: Callable[[], Work], left: dict[int, bytes], block: int) -> Iterator[tuple[int, bytes]]:
+        work, places = make(), list(left)
+        for start in range(0, len(places), block):
+            some = places[start : start + block]
+            self.blocks.append(len(some))
+            if not self.bad & {left[place] for place in some}:
+                yield from ((some[place], result) for place, result in work([left[place] for place in some]))
+
+
+def shout() -> Work:
+    return lambda items: ((place, item.upper()) for place, item in reversed(list(enumerate(items))))
+
+
+def test_what_is_lost_with_its_actor_is_done_alone_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_module, "ROUND", 40)
+    cluster = Losing({b"n7", b"n50"})
+    items = [f"n{index}".encode() for index in range(100)]
+    found = dict(cluster.spread(shout, iter(items)))
+    assert found == {item: None if item in cluster.bad else item.upper() for item in items}
+    assert max(cluster.blocks) == ray_module.BLOCK
+    assert cluster.blocks.count(1) == 2 * ray_module.BLOCK
+
+
+def test_an_actor_completes_what_it_is_sent(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path, 5, damaged=1)
+    job = make_job(str(folder / "in"), str(folder / "out"), masks=str(folder / "masks"), method="telea")
+    cluster = Losing(set())
+    assert run(job, cluster.complete_with(job), select=Selection()).done == {"completed": 4, "failed": 1}
+    whole = undisturbed(folder)
+    assert tree_of(folder / "out") == tree_of(whole)
+    assert same_lines(folder / "out", whole)
+    assert list(_completer(job)([])) == []
+
+
+# ---- with Ray
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    pytest.importorskip("ray")
+    with Cluster("auto", threads=2) as opened:
+        yield opened
+
+
+def actors() -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"ray::MapWorker" in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.soak
+def test_actors_killed_twenty_times_change_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    folder = write_photos(tmp_path, 600, side=320, damaged=6)
+    job = make_job(str(folder / "in"), str(folder / "out"), masks=str(folder / "masks"), method="telea")
+    rng, kills, ended = random.Random(0), 0, threading.Event()
+
+    def killer() -> None:
+        nonlocal kills
+        while not ended.wait(rng.uniform(0.2, 1.5)):
+            if found := actors():
+                os.kill(rng.choice(found), signal.SIGKILL)
+                kills += 1
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        rounds = 0
+        while kills < 20 and rounds < 20:
+            assert run(job, cluster.complete_with(job), select=Selection(), force=True).done["completed"] >= 594 - 8
+            rounds += 1
+    finally:
+        ended.set()
+        thread.join()
+    assert kills >= 20
+    run(job, cluster.complete_with(job), select=Selection())
+    whole = undisturbed(folder)
+    assert tree_of(folder / "out") == tree_of(whole)
+    assert same_lines(folder / "out", whole)
+
+
+@pytest.mark.soak
+def test_a_killed_run_on_ray_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    folder = write_photos(tmp_path, 300, damaged=3)
+    words = [sys.executable, "-m", "facefill", "batch", str(folder / "in"), str(folder / "out"), "--mask-dir",
+             str(folder / "masks"), "-m", "telea", "--ray", "auto", "--threads", "2"]
+    manifest = folder / "out/manifest.jsonl"
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (manifest.exists() and manifest.stat().st_size):
+            time.sleep(0.01)
+        process.kill()
+    early = len(manifest.read_bytes().splitlines())
+    assert early < 300
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert len(lines_of(folder / "out")) == 300
+    whole = undisturbed(folder)
+    assert tree_of(folder / "out") == tree_of(whole)
+    assert same_lines(folder / "out", whole)
+
+
+@pytest.mark.soak
+def test_prepare_on_ray_makes_the_same_dataset_and_shards(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "photos").mkdir()
+    for index in range(24):
+        Image.fromarray(draw_photo(640, 480, faces=1 + index % 2, seed=index)[0]).save(
+            tmp_path / "photos" / f"{index}.png")
+    (tmp_path / "photos/bad.jpg").write_bytes(b"no photo")
+    options = ["--min-side", "64", "--min-score", "0", "--max-blur", "1", "--validation", "0.2", "--test", "0"]
+    for name, more in (("here", ["--shards", "10"]), ("ray", ["--ray", "auto", "--shards", "10", "--threads", "2"])):
+        words = [sys.executable, "-m", "facefill", "prepare", "photos", name, *options, *more]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 3, done.stderr
+        assert "bad.jpg" in done.stderr
+    assert rows_of(tmp_path / "here/manifest.csv") == rows_of(tmp_path / "ray/manifest.csv")
+    shards = sorted(path.name for path in (tmp_path / "here/shards").iterdir())
+    assert len(shards) > 1
+    for name in shards:
+        assert (tmp_path / "ray/shards" / name).read_bytes() == (tmp_path / "here/shards" / name).read_bytes()
+
+
+@pytest.mark.soak
+def test_a_cluster_that_does_not_answer() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(InputError, match="a Ray cluster that answers"), Cluster("127.0.0.1:1"):
+        pass
