@@ -1,6 +1,6 @@
 """How fast `facefill batch` is against a naive loop, what Ray costs, and whether memory stays flat.
 
-    python benchmarks/batch.py [PHOTOS] [--parts speed,ray,memory] [--rounds 7] [--side 1024]
+    python benchmarks/batch.py [PHOTOS] [--parts speed,ray,memory,resume] [--rounds 7] [--side 1024]
 
 Without PHOTOS, a folder of your own, it makes photos from examples/: one covered face each, in JPEGs of side × side.
 
@@ -10,6 +10,7 @@ with one thread, and batches of 1 and of 2 workers. Printed are medians of photo
 loop in the same round.
 ray: photos per second from the first to the last of 500, on a local Ray and with worker processes.
 memory: peak resident memory of all processes of one run together, after 100 and after 2,000 photos.
+resume: seconds and peak memory of a run over a million files that are all done.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import argparse
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -194,18 +198,49 @@ def measure_memory(photos: Path, folder: Path, marks: tuple[int, ...]) -> None:
         run(job, crew.complete, select=Selection(), each=each)
 
 
+def measure_resume(folder: Path, count: int) -> None:
+    """A folder of so many empty files, all of them done: how long the next run looks, and what memory it takes."""
+    source, target = folder / "in", folder / "out"
+    target.mkdir()
+    job = make_job(str(folder), str(folder.parent / "elsewhere"))
+    job = replace(job, source=str(source), target=str(target))
+    for start in range(0, count, 1000):
+        for place in (source, target):
+            (place / f"{start:07d}").mkdir(parents=True)
+            for index in range(start, min(count, start + 1000)):
+                (place / f"{start:07d}" / f"{index:07d}.jpg").touch()
+    with (target / "manifest.jsonl").open("wb") as file:
+        for entry in LocalFolder(source).entries(Selection()):
+            file.write(Line(entry.name, "completed", stamp=entry.stamp, source_sha256="0" * 64, result_sha256="0" * 64,
+                            method=job.method, model_sha256="0" * 64, recipe=job.recipe).encode())
+    code = ("import sys, time, resource; from facefill.batch.run import run; from facefill.batch.job import Job\n"
+            "from facefill.batch.folder import Selection; job = Job(*sys.argv[1:4], recipe=sys.argv[4])\n"
+            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+            "before, start = peak(), time.perf_counter()\n"
+            "tally = run(job, list, select=Selection())\n"
+            "print(f'{tally.before.total()} done before, {tally.done.total()} to do: '\n"
+            "f'{time.perf_counter() - start:.0f} s, {before} MiB before, {peak()} MiB at most')")
+    subprocess.run([sys.executable, "-c", code, job.source, job.target, "", job.recipe], check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="?")
-    parser.add_argument("--parts", default="speed,ray,memory")
+    parser.add_argument("--parts", default="speed,ray,memory,resume")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--ray-photos", type=int, default=500)
     parser.add_argument("--memory-photos", type=int, default=2000)
+    parser.add_argument("--names", type=int, default=1_000_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in options.parts.split(","):
+            if part == "resume":
+                print(f"\nresume: {options.names} photos", flush=True)
+                (folder / "resume").mkdir()
+                measure_resume(folder / "resume", options.names)
+                continue
             counts = {"speed": 10 * AT_ONCE, "ray": options.ray_photos, "memory": options.memory_photos}
             photos = options.photos or make_photos(folder / part, counts[part], options.side)
             print(f"\n{part}: {len(items_of(photos))} photos", flush=True)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facefill.batch.bucket import Bucket
@@ -92,11 +92,13 @@ def _lease(bucket: Bucket) -> Iterator[None]:
 
     def beat() -> None:
         while not ended.wait(BEAT_S):
-            if _read(bucket).get("token") != token:
-                # Whoever has it now took this run for dead. Two must not write.
-                print("facefill: another run has taken the bucket over; this one stops", file=sys.stderr, flush=True)
-                os._exit(2)
-            bucket.write(LEASE, _signed(token))
+            with suppress(InputError):  # a network that fails for a while
+                if _read(bucket).get("token") != token:
+                    # Whoever has it now took this run for dead. Two must not write.
+                    print("facefill: another run has taken the bucket over; this one stops", file=sys.stderr,
+                          flush=True)
+                    os._exit(2)
+                bucket.write(LEASE, _signed(token))
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

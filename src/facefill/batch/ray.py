@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple
 from functools import partial
@@ -139,10 +140,13 @@ class Cluster:
         tables = [pyarrow.table({"number": [number for number, _ in part], "item": [item for _, item in part]})
                   for part in iter(lambda: list(islice(rows, block)), [])]
         actors = min(self._actors, len(tables))
-        done = ray.data.from_arrow(tables).map_batches(
-            _Actor, fn_constructor_args=(make,), batch_size=None, batch_format="pyarrow", num_cpus=1,
-            compute=ActorPoolStrategy(size=actors), ray_remote_args_fn=lambda: {"max_task_retries": TRIES - 1},
-        )
+        with warnings.catch_warnings():
+            # Ray 2.64 will take no limit of tries; without one, a photo that kills its actor would do so for ever.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            done = ray.data.from_arrow(tables).map_batches(
+                _Actor, fn_constructor_args=(make,), batch_size=None, batch_format="pyarrow", num_cpus=1,
+                compute=ActorPoolStrategy(size=actors), max_restarts=-1, max_task_retries=TRIES - 1,
+            )
         try:
             for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 yield from zip(batch["number"].to_pylist(), batch["result"].to_pylist(), strict=True)
