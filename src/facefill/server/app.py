@@ -59,10 +59,12 @@ class Service:
 
     async def work(self, request: Request) -> Response:
         """`/v1/detect`, `/v1/unmask` and `/v1/complete`."""
-        name = request.headers.get("facefill-job", "")
-        if not _JOB_NAME.fullmatch(name) or name in self._named:
-            name = ""
-        else:
+        name = request.headers.get("facefill-job")
+        if name is not None:
+            if not _JOB_NAME.fullmatch(name):
+                raise InputError("a Facefill-Job of 16 to 64 letters, digits, - and _", "another", "draw one at random")
+            if name in self._named:
+                raise InputError("a Facefill-Job of this request alone", "one in use", "draw one at random")
             self._named[name] = None
         try:
             upload = await read_upload(request, self.hold, self.settings)
@@ -72,11 +74,11 @@ class Service:
             except BaseException:
                 upload.release()
                 raise
-            if name:
+            if name is not None:
                 self._named[name] = job
             return await self._answer(request, job)
         finally:
-            if name:
+            if name is not None:
                 del self._named[name]
 
     async def _answer(self, request: Request, job: Job) -> Response:
@@ -139,7 +141,7 @@ def _build_job(request: Request, upload: Upload) -> Job:
     for name in names:
         if not upload.files.get(name):
             raise InputError(f"the file {name}", "none", f"send it as the field `{name}`")
-    options = build_options(kind, upload.fields, strict=upload.strict)
+    options = build_options(kind, upload.fields)
     accepted = request.headers.get("accept", "*/*").lower()
     as_json = kind is Options or "application/json" in accepted
     if isinstance(options, CompleteOptions) and options.samples > 1 and not as_json:

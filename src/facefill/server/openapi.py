@@ -140,7 +140,7 @@ def _work(summary: str, kind: type[Options], answer: str, *, mask: bool = False)
         "summary": summary,
         "description": summary + "." + chosen,
         "parameters": [{"name": "Facefill-Job", "in": "header", "required": False,
-                        "schema": {"type": "string", "maxLength": 64},
+                        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,64}$"},
                         "description": "A name of your choice, to ask for progress by."}],
         "requestBody": {"required": True, "content": {
             "multipart/form-data": {"schema": _body(kind, mask, binary=True)},

@@ -50,10 +50,10 @@ class CompleteOptions(CompletionOptions):
     """The photo is an aligned square face already: no finder, no crop, no limit on the hole."""
 
 
-def build_options(kind: type[Options], fields: dict[str, Any], *, strict: bool) -> Options:
-    """Check the fields of a request. strict: take no text for a number. Raises InputError."""
+def build_options(kind: type[Options], fields: dict[str, Any]) -> Options:
+    """Check the fields of a request. Raises InputError."""
     try:
-        options = kind.model_validate(fields, strict=strict)
+        options = kind.model_validate(fields, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:60]

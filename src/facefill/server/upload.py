@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -51,8 +52,6 @@ class Upload:
     def __init__(self, hold: Hold) -> None:
         self.files: dict[str, bytes] = {}
         self.fields: dict[str, Any] = {}
-        self.strict = False
-        """Whether the fields have types of their own (JSON) or are all text (a form)."""
         self._hold, self._taken = hold, 0
 
     def count(self, size: int) -> None:
@@ -78,7 +77,6 @@ async def read_upload(request: Request, hold: Hold, settings: Settings) -> Uploa
         if kind == b"multipart/form-data" and options.get(b"boundary"):
             await _read_form(chunks, options[b"boundary"], upload)
         elif kind == b"application/json":
-            upload.strict = True
             _take_json(b"".join([chunk async for chunk in chunks]), upload)
         else:
             raise refuse(415, "multipart/form-data or application/json", kind.decode("latin-1")[:80] or "no type",
@@ -188,7 +186,14 @@ async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes, upload: Uplo
         if name in _FILES:
             upload.files[name] = bytes(value)
         else:
-            upload.fields[name] = value.decode("utf-8", "replace")
+            upload.fields[name] = _typed(value.decode("utf-8", "replace"))
+
+
+def _typed(text: str) -> str | bool | int:
+    """What JSON would have said: a form has only text."""
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else text
 
 
 def _take_json(body: bytes, upload: Upload) -> None:
