@@ -1,13 +1,14 @@
 """Curves of training runs, and how the context encoder's time grows with the picture.
 
     python benchmarks/context_encoder.py curves "no normalisation=runs/base" "batch normalisation=runs/bn" -o curves.svg
-    python benchmarks/context_encoder.py speed [--sides 128,256,512] [--runs 5] [--threads 1]
+    python benchmarks/context_encoder.py speed [--sides 128,256,512] [--runs 5]
 
 curves: reads the log.jsonl of runs and draws two panels: the generator's total loss, a mean over the pictures since the
 line before, and the validation score (PSNR of completed faces, averaged weights). Needs matplotlib.
 speed: medians of one completion in float32 and in bf16, and of one training step (critic and generator, bf16) per
 picture, the sides in turn in one run; beside each what it is of the time at the side before, and at the end the
-exponent k of seconds ~ side^k, least squares on logarithms. Weights are random: they change no time.
+exponent k of seconds ~ side^k, least squares on logarithms. One thread, seconds of its processor, so that what else the
+machine does counts little. Weights are random: they change no time.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ import numpy as np
 import torch
 from train import example, turn
 
-from facefill.evaluation.figures import COLOURS
 from facefill.training.recipe import build_method
 
-BATCH = {128: 8, 256: 4, 512: 2}
+BATCH = {128: 16, 256: 8, 512: 2}
 
 
 def curves(options: argparse.Namespace) -> None:
@@ -38,14 +38,13 @@ def curves(options: argparse.Namespace) -> None:
         figure = Figure(figsize=(8, 3.2), layout="constrained")
         FigureCanvasSVG(figure)
         left, right = figure.subplots(1, 2)
-        for place, named in enumerate(options.runs):
+        for named in options.runs:
             name, run = named.split("=", 1)
             rows = [json.loads(line) for line in (Path(run) / "log.jsonl").read_text(encoding="utf-8").splitlines()]
             stages = json.loads((Path(run) / "config.json").read_text(encoding="utf-8"))["train"]["stages"]
             at = [row["shown"] / (stages[0]["batch"] if options.iterations else 1) for row in rows]
-            colour = COLOURS[place % len(COLOURS)]
-            left.plot(at, [row["reconstruction"] + row["adversarial"] for row in rows], color=colour, label=name)
-            right.plot(at, [row["score"] for row in rows], color=colour, label=name)
+            left.plot(at, [row["reconstruction"] + row["adversarial"] for row in rows], label=name)
+            right.plot(at, [row["score"] for row in rows], label=name)
         left.set_yscale("log")
         left.set_ylabel("total loss in training")
         right.set_ylabel("validation PSNR, dB")
@@ -60,9 +59,9 @@ def curves(options: argparse.Namespace) -> None:
 def median(work: Callable[[], object], runs: int) -> float:
     taken = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     return float(np.median(taken))
 
 
@@ -90,7 +89,7 @@ class Worker:
 
 
 def speed(options: argparse.Namespace) -> None:
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     sides = [int(side) for side in options.sides.split(",")]
     workers = {side: Worker(side) for side in sides}
     for worker in workers.values():
@@ -119,7 +118,6 @@ def main() -> None:
     timed = commands.add_parser("speed")
     timed.add_argument("--sides", default="128,256,512")
     timed.add_argument("--runs", type=int, default=5)
-    timed.add_argument("--threads", type=int, default=1)
     timed.set_defaults(work=speed)
     options = parser.parse_args()
     options.work(options)
