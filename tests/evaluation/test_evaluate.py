@@ -19,6 +19,7 @@ from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation import evaluate as evaluate_module
 from facefill.evaluation.benchmark import Bench, Settings, prepare
+from facefill.evaluation.dataset import read_dataset
 from facefill.evaluation.evaluate import evaluate, measure_costs
 from facefill.evaluation.page import COLOURS, MARKERS
 from facefill.evaluation.protocols import PROTOCOLS, draw_case
@@ -204,6 +205,10 @@ def test_methods_with_fewer_faces_are_compared_on_those(faces: Path, network: Pa
     assert pick_rows(report, method="means", metric="psnr")[0]["n"] == FACES
     one = next(one for one in report["differences"] if one["metric"] == "psnr")  # type: ignore[attr-defined]
     assert one["n"] == 5
+    shown: list[dict[str, str]] = report["cases"]  # type: ignore[assignment]
+    first = [face.file for face in read_dataset(faces).faces[:5]]
+    page = (chosen.report / "report.html").read_text(encoding="utf-8")
+    assert page.count("not among its first 5") == sum(case["file"] not in first for case in shown) > 0
 
 
 def test_papers_print_the_same_pictures_by_other_definitions(faces: Path, network: Path, tmp_path: Path) -> None:

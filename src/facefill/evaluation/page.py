@@ -177,7 +177,11 @@ def _pictures(bench: Bench, summary: Summary, dataset: Dataset, protocol: Protoc
             continue
         drawn, hole = complete_case(bench, dataset, protocol, COVERED, case["file"])
         cells = [_picture(drawn.truth, "truth", ""), _picture(hole, "hole", "")]
+        place = [face.file for face in dataset.faces].index(case["file"])
         for label in labels:
+            if place >= bench.count(label, dataset):
+                cells.append(f"<td>not among its first {bench.count(label, dataset)}</td>")
+                continue
             completed = complete_case(bench, dataset, protocol, label, case["file"])[1]
             score = hole_psnr(completed, drawn.truth, drawn.hole)
             told = f"{number(score, 2)} dB" if math.isfinite(score) else "identical"
