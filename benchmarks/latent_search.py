@@ -93,7 +93,7 @@ def plain(method: LatentSearch, image: Tensor, mask: Tensor, seed: int) -> tuple
         optimizer.step()
         with torch.no_grad():
             codes.clamp_(-1, 1)
-    return codes.detach(), float(loss)
+    return codes.detach(), float(loss.detach())
 
 
 def speed(options: argparse.Namespace) -> None:

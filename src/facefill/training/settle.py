@@ -58,11 +58,12 @@ def settle(method: LatentSearch, truth: Tensor, count: int = 12_800) -> Settled:
         generator.critic(truth[torch.arange(place * BATCH, (place + 1) * BATCH) % len(truth)])
     generator.critic.eval()
     everywhere = method.look(truth, torch.zeros_like(truth[:, :1]))
+    everywhere = everywhere._replace(weight=everywhere.weight[:1])  # 1 everywhere: a face's own sums are taken once
     total = torch.zeros_like(generator.mean_face)
     distances: list[NDArray[np.float32]] = []
     likeness: list[NDArray[np.float32]] = []
     for face in chain.from_iterable(torch.split(generator.faces(part), 1) for part in codes):
-        distance, alike = method.measure(face.expand_as(truth), everywhere)
+        distance, alike = method.measure(face, everywhere)
         distances.append(distance.numpy())
         likeness.append(alike.numpy())
         total += face[0]
