@@ -1,10 +1,13 @@
-"""Curves of training runs, and how the context encoder's time grows with the picture.
+"""Curves and scores of training runs, and how the context encoder's time grows with the picture.
 
     python benchmarks/context_encoder.py curves "no normalisation=runs/base" "batch normalisation=runs/bn" -o curves.svg
+    python benchmarks/context_encoder.py scores runs/base runs/bn [--count 400]
     python benchmarks/context_encoder.py speed [--sides 128,256,512] [--runs 5]
 
 curves: reads the log.jsonl of runs and draws two panels: the generator's total loss, a mean over the pictures since the
 line before, and the validation score (PSNR of completed faces, averaged weights). Needs matplotlib.
+scores: the validation score of the last weights again, on the same faces and holes for all, as they ship: in the log
+batch normalisation takes its statistics from the batch. Faces and side are the first run's.
 speed: medians of one completion in float32 and in bf16, and of one training step (critic and generator, bf16) per
 picture, the sides in turn in one run; beside each what it is of the time at the side before, and at the end the
 exponent k of seconds ~ side^k, least squares on logarithms. One thread, seconds of its processor, so that what else the
@@ -24,7 +27,9 @@ import numpy as np
 import torch
 from train import example, turn
 
-from facefill.training.recipe import build_method
+from facefill.training.data import DataConfig, FaceSource, batches, plan_steps
+from facefill.training.export import open_method
+from facefill.training.recipe import Recipe, build_method
 
 BATCH = {128: 16, 256: 8, 512: 2}
 
@@ -54,6 +59,21 @@ def curves(options: argparse.Namespace) -> None:
         if len(options.runs) > 1:
             right.legend(frameon=False)
         figure.savefig(options.out, format="svg", metadata={"Date": None, "Creator": None})
+
+
+@torch.no_grad()
+def scores(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    recipe = Recipe.model_validate_json((options.runs[0] / "config.json").read_text(encoding="utf-8"))
+    source = FaceSource(DataConfig.model_validate(dict(recipe.pictures) | {"validation_images": options.count}))
+    methods = {run: open_method(run / "weights.safetensors") for run in options.runs}
+    found: dict[Path, list[torch.Tensor]] = {run: [] for run in methods}
+    steps = plan_steps(0, source.validation_images, 20, recipe.train.stages[0].sides_px)
+    for raw in batches(source.validation(), steps, 0):
+        for run, method in methods.items():
+            found[run].append(method.score(source.to_batch(raw, method, torch.device("cpu"))))
+    for run, values in found.items():
+        print(f"{run}: {torch.cat(values).mean():.2f} dB, {source.validation_images} faces")
 
 
 def median(work: Callable[[], object], runs: int) -> float:
@@ -115,6 +135,10 @@ def main() -> None:
     drawn.add_argument("-o", "--out", type=Path, required=True)
     drawn.add_argument("--iterations", action="store_true", help="count steps, not pictures")
     drawn.set_defaults(work=curves)
+    judged = commands.add_parser("scores")
+    judged.add_argument("runs", nargs="+", type=Path)
+    judged.add_argument("--count", type=int, default=400)
+    judged.set_defaults(work=scores)
     timed = commands.add_parser("speed")
     timed.add_argument("--sides", default="128,256,512")
     timed.add_argument("--runs", type=int, default=5)
