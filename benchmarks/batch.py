@@ -242,7 +242,7 @@ def main() -> None:
                 measure_resume(folder / "resume", options.names)
                 continue
             counts = {"speed": 10 * AT_ONCE, "ray": options.ray_photos, "memory": options.memory_photos}
-            photos = options.photos or make_photos(folder / part, counts[part], options.side)
+            photos = options.photos or make_photos(folder / "photos" / part, counts[part], options.side)
             print(f"\n{part}: {len(items_of(photos))} photos", flush=True)
             if part == "speed":
                 compare_speed(photos, options.rounds, folder)
@@ -250,7 +250,7 @@ def main() -> None:
                 compare_ray(photos, folder)
             else:
                 measure_memory(photos, folder, (options.memory_photos // 20, options.memory_photos))
-            shutil.rmtree(folder / part, ignore_errors=True)
+            shutil.rmtree(folder / "photos", ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,8 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self._ended = True
         if self._bar:
+            self._shown = 0.0
+            self.show()
             self._bar.stop()
 
     def show(self) -> None:

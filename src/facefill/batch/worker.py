@@ -94,6 +94,8 @@ class Worker:
         self._readers = HANDS if isinstance(self._source, LocalFolder) else FAR_HANDS
         self._writers = HANDS if isinstance(self._target, LocalFolder) else FAR_HANDS
         self._lanes = [_Lane(job) for _ in range(threads)]
+        self._traced: set[str] = set()
+        """Tracebacks that have been printed, each once."""
 
     def complete(self, items: Iterable[Item]) -> Iterator[Line]:
         """A line for each photo, in the order in which they are done. What goes wrong with one is in its line.
@@ -144,7 +146,9 @@ class Worker:
         except InputError as error:
             _fail(work, str(error))
         except Exception as error:  # our bug, or a library's: the other photos go on, and the line says it
-            print(f"{work.item.name}: {traceback.format_exc()}", file=sys.stderr, flush=True)
+            if (said := traceback.format_exc()) not in self._traced:
+                self._traced.add(said)
+                print(f"{work.item.name}: {said}", file=sys.stderr, flush=True)
             _fail(work, f"a bug: {type(error).__name__}: {error}")
         return work
 
