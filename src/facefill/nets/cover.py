@@ -14,10 +14,12 @@ from facefill.nets.layers import UNet
 class CoverConfig(Frozen):
     """Sizes of the network."""
 
-    widths: tuple[int, ...] = (16, 32, 64, 128)
-    """Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's side."""
+    widths: tuple[int, ...] = (32, 32, 64, 128)
+    """Channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side."""
     bottom_dilations: tuple[int, ...] = (1, 2, 4)
-    """One residual block each, at 1/16 of the side."""
+    """One residual block each, at 1/32 of the side."""
+    block: int = 4
+    """The network works on blocks of so many pixels: it decides for each pixel at the price of fewer."""
 
 
 class CoverNet(nn.Module):
@@ -26,14 +28,14 @@ class CoverNet(nn.Module):
     Config = CoverConfig
     inputs: ClassVar[tuple[str, ...]] = ("worn",)
     hole_value: ClassVar[float] = 0.0
-    size: ClassVar[int | None] = 128
-    stride: ClassVar[int] = 16
+    size: ClassVar[int | None] = 256
+    stride: ClassVar[int] = 32
     exports: ClassVar[bool] = True
 
     def __init__(self, config: CoverConfig) -> None:
         super().__init__()
         self.config = config
-        self.generator = UNet(3, 1, config.widths, config.bottom_dilations)
+        self.generator = UNet(3, 1, config.widths, config.bottom_dilations, config.block)
 
     @property
     def players(self) -> dict[str, nn.Module]:

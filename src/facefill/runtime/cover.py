@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from facefill.runtime.engine import Engine
 from facefill.runtime.model import resize, to_network
 
-SIDE_PX = 128
+SIDE_PX = 256
 """The network looks at faces of this side."""
 THRESHOLD = 0.5
 """Probability from which a pixel counts as covered."""
@@ -17,7 +17,7 @@ SMALLEST_SHARE = 0.004
 """A spot below this share of the crop is no cover: it is dropped, as are holes in a cover below it filled."""
 GROW_SHARE = 0.012
 """How far the mask grows beyond the found edge, as a share of the crop's side (3 px of 256): the network is exact
-to a pixel or two of its 128, and a rim of the cover that stays would bleed into the completed skin."""
+to a pixel or two, and a rim of the cover that stays would bleed into the completed skin."""
 
 
 class Cover:
