@@ -82,6 +82,18 @@ def test_diversity_costs_nothing_once_two_drawings_differ_enough() -> None:
     assert 0.3 < far < 0.5
 
 
+def test_an_attack_moves_known_pixels_by_little_and_to_the_generators_harm() -> None:
+    method, batch = build(attack=0.1), example()
+    shown = method.shown(batch)
+    moved = method.attacked(shown, batch)["worn"] - shown["worn"]
+    hole = (batch["mask"] > 0.5).expand_as(moved)
+    assert (moved[hole] == 0).all()
+    assert 0.02 < moved[~hole].abs().mean() <= moved.abs().max() <= 0.1 + 1e-6
+    pushed = shown | {"worn": shown["worn"] + moved}
+    calm, harmed = (((method(**one) - batch["truth"]).abs() * batch["mask"]).mean() for one in (shown, pushed))
+    assert harmed > calm
+
+
 def test_it_goes_without_skips_and_without_a_critic() -> None:
     method, batch = build(skips=False, adversarial=0.0), example()
     assert list(method.players) == ["generator"]

@@ -74,6 +74,8 @@ class MaskedGanConfig(Frozen):
     """Weight of how far two drawings of a face fall short of differing by `apart`."""
     apart: float = 0.1
     """Mean absolute difference inside the hole, on [-1, 1], that `diversity` asks for."""
+    attack: float = 0.0
+    """How far, on [-1, 1], known pixels are moved against the generator while it learns, so that it bears it."""
 
 
 class Hourglass(nn.Module):
@@ -174,6 +176,8 @@ class MaskedGan(Method):
             real, fake = self.judge(truth, batch)[-1], self.judge(completed, batch)[-1]
             return {"critic": self.mean(F.softplus(-real.float()) + F.softplus(fake.float()), mask)}
         shown = self.shown(batch)
+        if self.config.attack:
+            shown = self.attacked(shown, batch)
         filled = self(**shown)
         completed = filled * mask + truth * (1 - mask)
         terms = {"l1": self.config.l1 * hole_l1(filled, truth, mask)}
@@ -191,6 +195,17 @@ class MaskedGan(Method):
             terms["adversarial"] = self.config.adversarial * self.mean(F.softplus(-drawn[-1].float()), mask)
             terms["feature_matching"] = self.config.feature_matching * feature_distance(drawn[:-1], wanted[:-1])
         return terms
+
+    def attacked(self, shown: Batch, batch: Batch) -> Batch:
+        """What the generator sees, with known pixels moved to where its l1 rises: from a random place one step along
+        the sign of the gradient (Wong et al. 2020, algorithm 3)."""
+        reach, known = self.config.attack, 1 - batch["mask"]
+        start = torch.erf(draw_noise(batch["seed"] + 2, batch["mask"]) / 2**0.5).expand_as(batch["worn"])
+        moved = (reach * start).requires_grad_()
+        loss = hole_l1(self(**shown | {"worn": shown["worn"] + moved * known}), batch["truth"], batch["mask"])
+        (gradient,) = torch.autograd.grad(loss, moved)
+        moved = (moved.detach() + 1.25 * reach * gradient.sign()).clamp(-reach, reach)
+        return shown | {"worn": (shown["worn"] + moved * known).clamp(-1, 1)}
 
     def judge(self, picture: Tensor, batch: Batch) -> list[Tensor]:
         """The critic's features of a picture with its input, (N, C, h, w) each, then how true it looks, before the
