@@ -218,18 +218,22 @@ def check(count: int, threads: int) -> bool:
                 verdict, client = f"LOST: {type(error).__name__}", Client(server.port)
             with lock:
                 said[verdict] += 1
-                if sum(said.values()) in marks:
-                    marks[sum(said.values())] = server.memory()
+                if (so_far := sum(said.values())) in marks:
+                    marks[so_far] = server.memory()
+                    print(f"{so_far}: {dict(said)}, {marks[so_far]:.0f} MiB", file=sys.stderr, flush=True)
 
     start = time.perf_counter()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(one, range(8)))
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(one, range(8)))
+    finally:
+        ended = server.stop()
     print(f"{count} requests in {time.perf_counter() - start:.0f} s: {dict(said)}")
     for number, memory in marks.items():
         if memory:
             share = memory / (marks[200] or memory)
             print(f"  resident after {number:>5}: {memory:.0f} MiB ({share:.3f} of after 200)")
-    print(f"  the server ended with {server.stop()}")
+    print(f"  the server ended with {ended}")
     return set(said) <= {"right", "refused"}
 
 

@@ -70,7 +70,7 @@ function show(next: Stage[]): void {
   $("#columns").replaceChildren(...stages.map((stage) => stage.root));
   $("#columns").dataset.count = String(stages.length);
   for (const stage of stages) attach(stage, desk);
-  requestAnimationFrame(fit);
+  requestAnimationFrame(() => whole ? fit() : redraw());
 }
 
 function showEdit(): void {
@@ -216,6 +216,7 @@ async function open(file: Blob, name: string): Promise<void> {
 function begin(opened: Pick<Photo, "file" | "stem" | "picture" | "preview">): void {
   const mask = new Mask(opened.picture.width, opened.picture.height, maskChanged);
   photo = { ...opened, faces: [], covers: [], mask };
+  whole = true;
   listFaces(opened.picture, [], setFace);
   $("#faces-none").textContent = "Looking …";
   showEdit();

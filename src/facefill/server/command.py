@@ -76,7 +76,7 @@ def _log_config(log: Path | None) -> dict[str, Any]:
         "version": 1, "disable_existing_loggers": False,
         "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
         "handlers": {"target": target},
-        "loggers": {"uvicorn": {"handlers": ["target"], "level": "INFO"}},
+        "loggers": {"uvicorn": {"handlers": ["target"], "level": "INFO", "propagate": False}},
     }
 
 
