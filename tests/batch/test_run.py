@@ -73,6 +73,16 @@ def test_what_failed_is_tried_again(photos: Path, tmp_path: Path) -> None:
     assert lines_of(tmp_path / "out")[bad]["status"] == "completed"
 
 
+def test_damaged_lines_are_said_and_their_photos_done_again(photos: Path, tmp_path: Path) -> None:
+    copy_all(photos, tmp_path / "out")
+    path = tmp_path / "out/manifest.jsonl"
+    path.write_bytes(b"\0" * 9 + path.read_bytes())
+    tally, done = copy_all(photos, tmp_path / "out")
+    assert len(done) == 1
+    assert "1 damaged lines of the manifest" in str(tally)
+    assert len(lines_of(tmp_path / "out")) == 6
+
+
 def test_other_options_are_refused_unless_forced(photos: Path, tmp_path: Path) -> None:
     copy_all(photos, tmp_path / "out")
     with pytest.raises(InputError, match=r"seed 0.*now.*seed 1"):

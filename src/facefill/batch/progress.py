@@ -29,6 +29,8 @@ class Tally:
     """Of this run, from the first photo handed out."""
     stopped: str = ""
     """Why the run ended before its photos did."""
+    damaged_lines: int = 0
+    """Of the manifest; what they were about was done again."""
 
     @property
     def left_out(self) -> int:
@@ -46,6 +48,8 @@ class Tally:
         if earlier := self.before.total():
             also = ", ".join(f"{self.before[status]} {status}" for status in ("refused",) if self.before[status])
             parts.append(f"{earlier} done before" + (f" ({also})" if also else ""))
+        if self.damaged_lines:
+            parts.append(f"{self.damaged_lines} damaged lines of the manifest dropped")
         rate = f", {self.done.total() / self.seconds:.2f} photos/s" if self.seconds and self.done.total() else ""
         return ", ".join(parts) + rate + (f"; stopped: {self.stopped}" if self.stopped else "")
 

@@ -115,6 +115,7 @@ def run(
     tally = Tally()
     with lock(target):
         manifest = Manifest(target, job.recipe)
+        tally.damaged_lines = manifest.damaged
         try:
             _check_recipe(manifest, job, force)
             plan = _Plan(job, select, force, manifest, tally)
