@@ -60,7 +60,7 @@ def test_the_window_makes_no_difference_to_the_whole_picture() -> None:
     face, _ = draw_face(96, seed=4)
     mask = some_hole("centre", 96)
     shown = np.where(mask[..., None], np.uint8(0), face)
-    whole = cv2.inpaint(shown, mask.astype(np.uint8), 5.0, cv2.INPAINT_TELEA)
+    whole = cv2.inpaint(shown, mask.astype(np.uint8), 3.0, cv2.INPAINT_TELEA)
     assert np.array_equal(fill_telea(face, mask)[mask], whole[mask])
 
 

@@ -27,12 +27,12 @@ Fill = Callable[[Pixels, Mask], Pixels]
 SOURCES_PX = 128
 
 
-def fill_telea(image: Pixels, mask: Mask, *, radius_px: float = 5.0) -> Pixels:
+def fill_telea(image: Pixels, mask: Mask, *, radius_px: float = 3.0) -> Pixels:
     """Fast marching inwards, a weighted mean of known pixels each (Telea 2004, J. Graphics Tools 9(1))."""
     return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_TELEA)
 
 
-def fill_navier_stokes(image: Pixels, mask: Mask, *, radius_px: float = 5.0) -> Pixels:
+def fill_navier_stokes(image: Pixels, mask: Mask, *, radius_px: float = 3.0) -> Pixels:
     """Carry isophotes into the hole as a fluid does (Bertalmio, Bertozzi & Sapiro, CVPR 2001)."""
     return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_NS)
 
