@@ -23,6 +23,7 @@ test: $(VENV)/ready
 	$(VENV)/bin/python -m pytest -m "not soak" tests/training
 
 soak: $(VENV)/ready
+	$(PIP) install -c constraints.txt -e '.[soak]'
 	$(VENV)/bin/python -m pytest -m soak
 
 ## page: build src/facefill/server/page from web/ (needs Node 20; nothing else does)

@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facefill.catalog import METHODS
 from facefill.imaging.photo import read_photo
 from tests.server.browser import EXAMPLE, PHONE, ROOT, browser, complete, find_chromium, served, wait_for_faces
+from tests.server.service import PNG, Gate, listening, service
+from tests.server.test_rest import Varied
 
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = [
@@ -221,6 +224,26 @@ def test_several_methods_stand_side_by_side_with_one_mask(page: Any) -> None:
     assert page.locator("#notes .download").count() == 2
     assert len(masks) == 2
     assert masks[0] == masks[1]
+
+
+def test_samples_stand_side_by_side_with_the_map_of_their_spread(
+    chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = METHODS["swift"].model_copy(update={"inputs": ("image", "mask", "seed")})
+    monkeypatch.setitem(METHODS, "swift", record)
+    with listening(service(tmp_path, Gate(), model=Varied(record, None))) as (port, _):
+        page = chromium.new_page()
+        page.goto(f"http://127.0.0.1:{port}")
+        drop(page, PNG, "drawn.png", "image/png")
+        wait_for_faces(page)
+        page.click("#how summary")
+        page.fill("#samples", "3")
+        complete(page)
+        assert page.locator("figcaption").all_text_contents() == ["swift 1", "swift 2", "swift 3",
+                                                                  "swift: where they differ"]
+        assert page.locator("#notes .download").count() == 3
+        assert "differ by" in page.text_content("#notes")
+        page.close()
 
 
 def test_with_keys_alone(page: Any, png: Path, tmp_path: Path) -> None:

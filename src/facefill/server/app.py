@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
@@ -92,8 +91,6 @@ class Service:
                 return Response(status_code=499)
             done = answer.result()
             return Response(done.body, 200, done.headers, done.media_type)
-        except CancelledError:
-            return Response(status_code=499)
         finally:
             gone.cancel()
             job.gone = True

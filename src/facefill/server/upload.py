@@ -77,7 +77,7 @@ async def read_upload(request: Request, hold: Hold, settings: Settings) -> Uploa
         if kind == b"multipart/form-data" and options.get(b"boundary"):
             await _read_form(chunks, options[b"boundary"], upload)
         elif kind == b"application/json":
-            _take_json(b"".join([chunk async for chunk in chunks]), upload)
+            await asyncio.to_thread(_take_json, b"".join([chunk async for chunk in chunks]), upload)
         else:
             raise refuse(415, "multipart/form-data or application/json", kind.decode("latin-1")[:80] or "no type",
                          "send the photo as the form field `photo`")
