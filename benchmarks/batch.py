@@ -60,7 +60,7 @@ def make_photos(folder: Path, count: int, side: int) -> Path:
 
 def items_of(folder: Path) -> list[Item]:
     entries = LocalFolder(folder).entries(Selection())
-    return sorted((Item(entry.name, entry.size, entry.stamp) for entry in entries), key=lambda item: item.name)
+    return sorted((Item(entry.name, entry.stamp) for entry in entries), key=lambda item: item.name)
 
 
 def loop(pipe: Connection[Any, Any], source: str, target: str, threads: int | None) -> None:

@@ -92,14 +92,14 @@ def test_a_photo_that_kills_its_worker_fails_alone(job: Job, monkeypatch: pytest
     names = [f"{index}.jpg" for index in range(20)]
     names.insert(7, "poison")
     with Crew(job, 1, 1) as crew:
-        lines = [(line.photo, line.status) for line in crew.complete(Item(name, 1, "") for name in names)]
+        lines = [(line.photo, line.status) for line in crew.complete(Item(name, "") for name in names)]
     assert sorted(lines) == sorted((name, "failed" if name == "poison" else "completed") for name in names)
 
 
 def test_workers_that_cannot_begin_are_not_started_for_ever(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_work", stillborn)
     with Crew(job, 1, 1) as crew, pytest.raises(InputError, match=r"a worker process that starts, got one.* 7"):
-        list(crew.complete(iter([Item("a.jpg", 1, "")])))
+        list(crew.complete(iter([Item("a.jpg", "")])))
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 8, 64])

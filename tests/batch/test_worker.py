@@ -41,7 +41,7 @@ def worker(folder: Path) -> Worker:
 
 def items_of(folder: Path) -> list[Item]:
     names = sorted(LocalFolder(folder / "in").names(Selection()))
-    return [Item(name, 1, "s", mask=name if (folder / "masks" / name).exists() else "") for name in names]
+    return [Item(name, "s", mask=name if (folder / "masks" / name).exists() else "") for name in names]
 
 
 def good(folder: Path) -> list[Item]:
@@ -85,8 +85,8 @@ def test_the_same_content_under_another_time_is_not_done_again(
     folder: Path, worker: Worker, lines: dict[str, Line]
 ) -> None:
     line = lines["a/photo 0004.png"]
-    sources = hash_sources(line.source_sha256, line.mask_sha256)
-    item = Item(line.photo, 1, "later", mask=line.photo)
+    sources = hash_sources(line.source_sha256, line.mask_sha256, line.recipe)
+    item = Item(line.photo, "later", mask=line.photo)
     assert [said.status for said in worker.complete([Item(**{**vars(item), "sources": sources})])] == ["unchanged"]
     assert [said.status for said in worker.complete([Item(**{**vars(item), "sources": 1})])] == ["completed"]
 
@@ -155,7 +155,7 @@ def test_items_are_taken_no_sooner_than_they_are_needed(worker: Worker) -> None:
         nonlocal taken
         for index in range(300):
             taken += 1
-            yield Item(f"gone {index}.png", 1, "s")
+            yield Item(f"gone {index}.png", "s")
 
     lines = worker.complete(items())
     next(lines)

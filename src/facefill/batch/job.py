@@ -38,8 +38,8 @@ class Item:
     """A photo to be completed."""
 
     name: str
-    size: int
     stamp: str
+    """Another one when it, or its mask, has changed."""
     problem: str = ""
     """Why it cannot be, before anything was tried."""
     mask: str = ""

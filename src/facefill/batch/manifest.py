@@ -78,12 +78,12 @@ class Known:
     status: str
     stamp: int
     sources: int
-    """Of the hashes of source and mask."""
+    """See `hash_sources`."""
 
 
-def hash_sources(source_sha256: str, mask_sha256: str) -> int:
-    """64 bits of what a result was made from."""
-    return hash64(source_sha256 + mask_sha256)
+def hash_sources(source_sha256: str, mask_sha256: str, recipe: str) -> int:
+    """64 bits of everything that a result was made from."""
+    return hash64(f"{source_sha256} {mask_sha256} {recipe}")
 
 
 class Journal(Protocol):
@@ -125,7 +125,7 @@ class Manifest:
             if said["recipe"] != self._recipe:
                 self.other = said
             stamp = hash64(said["stamp"] + said["recipe"])
-            sources = hash_sources(said["source_sha256"], said["mask_sha256"]) ^ hash64(said["recipe"])
+            sources = hash_sources(said["source_sha256"], said["mask_sha256"], said["recipe"])
             yield said["photo"], (STATUSES.index(said["status"]), stamp, sources)
 
     def _read(self) -> Iterator[dict[str, Any]]:
@@ -139,7 +139,7 @@ class Manifest:
     def known(self, name: str) -> Known | None:
         """What a run before this one said of a photo."""
         found = self._known.get(name)
-        return Known(STATUSES[found[0]], found[1], found[2] ^ hash64(self._recipe)) if found else None
+        return Known(STATUSES[found[0]], found[1], found[2]) if found else None
 
     def is_stamp(self, known: Known, stamp: str) -> bool:
         """Whether the photo has still that stamp, and this run the same recipe."""

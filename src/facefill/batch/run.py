@@ -65,7 +65,7 @@ class _Plan:
                 if found := self._masks.get(name):
                     mask, stamp = name, f"{entry.stamp}+{found[0]:016x}"
                     break
-        return Item(name=entry.name, size=entry.size, stamp=stamp, problem=problem, mask=mask)
+        return Item(entry.name, stamp, problem, mask)
 
     def _has(self, name: str) -> bool:
         return self._there.get(name) is not None if self._there is not None else self._target.has(name)

@@ -158,9 +158,9 @@ class Worker:
             raise InputError("a photo", item.problem, "mend it or leave it out with --exclude")
         work.data = self._source.read(item.name)
         work.mask = self._masks.read(item.mask) if self._masks and item.mask else b""
-        sources = [hashlib.sha256(data).hexdigest() if data else "" for data in (work.data, work.mask)]
-        work.line = replace(work.line, source_sha256=sources[0], mask_sha256=sources[1])
-        if item.sources is not None and hash_sources(*sources) == item.sources:
+        source_sha, mask_sha = (hashlib.sha256(data).hexdigest() if data else "" for data in (work.data, work.mask))
+        work.line = replace(work.line, source_sha256=source_sha, mask_sha256=mask_sha)
+        if item.sources is not None and item.sources == hash_sources(source_sha, mask_sha, self.job.recipe):
             _end(work, status="unchanged")
 
     def _complete(self, lane: _Lane, batch: list[_Work]) -> Iterator[_Work]:
