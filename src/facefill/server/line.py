@@ -232,7 +232,8 @@ def open_line(settings: Settings, metrics: Metrics) -> Line:
 
 def _warm(crew: Crew) -> None:
     """Compile the networks for the usual sizes now, and not while the first visitor waits."""
-    crew.finder.find(np.zeros((480, 640, 3), np.uint8))
+    for height, width in ((480, 640), (640, 480), (640, 640)):
+        crew.finder.find(np.zeros((height, width, 3), np.uint8))
     faces = np.zeros((1, 256, 256, 3), np.uint8)
     crew.cover.find(faces)
     crew.inpainter.model.complete(faces, np.ones((1, 256, 256), bool))
