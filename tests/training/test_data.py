@@ -17,6 +17,7 @@ from facefill.training.data import (
     Faces,
     Holes,
     batches,
+    keep_share,
     picture_at,
     plan_steps,
     read_faces,
@@ -76,6 +77,26 @@ def test_what_a_method_gets(faces: Faces, folder: Path) -> None:
     assert torch.equal(batch["image"][~missing], batch["worn"][~missing])
     assert (batch["worn"] != batch["truth"])[missing].float().mean() > 0.5
     assert batch["landmarks"].shape == (4, 5, 2)
+
+
+def test_nobody_sees_what_a_hole_without_a_cover_hides(faces: Faces, folder: Path) -> None:
+    for name in ("centre", "random40"):
+        item = Holes(faces, config_of(folder, holes={name: 1}), 7)[0, 64]
+        assert (item["worn"][item["mask"]] == 128).all()
+        assert (item["worn"][~item["mask"]] == item["truth"][~item["mask"]]).all()
+        assert (item["truth"][item["mask"]] != 128).any()
+
+
+def test_a_smaller_share_of_the_faces_is_part_of_a_larger_one(faces: Faces) -> None:
+    places = np.arange(2, 12)
+    some, more = keep_share(faces, places, 0.3), keep_share(faces, places, 0.7)
+    assert (len(some), len(more)) == (3, 7)
+    assert set(some) < set(more) < set(places)
+    assert (keep_share(faces, places, 1.0) == places).all()
+    assert len(keep_share(faces, places, 0.01)) == 1
+    turned = Faces(faces.pixels, faces.landmarks, faces.names[::-1], faces.identities[::-1], faces.digest)
+    again = keep_share(turned, 11 - places, 0.3)
+    assert {faces.names[i] for i in some} == {turned.names[i] for i in again}
 
 
 def test_landmarks_follow_the_mirror(faces: Faces, folder: Path) -> None:
