@@ -32,7 +32,7 @@ from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import psnr, ssim
 from facefill.methods.latent_search import Dip, LatentSearch, LatentSearchConfig
 from facefill.methods.opened import read_weights
-from facefill.training.data import DataConfig, FaceSource, read_faces, to_batch
+from facefill.training.data import DataConfig, FaceSource, read_faces
 from facefill.training.settle import settle_weights
 
 U8 = NDArray[np.uint8]
@@ -168,11 +168,9 @@ def interval(values: list[float], form: str) -> str:
 
 
 def settle(options: argparse.Namespace) -> None:
-    source = FaceSource(DataConfig(folder=options.dataset, side_px=64, holes={"none": 1}))
-    judged = source.validation(64)
-    raw = {"truth": torch.stack([torch.from_numpy(judged[place]["truth"]) for place in range(64)])}
-    raw |= {"worn": raw["truth"], "mask": torch.zeros(64, 64, 64, dtype=torch.bool)}
-    truth = to_batch(raw, 0.0, torch.device("cpu"))["truth"].contiguous()
+    judged = FaceSource(DataConfig(folder=options.dataset, side_px=64, holes={"none": 1})).validation()
+    faces = np.stack([judged[place, 64]["truth"] for place in range(64)])
+    truth, _ = as_tensors(faces, np.zeros(faces.shape[:3], bool))
     settled = settle_weights(options.weights, options.out, truth, options.generated)
     print("c_min {:.0f}, c_max {:.0f}, s_min {:.4f}, s_max {:.4f}".format(*settled.bounds))
     if options.figure:

@@ -193,18 +193,15 @@ class TorchModel(Model):
     ) -> U8:
         import torch
 
-        height, width = faces.shape[1:3]
-        batch = self._batch(faces, masks, inputs)
-        drawn = []
-        for sample in range(samples):
-            ours = [seed_of(seed, sample) for seed in seeds or range(len(faces))]
-            batch["seed"] = torch.tensor(ours, dtype=torch.int64)
-            if "noise" in self.record.inputs:
-                batch["noise"] = torch.from_numpy(draw_noise(ours, *batch["mask"].shape[2:]))
-            with torch.no_grad():
-                filled = self.method(**self.method.shown(batch))
-            drawn.append(self._unfit(from_network(filled.float().numpy()), height, width))
-        return np.stack(drawn, 1)
+        batch = {key: value.repeat(samples, 1, 1, 1) for key, value in self._batch(faces, masks, inputs).items()}
+        drawn_from = [seed_of(seed, sample) for sample in range(samples) for seed in seeds or range(len(faces))]
+        batch["seed"] = torch.tensor(drawn_from, dtype=torch.int64)
+        if "noise" in self.record.inputs:
+            batch["noise"] = torch.from_numpy(draw_noise(drawn_from, *batch["mask"].shape[2:]))
+        with torch.no_grad():
+            filled = self.method(**self.method.shown(batch))
+        drawn = self._unfit(from_network(filled.float().numpy()), *faces.shape[1:3])
+        return np.stack(np.split(drawn, samples), 1)
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
         if "borrowed" not in self.method.outputs:
