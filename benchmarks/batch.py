@@ -7,7 +7,7 @@ Without PHOTOS, a folder of your own, it makes photos from examples/: one covere
 speed: four ways, loaded and warm, take the same photos in turn, a few at a time, so that whatever else the machine
 does meets them all: a loop of `facefill.unmask(photo).save(...)` with the threads that it takes by itself, the same
 with one thread, and batches of 1 and of 2 workers. Printed are medians of photos per second, and of the ratio to each
-loop in the same round.
+loop in the same round, and the processor time of a photo, which other load hardly changes.
 ray: photos per second from the first to the last of 500, on a local Ray and with worker processes.
 memory: peak resident memory of all processes of one run together, after 100 and after 2,000 photos.
 resume: seconds and peak memory of a run over a million files that are all done.
@@ -92,8 +92,10 @@ class Loop:
     def __init__(self, job: Job, threads: int | None) -> None:
         self._pipe, theirs = multiprocessing.Pipe()
         Path(job.target).mkdir(parents=True, exist_ok=True)
-        multiprocessing.get_context("spawn").Process(
-            target=loop, args=(theirs, job.source, job.target, threads), daemon=True).start()
+        process = multiprocessing.get_context("spawn").Process(
+            target=loop, args=(theirs, job.source, job.target, threads), daemon=True)
+        process.start()
+        self.pids = [process.pid]
 
     def complete(self, items: Iterable[Item]) -> Iterator[int]:
         self._pipe.send([item.name for item in items])
@@ -105,6 +107,15 @@ def seconds_of(work: Callable[[], Iterable[object]]) -> float:
     for _ in work():
         pass
     return time.perf_counter() - start
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """What processes have used of the cores so far (fields 14 and 15 of /proc/PID/stat)."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def compare_speed(photos: Path, rounds: int, folder: Path) -> None:
@@ -119,69 +130,86 @@ def compare_speed(photos: Path, rounds: int, folder: Path) -> None:
     plans = {f"{count} worker(s) x {plan_workers(count, None)[1]} thread(s)": plan_workers(count, None)
              for count in counts}
     crews = {name: Crew(job(f"crew{plan[0]}"), *plan) for name, plan in plans.items()}
-    ways: dict[str, Callable[[list[Item]], Iterable[object]]] = {
-        f"loop, {cores} thread(s)": Loop(job("loop"), None).complete,
-        "loop, 1 thread": Loop(job("loop1"), 1).complete,
-    }
+    loops = {f"loop, {cores} thread(s)": Loop(job("loop"), None), "loop, 1 thread": Loop(job("loop1"), 1)}
+    ways: dict[str, Callable[[list[Item]], Iterable[object]]] = {name: one.complete for name, one in loops.items()}
+    pids = {name: one.pids for name, one in loops.items()}
     for name, crew in crews.items():
         crew.__enter__()
         ways[name] = lambda some, crew=crew: crew.complete(iter(some))
+        pids[name] = [hand.process.pid for hand in crew._hands]
     for way in ways.values():
         seconds_of(lambda way=way: way(turns[0]))
     rates: dict[str, list[float]] = {name: [] for name in ways}
+    costs: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         turn = turns[(number + 1) % len(turns)]
         for name, way in ways.items():
+            before = cpu_seconds(pids[name])
             rates[name].append(len(turn) / seconds_of(lambda way=way, turn=turn: way(turn)))
+            costs[name].append((cpu_seconds(pids[name]) - before) / len(turn))
     for crew in crews.values():
         crew.__exit__()
     names = list(ways)
-    print(f"{'':<28}{'photos/s':>10}{'/ ' + names[0]:>20}{'/ ' + names[1]:>20}   of {rounds} rounds, {cores} cores")
+    print(f"{'':<28}{'photos/s':>10}{'/ ' + names[0]:>20}{'/ ' + names[1]:>20}{'CPU s/photo':>14}"
+          f"   of {rounds} rounds, {cores} cores, load {os.getloadavg()[0]:.0f}")
     for name, values in rates.items():
         ratios = [float(np.median(np.divide(values, rates[base]))) for base in names[:2]]
-        print(f"{name:<28}{np.median(values):>10.2f}{ratios[0]:>20.2f}{ratios[1]:>20.2f}")
+        print(f"{name:<28}{np.median(values):>10.2f}{ratios[0]:>20.2f}{ratios[1]:>20.2f}{np.median(costs[name]):>14.3f}")
 
 
-def rate_of(lines: Iterable[Line]) -> tuple[float, float]:
-    """Photos per second after the first came, and seconds until then."""
+def family() -> list[int]:
+    """This process and all that came from it."""
+    found, waiting = [], [os.getpid()]
+    while waiting:
+        one = waiting.pop()
+        try:
+            children = [(task / "children").read_text().split() for task in Path(f"/proc/{one}/task").iterdir()]
+        except OSError:  # it has ended
+            continue
+        found.append(one)
+        waiting += [int(child) for some in children for child in some]
+    return found
+
+
+def measure_lines(lines: Iterable[Line]) -> tuple[float, float, float]:
+    """Photos per second after the first came, seconds until then, and processor seconds of each, of all processes."""
     begun = time.perf_counter()
-    times = [time.perf_counter() for _ in lines]
-    return (len(times) - 1) / (times[-1] - times[0]), times[0] - begun
+    times, before = [], 0.0
+    for _ in lines:
+        times.append(time.perf_counter())
+        before = before or cpu_seconds(family())
+    count = len(times) - 1
+    return count / (times[-1] - times[0]), times[0] - begun, (cpu_seconds(family()) - before) / count
 
 
 def compare_ray(photos: Path, folder: Path) -> None:
     from facefill.batch.ray import Cluster
 
     items = items_of(photos)
-    rates = {}
+    rates, costs = {}, {}
     for name in ("workers", "ray", "workers again"):
         job = make_job(str(photos), str(folder / name))
+        start = time.perf_counter()
         if name == "ray":
-            start = time.perf_counter()
             with Cluster("auto") as cluster:
                 up = time.perf_counter() - start
-                rates[name], first = rate_of(cluster.complete_with(job)(iter(items)))
+                rates[name], first, costs[name] = measure_lines(cluster.complete_with(job)(iter(items)))
         else:
-            up = 0.0
             with Crew(job, *plan_workers(None, None)) as crew:
-                rates[name], first = rate_of(crew.complete(iter(items)))
-        print(f"{name:<16}{rates[name]:8.2f} photos/s, {up + first:6.1f} s until the first", flush=True)
-    local = (rates["workers"] + rates["workers again"]) / 2
-    print(f"Ray takes {local / rates['ray'] - 1:+.1%} time")
+                up = time.perf_counter() - start
+                rates[name], first, costs[name] = measure_lines(crew.complete(iter(items)))
+        print(f"{name:<16}{rates[name]:8.2f} photos/s, {costs[name]:.3f} CPU s/photo, {up + first:6.1f} s until the "
+              f"first, load {os.getloadavg()[0]:.0f}", flush=True)
+    for what, values in (("time", {name: 1 / rate for name, rate in rates.items()}), ("processor time", costs)):
+        print(f"Ray takes {2 * values['ray'] / (values['workers'] + values['workers again']) - 1:+.1%} {what}")
 
 
 def memory_mib() -> float:
-    """Resident memory of this process and its children now."""
-    total, waiting = 0, [os.getpid()]
-    while waiting:
-        one = waiting.pop()
-        try:
-            status = Path(f"/proc/{one}/status").read_text()
-            total += next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-            for task in Path(f"/proc/{one}/task").iterdir():
-                waiting += [int(child) for child in (task / "children").read_text().split()]
-        except (OSError, StopIteration):
-            continue
+    """The largest resident memory so far of this process and its children, added up."""
+    total = 0
+    for pid in family():
+        status = Path(f"/proc/{pid}/status").read_text()
+        total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     return total / 1024
 
 

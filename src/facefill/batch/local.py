@@ -25,8 +25,8 @@ _LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def plan_workers(workers: int | None, threads: int | None) -> tuple[int, int]:
     """How many processes, and how many threads each: together never more than there are cores.
 
-    workers: None for one per core, which was fastest wherever it was measured (docs/batch.md). threads: of all workers
-    together; None as in `runtime.engine.thread_count`. Raises InputError for more workers than threads.
+    workers: None for one per core. threads: of all workers together; None as in `runtime.engine.thread_count`.
+    Raises InputError for more workers than threads.
     """
     total = thread_count(threads)
     if workers is None:
