@@ -57,7 +57,7 @@ def curves(options: argparse.Namespace) -> None:
             axes.set_xlabel("iterations" if options.iterations else "pictures shown")
             axes.grid(linewidth=0.4, alpha=0.6, which="both")
         if len(options.runs) > 1:
-            right.legend(frameon=False)
+            left.legend(frameon=False, loc="upper right")
         figure.savefig(options.out, format="svg", metadata={"Date": None, "Creator": None})
 
 
