@@ -37,10 +37,12 @@ function table(of: Schema): HTMLElement {
     el("td", {}, el("code", {}, name)),
     el("td", {}, kind(schema)),
     el("td", {}, [
-      schema.description, of.required?.includes(name) || schema.default === undefined ? "" : `Default ${JSON.stringify(schema.default)}.`,
+      schema.description,
+      of.required?.includes(name) || schema.default === undefined ? "" : `Default ${JSON.stringify(schema.default)}.`,
     ].filter(Boolean).join(" ").replaceAll("`", ""))));
   const head = el("thead", {}, el("tr", {}, ...["name", "type", "what"].map((text) => el("th", { scope: "col" }, text))));
-  return el("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Fields" }, el("table", {}, head, el("tbody", {}, ...rows)));
+  return el("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Fields" },
+    el("table", {}, head, el("tbody", {}, ...rows)));
 }
 
 function code(text: string): HTMLElement {
@@ -66,7 +68,8 @@ function operation(path: string, verb: string, of: Operation): HTMLElement {
   parts.push(el("h3", {}, "Answers"));
   const answers = Object.entries(of.responses).map(([status, answer]) => el("tr", {}, el("td", {}, el("code", {}, status)),
     el("td", {}, answer.description), el("td", {}, Object.keys(answer.content).join(", "))));
-  parts.push(el("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Answers" }, el("table", {}, el("tbody", {}, ...answers))));
+  parts.push(el("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Answers" },
+    el("table", {}, el("tbody", {}, ...answers))));
   const example = of.responses["200"]?.content["application/json"]?.example;
   if (example) parts.push(el("details", {}, el("summary", {}, "Example"), code(JSON.stringify(example, short, 2))));
   return el("details", {}, el("summary", {}, el("span", { class: `verb ${verb}` }, verb.toUpperCase()), el("code", {}, path),
@@ -83,7 +86,8 @@ async function draw(): Promise<void> {
   main.append(el("h2", {}, "Records"));
   for (const [name, schema] of Object.entries(said.components.schemas)) {
     if (!schema.properties) continue;
-    main.append(el("details", {}, el("summary", {}, el("code", {}, name), el("span", { class: "what" }, (schema.description ?? "").replaceAll("`", ""))), table(schema)));
+    const what = (schema.description ?? "").replaceAll("`", "");
+    main.append(el("details", {}, el("summary", {}, el("code", {}, name), el("span", { class: "what" }, what)), table(schema)));
   }
   main.removeAttribute("aria-busy");
 }

@@ -8,6 +8,7 @@ import { $, button, input, say } from "./dom";
 import { coverLayer, Mask, type Point } from "./mask";
 import { attach, type Desk } from "./paint";
 import { chosen, listFaces, listMethods, listResults, markFaces, showTrouble, type Piece } from "./panel";
+import { cancel, doing, isWorking, work } from "./progress";
 import { Stage, View } from "./stage";
 
 interface Photo {
@@ -23,7 +24,6 @@ const SUFFIXES: Record<string, string> = {
 const view = new View();
 let photo: Photo | null = null;
 let stages: Stage[] = [];
-let running: AbortController | null = null;
 let whole = true;
 
 // ---- what is seen
@@ -45,6 +45,22 @@ function fit(): void {
   view.x = photo.picture.width / 2;
   view.y = photo.picture.height / 2;
   redraw();
+}
+
+let nearest = -1;
+
+/** Show the next face large. */
+function showFace(): void {
+  const stage = stages[0], faces = photo?.faces ?? [];
+  if (!stage || !faces.length) return;
+  nearest = (nearest + 1) % faces.length;
+  const [x0, y0, x1, y1] = faces[nearest]!.box;
+  whole = false;
+  view.x = (x0 + x1) / 2;
+  view.y = (y0 + y1) / 2;
+  view.scale = Math.min(32, stage.sheet.clientWidth / (x1 - x0) / 1.8, stage.sheet.clientHeight / (y1 - y0) / 1.5);
+  redraw();
+  say(`Face ${nearest + 1}`);
 }
 
 function zoom(factor: number, at?: Point): void {
@@ -139,47 +155,6 @@ function growStep(): number {
 
 // ---- work
 
-/** Run something long: with progress, a way to cancel, and plain words where it fails. */
-async function work<T>(what: string, task: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
-  running?.abort();
-  const mine = running = new AbortController(), start = performance.now();
-  const tick = window.setInterval(() => {
-    const seconds = Math.floor((performance.now() - start) / 1000);
-    $("#elapsed").textContent = seconds ? `${seconds} s` : "";
-  }, 500);
-  document.body.dataset.busy = "yes";
-  showTrouble(null);
-  doing(what, null);
-  $("#progress").hidden = false;
-  button("cancel").hidden = false;
-  try {
-    return await task(mine.signal);
-  } catch (error) {
-    if (!(error instanceof Trouble)) throw error;
-    if (error === CANCELLED) say("Cancelled");
-    else if (error.status === 401) await askToken().then(loadMethods);
-    else showTrouble(error);
-    return null;
-  } finally {
-    clearInterval(tick);
-    if (running === mine) {
-      running = null;
-      delete document.body.dataset.busy;
-      $("#progress").hidden = true;
-      $("#elapsed").textContent = "";
-      button("cancel").hidden = true;
-    }
-  }
-}
-
-function doing(what: string, share: number | null): void {
-  const bar = $<HTMLProgressElement>("#progress progress");
-  if ($("#doing").textContent !== what) say(what);
-  $("#doing").textContent = what;
-  if (share === null) bar.removeAttribute("value");
-  else bar.value = share;
-}
-
 async function open(file: Blob, name: string): Promise<void> {
   const stem = name.replace(/\.[^.]*$/, "") || "photo";
   let picture = await createImageBitmap(file).catch(() => null);
@@ -201,6 +176,7 @@ async function open(file: Blob, name: string): Promise<void> {
   }
   if (!photo || !picture || photo.picture !== picture) return;
   photo.faces = answer.faces;
+  button("near").disabled = !answer.faces.length;
   photo.covers = covers;
   photo.mask.faces = answer.faces.map(() => false);
   listFaces(picture, answer.faces, setFace);
@@ -224,7 +200,7 @@ function begin(opened: Pick<Photo, "file" | "stem" | "picture" | "preview">): vo
 
 async function complete(): Promise<void> {
   const mine = photo;
-  if (!mine || running) return;
+  if (!mine || isWorking()) return;
   if (mine.mask.isEmpty()) {
     showTrouble(new Trouble(0, "Nothing is marked yet.", "Switch a face on, or brush over what should be completed."));
     return;
@@ -347,8 +323,8 @@ for (const tool of document.querySelectorAll<HTMLElement>("[data-tool]")) {
 input("size").addEventListener("input", () => setSize(Number(input("size").value)));
 input("slider").addEventListener("input", () => split(Number(input("slider").value) / 100));
 const press: Record<string, () => void> = {
-  in: () => zoom(1.4), out: () => zoom(1 / 1.4), fit, complete: () => void complete(), edit: showEdit,
-  cancel: () => running?.abort(), undo: () => photo?.mask.undo(), redo: () => photo?.mask.redo(),
+  in: () => zoom(1.4), out: () => zoom(1 / 1.4), fit, near: showFace, complete: () => void complete(), edit: showEdit,
+  cancel, undo: () => photo?.mask.undo(), redo: () => photo?.mask.redo(),
   grow: () => photo?.mask.grow(growStep()), shrink: () => photo?.mask.grow(-growStep()),
   clear: () => photo?.mask.clear(), "mask-file": () => input("mask-input").click(),
 };
@@ -365,10 +341,11 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (typing || event.altKey) return;
-  if (event.key === "Escape") running?.abort();
+  if (event.key === "Escape") cancel();
   else if (event.key === "+" || event.key === "=") zoom(1.4);
   else if (event.key === "-") zoom(1 / 1.4);
   else if (event.key === "0") fit();
+  else if (event.key === "f") showFace();
   else if (!desk.paints) return;
   else if ("hbel".includes(event.key) && event.key.length === 1) choose(TOOLS["hbel".indexOf(event.key)]!);
   else if (event.key === "[") setSize(desk.size * 0.8);

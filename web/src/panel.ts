@@ -90,7 +90,8 @@ export function listResults(pieces: Piece[], answers: Completed[], failures: [st
   const more = [...said].map((text) => el("li", { class: "note" }, text));
   for (const answer of answers) {
     if (answer.sample_distance !== null) {
-      more.push(el("li", { class: "note" }, `${answer.method}: two samples differ by ${(answer.sample_distance * 100).toFixed(1)} % on average.`));
+      const share = (answer.sample_distance * 100).toFixed(1);
+      more.push(el("li", { class: "note" }, `${answer.method}: two samples differ by ${share} % on average.`));
     }
   }
   for (const [name, trouble] of failures) more.push(el("li", { class: "note bad" }, `${name}: ${trouble.what} ${trouble.fix}`));
