@@ -54,7 +54,7 @@ def test_what_is_lost_with_its_actor_is_done_alone_and_then_given_up(monkeypatch
     found = dict(cluster.spread(shout, iter(items)))
     assert found == {item: None if item in cluster.bad else item.upper() for item in items}
     assert max(cluster.blocks) == ray_module.BLOCK
-    assert cluster.blocks.count(1) == 2 * ray_module.BLOCK
+    assert cluster.blocks.count(1) == 2 * ray_module.BLOCK + 2
 
 
 def test_an_actor_completes_what_it_is_sent(tmp_path: Path) -> None:

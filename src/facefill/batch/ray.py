@@ -30,8 +30,10 @@ BLOCK = 16
 """Photos that go to an actor together: a minute of work at most, and lost together when it dies."""
 ROUND = 50_000
 """Photos of one dataset; their names are in the first process's memory."""
-TRIES = 3
-"""How often Ray gives a block to an actor that dies over it, before each of its photos is tried alone."""
+PASSES = (BLOCK, 1, 1)
+"""Photos of a block: what is lost with an actor is done alone, and once more, before it is given up. Ray's own retries
+are off: with them Ray 2.60 hung when actors were killed again and again, and a photo that kills would do so for ever.
+"""
 STORE_BYTES = 300_000_000
 """Of a Ray that is started here; only names, lines and small pictures of faces pass through it."""
 
@@ -122,7 +124,7 @@ class Cluster:
         """
         while some := list(islice(items, ROUND)):
             left = dict(enumerate(some))
-            for block in (BLOCK, 1):
+            for block in PASSES:
                 for number, result in self._stream(make, left, block):
                     if number in left:  # an actor may die after its results have left
                         yield left.pop(number), result
@@ -141,11 +143,11 @@ class Cluster:
                   for part in iter(lambda: list(islice(rows, block)), [])]
         actors = min(self._actors, len(tables))
         with warnings.catch_warnings():
-            # Ray 2.64 will take no limit of tries; without one, a photo that kills its actor would do so for ever.
+            # Ray 2.64 will take no number of tries.
             warnings.simplefilter("ignore", DeprecationWarning)
             done = ray.data.from_arrow(tables).map_batches(
                 _Actor, fn_constructor_args=(make,), batch_size=None, batch_format="pyarrow", num_cpus=1,
-                compute=ActorPoolStrategy(size=actors), max_restarts=-1, max_task_retries=TRIES - 1,
+                compute=ActorPoolStrategy(size=actors), max_restarts=-1, max_task_retries=0,
             )
         try:
             for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
