@@ -55,7 +55,8 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
     stands outside them is kept.
     Raises InputError for whatever is wrong, before anything is computed where that can be known.
     """
-    before = _read_results(results, settings.report.resolve().name) if results else ""
+    if results:
+        _read_results(results, settings.report.resolve().name)
     bench = prepare(settings)
     yield from benchmark.run(bench)
     yield benchmark.Progress("report", 0, 1)
@@ -67,7 +68,9 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
     if settings.timings:
         write_costs(bench, measure_costs(bench))
     if results:
-        write_whole(results, with_section(before, section_name(bench), section(bench, summary)))
+        # Read again: somebody may have written on the page meanwhile.
+        text = _read_results(results, section_name(bench))
+        write_whole(results, with_section(text, section_name(bench), section(bench, summary)))
     yield benchmark.Progress("report", 1, 1)
 
 
