@@ -8,10 +8,11 @@ curves: reads the log.jsonl of runs and draws two panels: the generator's total 
 line before, and the validation score (PSNR of completed faces, averaged weights). Needs matplotlib.
 scores: the validation score of the last weights again, on the same faces and holes for all, as they ship: in the log
 batch normalisation takes its statistics from the batch. Faces and side are the first run's.
-speed: medians of one completion in float32 and in bf16, and of one training step (critic and generator, bf16) per
-picture, the sides in turn in one run; beside each what it is of the time at the side before, and at the end the
-exponent k of seconds ~ side^k, least squares on logarithms. One thread, seconds of its processor, so that what else the
-machine does counts little. Weights are random: they change no time.
+speed: medians of one completion by the network at full size in float32 and in bf16, of one by the shipped file in its
+default precision (it brings other sizes to 128), and of one training step (critic and generator, bf16) per picture, the
+sides in turn in one run; beside each what it is of the time at the side before, and at the end the exponent k of
+seconds ~ side^k, least squares on logarithms. One thread, seconds of its processor, so that what else the machine does
+counts less. Weights in torch are random: they change no time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import numpy as np
 import torch
 from train import example, turn
 
+from facefill.catalog import find_weights
+from facefill.runtime.engine import load_engine
 from facefill.training.data import DataConfig, FaceSource, batches, plan_steps
 from facefill.training.export import open_method
 from facefill.training.recipe import Recipe, build_method
@@ -96,12 +99,17 @@ class Worker:
         self.batch = {key: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
                       for key, value in self.batch.items()}
         self.image = self.batch["image"][:1].contiguous(memory_format=torch.channels_last)
+        self.exported = load_engine(find_weights("context_encoder")[0], threads=1)
+        self.plain = {"image": self.image.contiguous().numpy()}
         self.optimizers = {name: torch.optim.AdamW(player.parameters(), lr=1e-4, fused=True)
                            for name, player in self.method.players.items()}
 
     def complete(self, fast: bool) -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast):
             self.method(image=self.image)
+
+    def export(self) -> None:
+        self.exported.run(self.plain)
 
     def train(self) -> None:
         for name, optimizer in self.optimizers.items():
@@ -113,14 +121,14 @@ def speed(options: argparse.Namespace) -> None:
     sides = [int(side) for side in options.sides.split(",")]
     workers = {side: Worker(side) for side in sides}
     for worker in workers.values():
-        worker.complete(False), worker.complete(True), worker.train()
+        worker.complete(False), worker.complete(True), worker.export(), worker.train()
     taken = np.array([[[median(partial(worker.complete, False), 3), median(partial(worker.complete, True), 3),
-                        median(worker.train, 1) / BATCH.get(side, 1)] for side, worker in workers.items()]
-                      for _ in range(options.runs)])
+                        median(worker.export, 9), median(worker.train, 1) / BATCH.get(side, 1)]
+                       for side, worker in workers.items()] for _ in range(options.runs)])
     seconds = np.median(taken, 0)
-    print(f"{'side':>5}{'complete f32':>16}{'complete bf16':>16}{'train bf16':>16}   ms per picture")
+    print(f"{'side':>5}{'complete f32':>16}{'complete bf16':>16}{'as shipped':>16}{'train bf16':>16}   ms per picture")
     for place, side in enumerate(sides):
-        grown = [f"x{value:.1f}" for value in seconds[place] / seconds[place - 1]] if place else [""] * 3
+        grown = [f"x{value:.1f}" for value in seconds[place] / seconds[place - 1]] if place else [""] * 4
         print(f"{side:>5}" + "".join(f"{value * 1e3:>10.2f}{more:>6}"
                                      for value, more in zip(seconds[place], grown, strict=True)))
     slopes = [np.polyfit(np.log(sides), np.log(column), 1)[0] for column in seconds.T]
