@@ -118,9 +118,8 @@ def test_a_bug_in_one_photo_stops_no_other(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_faces_of_several_photos_share_a_call(
-    folder: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many photos each call of the model gets, from now on; what there is to read has been read."""
     calls: list[int] = []
     run = Inpainter.run
 
@@ -130,6 +129,13 @@ def test_faces_of_several_photos_share_a_call(
 
     monkeypatch.setattr(Inpainter, "run", counted)
     monkeypatch.setattr(worker_module, "_take", gathered(worker_module._take))
+    return calls
+
+
+def test_faces_of_several_photos_share_a_call(
+    folder: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = count_calls(monkeypatch)
     assert len(list(worker.complete(good(folder)))) == 6
     assert max(calls) > 1
     assert sum(calls) == 6
@@ -166,15 +172,7 @@ def test_items_are_taken_no_sooner_than_they_are_needed(worker: Worker) -> None:
 def test_photos_in_memory_have_a_limit_but_one_always_fits(
     folder: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[int] = []
-    run = Inpainter.run
-
-    def counted(self: Inpainter, plans: list[Plan], **options: int) -> list[np.ndarray]:
-        calls.append(len(plans))
-        return run(self, plans, **options)
-
-    monkeypatch.setattr(Inpainter, "run", counted)
-    monkeypatch.setattr(worker_module, "_take", gathered(worker_module._take))
+    calls = count_calls(monkeypatch)
     monkeypatch.setattr(worker_module, "MOST_PX", 2 * 64 * 64)
     assert len(list(worker.complete(good(folder)))) == 6
     assert max(calls) == 2
