@@ -229,7 +229,7 @@ def test_several_methods_stand_side_by_side_with_one_mask(page: Any) -> None:
 def test_samples_stand_side_by_side_with_the_map_of_their_spread(
     chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = METHODS["swift"].model_copy(update={"inputs": ("image", "mask", "seed")})
+    record = METHODS["swift"].model_copy(update={"inputs": ("image", "mask", "seed"), "blend": "paste"})
     monkeypatch.setitem(METHODS, "swift", record)
     with listening(service(tmp_path, Gate(), model=Varied(record, None))) as (port, _):
         page = chromium.new_page()

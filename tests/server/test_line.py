@@ -12,7 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
+from facefill.cli import app
 from facefill.errors import InputError
 from facefill.server.app import build_app
 from facefill.server.settings import Settings, check_reach
@@ -187,5 +189,7 @@ def test_a_server_for_others_asks_for_a_token() -> None:
     check_reach(Settings(host="0.0.0.0", token="a-long-secret-of-ours"))
     with pytest.raises(InputError, match="proxy"):
         check_reach(Settings(host="0.0.0.0"))
+    asked = CliRunner().invoke(app, ["serve", "--host", "0.0.0.0"], env={"FACEFILL_TOKEN": None})
+    assert isinstance(asked.exception, InputError)
     with pytest.raises(InputError, match="16 printable"):
         check_reach(Settings(host="0.0.0.0", token="short"))

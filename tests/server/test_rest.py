@@ -102,7 +102,7 @@ class Varied(Model):
 
 
 def test_samples_come_with_the_spread_between_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = METHODS["swift"].model_copy(update={"inputs": ("image", "mask", "seed")})
+    record = METHODS["swift"].model_copy(update={"inputs": ("image", "mask", "seed"), "blend": "paste"})
     monkeypatch.setitem(METHODS, "swift", record)
     made = service(tmp_path, Gate(), model=Varied(record, None))
     with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
