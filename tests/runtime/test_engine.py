@@ -43,6 +43,13 @@ def test_a_picture_does_not_depend_on_its_batch(network: Path) -> None:
         assert (together[index] == alone[0]).all()
 
 
+def test_no_network_is_bound_to_a_core_that_others_would_be_bound_to_as_well(network: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    engine = load_engine(network, threads=1)
+    compiled = engine._request_for(pictures(1, 32, 32)).get_compiled_model()  # type: ignore[attr-defined]
+    assert compiled.get_property(openvino.properties.hint.enable_cpu_pinning) is False
+
+
 def test_sizes_may_change_from_call_to_call(network: Path) -> None:
     engine = load_engine(network, threads=1)
     first = engine.run(pictures(1, 32, 32))["filled"]

@@ -141,6 +141,8 @@ class _OpenVino:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
+            # Bound to cores, the first thread of every network, in every process, would stand on the same core.
+            "ENABLE_CPU_PINNING": False,
         }
         if exact:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
