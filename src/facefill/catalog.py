@@ -29,7 +29,7 @@ class Record(Frozen):
     paper: str
     inputs: tuple[str, ...] = ("image", "mask")
     """What the method takes, of: image, mask, worn, noise, seed."""
-    blend: Literal["paste", "poisson"] = "paste"
+    blend: Literal["paste", "poisson", "fade"] = "paste"
     """How the filled picture meets the known pixels, see `imaging.blend.composite`."""
     weights: str = ""
     """The method whose weights it uses, where that is another one."""
@@ -65,7 +65,7 @@ def _classical(name: str, title: str, paper: str, package: str = "") -> Record:
 _RECORDS = (
     Record(
         name="swift", title="facefill's own U-Net against a patch critic", kind="onnx",
-        paper="facefill", stride=16,
+        paper="facefill", blend="fade", stride=16,
     ),
     Record(
         name="context_encoder", title="an autoencoder that must forget the hole", kind="onnx",

@@ -62,6 +62,20 @@ def test_a_shift_of_colour_disappears() -> None:
     assert np.abs(composite(face, filled, mask)[mask].astype(int) - face[mask]).max() <= 2
 
 
+def test_a_fading_correction_mends_the_border_and_leaves_the_middle() -> None:
+    filled = np.full((160, 160, 3), 90, np.uint8)
+    image = np.full_like(filled, 130)
+    mask = np.zeros((160, 160), bool)
+    mask[20:140, 20:140] = True
+    faded = composite(image, filled, mask, blend="fade")
+    assert (faded[20:140, 20] >= 129).all()
+    assert (faded[70:90, 70:90] == 90).all()
+    assert (np.diff(faded[80, 20:80, 0].astype(int)) <= 0).all()
+    thin = np.zeros_like(mask)
+    thin[:, 60:63] = True
+    assert np.abs(composite(image, filled, thin, blend="fade").astype(int) - 130).max() <= 1
+
+
 def test_scratches_over_a_large_photo_are_blended_in_tiles_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     image = noisy_scene(700, 1500, 5)
     filled = np.clip(image.astype(int) // 2 + 40, 0, 255).astype(np.uint8)

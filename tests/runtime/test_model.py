@@ -44,7 +44,7 @@ def test_padding_reflects_so_that_the_cut_picture_is_as_if_whole(tiny: Model) ->
     mask[0, 19, 10] = True
     # The hole holds 0 on [-1, 1]; its neighbour below is the reflected row above, so 8 of 9 pixels are known.
     expected = from_network(np.full((1, 3, 1, 1), (100 / 127.5 - 1) * 8 / 9 + 0.25, np.float32))[0, 0, 0, 0]
-    assert tiny.complete(flat, mask)[0, 0, 19, 10, 0] == expected
+    assert tiny.fill(flat, mask, None, 1, {})[0, 0, 19, 10, 0] == expected
 
 
 def test_conversion_to_the_network_and_back_is_exact() -> None:

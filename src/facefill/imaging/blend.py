@@ -17,7 +17,8 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
-BLENDS = {"poisson": True, "paste": False}
+BLENDS: dict[str, float | None] = {"poisson": np.inf, "fade": 16.0, "paste": None}
+"""How far in pixels the correction reaches from known pixels; None for no correction."""
 # Border differences up to this many grey levels off the median are never treated as leftovers of a cover.
 TRUSTED = 8.0
 # Windows up to this many pixels are not worth cutting further.
@@ -38,6 +39,8 @@ def composite(
     (Perez, Gangnet & Blake 2003, "Poisson image editing", equation 3): it adds the harmonic interpolation of image -
     filled on the known pixels beside the hole, with natural conditions where the hole meets the picture's edge. So
     `filled` must show what the method drew on those pixels too; where it holds the image's own, nothing is corrected.
+    "fade" corrects by exp(-(d / 16)^2) of that at distance d px from the border: thin holes as "poisson" does, and what
+    spoils a border (the rim of a cover) stays near it.
     limit: differences on the border are clamped to their median +- max(8 levels, limit x 1.4826 x their median absolute
     deviation), per channel and window, so that pixels of a cover left outside the mask stay a thin edge and do not
     bleed over the face. None trusts every border pixel, as the paper does.
@@ -45,13 +48,13 @@ def composite(
     The cost is that of the missing parts' bounding boxes, beside one copy. Raises InputError for an unknown blend.
     """
     completed = image.copy()
-    blended = pick(BLENDS, blend, "blend")
+    reach_px = pick(BLENDS, blend, "blend")
     for x0, y0, x1, y1 in windows(mask, 1):
         view = np.s_[y0:y1, x0:x1]
         missing = np.ascontiguousarray(mask[view])
         patch = np.ascontiguousarray(filled[view])
-        if blended:
-            patch = _corrected(image[view], patch, missing, limit)
+        if reach_px is not None:
+            patch = _corrected(image[view], patch, missing, limit, reach_px)
         cv2.copyTo(patch, missing.view(np.uint8), completed[view])
     return completed
 
@@ -112,17 +115,20 @@ def _widest_gap(used: Mask) -> tuple[int, int]:
     return int(places[widest]) + 1, int(places[widest + 1])
 
 
-def _corrected(image: Pixels, filled: Pixels, mask: Mask, limit: float | None) -> Pixels:
+def _corrected(image: Pixels, filled: Pixels, mask: Mask, limit: float | None, reach_px: float) -> Pixels:
     corrected = filled.copy()
     if mask.size > LARGE_PX and not cv2.erode(mask.view(np.uint8), np.ones((THIN_PX, THIN_PX), np.uint8)).any():
         # Scratches all over a large photo: what lies further away than several widths of a scratch changes nothing.
         for core, grown in _tiles(mask.shape, 1024, 4 * THIN_PX):
             part = np.ascontiguousarray(mask[grown])
-            layer = _corrected(image[grown], filled[grown], part, limit)
+            layer = _corrected(image[grown], filled[grown], part, limit, reach_px)
             inner = tuple(slice(c.start - g.start, c.stop - g.start) for c, g in zip(core, grown, strict=True))
             corrected[core] = layer[inner]
         return corrected
     added = membrane(image, filled, mask, limit=limit)
+    if np.isfinite(reach_px):
+        deep = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5).astype(np.float64)
+        added *= np.exp(-np.square(deep / reach_px))
     for channel, plane in enumerate(added):
         corrected[..., channel] = cv2.add(np.ascontiguousarray(filled[..., channel]), plane, dtype=cv2.CV_8U)
     return corrected

@@ -95,8 +95,9 @@ class Model:
         filled = self.fill(faces, masks, seeds, samples, inputs)
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
+        limit = None if self.record.blend == "poisson" else 3.0  # papers trust every border pixel
         return np.stack([
-            np.stack([composite(face, one, mask, blend=self.record.blend, limit=None) for one in several])
+            np.stack([composite(face, one, mask, blend=self.record.blend, limit=limit) for one in several])
             for face, mask, several in zip(faces, masks, filled, strict=True)
         ])
 
