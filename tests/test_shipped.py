@@ -19,7 +19,7 @@ from facefill.runtime.inpainter import open_inpainter
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-LIMITS_MB = {"swift": 20, "cover": 4, "finder": 1.5, "context_encoder": 8}
+LIMITS_MB = {"swift": 20, "cover": 4, "finder": 1.5, "context_encoder": 8, "contextual_attention": 8}
 
 
 @pytest.mark.parametrize("name", sorted(catalog.shipped_weights()))
@@ -45,7 +45,7 @@ def test_the_onnx_is_exported_from_exactly_the_safetensors() -> None:
     from onnx import numpy_helper
     from safetensors.numpy import load_file
 
-    for name in ("swift", "cover", "context_encoder"):
+    for name in ("swift", "cover", "context_encoder", "contextual_attention"):
         model = onnx.load(catalog.find_weights(name)[0])
         stored = {numpy_helper.to_array(tensor).astype(np.float16).tobytes() for tensor in model.graph.initializer}
         tensors = load_file(ROOT / "weights" / f"{name}.safetensors")

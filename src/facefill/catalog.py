@@ -74,7 +74,7 @@ _RECORDS = (
     ),
     Record(
         name="contextual_attention", title="two stages, borrowing known patches", kind="onnx",
-        paper="Shah, Gautam & Singh 2022", stride=8, hole_value=1.0,
+        paper="Shah, Gautam & Singh 2022", blend="poisson", stride=8, hole_value=1.0,
     ),
     Record(
         name="masked_gan", title="a conditional GAN that sees the cover", kind="onnx",

@@ -128,6 +128,21 @@ def test_losses_of_a_batch_are_the_mean_of_its_pictures() -> None:
             torch.testing.assert_close(value, mean, atol=1e-5, rtol=1e-4)
 
 
+def test_weights_of_another_side_complete_at_theirs() -> None:
+    method, batch = build(side_px=32), example(1)
+    batch["mask"][:] = 0
+    batch["mask"][:, :, 8:24, 8:24] = 1
+    batch["image"] = torch.where(batch["mask"] > 0.5, 1.0, batch["truth"])
+    expected = method.generator(batch["image"], batch["mask"])[1]
+    large = {name: batch[name].repeat_interleave(2, 2).repeat_interleave(2, 3) for name in ("image", "mask")}
+    filled, offsets = method.explain(**large)
+    assert filled.shape == large["image"].shape
+    assert offsets.shape == (1, 2, 4, 4)
+    got = filled.unflatten(2, (32, 2)).unflatten(4, (32, 2)).mean((3, 5))
+    assert (got - expected).abs().mean() < 0.1 * expected.std()
+    torch.testing.assert_close(method(image=batch["image"], mask=batch["mask"]), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_without_attention_nothing_is_borrowed() -> None:
     method, batch = build(attention=False), example(1)
     filled, offsets = method.explain(image=batch["image"], mask=batch["mask"])

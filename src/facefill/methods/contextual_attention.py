@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
@@ -54,6 +55,8 @@ class ContextualAttentionConfig(Frozen):
     """Weight of the mean critic score; 0 trains without critics."""
     penalty: float = 10.0
     """Weight of the gradient penalty."""
+    side_px: int | None = None
+    """Completing brings pictures to this side and back, for weights that were trained at it; None: they stay."""
 
 
 class Stages(nn.Module):
@@ -100,22 +103,34 @@ class ContextualAttention(Method):
         return {"generator": self.generator}
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        if self.config.learns == "coarse":
-            return self.generator.first(inputs["image"], inputs["mask"])
-        filled: Tensor = self.generator(inputs["image"], inputs["mask"])[1]
-        return filled
+        return self._fill(inputs["image"], inputs["mask"])[0]
 
     def explain(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         """The filled picture, and (N, 2, H/8, W/8): from how many cells below and to the right each cell of 8x8 pixels
-        takes most. Without attention all zeros."""
-        _, filled, borrowed = self.generator(inputs["image"], inputs["mask"])
+        takes most. With `side_px` that is H and W. Without attention all zeros."""
+        filled, mask, borrowed = self._fill(inputs["image"], inputs["mask"])
         if borrowed is None:
-            return filled, torch.zeros_like(inputs["mask"][:, :, ::8, ::8]).expand(-1, 2, -1, -1)
+            return filled, torch.zeros_like(mask[:, :, ::8, ::8]).expand(-1, 2, -1, -1)
         source = borrowed.source
         high, wide = source.shape[1:]
         rows, columns = torch.arange(high, device=source.device), torch.arange(wide, device=source.device)
         row = source // wide
         return filled, torch.stack([row - rows[:, None], source - row * wide - columns], 1).float()
+
+    def _fill(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Borrowed | None]:
+        """The filled picture, the mask as the network saw it, and what was borrowed."""
+        shape, side = image.shape[-2:], self.config.side_px
+        if side:
+            # A pixel that is missing in part is missing.
+            mask = (F.interpolate(mask, size=(side, side), mode="bilinear") > 0).to(mask.dtype)
+            image = torch.where(mask > 0.5, self.hole_value, F.interpolate(image, size=(side, side), mode="bilinear"))
+        if self.config.learns == "coarse":
+            filled, borrowed = self.generator.first(image, mask), None
+        else:
+            _, filled, borrowed = self.generator(image, mask)
+        if side:
+            filled = F.interpolate(filled.float(), size=shape, mode="bicubic").clamp(-1, 1)
+        return filled, mask, borrowed
 
     def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
         truth, mask = batch["truth"], batch["mask"]

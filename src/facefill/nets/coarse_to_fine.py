@@ -52,8 +52,15 @@ def decoder(width: int) -> nn.Sequential:
 
 
 def dilated(width: int) -> nn.Sequential:
-    """Four convolutions with dilations 2 to 16, on 4 width channels."""
-    return convs(*((4 * width, 4 * width, 3, 1, dilation) for dilation in (2, 4, 8, 16)))
+    """Four convolutions with dilations 2 to 16, on 4 width channels. The last begins with its middle alone: in small
+    pictures the rest of its kernel lies outside, learns nothing, and would be noise in larger ones."""
+    layers = convs(*((4 * width, 4 * width, 3, 1, dilation) for dilation in (2, 4, 8, 16)))
+    widest = layers[6]
+    assert isinstance(widest, nn.Conv2d)
+    middle = torch.zeros(3, 3)
+    middle[1, 1] = 3
+    widest.weight.data *= middle
+    return layers
 
 
 class Coarse(nn.Sequential):
