@@ -1,4 +1,4 @@
-"""Workers that die, to be run in processes of their own; they load no networks."""
+"""Workers that die or only say who they are, to be run in processes of their own; they load no networks."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def deadly(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
 def stillborn(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
     """It never begins."""
     os._exit(7)
+
+
+def telling(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
+    """Each line says which process it is from."""
+    pipe.send("ready")
+    for item in _received(pipe):
+        pipe.send(Line(item.name, "completed", str(os.getpid())))

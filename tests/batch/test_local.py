@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from facefill.batch.local import Crew, plan_workers
 from facefill.batch.run import run
 from facefill.batch.worker import Worker
 from facefill.errors import InputError
-from tests.batch.crashes import deadly, stillborn
+from tests.batch.crashes import deadly, stillborn, telling
 from tests.batch.photos import lines_of, tree_of, write_photos
 
 VARYING = {"seconds", "stamp"}
@@ -100,6 +101,13 @@ def test_workers_that_cannot_begin_are_not_started_for_ever(job: Job, monkeypatc
     monkeypatch.setattr(local, "_work", stillborn)
     with Crew(job, 1, 1) as crew, pytest.raises(InputError, match=r"a worker process that starts, got one.* 7"):
         list(crew.complete(iter([Item("a.jpg", "")])))
+
+
+def test_few_photos_are_shared_out_among_all_workers(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_work", telling)
+    with Crew(job, 2, 1) as crew:
+        said = Counter(line.reason for line in crew.complete(Item(f"{index}.jpg", "") for index in range(12)))
+    assert sorted(said.values()) == [6, 6]
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 8, 64])

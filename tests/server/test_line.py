@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -193,3 +195,8 @@ def test_a_server_for_others_asks_for_a_token() -> None:
     assert isinstance(asked.exception, InputError)
     with pytest.raises(InputError, match="16 printable"):
         check_reach(Settings(host="0.0.0.0", token="short"))
+
+
+def test_numpy_is_not_there_before_the_command_has_limited_its_threads() -> None:
+    code = "import sys, facefill.cli; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

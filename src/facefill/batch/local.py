@@ -99,17 +99,18 @@ class Crew:
                 yield from self._hear(hand)
 
     def _feed(self, items: Iterator[Item]) -> bool:
-        """Fill every worker up; False when no photo is left. While there are suspects, workers run empty first."""
-        for hand in self._hands:
-            if self._suspects:
-                if not hand.items:
+        """Fill every worker up, the emptiest first, so that few photos are shared out as well; False when no photo is
+        left. While there are suspects, workers run empty first."""
+        if self._suspects:
+            for hand in self._hands:
+                if self._suspects and not hand.items:
                     hand.give(self._suspects.popleft())
-                continue
-            while len(hand.items) < AHEAD:
-                item = next(items, None)
-                if item is None:
-                    return False
-                hand.give(item)
+            return True
+        while len((hand := min(self._hands, key=lambda hand: len(hand.items))).items) < AHEAD:
+            item = next(items, None)
+            if item is None:
+                return False
+            hand.give(item)
         return True
 
     def _hear(self, hand: _Hand) -> Iterator[Line]:

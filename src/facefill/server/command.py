@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,6 +48,9 @@ def serve(
 
 
 def _run(settings: Any, log: Path | None) -> None:
+    # NumPy reads it when it is imported. Its threads spin while they wait, and take a sixth of the processors' time from
+    # the networks; no matrix here is large enough to need them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import uvicorn
 
     from facefill.server.app import build_app
