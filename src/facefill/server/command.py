@@ -48,8 +48,8 @@ def serve(
 
 
 def _run(settings: Any, log: Path | None) -> None:
-    # NumPy reads it when it is imported. Its threads spin while they wait, and take a sixth of the processors' time from
-    # the networks; no matrix here is large enough to need them.
+    # NumPy reads it when it is imported. Its threads spin while they wait, and take a sixth of the processors' time
+    # from the networks; no matrix here is large enough to need them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import uvicorn
 
