@@ -168,6 +168,19 @@ def test_a_hole_that_has_its_grain_gets_no_more() -> None:
     assert 0.95 < grain(completed, INNER, 2) / grain(image, OUTER, 2) < 1.1
 
 
+def test_texture_around_the_hole_is_no_grain() -> None:
+    image = grainy(1, 0)
+    lines = np.random.default_rng(3).uniform(-40, 40, (300, 300, 1))
+    lines = 5 * cv2.GaussianBlur(lines, (0, 0), 1.5)[..., None]
+    calm = np.s_[:88, 60:200]
+    textured = image + lines
+    textured[calm] = image[calm]
+    textured = np.clip(np.rint(textured), 0, 255).astype(np.uint8)
+    smooth = cv2.GaussianBlur(image, (0, 0), 2)
+    completed = match_grain(textured, smooth, HOLE, np.random.default_rng(1), detail_px=3)
+    assert grain(completed, INNER, 2) < 2 * grain(image, OUTER, 2)
+
+
 def test_a_clean_picture_stays_clean() -> None:
     image = np.full((300, 300, 3), 128, np.uint8)
     assert np.array_equal(match_grain(image, image, HOLE, np.random.default_rng(1)), image)
