@@ -151,8 +151,13 @@ def test_without_attention_nothing_is_borrowed() -> None:
     assert not offsets.any()
 
 
-def test_offsets_stay_inside_the_picture_and_the_exported_file_gives_them_too(tmp_path: Path) -> None:
-    method = build().eval()
+@pytest.mark.parametrize("side_px", [32, pytest.param(None, marks=pytest.mark.soak)])
+def test_offsets_stay_inside_the_picture_and_the_exported_file_gives_them_too(
+    tmp_path: Path, side_px: int | None
+) -> None:
+    # Of any size it takes the exporter half a minute: shapes are products of (h + 1)(w + 1) there. The shipped file has
+    # one size inside.
+    method = build(side_px=side_px).eval()
     weights, out = tmp_path / "small.safetensors", tmp_path / "small.onnx"
     half = {name: value.half().float() for name, value in method.generator.state_dict().items()}
     method.generator.load_state_dict(half)
