@@ -352,3 +352,13 @@ def test_unknown_names_are_refused_with_the_nearest():
         wear(face, landmarks, rng(), "surgical", coverage="half")
     assert sum(COVERAGES.values()) == pytest.approx(1)
     assert sum(KINDS.values()) == pytest.approx(1)
+
+
+def test_a_cover_that_misses_the_picture_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    face, landmarks = draw_face(64, 1)
+    monkeypatch.setitem(DRAW, "hair", lambda *_: [])
+    kinds = {"hair": 3.0, "sunglasses": 1.0}
+    drawn = [wear(face, landmarks, np.random.default_rng(seed), kinds=kinds) for seed in range(4)]
+    assert all(worn.kind == "sunglasses" and worn.mask.any() for worn in drawn)
+    with pytest.raises(InputError, match="misses"):
+        wear(face, landmarks, np.random.default_rng(0), kind="hair")

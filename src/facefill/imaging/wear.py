@@ -69,6 +69,7 @@ DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
 
 MASK_ALPHA = 0.04  # a cover hides more than this of each masked pixel, and nothing of the others
 SHADOW_LEVELS = 36.0  # the shadow on the skin takes no more than this from a grey level
+TRIES = 16  # a cover that misses the picture (a lock of hair beside a face that fills it) is drawn again
 SHADOW_REACH = 0.3  # eye distances from the cover within which its shadow ends
 
 
@@ -105,16 +106,21 @@ def wear(
     if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or dtype != np.uint8 or shape[0] < 48:
         raise InputError("a square RGB uint8 face of 48 px or more", f"{shape} {dtype}", "align and crop it first")
     head = Head.from_landmarks(landmarks, shape[0])
-    drawn = choose(rng, kinds) if kind is None else kind
-    how = choose(rng, COVERAGES) if coverage is None else coverage
-    draw = pick(DRAW, drawn, "kind of cover")
-    pick(COVERAGES, how, "coverage")
-    light = estimate_light(face, head, rng)
-    scene = Scene(face, head, light, hairy=bool(rng.random() < 0.7))
-    layers = draw(scene, rng, how)
-    if kind is None and drawn in FACE_MASKS and rng.random() < 0.05:
-        layers += DRAW[choose(rng, BESIDE)](scene, rng, how)
-    if not layers:
+    if kind is not None:
+        pick(DRAW, kind, "kind of cover")
+    if coverage is not None:
+        pick(COVERAGES, coverage, "coverage")
+    for _ in range(TRIES):
+        drawn = choose(rng, kinds) if kind is None else kind
+        how = choose(rng, COVERAGES) if coverage is None else coverage
+        light = estimate_light(face, head, rng)
+        scene = Scene(face, head, light, hairy=bool(rng.random() < 0.7))
+        layers = DRAW[drawn](scene, rng, how)
+        if kind is None and drawn in FACE_MASKS and rng.random() < 0.05:
+            layers += DRAW[choose(rng, BESIDE)](scene, rng, how)
+        if layers:
+            break
+    else:
         raise InputError("a face inside the picture", "one that its cover misses", "align the face to it first")
     worn, mask = compose(face, head, light, layers, rng)
     return Worn(worn, mask, drawn)
