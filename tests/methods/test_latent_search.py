@@ -166,6 +166,17 @@ def test_a_search_that_the_mean_face_beats_says_so(caplog: pytest.LogCaptureFixt
     assert "mean face" in caplog.text
 
 
+def test_the_log_has_the_terms_as_equations_5_and_6_clamp_them(caplog: pytest.LogCaptureFixture) -> None:
+    method = build(iterations=2)
+    method.generator.bounds.copy_(torch.tensor([1e5, 2e5, 0.0, 1.0]))  # every l1 lies below c_min
+    with caplog.at_level(logging.INFO, "facefill"):
+        found = method.search(*pictures(2), torch.arange(2))
+    assert float(found.terms["context"].abs().max()) == 0
+    assert ((found.terms["structure"] > 0) & (found.terms["structure"] <= 1)).all()
+    assert "2 faces: mean loss 0." in caplog.text
+    assert "context 0.000, structure 0." in caplog.text
+
+
 def test_folded_networks_compute_the_same() -> None:
     method = build()
     codes = method.draw_codes(torch.arange(3))

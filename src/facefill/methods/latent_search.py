@@ -264,8 +264,12 @@ class LatentSearch(Method):
             {name: torch.cat([part.terms[name] for part in parts]) for name in parts[0].terms},
             torch.cat([part.steps for part in parts]), torch.cat([part.lost for part in parts]),
         )
+        log = logging.getLogger("facefill")
+        clamped = ", ".join(f"{name} {float(values.mean()):.3f}" for name, values in found.terms.items())
+        log.info("%d faces: mean loss %.4f after %.0f iterations; %s", len(image), float(found.loss.mean()),
+                 float(found.steps.float().mean()), clamped)
         if count := int(found.lost.sum()):
-            logging.getLogger("facefill").warning(
+            log.warning(
                 "%d of %d faces: no restart came as near to the known pixels as the mean face does", count, len(image))
         return found
 
