@@ -183,9 +183,9 @@ def make_asks(threads: int) -> tuple[list[Ask], list[Ask]]:
     return good, bad
 
 
-def check(count: int, threads: int) -> bool:
+def check(count: int, threads: int, seed: int) -> bool:
     good, bad = make_asks(threads)
-    server, chance = Server(threads), random.Random(0)
+    server, chance = Server(threads), random.Random(seed)
     detect = [Ask("/v1/detect", ask.body, None) for ask in good if ask.path == "/v1/unmask"]
     queue = [(chance.choice(bad), "damaged") if chance.random() < 0.05 else
              (chance.choice(detect), "detect") if chance.random() < 0.2 else (chance.choice(good), "photo")
@@ -244,9 +244,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--sides", type=int, nargs="+", default=[512, 1152])
     parser.add_argument("--check", type=int, metavar="COUNT")
+    parser.add_argument("--seed", type=int, default=0, help="of the mix that --check sends")
     options = parser.parse_args()
     if options.check:
-        sys.exit(not check(options.check, options.threads))
+        sys.exit(not check(options.check, options.threads, options.seed))
     for side in options.sides:
         speed(options.threads, options.rounds, options.seconds, side)
 

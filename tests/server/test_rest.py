@@ -247,6 +247,20 @@ def test_uploads_never_touch_the_disk(client: TestClient) -> None:
     assert opened == []
 
 
+def test_no_log_tells_what_was_uploaded(
+    client: TestClient, made: Service, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(0)
+    assert client.post("/v1/unmask", files={"photo": ("aunt-mary.png", PNG)}).status_code == 200
+    assert client.post("/v1/unmask", files={"photo": ("aunt-mary.png", b"aunt-mary.png")}).status_code == 415
+    monkeypatch.setattr(Gate, "find", lambda self, photo: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        client.post("/v1/unmask", files={"photo": ("aunt-mary.png", PNG)})
+    assert "aunt-mary" not in caplog.text + "".join(capfd.readouterr())
+    assert "aunt-mary" not in client.get("/v1/metrics").text
+
+
 def test_methods_health_and_metrics(client: TestClient) -> None:
     rows = [Method.model_validate(row) for row in client.get("/v1/methods").json()]
     assert rows[0].name == "swift"

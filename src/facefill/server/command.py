@@ -85,8 +85,10 @@ def _log_config(log: Path | None) -> dict[str, Any]:
 
 
 def _keep_memory_down() -> None:
-    """Give large freed blocks back to the system at once: glibc otherwise keeps up to eight heaps per processor, and
-    what decoded photos leave behind in them."""
+    """Two heaps: glibc otherwise keeps up to eight for each processor, and what decoded photos leave behind in them.
+
+    Giving every large block back at once as well (M_MMAP_THRESHOLD) saves 30 MB of 670 and costs a sixth of the time:
+    every page of it has to be asked for again."""
     import ctypes
     import sys
 
@@ -94,4 +96,3 @@ def _keep_memory_down() -> None:
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
             libc.mallopt(-8, 2)  # M_ARENA_MAX
-            libc.mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
