@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,16 @@ def test_each_is_what_it_would_be_alone(folder: Path, lines: dict[str, Line], tm
     name = "a/photo 0004.png"
     facefill.complete(folder / "in" / name, folder / "masks" / name, method="telea").save(tmp_path / "alone.png")
     assert (folder / "out" / name).read_bytes() == (tmp_path / "alone.png").read_bytes()
+
+
+def test_each_keeps_its_format(folder: Path, worker: Worker, tmp_path: Path) -> None:
+    job, name = worker.job, "b/photo 0005.png"
+    kinds = {"a.jpg": "JPEG", "b.webp": "WEBP", "c.tif": "TIFF", "d.bmp": "BMP", "e.avif": "AVIF", "f.png": "PNG"}
+    for file in kinds:
+        Image.open(folder / "in" / name).save(tmp_path / file)
+    mixed = Worker(replace(job, source=str(tmp_path), target=str(tmp_path / "out")), 1)
+    assert {line.status for line in mixed.complete([Item(file, "s", mask=name) for file in kinds])} == {"completed"}
+    assert {file: Image.open(tmp_path / "out" / file).format for file in kinds} == kinds
 
 
 def test_a_line_says_what_was_done(folder: Path, lines: dict[str, Line]) -> None:
