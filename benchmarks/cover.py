@@ -6,9 +6,10 @@
 Drawn covers: faces of every test split with the face masks of `worn@256`, with any cover of `wear`, and as they are.
 Real covers: one labelled face of each photo in FOLDER; of the files sorted by the SHA-256 of their name the first half
 chooses threshold and dilation, the other half judges. Plain: the labelled faces that the finder finds in photos of
-uncovered people. IoU is that of the cleaned mask before it grows, at 256 px, over pixels inside the photo; a mask is
-missed where less than half of its pixels are found. Grown: what of the cover the mask leaves, what it takes besides,
-both as shares of the cover, and the share of the 6 px around the mask that is cover, of the median and the 90th face.
+uncovered people. IoU is that of the cleaned mask before it follows colours and grows, at 256 px, over pixels inside the
+photo; a mask is missed where less than half of its pixels are found. Grown: what of the cover the mask leaves, what it
+takes besides, both as shares of the cover, and the share of the 6 px around the mask that is cover, of the median and
+the 90th face.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from facefill.evaluation.statistics import bootstrap
 from facefill.imaging.crop import Crop
 from facefill.imaging.photo import read_photo
 from facefill.imaging.wear import COVERS, wear
-from facefill.runtime.cover import THRESHOLD, Cover, clean, grow
+from facefill.runtime.cover import THRESHOLD, Cover, clean, follow, grow
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder, overlaps
 from facefill.training.cache import list_entries
@@ -117,11 +118,12 @@ def filled(outlines: list[NDArray[np.int32]]) -> Mask:
 def judge_real(cover: Cover, cases: list[tuple[U8, Mask, Mask]], threshold: float) -> None:
     scores = cover.probabilities(np.stack([case[0] for case in cases]))
     half = len(cases) // 2
+    whole = [follow(clean(score > threshold), case[0], score) for case, score in zip(cases, scores, strict=True)]
     for name, chosen in (("chosen on", range(half)), ("judged", range(half, len(cases)))):
         for level in (*np.arange(0.3, 0.85, 0.1), threshold) if name == "chosen on" else (threshold,):
             row(f"real, {name}, > {level:.2f}", [(clean(scores[k] > level) & cases[k][2], cases[k][1]) for k in chosen])
         for share in (0.0, 0.004, 0.008, 0.012, 0.016, 0.02):
-            grown = [(grow(clean(scores[k] > threshold), share) & cases[k][2], cases[k][1]) for k in chosen]
+            grown = [(grow(whole[k], share) & cases[k][2], cases[k][1]) for k in chosen]
             left = np.mean([(truth & ~found).sum() / truth.sum() for found, truth in grown])
             taken = np.mean([(found & ~truth).sum() / truth.sum() for found, truth in grown])
             rims = [rim(*pair) for pair in grown]

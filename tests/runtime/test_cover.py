@@ -10,7 +10,7 @@ import numpy as np
 
 from facefill.imaging.crop import Crop
 from facefill.imaging.wear_head import check_landmarks
-from facefill.runtime.cover import GROW_SHARE, Cover, clean, grow
+from facefill.runtime.cover import GROW_SHARE, Cover, clean, follow, grow, nearest
 from facefill.runtime.engine import load_engine
 from tests.faces import draw_face
 from tests.networks import write_cover
@@ -68,6 +68,36 @@ def test_specks_go_and_pinholes_close() -> None:
     before = mask.copy()
     assert (clean(mask) == whole).all()
     assert (mask == before).all()
+
+
+def test_a_mask_follows_the_colour_of_its_cover_as_far_as_the_network_allows() -> None:
+    face = np.full((128, 128, 3), (200, 160, 140), np.uint8)
+    face[60:110, 30:100] = (20, 60, 200)
+    face[60:110, 104:110] = (20, 60, 200)  # as blue, but skin lies between
+    found = np.zeros((128, 128), bool)
+    found[60:110, 30:90] = True
+    whole = found.copy()
+    whole[60:110, 90:100] = True
+    unsure = np.where(whole, 0.1, 0.0).astype(np.float32)
+    kept = found.copy()
+    got = follow(found, face, unsure)
+    assert (found == kept).all()
+    assert got[~grow(whole, 1 / 128)].sum() == 0
+    assert (got & whole).sum() > 0.98 * whole.sum()
+    assert (follow(found, face, np.zeros_like(unsure)) == found).all()
+    everywhere = follow(found, face, np.ones_like(unsure))
+    assert not everywhere[60:110, 105:].any()
+    assert not follow(np.zeros_like(found), face, np.ones_like(unsure)).any()
+
+
+def test_the_nearest_colour_of_a_band() -> None:
+    picture = np.zeros((8, 8, 3), np.float32)
+    picture[:, 2], picture[:, 6] = (1, 2, 3), (4, 5, 6)
+    band = np.zeros((8, 8), bool)
+    band[:, [2, 6]] = True
+    got = nearest(picture, band)
+    assert (got[:, :4] == (1, 2, 3)).all()
+    assert (got[:, 5:] == (4, 5, 6)).all()
 
 
 def test_growing_is_a_disc() -> None:
