@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,7 @@ def complete(page: Any) -> None:
 
 
 def take_screenshots(folder: Path, photos: list[Path]) -> None:
-    """Every state of the page in both sizes and both schemes."""
+    """Every state of the page in both sizes and both schemes; prints how long the outlines took."""
     folder.mkdir(parents=True, exist_ok=True)
     with served() as url, browser() as chromium:
         for scheme in ("light", "dark"):
@@ -87,7 +88,10 @@ def take_screenshots(folder: Path, photos: list[Path]) -> None:
 
                 shoot("1-empty")
                 for index, photo in enumerate(photos):
+                    start = time.perf_counter()
                     page.set_input_files("#file", photo)
+                    page.wait_for_selector("#faces li", timeout=60_000)
+                    print(f"{name}, {scheme}: {photo.name} outlined after {time.perf_counter() - start:.2f} s")
                     wait_for_faces(page)
                     shoot(f"2-found{index or ''}")
                     complete(page)

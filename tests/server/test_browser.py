@@ -193,6 +193,15 @@ def test_a_mask_grows_shrinks_is_drawn_by_lasso_opened_and_cleared(page: Any, tm
     page.click("#shrink")
     page.wait_for_timeout(150)
     assert marked() < drawn
+    left = marked()
+    page.keyboard.press("e")
+    page.mouse.move(x - 20, y + 40)
+    page.mouse.down()
+    page.mouse.move(x + 100, y + 40, steps=6)
+    page.mouse.up()
+    page.keyboard.press("h")
+    page.wait_for_timeout(100)
+    assert 0 < marked() < left
     width, height = Image.open(EXAMPLE).size
     hole = np.zeros((height, width), np.uint8)
     hole[100:200, 50:150] = 255
@@ -209,6 +218,41 @@ def test_a_mask_grows_shrinks_is_drawn_by_lasso_opened_and_cleared(page: Any, tm
     page.set_input_files("#mask-input", path)
     page.wait_for_selector("#trouble:not([hidden])")
     assert "never resized" in page.text_content("#trouble")
+
+
+def test_the_result_is_zoomed_into_down_to_its_pixels_and_moved(page: Any, tmp_path: Path) -> None:
+    photo = np.asarray(Image.open(EXAMPLE).convert("RGB").resize((2000, 2000))).copy()
+    photo[:300] = np.indices((300, 2000)).sum(0)[..., None] % 2 * 255
+    path = tmp_path / "large.png"
+    Image.fromarray(photo).save(path)
+    page.set_input_files("#file", path)
+    wait_for_faces(page)
+    complete(page)
+    whole = sheet(page)
+    box = page.locator("figure canvas").bounding_box()
+    top = (box["height"] - 2000 * float(page.text_content("#scale").split()[0]) / 100) / 2
+    x, y = box["width"] / 4, top + 40
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    for _ in range(12):
+        page.mouse.wheel(0, -240)
+    page.wait_for_timeout(200)
+    assert float(page.text_content("#scale").split()[0]) > 600
+    seen = sheet(page)[int(y) - 30 : int(y) + 30, int(x) - 30 : int(x) + 30]
+    assert ((seen < 8) | (seen > 247)).mean() > 0.9, "black and white pixels, not their mean"
+    assert 0.3 < (seen > 247).mean() < 0.7
+    page.keyboard.press("0")
+    page.wait_for_timeout(100)
+    assert (sheet(page) == whole).all()
+    page.mouse.down()
+    page.mouse.move(box["x"] + x + 60, box["y"] + y + 30, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(100)
+    moved = sheet(page)
+    assert (np.abs(moved - whole).max(-1) > 20).sum() > 5000
+    page.click("#fit")
+    page.click("#in")
+    page.wait_for_timeout(100)
+    assert (np.abs(sheet(page) - whole).max(-1) > 20).sum() > 5000
 
 
 def test_several_methods_stand_side_by_side_with_one_mask(page: Any) -> None:
@@ -329,8 +373,11 @@ def test_long_work_can_be_cancelled_and_errors_are_plain(page: Any) -> None:
     wait_for_faces(page)
     page.route("**/v1/complete", lambda route: None)
     page.click("#complete")
+    assert page.is_visible("#progress progress")
+    assert page.text_content("#doing")
     page.click("#cancel")
     page.wait_for_selector("#complete", state="visible")
+    assert page.is_hidden("#progress")
     assert page.text_content("#status") == "Cancelled"
     assert page.is_hidden("#trouble")
     assert page.get_attribute("body", "data-mode") == "edit"
