@@ -6,7 +6,8 @@ after the other.
 Prints, in turn in one run, medians of: the attention layer alone, forward and backward (both formulations, and whether
 they agree); training of the whole method in faces per second (a turn of the generator and one of the critics); and one
 completion by the exported file in bf16 (where the processor has it) against the ports' formulation in torch in
-float32, with enlargement and convolution apart as they have them. Weights are random: they change no time.
+float32, with enlargement and convolution apart as they have them. Weights are random: they change no time. The shipped
+file, which brings pictures to its own size, comes last.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facefill.catalog import find_weights
 from facefill.methods.contextual_attention import ContextualAttention, ContextualAttentionConfig
 from facefill.nets.attention import INCOMPLETE, Borrowed
 from facefill.nets.attention import ContextualAttention as Batched
@@ -152,6 +154,7 @@ def completion(runs: int, side: int, width: int, threads: int) -> None:
         export(weights, out)
         engines = {name: load_engine(out, threads=threads, exact=exact)
                    for name, exact in (("ours, default", False), ("ours, float32", True))}
+    engines["shipped, default"] = load_engine(find_weights("contextual_attention")[0], threads=threads, exact=False)
     arrays = {name: given[name].numpy() for name in ("image", "mask")}
     works: dict[str, Callable[[], object]] = {
         name: lambda engine=engine: engine.run(arrays) for name, engine in engines.items()}
@@ -161,7 +164,7 @@ def completion(runs: int, side: int, width: int, threads: int) -> None:
             port.eval()(image=given["image"], mask=given["mask"])
 
     found = milliseconds(works | {"port, torch float32": torch_port}, runs)
-    print(f"one completion at {side} px: " + ", ".join(f"{name} {value:.0f} ms" for name, value in found.items())
+    print(f"one completion of {side} px: " + ", ".join(f"{name} {value:.0f} ms" for name, value in found.items())
           + f"; {found['port, torch float32'] / found['ours, default']:.1f}x")
 
 
