@@ -84,7 +84,7 @@ export function listResults(pieces: Piece[], answers: Completed[], failures: [st
     const link = el("a", {
       class: index ? "download" : "download main", href: URL.createObjectURL(piece.file), download: piece.name,
     }, pieces.length > 1 ? `Download: ${piece.title}` : "Download");
-    return el("li", {}, link, el("small", {}, `${piece.name}, ${piece.seconds.toFixed(1)} s`));
+    return el("li", {}, link, el("small", {}, `${piece.name}, ${piece.seconds.toFixed(1)}\u00a0s`));
   });
   const said = new Set(answers.flatMap((answer) => answer.warnings));
   const more = [...said].map((text) => el("li", { class: "note" }, text));
