@@ -1,6 +1,6 @@
 """Scores of methods on aligned faces with a hole in the middle or a synthetic face mask.
 
-    python benchmarks/quality.py DATASET [--split test-celeba] [--method swift] [--holes centre,worn] [--limit N]
+    python benchmarks/quality.py DATASET [--splits test-celeba] [--methods swift] [--holes centre,worn] [--limit N]
 
 DATASET is a folder with a manifest.csv. Prints a table: n, then means of PSNR (dB), SSIM and hole PSNR, and medians of
 sharpness and seam, as facefill.imaging.metrics defines them. Holes are seeded by the SHA-256 of "hole@256/file".
