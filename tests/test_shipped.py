@@ -16,10 +16,11 @@ from facefill import catalog
 from facefill.errors import InputError
 from facefill.imaging.photo import read_photo
 from facefill.runtime.inpainter import open_inpainter
+from facefill.runtime.model import grey_holes
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-LIMITS_MB = {"swift": 20, "cover": 4, "finder": 1.5, "context_encoder": 8, "contextual_attention": 8}
+LIMITS_MB = {"swift": 20, "cover": 4, "finder": 1.5, "context_encoder": 8, "contextual_attention": 8, "masked_gan": 10}
 
 
 @pytest.mark.parametrize("name", sorted(catalog.shipped_weights()))
@@ -45,7 +46,7 @@ def test_the_onnx_is_exported_from_exactly_the_safetensors() -> None:
     from onnx import numpy_helper
     from safetensors.numpy import load_file
 
-    for name in ("swift", "cover", "context_encoder", "contextual_attention"):
+    for name in ("swift", "cover", "context_encoder", "contextual_attention", "masked_gan"):
         model = onnx.load(catalog.find_weights(name)[0])
         stored = {numpy_helper.to_array(tensor).astype(np.float16).tobytes() for tensor in model.graph.initializer}
         tensors = load_file(ROOT / "weights" / f"{name}.safetensors")
@@ -101,6 +102,20 @@ def test_exact_agrees_across_engines_within_one_level() -> None:
            for kind in engine_kinds().values()]
     assert len(got) == 2
     assert np.abs(got[0] - got[1]).max() <= 1
+
+
+def test_masked_gan_sees_the_cover_and_samples_are_not_the_same() -> None:
+    inpainter = open_inpainter("masked_gan", threads=1)
+    plan = inpainter.plan_unmask(read_photo(EXAMPLES[-1]))
+    faces, masks = plan.crops
+    model = inpainter.model
+    one, other = model.complete(faces, masks, seeds=[0], samples=2, worn=plan.worn)[0]
+    hidden = model.complete(faces, masks, seeds=[0], worn=grey_holes(faces, masks))[0, 0]
+    assert (one[~masks[0]] == faces[0][~masks[0]]).all()
+    hole = masks[0]
+    assert (one != other)[hole].mean() > 0.1
+    assert np.abs(one.astype(int) - hidden)[hole].mean() > 1
+    assert np.abs(one.astype(int) - faces[0])[hole].mean() > 15
 
 
 def test_a_hole_that_the_user_drew_on_and_off_a_face() -> None:

@@ -78,7 +78,8 @@ _RECORDS = (
     ),
     Record(
         name="masked_gan", title="a conditional GAN that sees the cover", kind="onnx",
-        paper="Sharma, Nath, Kar & Khasim 2024", inputs=("worn", "mask", "noise"), stride=64,
+        paper="Sharma, Nath, Kar & Khasim 2024", inputs=("worn", "mask", "noise"), blend="fade",
+        stride=64,
     ),
     Record(
         name="latent_search", title="search of a DCGAN's latent space, l1 and SSIM", kind="torch", needs="train",
