@@ -7,7 +7,8 @@ Prints, in turn in one run, medians of: the attention layer alone, forward and b
 they agree); training of the whole method in faces per second (a turn of the generator and one of the critics); and one
 completion by the exported file in bf16 (where the processor has it) against the ports' formulation in torch in
 float32, with enlargement and convolution apart as they have them. Weights are random: they change no time. The shipped
-file, which brings pictures to its own size, comes last.
+file, which brings pictures to its own size, comes last. Beside it the network's floating-point operations at that size,
+and how long this machine's matrix products in bf16 take for as many: what no way of writing it can go below.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from facefill.catalog import find_weights
 from facefill.methods.contextual_attention import ContextualAttention, ContextualAttentionConfig
@@ -144,6 +146,13 @@ def training(runs: int, side: int, batch: int, width: int) -> None:
         f"{name} {1e3 * batch / value:.2f} faces/s" for name, value in found.items()))
 
 
+def counted(method: ContextualAttention, given: dict[str, Tensor]) -> float:
+    """Floating-point operations of one completion."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        method(image=given["image"], mask=given["mask"])
+    return float(counter.get_total_flops())
+
+
 def completion(runs: int, side: int, width: int, threads: int) -> None:
     method, port = build(None, width), build(PerSample(), width)
     given = example(side, 1)
@@ -163,9 +172,14 @@ def completion(runs: int, side: int, width: int, threads: int) -> None:
         with torch.no_grad():
             port.eval()(image=given["image"], mask=given["mask"])
 
+    square = torch.randn(2048, 2048, dtype=torch.bfloat16)
+    operations = counted(method, given)
+    works["product"] = lambda: square @ square
     found = milliseconds(works | {"port, torch float32": torch_port}, runs)
+    least = found.pop("product") * operations / (2 * 2048**3)
     print(f"one completion of {side} px: " + ", ".join(f"{name} {value:.0f} ms" for name, value in found.items())
-          + f"; {found['port, torch float32'] / found['ours, default']:.1f}x")
+          + f"; {found['port, torch float32'] / found['ours, default']:.1f}x; {operations / 1e9:.0f} GFLOP, "
+          f"{least:.0f} ms as matrix products in bf16")
 
 
 def main() -> None:
