@@ -50,7 +50,8 @@ class Weights(Frozen):
     method: str
     params: int
     ms: float
-    """Median milliseconds of one 256×256 completion on two threads, on the machine named in the model card."""
+    """Median milliseconds of the network for one 256×256 face (the finder: a 640×640 photo) on two threads, blending
+    aside, on the machine named in docs/results.md."""
     data: str
     licences: dict[str, str]
     """Of the code, the weights and the data they were trained on."""
