@@ -15,12 +15,14 @@ import facefill
 from facefill import catalog
 from facefill.errors import InputError
 from facefill.imaging.photo import read_photo
+from facefill.methods.opened import read_weights
 from facefill.runtime.inpainter import open_inpainter
 from facefill.runtime.model import grey_holes
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-LIMITS_MB = {"swift": 20, "cover": 4, "finder": 1.5, "context_encoder": 8, "contextual_attention": 8, "masked_gan": 10}
+LIMITS_MB = {"swift": 20, "cover": 4, "finder": 1.5, "context_encoder": 8, "contextual_attention": 8, "masked_gan": 10,
+             "latent_search": 15}
 
 
 @pytest.mark.parametrize("name", sorted(catalog.shipped_weights()))
@@ -28,12 +30,13 @@ def test_every_shipped_file_is_what_the_list_says(name: str) -> None:
     path, sha256 = catalog.find_weights(name)
     assert catalog.file_hash(path) == sha256
     assert path.stat().st_size < LIMITS_MB[name] * 1e6
-    data = path.read_bytes() + (ROOT / "weights" / f"{name}.safetensors").read_bytes()
+    # A method that stays in torch has one file for inference and for fine-tuning.
+    tensors = path if path.suffix == ".safetensors" else ROOT / "weights" / f"{name}.safetensors"
+    data = path.read_bytes() + tensors.read_bytes()
     assert b"File \"" not in data, "the exporter's notes name files of its machine"
     assert b"/home/" not in data
     assert b"perceptual_net" not in data, "a path of the training machine"
     assert (ROOT / "weights" / f"{name}.md").is_file()
-    assert (ROOT / "weights" / f"{name}.safetensors").is_file()
 
 
 def test_the_default_and_both_helpers_ship() -> None:
@@ -116,6 +119,23 @@ def test_masked_gan_sees_the_cover_and_samples_are_not_the_same() -> None:
     assert (one != other)[hole].mean() > 0.1
     assert np.abs(one.astype(int) - hidden)[hole].mean() > 1
     assert np.abs(one.astype(int) - faces[0])[hole].mean() > 15
+
+
+@pytest.mark.parametrize("name", ["latent_search", "dip"])
+def test_the_search_completes_a_face_and_knows_its_constants(name: str) -> None:
+    path, _ = catalog.find_weights("latent_search")
+    tensors, about = read_weights(path)
+    c_min, c_max, s_min, s_max = tensors["bounds"].float().tolist()
+    assert about["bounds"] == pytest.approx([c_min, c_max, s_min, s_max], rel=1e-3)
+    assert c_min < 2000 < c_max, "mean L1 of two faces of 64 px"
+    assert -0.2 < s_min < s_max < 1
+    face = np.asarray(Image.open(EXAMPLES[0]).convert("RGB").crop((130, 20, 322, 212)).resize((64, 64)))[None]
+    mask = np.zeros((1, 64, 64), bool)
+    mask[:, 20:44, 20:44] = True
+    filled = facefill.load(name, threads=1).fill(face, mask, [0], 1, {})[:, 0]
+    mean = ((tensors["mean_face"].float() + 1) * 127.5).permute(1, 2, 0).numpy()
+    ours, plain = (np.abs(picture - face[0].astype(float))[~mask[0]].mean() for picture in (filled[0], mean))
+    assert ours < plain
 
 
 def test_a_hole_that_the_user_drew_on_and_off_a_face() -> None:
