@@ -7,7 +7,8 @@ moved a little against the method.
 Each method gets the same spoiled pictures and their true holes; hole PSNR is against the picture before it was spoiled
 (for brightness: against the truth as bright). The last kind is projected gradient descent (Madry et al. 2018): known
 pixels move by at most so many levels, `STEPS` times by the sign of the gradient of the squared error inside the hole.
-Methods that search (latent_search, dip) are left out: there is no gradient through a search.
+Methods that search (latent_search, dip) are left out: there is no gradient through a search. Weights of a run are
+called by its folder.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+from itertools import cycle
 from pathlib import Path
 
 import cv2
@@ -40,6 +42,7 @@ LEVELS: dict[str, tuple[float, ...]] = {
     "brightness": (0.5, 0.75, 1, 1.25, 1.5), "attack": (0, 1, 2, 4, 8),
 }
 """Standard deviation in grey levels, in pixels; quality; factor; grey levels."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 SAYS = {"noise": "noise, σ in levels", "blur": "blur, σ in px", "jpeg": "JPEG quality", "brightness": "brightness",
         "attack": "attack on known pixels, levels"}
 
@@ -123,8 +126,7 @@ def plot(table: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
         FigureCanvasSVG(figure)
         axes = figure.subplots(1, len(LEVELS), sharey=True)
         for panel, (kind, levels) in zip(axes, LEVELS.items(), strict=True):
-            for colour, (name, kinds) in zip(("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"), table.items(),
-                                             strict=False):
+            for colour, (name, kinds) in zip(cycle(COLOURS), table.items(), strict=False):
                 panel.plot(levels, [kinds[kind][str(level)] for level in levels], marker="o", markersize=3,
                            linewidth=1.2, color=colour, label=name)
             panel.set_xlabel(SAYS[kind])
@@ -156,10 +158,11 @@ def main() -> None:
         if not method.exports:
             print(f"{weights.stem} searches: left out")
             continue
+        name = weights.parent.name if weights.stem in ("best", "weights") else weights.stem
         for kind, levels in LEVELS.items():
             values = {str(level): judge(method, cases, covers, kind, level) for level in levels}
-            table.setdefault(weights.stem, {})[kind] = values
-            print(f"{weights.stem:22} {kind:11}" + "  ".join(f"{level}: {value:.2f}" for level, value in
+            table.setdefault(name, {})[kind] = values
+            print(f"{name:22} {kind:11}" + "  ".join(f"{level}: {value:.2f}" for level, value in
                                                               values.items()), flush=True)
     if given.json:
         given.json.write_text(json.dumps(table, indent=1), encoding="utf-8")
