@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -75,6 +78,7 @@ def test_an_actor_completes_what_it_is_sent(tmp_path: Path) -> None:
 def cluster() -> Iterator[Cluster]:
     pytest.importorskip("ray")
     with Cluster("auto", threads=2) as opened:
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
         yield opened
 
 
@@ -166,6 +170,36 @@ def test_prepare_on_ray_makes_the_same_dataset_and_shards(tmp_path: Path) -> Non
     assert len(shards) > 1
     for name in shards:
         assert (tmp_path / "ray/shards" / name).read_bytes() == (tmp_path / "here/shards" / name).read_bytes()
+
+
+@pytest.mark.soak
+def test_a_cluster_that_runs_already_is_used_and_left_running(tmp_path: Path) -> None:
+    """In processes of their own: this one has its Ray. Both have the cluster's token, without which Ray refuses."""
+    pytest.importorskip("ray")
+    folder = write_photos(tmp_path, 40, damaged=2)
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token",
+                   "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port", str(port),
+            "--num-cpus", "2", "--include-dashboard=false", "--node-ip-address", "127.0.0.1",
+            "--object-store-memory", "100000000", "--temp-dir", f"/tmp/ray-{port}"]
+    words = [sys.executable, "-m", "facefill", "batch", str(folder / "in"), str(folder / "out"), "--mask-dir",
+             str(folder / "masks"), "-m", "telea", "--ray", f"127.0.0.1:{port}"]
+    with subprocess.Popen(head, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        try:
+            until = time.monotonic() + 120
+            while (done := subprocess.run(words, env=environment, capture_output=True, text=True,
+                                          check=False)).returncode == 2:
+                assert time.monotonic() < until, done.stderr
+            assert done.returncode == 3, done.stderr
+            assert running.poll() is None
+        finally:
+            running.terminate()
+            running.wait(60)
+            shutil.rmtree(f"/tmp/ray-{port}", ignore_errors=True)
+    assert tree_of(folder / "out") == tree_of(undisturbed(folder))
 
 
 @pytest.mark.soak
