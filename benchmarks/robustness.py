@@ -122,7 +122,7 @@ def plot(table: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.hashsalt": "facefill", "svg.fonttype": "none", "font.size": 8}):
-        figure = Figure(figsize=(11, 2.6), layout="constrained")
+        figure = Figure(figsize=(11, 3), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots(1, len(LEVELS), sharey=True)
         for panel, (kind, levels) in zip(axes, LEVELS.items(), strict=True):
@@ -134,7 +134,7 @@ def plot(table: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
             if kind == "jpeg":
                 panel.invert_xaxis()
         axes[0].set_ylabel("hole PSNR, dB")
-        axes[0].legend(frameon=False, fontsize=7)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
