@@ -46,8 +46,8 @@ def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         with torch.no_grad():
             filled = method(image=image, mask=torch.from_numpy(mask)[:, None].float())
         levels = ((filled + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
-        completed = model.complete(face, mask)[:, 0]
-        assert np.abs(completed[mask].astype(float) - levels[mask]).max() <= 1
+        filled = model.fill(face, mask, None, 1, {})[:, 0]
+        assert np.abs(filled[mask].astype(float) - levels[mask]).max() <= 1
 
 
 def test_a_file_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
