@@ -1,0 +1,60 @@
+"""What the tests in a real browser share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from tests.server.browser import EXAMPLE, PHONE, browser, served
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with served() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def png(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example without JPEG, so that equal means equal; with a text chunk as metadata."""
+    path = tmp_path_factory.mktemp("photo") / "holiday.png"
+    Image.open(EXAMPLE).save(path, dpi=(300, 300))
+    return path
+
+
+@pytest.fixture
+def page(chromium: Any, url: str) -> Iterator[Any]:
+    context = chromium.new_context(viewport={"width": 1200, "height": 800})
+    yield from watched(context.new_page(), url)
+    context.close()
+
+
+@pytest.fixture
+def phone(chromium: Any, url: str) -> Iterator[Any]:
+    context = chromium.new_context(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2)
+    yield from watched(context.new_page(), url)
+    context.close()
+
+
+def watched(page: Any, url: str) -> Iterator[Any]:
+    """Whatever the test does: nothing goes to another host, nothing breaks the policy, no script fails."""
+    asked, bad = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: bad.append(str(error)))
+    page.goto(url)
+    yield page
+    hosts = {urlsplit(one).netloc for one in asked if not one.startswith("blob:")}
+    assert hosts == {urlsplit(url).netloc}
+    assert [text for text in bad if "status of 4" not in text] == []
