@@ -16,7 +16,9 @@ from facefill.methods import CLASSES
 from facefill.training import checkpoint
 from facefill.training import train as loop
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
-from facefill.training.recipe import Recipe, build_method, read_recipe
+from facefill.training.data import batches, plan_steps
+from facefill.training.export import open_method
+from facefill.training.recipe import Recipe, build_method, open_source, read_recipe
 from facefill.training.train import train
 from tests.datasets import write_dataset
 
@@ -82,6 +84,37 @@ def test_the_log_has_every_term_and_the_weights_say_what_they_are(folder: Path, 
     assert all(value.dtype == torch.float16 for value in tensors.values())
     with pytest.raises(InputError, match=r"weights of cover, got weights\.safetensors of swift"):
         load_weights(path, "cover")
+
+
+def normalised(folder: Path, **train: Any) -> Recipe:
+    stages = ({"side_px": 64, "images": 48, "batch": 4},)
+    base = recipe(folder, stages=stages, **train).model_dump()
+    model = {"widths": (4,) * 6, "batch_norm": True}
+    return build(Recipe, {**base, "method": "context_encoder", "model": model}, "test")
+
+
+def test_batch_normalised_weights_score_as_they_will_at_inference(folder: Path, tmp_path: Path) -> None:
+    """Picture by picture, with the statistics that the file holds, whatever shared the loop's batch."""
+    found = normalised(folder)
+    path = train(found, tmp_path / "run")
+    source, method = open_source(found), open_method(path)
+    raws = batches(source.validation(), plan_steps(0, source.validation_images, 1, [64]), 0)
+    with torch.no_grad():
+        scores = torch.cat([method.score(source.to_batch(raw, method, torch.device("cpu"))) for raw in raws])
+    logged = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])["score"]
+    assert float(scores.mean()) == pytest.approx(logged, abs=0.01)
+    tensors = load_weights(path)[0]
+    counts = {int(value) for name, value in tensors.items() if name.endswith("num_batches_tracked")}
+    assert counts == {24}  # twelve steps of two turns; the loop's three validations are not among them
+
+
+def test_validation_changes_nothing_of_what_is_learned(folder: Path, tmp_path: Path) -> None:
+    train(normalised(folder), tmp_path / "often")
+    train(normalised(folder, eval_images=1000), tmp_path / "stages only")
+    often, seldom = (load_newest(tmp_path / name) for name in ("often", "stages only"))
+    assert often is not None
+    assert seldom is not None
+    assert all(torch.equal(value, seldom["method"][name]) for name, value in often["method"].items())
 
 
 def test_it_starts_from_given_weights(folder: Path, tmp_path: Path) -> None:

@@ -60,8 +60,10 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write a model as fp16 safetensors. about: method, config, images seen, dataset ... kept in the file's header."""
-    stored = {name: value.detach().to("cpu", torch.float16).contiguous() for name, value in tensors.items()}
+    """Write a model as fp16 safetensors, whole numbers as they are. about: method, config, images seen, dataset ...
+    kept in the file's header."""
+    stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    stored = {name: value.half() if value.is_floating_point() else value for name, value in stored.items()}
     _whole(path, lambda beside: save_file(stored, beside, {"facefill": json.dumps(about, sort_keys=True)}))
 
 

@@ -58,7 +58,7 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
     players: dict[str, nn.Module] = method.players
     turns = wrap_turns(method, players, world)
     optimizers = {name: _optimizer(name, player, settings) for name, player in players.items()}
-    average = {name: value.detach().clone().float() for name, value in method.generator.state_dict().items()}
+    average = {name: value.detach().clone() for name, value in method.generator.state_dict().items()}
     shown, turn, best = 0, 0, -math.inf
     if state := load_newest(run):
         method.load_state_dict(state["method"])
@@ -117,7 +117,8 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
                 means = world.mean(sums, counts)
                 if log:
                     speed = since / (time.monotonic() - begun)
-                    score, rows = _validate(method, average, source, max(stage.sides_px), workers, device)
+                    with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                        score, rows = _validate(method, average, source, max(stage.sides_px), workers, device)
                     log.write(shown, {"score": score, "rate": rate, "side_px": step.side_px, "images_per_s": speed,
                                       **means})
                     log.show(shown, rows)
@@ -136,18 +137,20 @@ def _validate(
     method: Any, average: dict[str, Tensor], source: Source, side_px: int, workers: int, device: torch.device
 ) -> tuple[float, list[Any]]:
     """Mean score of the averaged generator on the validation pictures, with the same holes every time, and a sheet of
-    the first ones: what it was shown, what it made of it, the truth."""
+    the first ones: what it was shown, what it made of it, the truth. As at inference: batch normalisation takes the
+    averaged statistics, so that a score does not depend on what shares its batch. Leaves the method as it was."""
     live = {name: value.clone() for name, value in method.generator.state_dict().items()}
     method.generator.load_state_dict(average)
+    method.eval()
     scores: list[Tensor] = []
     rows: list[Any] = []
     for raw in batches(source.validation(), plan_steps(0, source.validation_images, 20, [side_px]), workers):
         batch = source.to_batch(raw, method, device)
-        with torch.autocast(device.type, torch.bfloat16):
-            scores.append(method.score(batch).float().cpu())
-            if not rows:
-                rows = [_levels(picture[:SHOWN]) for picture in method.show(batch)]
+        scores.append(method.score(batch).float().cpu())
+        if not rows:
+            rows = [_levels(picture[:SHOWN]) for picture in method.show(batch)]
     method.generator.load_state_dict(live)
+    method.train()
     return float(torch.cat(scores).mean()), rows
 
 
@@ -204,10 +207,14 @@ def check_batches(settings: TrainConfig, world: World) -> None:
 
 @torch.no_grad()
 def _average(average: dict[str, Tensor], generator: nn.Module, count: int, shown: int, half_life: int) -> None:
-    """Exponential average with a half-life in images, shorter at the beginning (Karras et al. 2024, edm2)."""
+    """Exponential average with a half-life in images, shorter at the beginning (Karras et al. 2024, edm2): weights, and
+    batch normalisation's statistics with them; its counts are copied."""
     keep = 0.5 ** (count / max(1.0, min(half_life, 0.05 * shown)))
     for name, value in generator.state_dict().items():
-        average[name].lerp_(value.float(), 1 - keep)
+        if value.is_floating_point():
+            average[name].lerp_(value, 1 - keep)
+        else:
+            average[name].copy_(value)
 
 
 def _keep(run: Path, score: float, best: float, average: dict[str, Tensor], about: dict[str, Any]) -> float:
