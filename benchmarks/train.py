@@ -1,19 +1,21 @@
 """How fast methods train: pictures per second against a naive loop, and the share of the machine's matrix rate.
 
     python benchmarks/train.py [DATASET] [--methods swift,context_encoder] [--set swift.adversarial=0.01] [--runs 5]
+                               [--sides 128,256] [--threads 1,2] [--patience 60]
 
 For each method, size and number of threads, in turn within one run, medians of: a step as `facefill train` makes it
 (bf16 autocast, channels_last, fused AdamW, the whole batch at once), and a naive step (float32, contiguous layout, one
-picture after the other, Adam's plain loop). A step is one turn of every player. FLOPs are counted over that step by
-torch's own counter; the roofline is a bf16 matrix product of 2048 in the same run. With DATASET also: how long the loop
-waits for its data, with one worker process.
+picture after the other, Adam's plain loop). A step is one turn of every player; what a turn leaves in the batch for the
+next one is used by both. FLOPs are counted over that step by torch's own counter; the roofline is a bf16 matrix product
+of 2048 in the same run. With DATASET also: how long the loop waits for its data, with one worker process.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +85,12 @@ class Trained:
                           for key, value in self.batch.items()}
         self.fast = fast
 
-    def step(self) -> None:
-        count = len(self.batch["truth"])
+    def step(self, most: int | None = None) -> None:
+        """most: of the batch only so many pictures."""
+        pictures = range(len(self.batch["truth"]))[:most]
+        parts = [dict(self.batch)] if self.fast else [{key: value[at : at + 1] for key, value in self.batch.items()}
+                                                      for at in pictures]
         for name, optimizer in self.optimizers.items():
-            whole = dict(self.batch)
-            parts = [whole] if self.fast else [{key: value[at : at + 1] for key, value in whole.items()}
-                                               for at in range(count)]
             turn(self.method, name, optimizer, parts, self.fast)
 
     def flops(self) -> float:
@@ -98,33 +100,36 @@ class Trained:
         return float(counter.get_total_flops())
 
 
-def sides_of(name: str) -> Iterator[int]:
+def sides_of(name: str, sides: list[int]) -> list[int]:
     size = CLASSES[name].size
-    yield from (size,) if size else (128, 256)
+    return [size] if size else sides
 
 
-def compare(name: str, settings: dict[str, Any], runs: int) -> None:
-    for side in sides_of(name):
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            fast, naive = Trained(name, settings, side, True), Trained(name, settings, side, False)
-            work = fast.flops()
-            fast.step(), naive.step()
-            times = np.array([[seconds(fast.step), seconds(naive.step), matrix_rate(3)] for _ in range(runs)])
-            ours, theirs, rate = np.median(times, 0)
-            count = BATCH[side]
-            print(f"{name:<22}{side:>4} px {threads} thread(s): {count / ours:7.1f} faces/s, "
-                  f"naive {count / theirs:6.1f}, ratio {theirs / ours:5.2f}; {work / count / 1e9:6.1f} GFLOP a face, "
-                  f"{work / ours / 1e9:6.0f} GFLOP/s = {work / ours / rate:.0%} of {rate / 1e9:.0f}", flush=True)
+def compare(name: str, settings: dict[str, Any], options: argparse.Namespace) -> None:
+    for side, threads in itertools.product(sides_of(name, options.sides), options.threads):
+        torch.set_num_threads(threads)
+        fast, naive = Trained(name, settings, side, True), Trained(name, settings, side, False)
+        work = fast.flops()
+        fast.step(), naive.step(1)
+        times: list[list[float]] = []
+        begin = time.monotonic()
+        while not times or (len(times) < options.runs and time.monotonic() - begin < options.patience):
+            times.append([seconds(fast.step), seconds(naive.step), matrix_rate(3)])
+        ours, theirs, rate = np.median(times, 0)
+        count = BATCH[side]
+        print(f"{name:<22}{side:>4} px {threads} thread(s): {count / ours:7.1f} faces/s, "
+              f"naive {count / theirs:6.1f}, ratio {theirs / ours:5.2f}; {work / count / 1e9:6.1f} GFLOP a face, "
+              f"{work / ours / 1e9:6.0f} GFLOP/s = {work / ours / rate:.0%} of {rate / 1e9:.0f}; n = {len(times)}",
+              flush=True)
 
 
-def waiting(dataset: Path, name: str, settings: dict[str, Any], runs: int) -> None:
+def waiting(dataset: Path, name: str, settings: dict[str, Any], options: argparse.Namespace) -> None:
     """How long the loop waits for data beside its steps."""
     torch.set_num_threads(1)
     source = FaceSource(DataConfig(folder=dataset, holes=HOLES))
-    for side in sides_of(name):
+    for side in sides_of(name, options.sides):
         trained = Trained(name, settings, side, True)
-        count, steps = BATCH[side], 3 + 4 * runs
+        count, steps = BATCH[side], 3 + 4 * options.runs
         waited, worked, since = [], [], time.perf_counter()
         for raw in batches(source.learning(0), plan_steps(0, steps * count, count, [side]), 1):
             waited.append(time.perf_counter() - since)
@@ -141,12 +146,15 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(name for name in CLASSES))
     parser.add_argument("--set", action="append", default=[], help="method.setting=value, of a method's own settings")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--patience", type=float, default=60, help="seconds after which no other run is begun")
+    for option, values in (("--sides", [128, 256]), ("--threads", [1, 2])):
+        parser.add_argument(option, type=lambda text: [int(word) for word in text.split(",")], default=values)
     options = parser.parse_args()
     settings = override({}, options.set)
     for name in options.methods.split(","):
-        compare(name, settings.get(name, {}), options.runs)
+        compare(name, settings.get(name, {}), options)
         if options.dataset:
-            waiting(options.dataset, name, settings.get(name, {}), options.runs)
+            waiting(options.dataset, name, settings.get(name, {}), options)
 
 
 if __name__ == "__main__":

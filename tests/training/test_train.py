@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from facefill.cli import main
 from facefill.config import build
 from facefill.errors import InputError
 from facefill.methods import CLASSES
@@ -143,9 +145,29 @@ def test_another_recipe_in_the_same_folder_is_refused(folder: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.toml")), ids=lambda path: path.stem)
-def test_shipped_recipes_are_valid(path: Path) -> None:
-    found = read_recipe(path, [])
-    build_method(found.method, found.model)
+def test_shipped_recipes_are_valid_and_a_dry_run_prints_all_that_they_resolve_to(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["facefill", "train", str(path), "--dry-run", "--set", "train.seed=7"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["train"]["seed"] == 7
+    method = build_method(printed["method"], printed["model"])
+    assert method.config.model_dump(mode="json") == printed["model"]
+
+
+@pytest.mark.parametrize(("name", "faces", "kept"), [
+    ("context_encoder", 20 * 704 * 64, None), ("contextual_attention", 10_000 * 16 * 5, 2000),
+    ("contextual_attention_epochs", 10_000 * 28_000, 2000), ("masked_gan", 200_000, 3030),
+    ("latent_search", None, 2000),
+])
+def test_the_papers_set_ups_show_as_many_faces_as_they_say(name: str, faces: int | None, kept: int | None) -> None:
+    found = read_recipe(ROOT / "configs" / "paper" / f"{name}.toml", [])
+    assert faces in (None, sum(stage.images for stage in found.train.stages))
+    assert found.data is not None
+    assert kept in (None, found.data.validation_images)
 
 
 def test_unknown_keys_are_guessed(folder: Path) -> None:

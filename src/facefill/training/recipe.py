@@ -95,16 +95,25 @@ class Recipe(Frozen):
 
 
 def read_recipe(path: Path, settings: list[str]) -> Recipe:
-    """A recipe from a TOML file with "key=value" settings on top. Raises InputError for what is wrong in it."""
+    """A recipe from a TOML file with "key=value" settings on top, and all of the method's own settings resolved.
+
+    Raises InputError for what is wrong in it.
+    """
     recipe = build(Recipe, override(read_toml(path), settings), path.name)
     _ = recipe.pictures
-    return recipe
+    return recipe.model_copy(update={"model": _resolve(recipe.method, recipe.model).model_dump()})
 
 
 def build_method(name: str, settings: dict[str, Any]) -> Any:
     """A method, or a helper network, with fresh weights. Raises InputError for an unknown name or setting."""
+    resolved = _resolve(name, settings)
+    return TRAINABLE[name](resolved)
+
+
+def _resolve(name: str, settings: dict[str, Any]) -> Frozen:
     kind = pick(TRAINABLE, name, "method")
-    return kind(build(kind.Config, settings, f"[model] of {name}"))
+    resolved: Frozen = build(kind.Config, settings, f"[model] of {name}")
+    return resolved
 
 
 def open_source(recipe: Recipe) -> Source:
