@@ -33,6 +33,8 @@ Exact = Annotated[bool, typer.Option("--exact", help="Compute in float32: slower
 Large = Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is missing.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per photo.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of a method that searches "
+                                                    "(latent_search, dip): restarts=4, bounds=paper, ...")]
 
 
 @app.command()
@@ -94,7 +96,7 @@ def complete(
     show_attention: Annotated[Path | None, typer.Option(help="Also write where each hole pixel borrowed from, by "
                                                         "colour (contextual_attention).")] = None,
     device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    as_json: AsJson = False, settings: Settings = None,
 ) -> None:
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.imaging.masks import read_mask
@@ -112,7 +114,7 @@ def complete(
     source = read_photo(photo, ahead=True)
     height, width = source.pixels.shape[:2]
     missing = read_mask(mask, (height, width), dilate_px=dilate)
-    inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
+    inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, settings=settings or ())
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
     if show_attention:
         _save_picture(draw_attention(inpainter.model, plan), show_attention, overwrite)

@@ -244,6 +244,31 @@ def test_a_model_completes_in_several_ways_and_keeps_the_known_pixels(weights: P
     assert (model.complete(faces[1:], masks[1:], seeds=[6])[0, 0] == got[1, 0]).all()
 
 
+def test_settings_named_at_loading_replace_those_of_the_weights(weights: Path) -> None:
+    model: Any = runtime.load(weights, threads=1, settings=["restarts=2", "bounds=paper"])
+    assert model.method.config.restarts == 2
+    assert model.method.limits() == PAPER_BOUNDS
+    assert model.method.config.iterations == 4
+
+
+@pytest.mark.parametrize(("name", "setting", "said"), [
+    ("small.safetensors", "restart=2", "restarts"), ("small.safetensors", "width=8", "fit"),
+    ("telea", "restarts=2", "a method with settings"), ("some.onnx", "restarts=2", "a method with settings"),
+])
+def test_settings_that_nothing_has_are_refused(weights: Path, name: str, setting: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        runtime.load(weights.with_name(name) if "." in name else name, threads=1, settings=[setting])
+
+
+@pytest.mark.parametrize(("iterations", "moved"), [(3, 2 / 3 + 1 / 3), (4, 3 / 4 + 1 / 2 + 1 / 4)])
+def test_the_rate_falls_to_0_at_the_last_iteration(iterations: int, moved: float) -> None:
+    method = build(iterations=iterations, rate=1e-3, patience=100)
+    image, mask = pictures(1)
+    start = method.draw_codes(torch.tensor([7]))
+    end, _ = method._descend(start, method.look(image, mask))
+    assert float((end - start).abs().max()) == pytest.approx(1e-3 * moved, rel=0.05)
+
+
 def test_without_torch_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"torch.*pip install 'facefill\[train\]'"):

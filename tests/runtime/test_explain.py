@@ -60,6 +60,14 @@ def test_samples_come_with_a_sheet_a_spread_and_their_distance(run: Run, tmp_pat
     assert shape(tmp_path / "out-spread.png") == (64, 64, 3)
 
 
+def test_settings_of_the_search_are_given_on_the_command_line(run: Run, tmp_path: Path) -> None:
+    assert run("latent_search", "--set", "iterations=1").exit_code == 0
+    short = (tmp_path / "out.png").read_bytes()
+    assert run("latent_search", "--overwrite").exit_code == 0
+    assert (tmp_path / "out.png").read_bytes() != short
+    assert isinstance(run("latent_search", "--overwrite", "--set", "iteration=1").exception, InputError)
+
+
 def test_the_steps_of_blending_stand_side_by_side(run: Run, tmp_path: Path) -> None:
     assert run("latent_search", "--show-steps", str(tmp_path / "steps.png")).exit_code == 0
     assert shape(tmp_path / "steps.png") == (64, 8 * 64, 3)

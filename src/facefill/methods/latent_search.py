@@ -11,8 +11,9 @@ What the paper leaves open or prints otherwise, and what we do:
 - The printed s_min 0.1198 is its sigma: mean - 3 sigma is 0.1242.
 - L1 is the sum of absolute differences on [0, 1] over the mean of W * M, so that a large hole does not look like a
   better fit. SSIM has a Gaussian window of 11 pixels and sigma 1.5 (Wang et al. 2004), on RGB.
-- Codes are uniform in [-1, 1] and stay there; Adam moves them. A restart's rate halves when its loss stands still, and
-  it stops after the last halving. Every row has its own state, so that nothing depends on what shares the batch.
+- Codes are uniform in [-1, 1] and stay there; Adam moves them. The rate falls linearly to 0 over the iterations that
+  are allowed, a restart's halves when its loss stands still, and it stops after the last halving. Every row has its own
+  state, so that nothing depends on what shares the batch.
 - "Symmetry" and "a standard face" are the paper's future work: here an l1 between the face and its mirror image (an
   aligned crop is mirrored about its middle), and the SSIM to the mean face.
 Networks with batch normalisation learn from batches: two processes do not equal one.
@@ -73,7 +74,7 @@ class LatentSearchConfig(Frozen):
     """Codes per face; the one with the lowest loss of its own wins, never the nearest to the truth."""
     iterations: int = 1000
     rate: float = 0.15
-    """Of Adam, at the start."""
+    """Of Adam, at the start; it falls linearly to 0 at the last iteration."""
     patience: int = 10
     """Iterations without a better loss after which a restart's rate halves."""
     better: float = 1e-3
@@ -333,7 +334,7 @@ class LatentSearch(Method):
             idle = torch.where(idle >= config.patience, 0.0, idle)
             moment, square = moment.lerp(gradient, 0.1), square.lerp(gradient.square(), 0.001)
             change = (moment / (1 - 0.9**step)) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
-            codes = (codes - rate * change).clamp(-1, 1)
+            codes = (codes - rate * (1 - step / config.iterations) * change).clamp(-1, 1)
             stays = rate[:, 0] > 0.75 * config.rate * 0.5**config.halvings
             if not stays.all():
                 steps[place[~stays]] = step

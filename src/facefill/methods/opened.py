@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor
 
+from facefill.config import build, override
 from facefill.errors import InputError, pick
 from facefill.methods import CLASSES
 from facefill.methods.base import Method
@@ -29,14 +31,20 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
 
 
-def open_method(path: Path, name: str | None = None) -> tuple[Method, str]:
+def open_method(path: Path, name: str | None = None, settings: Sequence[str] = ()) -> tuple[Method, str]:
     """A method ready for inference, and its registry name.
 
-    name: another method than the file names, where both have the same networks and settings.
-    Raises InputError for a file that is none of ours.
+    name: another method than the file names, where both have the same networks and settings. settings: "key=value" of
+    the method's `Config`, instead of what it was trained with.
+    Raises InputError for a file that is none of ours, and for settings that the method or its weights do not have.
     """
     tensors, about = read_weights(path)
     kind = pick(CLASSES, name or about["method"], "method")
-    method = kind(kind.Config.model_validate(about["config"]))
-    method.generator.load_state_dict({key: value.float() for key, value in tensors.items()})
+    method = kind(build(kind.Config, override(about["config"], list(settings)), f"the settings of {path.name}"))
+    try:
+        method.generator.load_state_dict({key: value.float() for key, value in tensors.items()})
+    except RuntimeError:
+        if not settings:
+            raise
+        raise InputError("settings that the weights fit", " ".join(settings), "leave the networks' sizes out") from None
     return method.eval().requires_grad_(False), name or about["method"]

@@ -198,14 +198,15 @@ def _inside(inner: Window, outer: Window) -> Window:
 
 
 def open_inpainter(
-    method: str = "swift", *, device: str = "cpu", threads: int | None = None, exact: bool = False
+    method: str = "swift", *, device: str = "cpu", threads: int | None = None, exact: bool = False,
+    settings: Sequence[str] = (),
 ) -> Inpainter:
     """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`."""
 
     def helper(name: str) -> Any:
         return load_engine(find_weights(name)[0], device=device, threads=threads, exact=exact)
 
-    model = load(method, device=device, threads=threads, exact=exact)
+    model = load(method, device=device, threads=threads, exact=exact, settings=settings)
     return Inpainter(model, lambda: Finder(helper("finder")), lambda: Cover(helper("cover")))
 
 

@@ -21,23 +21,28 @@ Bool = NDArray[np.bool_]
 
 
 def load(
-    name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None, exact: bool = False
+    name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None, exact: bool = False,
+    settings: Sequence[str] = (),
 ) -> Model:
     """Load a method by its registry name, an .onnx file that `facefill export` wrote, or the .safetensors of a training
     run (with torch).
 
     device: cpu, cuda, coreml or directml. threads: None takes FACEFILL_THREADS, else what the machine allows.
-    exact: float32 everywhere, the same on all machines within one grey level.
-    Raises InputError for an unknown name, missing or damaged weights, a missing package.
+    exact: float32 everywhere, the same on all machines within one grey level. settings: "key=value" of a method that
+    stays in torch, such as "restarts=4" of latent_search.
+    Raises InputError for an unknown name, missing or damaged weights, a missing package, settings where there are none.
     """
     path = Path(name_or_path)
+    if settings and (path.suffix == ".onnx" or getattr(METHODS.get(str(name_or_path)), "kind", "torch") != "torch"):
+        raise InputError("a method with settings", str(name_or_path), "leave --set out, or use latent_search")
     if path.suffix == ".onnx":
         if not path.is_file():
             raise InputError("an .onnx file", f"nothing at {path}", "write one with: facefill export")
         record = _record_of(path)
         return OnnxModel(record, load_engine(path, device=device, threads=threads, exact=exact), file_hash(path))
     if path.suffix == ".safetensors":
-        return TorchModel(path, file_hash(path) if path.is_file() else "", threads=threads)
+        sha256 = file_hash(path) if path.is_file() else ""
+        return TorchModel(path, sha256, threads=threads, settings=settings)
     record = pick(METHODS, str(name_or_path), "method")
     if record.package and find_spec(record.package) is None:
         raise InputError(f"{record.package}, which {record.name} needs", "none installed",
@@ -46,7 +51,7 @@ def load(
         return ClassicalModel(record)
     weights, sha256 = find_weights(record.weights or record.name)
     if record.kind == "torch":
-        return TorchModel(weights, sha256, threads=threads, name=record.name)
+        return TorchModel(weights, sha256, threads=threads, name=record.name, settings=settings)
     return OnnxModel(record, load_engine(weights, device=device, threads=threads, exact=exact), sha256)
 
 
@@ -176,7 +181,10 @@ class OnnxModel(Model):
 class TorchModel(Model):
     """A method that stays in torch because it needs gradients to complete, or weights that are not exported yet."""
 
-    def __init__(self, path: Path, sha256: str, *, threads: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, path: Path, sha256: str, *, threads: int | None = None, name: str | None = None,
+        settings: Sequence[str] = (),
+    ) -> None:
         """name: the registry name, where it is not the one that the weights were trained under."""
         if find_spec("torch") is None or find_spec("safetensors") is None:
             raise InputError(f"torch, which {path.name} needs", "none installed", "pip install 'facefill[train]'")
@@ -185,7 +193,7 @@ class TorchModel(Model):
         from facefill.methods.opened import open_method
 
         torch.set_num_threads(thread_count(threads))
-        method, name = open_method(path, name)
+        method, name = open_method(path, name, settings)
         super().__init__(pick(METHODS, name, "method"), sha256)
         self.method: Any = method
 
