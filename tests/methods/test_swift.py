@@ -32,7 +32,7 @@ def test_each_critic_looks_at_half_the_side_of_the_one_before() -> None:
                                               ("generator", "feature_matching")])
 def test_what_every_critic_says_counts(player: str, term: str) -> None:
     method = build(2)
-    method.losses(player, example())[term].backward()  # type: ignore[no-untyped-call]
+    method.losses(player, example())[term].backward()
     for scale in (0, 1):
         first = method.get_parameter(f"critic.{scale}.stages.0.parametrizations.weight.original")
         assert first.grad is not None
