@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, JpegImagePlugin
 
 from facefill.imaging import coefficients as coding
-from facefill.imaging import colour
+from facefill.imaging import colour, libjpeg
 from facefill.imaging.photo import Provenance, encode_photo, read_photo
 
 from . import photo_files as files
@@ -191,12 +192,31 @@ def test_without_the_library_the_largest_difference_is_measured_and_said(
     assert notes[1] == f"JPEG codes with loss: outside the hole the largest difference is {largest} of 255"
 
 
-def test_a_full_temporary_disk_is_noticed_before_libjpeg_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage("/")._replace(free=1000)
-    monkeypatch.setattr(coding.shutil, "disk_usage", lambda _: usage)
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="there are no files in memory")
+def test_no_temporary_file_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     photo = read_photo(source_of())
-    _, notes = encode_photo(photo, photo.pixels, some_hole(photo.pixels.shape))
-    assert "blocks" in notes[0]
+    hole = some_hole(photo.pixels.shape)
+    whole = encode_photo(photo, photo.pixels, hole)
+    monkeypatch.setattr(libjpeg.tempfile, "_get_candidate_names", None)  # any temporary file would be an error
+    monkeypatch.setattr(libjpeg.tempfile, "tempdir", "/nonexistent")
+    assert encode_photo(photo, photo.pixels, hole) == whole
+    assert whole[1] == ()
+    monkeypatch.setattr(libjpeg, "_has_memory_files", lambda: False)
+    assert "blocks" in encode_photo(read_photo(source_of()), photo.pixels, hole)[1][0]
+
+
+def test_without_files_in_memory_a_full_temporary_disk_is_noticed_before_libjpeg_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libjpeg, "_has_memory_files", lambda: False)
+    photo = read_photo(source_of())
+    hole = some_hole(photo.pixels.shape)
+    whole = encode_photo(photo, photo.pixels, hole)
+    assert whole[1] == ()
+    usage = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(libjpeg.shutil, "disk_usage", lambda _: usage)
+    photo = read_photo(source_of())
+    assert "blocks" in encode_photo(photo, photo.pixels, hole)[1][0]
 
 
 def test_arithmetic_of_the_transform_is_orthonormal() -> None:

@@ -10,12 +10,8 @@ Source: ITU-T T.81 (A.1.1 sampling factors, A.3 DCT and quantisation); JFIF 1.02
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -24,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.imaging.jpeg import ADOBE, Frame, Segment, jpeg_frame, jpeg_segments
+from facefill.imaging.libjpeg import code_blocks, is_ready, read_blocks
 
-_ENGINE = "turbo210"  # the fastest of the libjpegs in jpeglib; all of them code the same coefficients
 _STANDARD_AC = bytes([0x10, 0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7D])  # T.81 table K.5, as most cameras write
 _BAND_UNITS = 16  # rows of MCUs at once: bounds the memory that a large hole takes
 
@@ -188,7 +184,7 @@ def _ycc(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return values
 
 
-def _picture(frame: Frame, size: tuple[int, int], components: Sequence[int], content: bytes | None) -> Any:
+def _picture(frame: Frame, size: tuple[int, int], components: Sequence[int]) -> Any:
     """jpeglib's object, made from the header that is parsed already: `jpeglib.read_dct` would parse all scans
     for it."""
     import jpeglib
@@ -199,7 +195,7 @@ def _picture(frame: Frame, size: tuple[int, int], components: Sequence[int], con
     blocks = [[-(-frame.height * v // unit_height), -(-frame.width * h // unit_width)] for h, v in factors]
     return jpeglib.DCTJPEG(
         path="",
-        content=content,
+        content=None,
         height=size[0],
         width=size[1],
         block_dims=np.array(blocks, np.int32),
@@ -228,35 +224,24 @@ def read_ahead(data: bytes) -> Future[Coefficients | None]:
 
 def read_coefficients(data: bytes) -> Coefficients | None:
     """The quantised coefficients of a JPEG; None where the library is missing or cannot write this kind of JPEG."""
-    try:
-        import jpeglib
-    except ImportError:
-        return None
     frame = jpeg_frame(jpeg_segments(data)[0])
     unit_width, unit_height = frame.unit
     whole = all(unit_width % (8 * h) == 0 and unit_height % (8 * v) == 0 for h, v in frame.factors)
     huffman = frame.marker in (0xC0, 0xC1, 0xC2)
     if not (whole and huffman and frame.bits == 8 and len(frame.ids) in (1, 3, 4)):
         return None
-    # libjpeg ends the whole process where a temporary file cannot be written
-    if shutil.disk_usage(tempfile.gettempdir()).free < 4 * len(data) + (1 << 24):
+    if not is_ready(data):
         return None
-    if jpeglib.version.get() != _ENGINE:
-        jpeglib.version.set(_ENGINE)
-    picture = _picture(frame, (frame.height, frame.width), range(len(frame.ids)), data)
-    picture.load()
-    blocks = [picture.Y, picture.Cb, picture.Cr, picture.K][: len(frame.ids)]
-    return Coefficients(blocks, picture.qt, picture.quant_tbl_no, Lock())
+    picture = _picture(frame, (frame.height, frame.width), range(len(frame.ids)))
+    return Coefficients(*read_blocks(picture, data), Lock())
 
 
 def _write_coefficients(coefficients: Coefficients, segments: Sequence[Segment], frame: Frame) -> bytes:
     optimise = not any(s.marker == 0xC4 and _STANDARD_AC in s.payload for s in segments)
     if len(frame.ids) == 4:
         return _write_scans(coefficients, segments, frame, optimise)
-    picture = _picture(frame, (frame.height, frame.width), range(len(frame.ids)), None)
-    picture.Y, picture.Cb, picture.Cr = (*coefficients.blocks, None, None)[:3]
-    picture.qt, picture.quant_tbl_no = coefficients.tables, coefficients.table_of
-    encoded = _coded(picture, optimise)
+    picture = _picture(frame, (frame.height, frame.width), range(len(frame.ids)))
+    encoded = code_blocks(picture, coefficients.blocks, coefficients.tables, coefficients.table_of, optimise)
     own, scan = jpeg_segments(encoded)
     coded, scans = [segment.coded() for segment in own if segment.marker != 0xC0], bytearray(encoded[scan:])
     for index, number in enumerate(frame.ids):  # without other markers the numbers say which colour space it is
@@ -275,24 +260,10 @@ def _write_scans(coefficients: Coefficients, segments: Sequence[Segment], frame:
     parts.append(Segment(0xC0 if frame.marker == 0xC2 else frame.marker, header).coded())
     for index, (h, v) in enumerate(frame.factors):
         size = -(-frame.height * 8 * v // unit_height), -(-frame.width * 8 * h // unit_width)
-        picture = _picture(frame, size, [index], None)
-        picture.Y = coefficients.blocks[index]
-        picture.qt, picture.quant_tbl_no = (
-            coefficients.tables[coefficients.table_of[index]][None],
-            np.zeros(1, int),
-        )
-        encoded = _coded(picture, optimise)
+        picture = _picture(frame, size, [index])
+        table = coefficients.tables[coefficients.table_of[index]][None]
+        encoded = code_blocks(picture, [coefficients.blocks[index]], table, np.zeros(1, np.int64), optimise)
         own, scan = jpeg_segments(encoded)
         parts += [s.coded() for s in own if s.marker == 0xC4]
         parts.append(encoded[scan : scan + 5] + bytes([frame.ids[index]]) + encoded[scan + 6 : -2])
     return b"".join([*parts, b"\xff\xd9"])
-
-
-def _coded(picture: Any, optimise: bool) -> bytes:
-    handle, path = tempfile.mkstemp(suffix=".jpg")
-    os.close(handle)
-    try:
-        picture.write_dct(path, flags=["+OPTIMIZE_CODING"] if optimise else [])
-        return Path(path).read_bytes()
-    finally:
-        os.unlink(path)
