@@ -60,14 +60,14 @@ def settle(method: LatentSearch, truth: Tensor, count: int = 12_800) -> Settled:
     everywhere = method.look(truth, torch.zeros_like(truth[:, :1]))
     everywhere = everywhere._replace(weight=everywhere.weight[:1])  # 1 everywhere: a face's own sums are taken once
     total = torch.zeros_like(generator.mean_face)
-    distances: list[NDArray[np.float32]] = []
-    likeness: list[NDArray[np.float32]] = []
-    for face in chain.from_iterable(torch.split(generator.faces(part), 1) for part in codes):
+    # Filled in place: a small tensor kept from every step would pin the freed large ones, 22 GB of them.
+    settled = Settled(*(np.empty((len(truth), count), np.float32) for _ in range(2)))
+    made = chain.from_iterable(torch.split(generator.faces(part), 1) for part in codes)
+    for place, face in enumerate(made):
         distance, alike = method.measure(face, everywhere)
-        distances.append(distance.numpy())
-        likeness.append(alike.numpy())
+        settled.distances[:, place] = distance
+        settled.likeness[:, place] = alike
         total += face[0]
-    settled = Settled(np.stack(distances, 1), np.stack(likeness, 1))
     generator.mean_face.copy_(total / count)
     generator.bounds.copy_(torch.tensor(settled.bounds))
     return settled
