@@ -29,6 +29,7 @@ from facefill.methods import CLASSES
 from facefill.training.data import DataConfig, FaceSource, batches, plan_steps
 from facefill.training.distributed import free_only
 from facefill.training.recipe import build_method
+from facefill.training.train import keep_freed_memory
 
 BATCH = {64: 64, 128: 16, 256: 8}
 HOLES = {"centre": 1.0, "worn": 1.0}
@@ -151,6 +152,7 @@ def main() -> None:
         parser.add_argument(option, type=lambda text: [int(word) for word in text.split(",")], default=values)
     options = parser.parse_args()
     settings = override({}, options.set)
+    keep_freed_memory()
     for name in options.methods.split(","):
         compare(name, settings.get(name, {}), options)
         if options.dataset:

@@ -33,7 +33,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         branch: Tensor = self.second(self.act(self.first(self.act(x))))
-        return x + self.gain * branch
+        # A float32 gain would make all that follows float32 under autocast, which costs a twentieth of a step.
+        return x + self.gain.to(branch.dtype) * branch
 
 
 def residuals(channels: int, dilations: tuple[int, ...]) -> nn.Sequential:

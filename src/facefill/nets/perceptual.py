@@ -53,7 +53,7 @@ class Perceptual(nn.Module):
         with torch.no_grad():
             wanted = [F.normalize(x, dim=1, eps=1e-3) for x in self.features(truth)]
         got = [F.normalize(x, dim=1, eps=1e-3) for x in self.features(picture)]
-        return torch.stack([(a.float() - b.float()).square().sum(1).mean((1, 2))
+        return torch.stack([(a - b).square().sum(1, dtype=torch.float32).mean((1, 2))
                             for a, b in zip(got, wanted, strict=True)]).sum(0)
 
     def _conv(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:

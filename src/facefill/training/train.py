@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -42,6 +44,7 @@ def train(recipe: Recipe, run: Path) -> Path:
 def _train(recipe: Recipe, run: Path, world: World) -> Path:
     settings, workers, device = recipe.train, recipe.pictures.workers, world.device
     check_batches(settings, world)
+    keep_freed_memory()
     if world.rank == 0:
         run.mkdir(parents=True, exist_ok=True)
         _remember(recipe, run / "config.json")
@@ -158,6 +161,16 @@ def _levels(pictures: Tensor) -> Any:
     """(N, 1 or 3, H, W) in [-1, 1] to (N, H, W, 3) uint8."""
     levels = ((pictures.float() + 1) * 127.5).round().clamp(0, 255).byte()
     return levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what a step frees for the next one. Otherwise each large tensor is asked of the system again, page
+    by page: 4 to 5 % of a step on a processor."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
+            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def _stages(stages: tuple[Stage, ...]) -> Iterator[tuple[Stage, int, int]]:
