@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import facefill
 from facefill import cli
+from facefill.errors import InputError
 from facefill.imaging import photo as photo_module
 from facefill.runtime.cover import Cover
 from facefill.runtime.finder import Face, Finder
@@ -64,6 +67,13 @@ def refused(run: Run, folder: Path, *words: object) -> str:
     assert ", got " in err
     assert after == before
     return err
+
+
+def lower_half(cover: Cover, faces: np.ndarray) -> np.ndarray:
+    """A cover over the lower half of each face."""
+    masks = np.zeros(faces.shape[:3], bool)
+    masks[:, faces.shape[1] // 2 :, 60:200] = True
+    return masks
 
 
 def test_complete_fills_the_hole_and_nothing_else(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
@@ -177,6 +187,72 @@ def test_outputs_that_cannot_be(run: Run, face: Path, hole: Path, tmp_path: Path
     refused(run, tmp_path, *words, tmp_path / "gone" / "out.png")
     refused(run, tmp_path, *words, tmp_path / "out.xyz")
     assert run(*words, tmp_path / "old.png", "--overwrite")[0] == 0
+
+
+def test_what_is_read_is_never_written_whatever_is_allowed(
+    run: Run, face: Path, hole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["complete", face, "--mask", hole, "-m", "telea", "--aligned", "--overwrite", "-o"]
+    assert "the input itself" in refused(run, tmp_path, *words, face)
+    assert "the input itself" in refused(run, tmp_path, *words, hole)
+    assert "the input itself" in refused(run, tmp_path, *words, tmp_path / "o.png", "--show-steps", face)
+    monkeypatch.setattr(Finder, "find", lambda self, photo: [Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)])
+    monkeypatch.setattr(Cover, "find", lower_half)
+    worn = tmp_path / "o-mask.png"
+    worn.write_bytes(face.read_bytes())
+    unmask = ["unmask", worn, "-m", "telea", "--overwrite", "--save-mask"]
+    assert "the input itself" in refused(run, tmp_path, *unmask, "-o", tmp_path / "o.png")
+    (tmp_path / "face-unmasked.png").write_bytes(face.read_bytes())
+    code, _, err = run("unmask", face, tmp_path / "face-unmasked.png", "-m", "telea", "--overwrite")
+    assert (code, err.count("the input itself")) == (3, 1)
+    assert (tmp_path / "face-unmasked.png").read_bytes() == face.read_bytes()
+
+
+def test_all_files_of_a_photo_are_written_or_none(
+    run: Run, face: Path, hole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Finder, "find", lambda self, photo: [Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)])
+    (tmp_path / "face-unmasked-mask.png").write_bytes(b"keep me")
+    refused(run, tmp_path, "unmask", face, "-m", "telea", "--save-mask")
+    words = ["complete", face, "--mask", hole, "-m", "telea", "--aligned", "-o", tmp_path / "o.png", "--show-steps"]
+    refused(run, tmp_path, *words, tmp_path / "gone" / "steps.png")
+    refused(run, tmp_path, *words, tmp_path / "steps.xyz")
+    refused(run, tmp_path, *words, tmp_path / "o.png")
+
+
+def test_no_folder_is_left_behind_where_nothing_was_written(run: Run, face: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    words = ["unmask", tmp_path / "none.png", tmp_path / "gone.png", "-o", folder]
+    assert run(*words, "-m", "telea")[0] == run(*words, "-m", "swfit")[0] == 2
+    assert not folder.exists()
+    folder.mkdir()
+    assert run(*words, "-m", "telea")[0] == 2
+    assert folder.is_dir(), "it was the user's"
+
+
+def test_a_hole_beside_the_faces_of_a_photo_is_not_called_no_face(
+    run: Run, face: Path, hole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = Face((0, 0, 30, 36), draw_face(36, 1)[1] * 0.5, 0.9)
+    monkeypatch.setattr(Finder, "find", lambda self, photo: [elsewhere])
+    _, out, _ = run("complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea")
+    assert "completed the hole" in out
+
+
+def test_seeds_below_0_are_refused(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
+    words = ["complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea", "--seed", "-1"]
+    assert run(*words)[0] == 2
+    with pytest.raises(InputError, match="a seed of 0 or more"):
+        facefill.complete(face, hole, method="telea", aligned=True, seed=-1)
+
+
+def test_what_pillow_warns_of_is_not_printed_beside_the_one_line(face: Path, tmp_path: Path) -> None:
+    Image.open(face).save(tmp_path / "face.tif")
+    data = (tmp_path / "face.tif").read_bytes()
+    (tmp_path / "face.tif").write_bytes(data[:40])
+    words = [sys.executable, "-m", "facefill", "unmask", str(tmp_path / "face.tif"), "-m", "telea"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
 
 
 def test_an_unknown_method_is_guessed(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 
 Method = Annotated[str, typer.Option("--method", "-m", help="Which method completes; `facefill methods` lists them.")]
-Seed = Annotated[int, typer.Option(help="Of all randomness.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of all randomness.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
 Threads = Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, else what the machine allows.")]
 Exact = Annotated[bool, typer.Option("--exact", help="Compute in float32: slower, the same on all machines.")]
@@ -49,35 +50,37 @@ def unmask(
     as_json: AsJson = False,
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
-    from facefill.imaging.photo import read_photo
+    from facefill.imaging.photo import check_output, read_photo
     from facefill.runtime.inpainter import open_inpainter
 
     folder = out is not None and (len(photos) > 1 or out.is_dir())
-    targets = [_target(photo, out, folder) for photo in photos]
-    if len(set(targets)) < len(targets):
+    outputs = [_outputs(photo, out, folder, save_mask) for photo in photos]
+    if len({path for paths in outputs for path in paths}) < sum(map(len, outputs)):
         raise InputError("photos with different names", "two of the same name", "run them into different folders")
-    if folder and out is not None:
-        _make_folder(out)
     inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
+    made = _make_folder(out) if folder and out is not None else None
 
     def one(photo: Path) -> Result:
         plan = inpainter.plan_unmask(read_photo(photo, ahead=True), large_hole=large_hole)
         return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)
 
     failed = 0
-    for photo, target in zip(photos, targets, strict=True):
+    for photo, paths in zip(photos, outputs, strict=True):
         try:
-            _check_target(target, overwrite)
+            for path in paths:
+                check_output(path, inputs=photos, overwrite=overwrite)
             result = one(photo)
-            notes = result.save(target, overwrite=overwrite)
+            notes = result.save(paths[0], overwrite=overwrite)
             if save_mask:
-                _save_mask(result, target.with_name(f"{target.stem}-mask.png"), overwrite)
-            _tell(photo, target, result, notes, as_json)
+                _save_mask(result, paths[1], overwrite)
+            _tell(photo, paths[0], result, notes, as_json)
         except InputError as error:
             failed += 1
             if len(photos) == 1:
                 raise
             _complain(error, photo, as_json)
+    if made and failed == len(photos):
+        made.rmdir()
     _end(failed, len(photos), as_json)
 
 
@@ -100,37 +103,36 @@ def complete(
 ) -> None:
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.imaging.masks import read_mask
-    from facefill.imaging.photo import read_photo
+    from facefill.imaging.photo import check_output, read_photo
     from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
     from facefill.runtime.inpainter import open_inpainter
 
-    numbered = [out.with_name(f"{out.stem}-{index + 1}{out.suffix}") for index in range(samples)]
-    targets = [out] if samples == 1 else numbered
-    beside = [path for path in (show_steps, show_attention) if path]
+    targets, beside = [out], [path for path in (show_steps, show_attention) if path]
     if samples > 1:
+        targets = [out.with_name(f"{out.stem}-{index + 1}{out.suffix}") for index in range(samples)]
         beside += [out.with_name(f"{out.stem}-{name}.png") for name in ("samples", "spread")]
-    for target in [*targets, *beside]:
-        _check_target(target, overwrite)
+    if len({*targets, *beside}) < len(targets) + len(beside):
+        raise InputError("outputs with different names", "two of the same name", "choose another name for one")
+    for path in [*targets, *beside]:
+        check_output(path, inputs=[photo, mask], overwrite=overwrite)
     source = read_photo(photo, ahead=True)
-    height, width = source.pixels.shape[:2]
-    missing = read_mask(mask, (height, width), dilate_px=dilate)
+    missing = read_mask(mask, source.pixels.shape, dilate_px=dilate)
     inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, settings=settings or ())
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
-    if show_attention:
-        _save_picture(draw_attention(inpainter.model, plan), show_attention, overwrite)
-    if show_steps:
-        _save_picture(draw_steps(inpainter.model, plan, seed), show_steps, overwrite)
+    pictures = [draw_steps(inpainter.model, plan, seed)] if show_steps else []
+    pictures += [draw_attention(inpainter.model, plan)] if show_attention else []
     patches = inpainter.run([plan], seed=seed, samples=samples)[0]
     if samples > 1:
         together, spread, distance = draw_samples(plan, patches)
-        for picture, path in zip((together, spread), beside[-2:], strict=True):
-            _save_picture(picture, path, overwrite)
+        pictures += [together, spread]
         if not as_json:
             print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
         result = inpainter.finish(plan, patches[:, index], seed=seed)
         notes = result.save(target, overwrite=overwrite)
         _tell(photo, target, result, notes, as_json)
+    for picture, path in zip(pictures, beside, strict=True):
+        _save_picture(picture, path, overwrite)
     _end(0, 1, as_json)
 
 
@@ -235,7 +237,10 @@ def export(
     _need_torch()
     from facefill.training.export import export as write
 
-    _check_target(out, overwrite)
+    if out.suffix != ".onnx" or not out.parent.is_dir():
+        raise InputError("an .onnx file in an existing folder", str(out), "choose another with -o")
+    if out.exists() and not overwrite:
+        raise InputError("a new output file", f"{out} exists", "add --overwrite or choose another with -o")
     for difference in write(weights, out):
         print(f"{difference.engine}: largest difference from torch {difference.largest:.1e}, "
               f"mean {difference.mean:.1e}")
@@ -267,32 +272,30 @@ def _need_torch() -> None:
             raise InputError(f"the package {package}", "none installed", "pip install 'facefill[train]'")
 
 
-def _target(photo: Path, out: Path | None, folder: bool) -> Path:
+def _outputs(photo: Path, out: Path | None, folder: bool, save_mask: bool) -> list[Path]:
+    """Where the completed photo goes, and its mask where one is asked for."""
     if out is None:
-        return photo.with_name(f"{photo.stem}-unmasked{photo.suffix}")
-    return out / photo.name if folder else out
+        target = photo.with_name(f"{photo.stem}-unmasked{photo.suffix}")
+    else:
+        target = out / photo.name if folder else out
+    return [target, target.with_name(f"{target.stem}-mask.png")] if save_mask else [target]
 
 
-def _make_folder(out: Path) -> None:
+def _make_folder(out: Path) -> Path | None:
+    """The folder, if it had to be made."""
+    if out.is_dir():
+        return None
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True)
     except OSError as error:
         raise InputError("a folder to write to", f"{out}: {error.strerror}", "choose another with -o") from None
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    """Before the work, not after it."""
-    if target.exists() and not overwrite:
-        raise InputError("a new output file", f"{target} exists", "add --overwrite or choose another with -o")
+    return out
 
 
 def _save_mask(result: Result, path: Path, overwrite: bool) -> None:
     import numpy as np
 
-    from facefill.imaging.photo import read_photo, write_photo
-
-    white = np.where(result.mask[..., None], np.uint8(255), np.zeros(3, np.uint8))
-    write_photo(read_photo(white), white, result.mask, path, overwrite=overwrite)
+    _save_picture(np.repeat(result.mask[..., None] * np.uint8(255), 3, 2), path, overwrite)
 
 
 def _save_picture(picture: Any, path: Path, overwrite: bool) -> None:
@@ -305,10 +308,10 @@ def _save_picture(picture: Any, path: Path, overwrite: bool) -> None:
 
 def _tell(photo: Path, target: Path, result: Result, notes: tuple[str, ...], as_json: bool) -> None:
     done = [face for face in result.faces if face.missing.any()]
-    warnings = [*result.warnings, *notes]
+    said = [*result.warnings, *notes]
     if as_json:
         print(json.dumps({
-            "photo": str(photo), "out": str(target), "completed_px": int(result.mask.sum()), "warnings": warnings,
+            "photo": str(photo), "out": str(target), "completed_px": int(result.mask.sum()), "warnings": said,
             "faces": [{
                 "box": [round(value, 1) for value in face.box], "landmarks": face.landmarks.round(1).tolist(),
                 "score": round(face.score, 3), "completed_px": int(face.missing.sum()),
@@ -316,9 +319,9 @@ def _tell(photo: Path, target: Path, result: Result, notes: tuple[str, ...], as_
             } for face in result.faces],
         }), flush=True)
         return
-    faces = f"{len(done)} of {len(result.faces)} faces" if result.faces else "the hole"
+    faces = f"{len(done)} of {len(result.faces)} faces" if done else "the hole"
     print(f"{photo} -> {target}: completed {faces}", flush=True)
-    for warning in warnings:
+    for warning in said:
         print(f"{photo}: {warning}", file=sys.stderr)
 
 
@@ -339,6 +342,7 @@ def _end(failed: int, count: int, as_json: bool) -> None:
 
 def main() -> Any:
     """Run the command line; exit codes: 0 done, 1 our bug, 2 the user can fix it, 3 some of several failed."""
+    warnings.filterwarnings("ignore", module="PIL")  # of damage and size, of which our one line speaks
     try:
         app()
     except InputError as error:

@@ -186,6 +186,24 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:
         read_mask(tmp_path, (40, 60))
 
 
+@pytest.mark.parametrize("name", ["PNG", "TIFF", "WEBP", "AVIF", "BMP", "GIF", "JPEG"])
+def test_a_damaged_mask_of_any_format_is_read_or_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    Image.fromarray(hole().astype(np.uint8) * 255).save(tmp_path / "mask", name)
+    whole = (tmp_path / "mask").read_bytes()
+    for seed in range(40):
+        draw, damaged = rng(seed), bytearray(whole)
+        for at in draw.integers(0, len(whole), 4):
+            damaged[at] = int(draw.integers(256))
+        (tmp_path / "mask").write_bytes(damaged if seed % 2 else damaged[: int(draw.integers(len(whole)))])
+        try:
+            found = read_mask(tmp_path / "mask", (40, 60))
+        except InputError as error:
+            said = str(error)
+        else:
+            said = "" if found.shape == (40, 60) and found.any() else "\n"
+        assert "\n" not in said
+
+
 def test_another_size_is_refused_before_anything_is_decoded(tmp_path: Path) -> None:
     Image.new("1", (9000, 9000)).save(tmp_path / "large.png")
     with pytest.raises(InputError, match="one of 9000x9000"):

@@ -66,6 +66,15 @@ def test_a_16_bit_png_that_is_cut_off_is_refused() -> None:
     assert "cut off" in refusal(source[: len(source) // 2]).got
 
 
+def test_damage_behind_the_samples_of_a_png_is_refused_when_it_is_read_and_not_when_it_is_written() -> None:
+    source = files.png(files.picture(60, 80, 3, bits=16), 2, 16)
+    assert "cut off" in refusal(source[:-6]).got
+
+
+def test_a_picture_too_wide_for_the_library_that_decodes_it_is_refused() -> None:
+    assert "PNG" in refusal(files.png(np.zeros((1, 2**20 + 1, 3), np.uint16), 2, 16)).expected
+
+
 def test_a_damaged_png_is_refused() -> None:
     broken = bytearray(PNG)
     at = PNG.index(b"IDAT") + 40

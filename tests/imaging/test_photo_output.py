@@ -73,7 +73,7 @@ def test_the_photo_itself_is_never_written(photo: Photo, tmp_path: Path, way: st
         (tmp_path / target).symlink_to(tmp_path / "photo.png")
     if way == "hardlink":
         os.link(tmp_path / "photo.png", tmp_path / target)
-    assert "the photo itself" in refusal(photo, tmp_path / target, overwrite=True).got
+    assert "the input itself" in refusal(photo, tmp_path / target, overwrite=True).got
     assert (tmp_path / "photo.png").read_bytes() == before
 
 
@@ -110,6 +110,12 @@ def test_a_folder_that_cannot_be_written_is_refused(
     assert os.listdir(tmp_path) == ["photo.png"]
 
 
+def test_the_longest_name_that_a_folder_takes_can_be_written(photo: Photo, tmp_path: Path) -> None:
+    name = "\N{GRINNING FACE}" * 62 + ".png"
+    write(photo, tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["photo.png", name]
+
+
 def test_an_interrupted_write_leaves_nothing(photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -121,9 +127,9 @@ def test_an_interrupted_write_leaves_nothing(photo: Photo, tmp_path: Path, monke
 
 
 def test_a_path_can_be_checked_before_any_work(photo: Photo, tmp_path: Path) -> None:
-    check_output(photo, tmp_path / "out.png")
+    check_output(tmp_path / "out.png", inputs=[tmp_path / "photo.png"])
     with pytest.raises(InputError):
-        check_output(photo, tmp_path / "photo.png", overwrite=True)
+        check_output(tmp_path / "photo.png", inputs=[tmp_path / "photo.png"], overwrite=True)
 
 
 def test_a_new_file_has_the_permissions_of_any_other(photo: Photo, tmp_path: Path) -> None:

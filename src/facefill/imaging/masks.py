@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from facefill.errors import InputError
+from facefill.imaging.samples import DAMAGED
 
 Mask = NDArray[np.bool_]
 
@@ -228,11 +229,13 @@ def _mask_of_file(path: Path, shape: tuple[int, ...]) -> Mask:
     try:
         with Image.open(path) as picture:
             return _mask_of_picture(picture, shape)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError("a mask picture", f"no file {path}", "check the path") from None
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise InputError("a mask picture", f"{path} ({error})", "save it as PNG") from None
-    except (OSError, SyntaxError, EOFError) as error:
+    except DAMAGED as error:
         raise InputError("a readable mask picture", f"{path} ({error})", "save it again as PNG") from None
 
 

@@ -12,7 +12,7 @@ import io
 import os
 import secrets
 import struct
-import zlib
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from facefill.errors import InputError, pick
 from facefill.imaging import coefficients, jpeg, metadata, tiff
 from facefill.imaging.colour import Native, Pixels, as_srgb, as_stored, fill, from_srgb, is_srgb, to_srgb, upright
 from facefill.imaging.metadata import Provenance
-from facefill.imaging.samples import ENCODERS, is_lossless_webp, native_of, use_heif
+from facefill.imaging.samples import DAMAGED, ENCODERS, is_lossless_webp, native_of, use_heif
 
 __all__ = [
     "FORMATS",
@@ -65,18 +65,6 @@ FORMATS: dict[str, Format] = {
 }
 _SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
 _MOST_PIXELS_AHEAD = 32_000_000
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    LookupError,
-    TypeError,
-    EOFError,
-    ArithmeticError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +109,7 @@ def read_photo(
     data = source if isinstance(source, bytes) else _read_bytes(Path(source), max_bytes)
     what = path.name if path else "the photo"
     if len(data) > max_bytes:
-        raise InputError(f"at most {max_bytes:,} bytes", f"{len(data):,} in {what}", "shrink it or raise the limit")
+        raise InputError(f"at most {max_bytes:,} bytes", f"{len(data):,} in {what}", "shrink it first")
     name = _sniff(data, what)
     native, notes = _decode(data, name, what, max_pixels)
     if path and _SUFFIXES.get(path.suffix.lower(), name) != name:
@@ -145,7 +133,7 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
             )
         size = path.stat().st_size
         if size > max_bytes:
-            raise InputError(f"at most {max_bytes:,} bytes", f"{size:,} in {path.name}", "shrink it or raise the limit")
+            raise InputError(f"at most {max_bytes:,} bytes", f"{size:,} in {path.name}", "shrink it first")
         return path.read_bytes()
     except OSError as error:
         raise InputError("a readable file", f"{path} ({error.strerror})", "check its permissions") from error
@@ -189,7 +177,7 @@ def _from_image(image: Image.Image, max_pixels: int) -> Photo:
         native, notes = native_of(image, b"", name)
     except InputError:
         raise
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError("a whole image", f"one that cannot be decoded ({error})", "open it again") from error
     orientation = tiff.orientation_of(native.exif)
     return Photo(upright(to_srgb(native), orientation), name, None, tuple(notes), None, orientation, native)
@@ -198,7 +186,7 @@ def _from_image(image: Image.Image, max_pixels: int) -> Photo:
 def _check_size(width: int, height: int, what: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         got = f"{width} x {height} in {what}"
-        raise InputError(f"at most {max_pixels:,} pixels", got, "shrink it or raise the limit")
+        raise InputError(f"at most {max_pixels:,} pixels", got, "shrink it first")
 
 
 def _decode(data: bytes, name: str, what: str, max_pixels: int | None = None) -> tuple[Native, list[str]]:
@@ -216,7 +204,7 @@ def _decode(data: bytes, name: str, what: str, max_pixels: int | None = None) ->
         raise
     except Image.DecompressionBombError as error:
         raise InputError("a photo of a sane size", f"{what} ({error})", "shrink it") from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         got = f"{what}, damaged, cut off or of an unknown kind ({error})"
         raise InputError(f"a whole {name} file", got, "get it again, or convert it to PNG") from error
 
@@ -343,13 +331,16 @@ def format_of(path: Path | str) -> str:
     return pick(_SUFFIXES, suffix, "file suffix")
 
 
-def check_output(photo: Photo, path: Path | str, *, overwrite: bool = False) -> None:
-    """Raises InputError where `write_photo` would refuse the path, so that nobody computes in vain."""
+def check_output(path: Path | str, *, inputs: Iterable[Path], overwrite: bool = False) -> None:
+    """Raises InputError where `write_photo` would refuse the path, so that nobody computes in vain.
+
+    inputs: the files that are read, which are never written.
+    """
     path = Path(path)
     format_of(path)
     try:
-        if photo.path and path.exists() and os.path.samefile(path, photo.path):
-            raise InputError("another file to write to", f"the photo itself, {path}", "choose another name")
+        if path.exists() and any(one.exists() and os.path.samefile(path, one) for one in inputs):
+            raise InputError("another file to write to", f"the input itself, {path}", "choose another name")
         if path.is_dir():
             raise InputError("a file to write to", f"the folder {path}", "add a file name")
         if not path.parent.is_dir():
@@ -374,15 +365,16 @@ def write_photo(
     The file appears whole or not at all. The photo's own file is never written, whatever `overwrite` says.
     Returns notes on what the format could not keep. Raises InputError where the path cannot be written.
     """
-    check_output(photo, path, overwrite=overwrite)
+    inputs = [photo.path] if photo.path else []
+    check_output(path, inputs=inputs, overwrite=overwrite)
     data, notes = encode_photo(photo, completed, mask, format=format_of(path), provenance=provenance)
-    check_output(photo, path, overwrite=overwrite)
+    check_output(path, inputs=inputs, overwrite=overwrite)
     _write_whole(Path(path), data)
     return notes
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{path.name[:64]}.{secrets.token_hex(8)}.part")
+    beside = path.with_name(f".facefill-{secrets.token_hex(8)}.part")
     try:
         try:
             with open(beside, "xb") as stream:

@@ -21,6 +21,12 @@ from facefill.imaging import jpeg, metadata, tiff
 from facefill.imaging.colour import MODES, Native, Pixels, Samples, as_stored, profile_problem
 from facefill.imaging.tiff import tag
 
+DAMAGED = (
+    *(OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, ArithmeticError, RuntimeError),
+    *(struct.error, zlib.error),
+)
+"""What the libraries raise for a picture file that is damaged or cut off."""
+
 _CLEAR = "its transparent colour becomes an alpha channel"
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
 
@@ -39,6 +45,8 @@ def native_of(image: Image.Image, data: bytes, name: str, *, decode: bool = True
     data: the file's bytes, empty where there are none.
     """
     notes = []
+    if name == "PNG" and data:
+        metadata.png_chunks(data)  # the writer needs all of them; the decoders read over damage behind the samples
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         notes.append(f"it holds {frames} pictures: only the first is used")

@@ -126,8 +126,10 @@ class Inpainter:
     def run(self, plans: Sequence[Plan], *, seed: int = 0, samples: int = 1) -> list[U8]:
         """Complete the crops of many photos in one call of the model.
 
-        Returns for each plan (N, samples, S, S, 3): its tasks' patches.
+        Returns for each plan (N, samples, S, S, 3): its tasks' patches. Raises InputError for a seed below 0.
         """
+        if seed < 0:
+            raise InputError("a seed of 0 or more", str(seed), "choose another")
         if not plans:
             return []
         faces = np.concatenate([plan.crops[0] for plan in plans])
