@@ -53,4 +53,5 @@ def generator_hinge(fake: Tensor, mask: Tensor) -> Tensor:
 
 def feature_distance(fake: list[Tensor], real: list[Tensor]) -> Tensor:
     """Mean over layers of the mean absolute difference of their features (Wang et al. 2018, equation 4)."""
-    return torch.stack([(a.float() - b.float()).abs().mean() for a, b in zip(fake, real, strict=True)]).mean()
+    layers = zip(fake, real, strict=True)
+    return torch.stack([(a - b).abs().mean(dtype=torch.float32) for a, b in layers]).mean()

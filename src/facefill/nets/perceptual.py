@@ -51,14 +51,23 @@ class Perceptual(nn.Module):
         """Mean squared distance of features of unit length, summed over the maps, (N,): the distance of Zhang et al.
         2018 (LPIPS, equation 1) with all channels weighing the same."""
         with torch.no_grad():
-            wanted = [F.normalize(x, dim=1, eps=1e-3) for x in self.features(truth)]
-        got = [F.normalize(x, dim=1, eps=1e-3) for x in self.features(picture)]
-        return torch.stack([(a - b).square().sum(1, dtype=torch.float32).mean((1, 2))
-                            for a, b in zip(got, wanted, strict=True)]).sum(0)
+            wanted = self.features(truth)
+        pairs = zip(self.features(picture), wanted, strict=True)
+        return torch.stack([unit_distance(a, b).mean((1, 2)) for a, b in pairs]).sum(0)
 
     def _conv(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
         weight, bias = cast(Tensor, getattr(self, f"{name}_w")), cast(Tensor, getattr(self, f"{name}_b"))
         return F.conv2d(x, weight, bias, stride, padding)
+
+
+def unit_distance(a: Tensor, b: Tensor) -> Tensor:
+    """(N, C, h, w) twice to (N, h, w) float32: |a/|a| - b/|b||² at each place, lengths below 1e-3 taken as that.
+
+    Multiplied out, a² + b² - 2ab, because maps of unit length would be four more of the largest tensors of a step.
+    """
+    aa, bb, ab = ((x * y).sum(1, dtype=torch.float32) for x, y in ((a, a), (b, b), (a, b)))
+    long_a, long_b = (squared.clamp_min(1e-6).sqrt() for squared in (aa, bb))
+    return aa / long_a.square() + bb / long_b.square() - 2 * ab / (long_a * long_b)
 
 
 def open_perceptual(path: Path | None) -> Perceptual:
