@@ -6,8 +6,8 @@
 For each method, size and number of threads, in turn within one run, medians of: a step as `facefill train` makes it
 (bf16 autocast, channels_last, fused AdamW, the whole batch at once), and a naive step (float32, contiguous layout, one
 picture after the other, Adam's plain loop). A step is one turn of every player; what a turn leaves in the batch for the
-next one is used by both. FLOPs are counted over that step by torch's own counter; the roofline is a bf16 matrix product
-of 2048 in the same run. With DATASET also: how long the loop waits for its data, with one worker process.
+next one is used by both. FLOPs are counted over that step by torch's own formulas; the roofline is a bf16 product of
+2048 in the same run. With DATASET also: how long the loop waits for its data, with one worker process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from facefill.config import override
 from facefill.methods import CLASSES
@@ -68,6 +69,18 @@ def turn(method: Any, name: str, optimizer: torch.optim.Optimizer, parts: list[d
     optimizer.step()
 
 
+class Counter(TorchDispatchMode):
+    """FLOPs by torch's own formulas. Its FlopCounterMode also follows modules, and fails at gradients of gradients."""
+
+    flops = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if count := flop_registry.get(func.overloadpacket):
+            self.flops += count(*args, **(kwargs or {}), out_val=made)
+        return made
+
+
 class Trained:
     """A method that makes steps, one way or the other."""
 
@@ -95,10 +108,9 @@ class Trained:
             turn(self.method, name, optimizer, parts, self.fast)
 
     def flops(self) -> float:
-        counter = FlopCounterMode(display=False)
-        with counter:
+        with Counter() as counter:
             self.step()
-        return float(counter.get_total_flops())
+        return counter.flops
 
 
 def sides_of(name: str, sides: list[int]) -> list[int]:
