@@ -153,6 +153,13 @@ def test_a_photo_that_is_none(run: Run, face: Path, hole: Path, tmp_path: Path, 
     refused(run, tmp_path, "complete", spoil(face, how), "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea")
 
 
+def test_a_kind_of_file_that_is_no_photo_is_named_and_not_its_suffix(run: Run, face: Path, tmp_path: Path) -> None:
+    Image.open(face).save(tmp_path / "moving.gif")
+    assert "got a GIF in moving.gif" in refused(run, tmp_path, "unmask", tmp_path / "moving.gif", "-m", "telea")
+    (tmp_path / "notes.txt").write_text("dear diary")
+    assert "got text in notes.txt" in refused(run, tmp_path, "unmask", tmp_path / "notes.txt", "-m", "telea")
+
+
 @pytest.mark.parametrize("how", ["truncated", "empty", "text", "folder", "bomb", "missing"])
 def test_a_mask_that_is_none(run: Run, face: Path, tmp_path: Path, how: str) -> None:
     refused(run, tmp_path, "complete", face, "--mask", spoil(face, how), "-o", tmp_path / "o.png", "-m", "telea",

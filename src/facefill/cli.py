@@ -60,16 +60,17 @@ def unmask(
     inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
     made = _make_folder(out) if folder and out is not None else None
 
-    def one(photo: Path) -> Result:
-        plan = inpainter.plan_unmask(read_photo(photo, ahead=True), large_hole=large_hole)
+    def one(photo: Path, paths: list[Path]) -> Result:
+        source = read_photo(photo, ahead=True)
+        for path in paths:
+            check_output(path, inputs=photos, overwrite=overwrite)
+        plan = inpainter.plan_unmask(source, large_hole=large_hole)
         return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)
 
     failed = 0
     for photo, paths in zip(photos, outputs, strict=True):
         try:
-            for path in paths:
-                check_output(path, inputs=photos, overwrite=overwrite)
-            result = one(photo)
+            result = one(photo, paths)
             notes = result.save(paths[0], overwrite=overwrite)
             if save_mask:
                 _save_mask(result, paths[1], overwrite)

@@ -140,13 +140,25 @@ def test_what_cannot_be_completed_is_said_and_left(model: object) -> None:
         run(StandIn(landmarks, slice(0)).inpainter(model), photo)
 
 
+def test_a_hole_on_a_face_too_small_to_align_is_completed_from_its_surroundings_and_that_is_said(model: object) -> None:
+    photo, _ = draw_photo(300, 260, faces=1, seed=3)
+    tiny = np.array([[40, 40], [48, 40], [44, 44], [41, 48], [47, 48]], float)
+    inpainter = StandIn([tiny]).inpainter(model)
+    mask = np.zeros(photo.shape[:2], bool)
+    mask[42:50, 40:50] = True
+    result = run(inpainter, photo, mask)
+    assert (result.mask == mask).all()
+    assert ["below 32: its hole is completed" in warning for warning in result.warnings] == [True]
+    assert run(inpainter, photo, np.roll(mask, 100, 1)).warnings == ()
+
+
 def test_a_hole_over_60_percent_needs_the_users_word(model: object) -> None:
     photo = np.full((256, 256, 3), 90, np.uint8)
     points = np.array([[96, 122], [160, 122], [128, 160], [101, 190], [155, 190]], float)
     mask = np.zeros((256, 256), bool)
     mask[:200] = True
     inpainter = StandIn([points]).inpainter(model)
-    with pytest.raises(InputError, match="more than 60%"):
+    with pytest.raises(InputError, match=r"more than 60%.*draw a smaller mask, or add --large-hole"):
         run(inpainter, photo, mask)
     assert (run(inpainter, photo, mask, large_hole=True).mask == mask).all()
     assert (run(inpainter, photo, mask, aligned=True).mask == mask).all()

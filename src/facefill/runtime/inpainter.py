@@ -81,7 +81,7 @@ class Inpainter:
         if not found:
             raise InputError("a photo with a face", "none in it",
                              "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT")
-        warnings = [too_small(face) for face in found]
+        warnings = [small and f"{small}: left as it is" for small in map(too_small, found)]
         crops = [self._face_crop(face) for face in found]
         views = np.stack([crop.take(photo.pixels) for crop in crops])
         masks = self._cover().find(views)
@@ -101,7 +101,8 @@ class Inpainter:
         """Share a mask that the user gave among the faces and, away from them, context crops.
 
         mask: (H, W) bool. aligned: the photo is an aligned square face already.
-        Raises InputError when aligned and not square, or when every hole is too large.
+        A face that is too small to align counts as none. Raises InputError when aligned and not square, or when every
+        hole is too large.
         """
         height, width = mask.shape
         if aligned:
@@ -113,10 +114,13 @@ class Inpainter:
             task = task_of(crop, mask, (slice(0, height), slice(0, width)), None)
             return Plan(photo, mask, mask, (task,), (), ())
         found = self._finder().find(photo.pixels)
-        warnings = [too_small(face) for face in found]
-        crops = [self._face_crop(face) for face in found]
-        return assign(photo, mask, found, crops, warnings, large_hole=large_hole,
+        faces = [face for face in found if not too_small(face)]
+        crops = [self._face_crop(face) for face in faces]
+        plan = assign(photo, mask, faces, crops, [""] * len(faces), large_hole=large_hole,
                       context_px=self.model.record.size_px)
+        said = [f"{small}: its hole is completed from its surroundings" for face in found
+                if (small := too_small(face)) and _touches(face, mask)]
+        return replace(plan, warnings=(*said, *plan.warnings))
 
     def _face_crop(self, face: Face) -> Crop:
         return Crop.around_face(face.landmarks, self.model.record.size_px)
@@ -165,6 +169,11 @@ class Inpainter:
             pixels[window][missing] = completed[missing]
         provenance = Provenance(self.model.name, self.model.sha256 or "", seed)
         return Result(pixels, plan.mask, plan.faces, (*plan.photo.notes, *plan.warnings), plan.photo, provenance)
+
+
+def _touches(face: Face, mask: Bool) -> bool:
+    x0, y0, x1, y1 = (max(round(edge), 0) for edge in face.box)
+    return bool(mask[y0 : y1 + 1, x0 : x1 + 1].any())
 
 
 def _groups(tasks: Sequence[Task]) -> list[list[int]]:

@@ -133,8 +133,9 @@ def assign(
     if context_px is not None:
         tasks += _context_tasks(owners, window, context_px)
     if not tasks:
-        raise InputError("a face that can be completed", "; ".join(filter(None, said)) or "none",
-                         "try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT")
+        fix = ("try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT" if context_px is None
+               else "draw a smaller mask, or add --large-hole")
+        raise InputError("a face that can be completed", "; ".join(filter(None, said)) or "none", fix)
     done = np.zeros_like(missing)
     for task in tasks:
         done[task.window] |= task.missing
@@ -180,10 +181,11 @@ def place_of(face: Face) -> str:
 
 
 def too_small(face: Face) -> str:
+    """Why a face cannot be aligned, empty where it can."""
     side = min(face.box[2] - face.box[0], face.box[3] - face.box[1])
     if side >= SMALLEST_FACE_PX:
         return ""
-    return f"{place_of(face)} is {side:.0f} px wide, below {SMALLEST_FACE_PX}: left as it is"
+    return f"{place_of(face)} is {side:.0f} px wide, below {SMALLEST_FACE_PX}"
 
 
 def _owners(missing: Bool, crops: Sequence[Crop]) -> tuple[NDArray[np.int32], Window]:
