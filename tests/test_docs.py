@@ -1,0 +1,101 @@
+"""What the pages say can be followed: links lead somewhere, commands and their options exist, named files are there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from facefill.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "weights").glob("*.md"))]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+def code_in(text: str) -> Iterator[str]:
+    """Commands of fenced blocks, one for each line, lines that go on joined, without comments; and inline code."""
+    fenced = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    for block in fenced:
+        yield from (line.partition(" #")[0] for line in re.sub(r"\\\n\s*", " ", block).splitlines())
+    outside = re.sub(r"^```\w*\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    yield from (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", outside))
+
+
+def anchors(page: Path) -> set[str]:
+    """Of a page's headings, as GitHub and GitLab make them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def dead_links(page: Path) -> list[str]:
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    return dead
+
+
+def unknown_words(text: str) -> list[str]:
+    """Commands that do not exist, and options that their commands do not have."""
+    unknown = []
+    for code in code_in(text):
+        for name, rest in re.findall(r"\bfacefill ([a-z]+)\b([^|;&]*)", code):
+            if name not in COMMANDS:
+                unknown.append(f"facefill {name}")
+                continue
+            known = {option for param in COMMANDS[name].params for option in (*param.opts, *param.secondary_opts)}
+            given = re.findall(r"(?<![\w-])--?[a-z][a-z-]*", rest)
+            unknown += [f"facefill {name} {option}" for option in given if option not in known]
+    return unknown
+
+
+def missing_files(text: str) -> list[str]:
+    """Files of the project that are named in code and are not there."""
+    rooms = r"\b(?:benchmarks|configs|docs|examples|src|tests|weights|web)/[\w/.-]*\.(?:py|toml|md|safetensors)\b"
+    return [name for code in code_in(text) for name in re.findall(rooms, code) if not (ROOT / name).is_file()]
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    assert dead_links(page) == []
+
+
+@pages
+def test_commands_and_their_options_exist(page: Path) -> None:
+    assert unknown_words(page.read_text(encoding="utf-8")) == []
+
+
+@pages
+def test_named_files_of_the_project_are_there(page: Path) -> None:
+    assert missing_files(page.read_text(encoding="utf-8")) == []
+
+
+def test_what_is_wrong_on_a_page_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One\n[a](#one) [b](#two) [c](gone.md) [d](page.md#one)\n"
+                    "`facefill unmsk` `facefill wear\nA --sed 1`\n```sh\nfacefill train C \\\n   --set a=1 --sett b=2  # --no\n```\n`benchmarks/gone.py`\n")
+    text = page.read_text()
+    assert dead_links(page) == ["#two", "gone.md"]
+    assert sorted(unknown_words(text)) == ["facefill train --sett", "facefill unmsk", "facefill wear --sed"]
+    assert missing_files(text) == ["benchmarks/gone.py"]
+
+
+def test_the_modules_that_the_readme_lists_are_there() -> None:
+    house = re.search(r"^src/facefill/\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"),
+                      re.DOTALL | re.MULTILINE)
+    assert house is not None
+    for room in ("imaging", "nets", "methods", "runtime", "training", "evaluation", "batch", "server"):
+        listed = re.search(rf"^  {room}/(.*?)(?=^  \w)", house[1], re.DOTALL | re.MULTILINE)
+        assert listed is not None
+        there = {path.stem for path in (ROOT / "src" / "facefill" / room).glob("*.py")}
+        words = re.sub(r"\([^)]*\)", "", listed[1]).rpartition(":")[2]
+        assert {name.strip() for name in re.split(r",| and ", words)} <= there
