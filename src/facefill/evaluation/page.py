@@ -77,7 +77,8 @@ def as_html(bench: Bench, summary: Summary) -> str:
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>facefill evaluation</title>"
         f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head><body>",
         f"<h1>Evaluation</h1><p><code>{html.escape(summary.about['command'])}</code></p>",
-        "<ul>" + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts_of(summary)) + "</ul>",
+        "<details><summary>Versions, and the hashes of datasets and holes</summary><ul>"
+        + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts_of(summary)) + "</ul></details>",
         "<p>Click a heading to sort. Times and memory: timings.md beside this file.</p>",
     ]
     for dataset in bench.datasets:

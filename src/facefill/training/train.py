@@ -165,7 +165,7 @@ def _levels(pictures: Tensor) -> Any:
 
 def keep_freed_memory() -> None:
     """Let glibc keep what a step frees for the next one. Otherwise each large tensor is asked of the system again, page
-    by page: 4 to 5 % of a step on a processor."""
+    by page: 4 to 6 % of a step on a processor."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
