@@ -82,7 +82,8 @@ def test_named_files_of_the_project_are_there(page: Path) -> None:
 def test_what_is_wrong_on_a_page_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# One\n[a](#one) [b](#two) [c](gone.md) [d](page.md#one)\n"
-                    "`facefill unmsk` `facefill wear\nA --sed 1`\n```sh\nfacefill train C \\\n   --set a=1 --sett b=2  # --no\n```\n`benchmarks/gone.py`\n")
+                    "`facefill unmsk` `facefill wear\nA --sed 1`\n"
+                    "```sh\nfacefill train C \\\n   --set a=1 --sett b=2  # --no\n```\n`benchmarks/gone.py`\n")
     text = page.read_text()
     assert dead_links(page) == ["#two", "gone.md"]
     assert sorted(unknown_words(text)) == ["facefill train --sett", "facefill unmsk", "facefill wear --sed"]

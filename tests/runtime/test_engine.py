@@ -65,6 +65,13 @@ def test_metadata_is_read_without_the_onnx_package(network: Path, tmp_path: Path
         read_metadata(tmp_path / "cut.onnx")
 
 
+@pytest.mark.parametrize("name", engine_kinds())
+def test_a_network_that_cannot_be_run_is_one_line(network: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "odd.onnx").write_bytes(network.read_bytes().replace(b"Concat", b"Concax"))
+    with pytest.raises(InputError, match=r"odd\.onnx, damaged"):
+        engine_kinds()[name](tmp_path / "odd.onnx")
+
+
 def test_threads_come_from_the_argument_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEFILL_THREADS", "3")
     assert thread_count(5) == 5

@@ -80,6 +80,9 @@ def test_wrong_shapes_and_names_are_one_line(tiny: Model, tmp_path: Path) -> Non
         load(tmp_path / "gone.onnx")
     with pytest.raises(InputError, match="without a method"):
         load(write_inpainting(tmp_path / "anonymous.onnx", method=None))
+    (tmp_path / "cut.safetensors").write_bytes(b"abc")
+    with pytest.raises(InputError, match=r"a whole \.safetensors file"):
+        load(tmp_path / "cut.safetensors")
 
 
 def test_the_catalog_lists_the_default_first() -> None:

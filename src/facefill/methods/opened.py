@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from facefill.config import build, override
@@ -23,12 +23,16 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if not path.is_file():
         raise InputError("a .safetensors file", f"nothing at {path}", "check the path")
-    with safe_open(path, "pt") as file:
-        header = (file.metadata() or {}).get("facefill")
-        if header is None:
-            raise InputError("weights that facefill wrote", f"{path.name} without its header", "train or convert them")
-        about: dict[str, Any] = json.loads(header)
-        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    try:
+        with safe_open(path, "pt") as file:
+            header = (file.metadata() or {}).get("facefill")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError("a whole .safetensors file", f"{path.name} ({error})", "get it again") from error
+    if header is None:
+        raise InputError("weights that facefill wrote", f"{path.name} without its header", "train or convert them")
+    about: dict[str, Any] = json.loads(header)
+    return tensors, about
 
 
 def open_method(path: Path, name: str | None = None, settings: Sequence[str] = ()) -> tuple[Method, str]:

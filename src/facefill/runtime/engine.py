@@ -56,7 +56,7 @@ def load_engine(path: Path, *, device: str = "cpu", threads: int | None = None, 
 
     device: cpu, cuda, coreml or directml; all but cpu need the ONNX Runtime build for that device.
     exact: compute in float32; otherwise bf16 where the processor has it.
-    Raises InputError for an unknown device or one that is not there.
+    Raises InputError for an unknown device or one that is not there, and for a damaged file.
     """
     provider = pick(_ORT_PROVIDERS, device, "device")
     threads = thread_count(threads)
@@ -134,6 +134,10 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
             raise ValueError("no protobuf")
 
 
+def _unreadable(path: Path) -> InputError:
+    return InputError("an ONNX file that can be run", f"{path.name}, damaged or of an unknown kind", "export it again")
+
+
 class _OpenVino:
     def __init__(self, openvino: Any, path: Path, threads: int, exact: bool) -> None:
         core = openvino.Core()
@@ -146,7 +150,10 @@ class _OpenVino:
         }
         if exact:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
-        self._model = core.read_model(path)
+        try:
+            self._model = core.read_model(path)
+        except RuntimeError as error:
+            raise _unreadable(path) from error
         self._core, self._settings = core, settings
         self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
         self._names = [port.get_any_name() for port in self._model.inputs]
@@ -177,7 +184,10 @@ class _OnnxRuntime:
     def __init__(self, onnxruntime: Any, path: Path, threads: int, provider: str) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        except Exception as error:  # its own have no class in common
+            raise _unreadable(path) from error
         self._names = [port.name for port in self._session.get_inputs()]
         self._outputs = [port.name for port in self._session.get_outputs()]
 
