@@ -33,7 +33,7 @@ page:
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install "$$(grep '^torch==' constraints.txt)"
-	$(PIP) install -c constraints.txt -e '.[train,evaluate,serve,batch,s3,dev]'
+	$(PIP) install -c constraints.txt -e '.[train,evaluate,serve,batch,s3,gs,dev]'
 	touch $@
 
 clean:

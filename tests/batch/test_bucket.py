@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from functools import partial
@@ -244,7 +245,8 @@ def test_a_dry_run_writes_nothing(memory: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("url", "word"), [("nope://x/y", "nope"), ("gs://x/y", "gcsfs")])
-def test_urls_that_nothing_opens(url: str, word: str) -> None:
+def test_urls_that_nothing_opens(url: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(InputError, match=word):
         open_folder(url)
 
