@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from torch import Tensor
 from facefill.catalog import METHODS
 from facefill.methods import CLASSES
 from facefill.methods.base import Method
+from facefill.methods.opened import open_method
+from facefill.training.checkpoint import save_weights
 
 NAMES = sorted(CLASSES)
 SEARCH = {"width": 4, "critic_width": 4, "code_length": 8, "encoder_width": 4, "iterations": 6, "restarts": 2,
@@ -116,6 +119,20 @@ def test_same_seed_same_result(method: Method) -> None:
     batch = example(method)
     with torch.no_grad():
         assert torch.equal(method.complete(batch), method.complete(batch))
+
+
+def test_saved_and_opened_it_completes_the_same(method: Method, tmp_path: Path) -> None:
+    name = next(name for name, kind in CLASSES.items() if type(method) is kind)
+    batch = example(method)
+    with torch.no_grad():
+        for value in method.generator.state_dict().values():
+            value.copy_(value.half())  # what a file holds
+    about = {"method": name, "config": method.config.model_dump(mode="json")}
+    save_weights(tmp_path / "saved.safetensors", method.generator.state_dict(), about)
+    opened, called = open_method(tmp_path / "saved.safetensors")
+    assert called == name
+    with torch.no_grad():
+        assert torch.equal(opened.complete(batch), method.eval().complete(batch))
 
 
 def test_a_picture_does_not_depend_on_its_batch(method: Method) -> None:
