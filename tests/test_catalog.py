@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from facefill import catalog
@@ -21,6 +23,27 @@ def test_a_method_whose_package_is_missing_is_not_usable(monkeypatch: pytest.Mon
     monkeypatch.setattr(catalog, "find_spec", lambda package: None)
     assert there - set(catalog.usable()) == {name for name in there if catalog.METHODS[name].package}
     assert {"telea", "navier_stokes", "total_variation"} <= set(catalog.usable())
+
+
+def test_scores_are_the_figures_of_the_results_page() -> None:
+    """A row is: holes, method, n, PSNR, hole PSNR with its interval, ..."""
+    page = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+    table = page.partition("\n## Frozen holes\n")[2].partition("evaluate frozen-holes: end")[0]
+    rows = {}
+    for line in table.splitlines():
+        if line.startswith("### "):
+            dataset = line.removeprefix("### ")
+        elif line.startswith("| ") and "@" in line:
+            holes, method, _, _, score, *_ = (cell.strip() for cell in line.strip("| ").split("|"))
+            rows[method, f"{dataset}/{holes}"] = score.split()[0]
+    scored = {name: weights.scores for name, weights in catalog.shipped_weights().items() if weights.scores}
+    assert "swift" in scored
+    for name, scores in scored.items():
+        for place, value in scores.items():
+            assert f"{value:.2f}" == rows[name, place], (name, place)
+    shown = {row["name"]: row["scores"] for row in catalog.describe()}
+    assert shown["swift"] == scored["swift"]
+    assert shown["dip"] == shown["telea"] == {}, "no figures of other methods"
 
 
 def test_a_method_that_borrows_weights_names_one_that_has_some() -> None:

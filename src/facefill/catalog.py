@@ -56,6 +56,8 @@ class Weights(Frozen):
     licences: dict[str, str]
     """Of the code, the weights and the data they were trained on."""
     scores: dict[str, float] = Field(default_factory=dict)
+    """Mean hole PSNR in dB by "dataset/protocol", from the table "Frozen holes" of docs/results.md, which has n and
+    intervals."""
 
 
 def _classical(name: str, title: str, paper: str, package: str = "") -> Record:
@@ -156,7 +158,7 @@ def describe() -> list[dict[str, Any]]:
             "name": record.name, "title": record.title, "kind": record.kind, "needs": record.needs,
             "paper": record.paper, "size_px": record.size_px,
             "params": weights.params if weights else 0, "ms": weights.ms if weights else None,
-            "scores": weights.scores if weights else {},
+            "scores": weights.scores if weights and not record.weights else {},
             "licences": weights.licences if weights else {"code": "Apache-2.0"},
         })
     return rows

@@ -95,8 +95,8 @@ def _look_over(
 def wear(
     faces: Annotated[Path, typer.Argument(metavar="FACES", help="A dataset of aligned faces.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
-    seed: Annotated[int, typer.Option(help="Of all randomness; which cover a face gets depends on this and its file "
-                                      "name only.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of all randomness; which cover a face gets depends on this and its "
+                                      "file name only.")] = 0,
     split: Annotated[str | None, typer.Option(help="Only this split of the manifest.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset in OUT.")] = False,
     device: Device = "cpu", threads: Threads = None,

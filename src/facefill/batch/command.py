@@ -27,7 +27,7 @@ def batch(
     ray: Annotated[str | None, typer.Option("--ray", metavar="auto|ADDRESS", help="Work on a Ray cluster: auto takes a "
                                             "running one or starts one here.")] = None,
     method: Annotated[str, typer.Option("--method", "-m", help="Which method completes.")] = "swift",
-    seed: Annotated[int, typer.Option(help="Of all randomness.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of all randomness.")] = 0,
     large_hole: Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is "
                                              "missing.")] = False,
     mask_dir: Annotated[str | None, typer.Option("--mask-dir", help="A folder or URL of given masks, in the same tree: "

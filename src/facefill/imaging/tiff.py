@@ -177,17 +177,6 @@ def orientation_of(exif: bytes | None) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def set_orientation(exif: bytes, value: int) -> bytes:
-    """The block with its orientation entry, where it has one, set to `value`."""
-    order, blob = tiff_order(exif), bytearray(exif)
-    (at,) = struct.unpack_from(order + "I", exif, 4)
-    (count,) = struct.unpack_from(order + "H", exif, at)
-    for position in range(at + 2, at + 2 + 12 * count, 12):
-        if struct.unpack_from(order + "HH", exif, position) == (ORIENTATION, 3):
-            struct.pack_into(order + "H", blob, position + 8, value)
-    return bytes(blob)
-
-
 def renew_thumbnail(exif: bytes, picture: NDArray[np.uint8]) -> bytes:
     """The EXIF block with its thumbnail made anew from `picture`, everything else at its old place.
 
