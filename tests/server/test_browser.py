@@ -240,6 +240,21 @@ def test_samples_stand_side_by_side_with_the_map_of_their_spread(
         page.close()
 
 
+def test_a_shipped_method_that_draws_noise_shows_samples_and_their_spread(phone: Any, png: Path) -> None:
+    phone.set_input_files("#file", png)
+    wait_for_faces(phone)
+    phone.click("#how summary")
+    phone.check('#methods input[value="masked_gan"]')
+    phone.uncheck('#methods input[value="swift"]')
+    phone.fill("#samples", "3")
+    complete(phone)
+    assert phone.evaluate("document.querySelector('.scroll').scrollTop") == 0, "the results are seen from their start"
+    assert phone.locator("figcaption").all_text_contents() == ["masked gan 1", "masked gan 2", "masked gan 3",
+                                                               "masked gan: where they differ"]
+    assert phone.locator("#notes .download").count() == 3
+    assert "differ by" in phone.text_content("#notes")
+
+
 def test_with_keys_alone(page: Any, png: Path, tmp_path: Path) -> None:
     def tab_to(selector: str) -> None:
         for _ in range(60):

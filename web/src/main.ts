@@ -30,6 +30,7 @@ let whole = true;
 
 function mode(name: "empty" | "edit" | "result"): void {
   document.body.dataset.mode = name;
+  $(".scroll").scrollTop = 0; // the results of long lists of methods would begin above the edge
 }
 
 function redraw(): void {
