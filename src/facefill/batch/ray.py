@@ -11,6 +11,7 @@ import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import astuple
 from functools import partial
 from itertools import islice
@@ -32,8 +33,13 @@ ROUND = 50_000
 """Photos of one dataset; their names are in the first process's memory."""
 PASSES = (BLOCK, 1, 1)
 """Photos of a block: what is lost with an actor is done alone, and once more, before it is given up. Ray's own retries
-are off: with them Ray 2.60 hung when actors were killed again and again, and a photo that kills would do so for ever.
+are off: with them a photo that kills would do so for ever.
 """
+PATIENCE_S, TRIES = 300.0, 3
+"""A dataset that stands still for so long, or breaks, is begun again with what is left of it, photo by photo. Where it
+has given nothing at all, it gets twice the time; after so many of these in a row the cluster is given up."""
+INIT_DEATHS = 4
+"""Actors that may die one after the other before they have loaded their networks."""
 STORE_BYTES = 300_000_000
 """Of a Ray that is started here; only names, lines and small pictures of faces pass through it."""
 
@@ -57,6 +63,7 @@ class Cluster:
     def __init__(self, address: str, threads: int | None = None) -> None:
         self._address, self._threads = address, threads
         self._ray: Any = None
+        self._roll: Any = None
         self._ours = False
         self._actors = 1
 
@@ -73,10 +80,12 @@ class Cluster:
             self._ours = True
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = context.print_on_execution_start = False
-        context.max_errored_blocks = -1  # what is lost with its actor is done in the next round
+        context.max_errored_blocks = -1  # what is lost with its actor is done in the next pass
+        context.max_consecutive_actor_init_deaths = INIT_DEATHS
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._actors = min(cores, self._threads) if self._threads else cores
+        self._roll = ray.remote(num_cpus=0, max_restarts=-1)(_Roll).remote()
         return self
 
     def _connect(self) -> None:
@@ -89,9 +98,10 @@ class Cluster:
             try:
                 ray.init("auto", **options)
             except ConnectionError:
+                # Ray's own niceness of 15 leaves its actors next to nothing beside any other work: they seem to hang.
                 ray.init("local", num_cpus=thread_count(self._threads), include_dashboard=False,
-                         object_store_memory=STORE_BYTES, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+                         object_store_memory=STORE_BYTES, _system_config={"worker_niceness": 0}, **options)
+        except Exception as error:  # Ray raises plain ones where a machine is too busy to start it
             raise InputError("a Ray cluster that answers", f"{self._address} ({error})",
                              "check the address, or --ray auto") from None
 
@@ -125,43 +135,93 @@ class Cluster:
         while some := list(islice(items, ROUND)):
             left = dict(enumerate(some))
             for block in PASSES:
-                for number, result in self._stream(make, left, block):
-                    if number in left:  # an actor may die after its results have left
-                        yield left.pop(number), result
+                yield from self._pass(make, left, block)
             for item in left.values():
                 yield item, None
 
-    def _stream(self, make: Callable[[], Work], left: dict[int, bytes], block: int) -> Iterator[Result]:
-        if not left:
-            return
-        import pyarrow
-        import ray
-        from ray.data import ActorPoolStrategy
+    def _pass(self, make: Callable[[], Work], left: dict[int, bytes], block: int) -> Iterator[tuple[bytes, bytes]]:
+        """Take everything that is left once, and out of `left` what has a result."""
+        tries, patience_s = 0, PATIENCE_S
+        while left:
+            before = len(left)
+            try:
+                for number, result in self._stream(make, left, block, patience_s):
+                    if number in left:  # an actor may die after its results have left
+                        yield left.pop(number), result
+                return
+            except _Broken as error:
+                block = 1
+                if len(left) < before:
+                    tries = 0
+                    continue
+                tries, patience_s = tries + 1, 2 * patience_s
+                if tries == TRIES:
+                    raise InputError("a cluster that does the work", str(error), "install the same facefill on every "
+                                     "machine and look whether one is overloaded; see docs/batch.md") from error
 
-        rows = iter(list(left.items()))
-        tables = [pyarrow.table({"number": [number for number, _ in part], "item": [item for _, item in part]})
-                  for part in iter(lambda: list(islice(rows, block)), [])]
-        actors = min(self._actors, len(tables))
+    def _stream(self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
+                ) -> Iterator[Result]:
+        """Results of one dataset; what was lost with an actor has none. Raises _Broken where it ends too early."""
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext
+        from ray.data.exceptions import ExecutionTimeoutError
+
+        rows = [{"number": number, "item": item} for number, item in left.items()]
+        blocks = -(-len(rows) // block)
+        DataContext.get_current().execution_no_progress_timeout_s = patience_s
+        # Alone is alone: an actor that dies takes no second photo with it that waited for its turn.
+        waiting = 1 if block == 1 else None
+        pool = ActorPoolStrategy(size=min(self._actors, blocks), max_tasks_in_flight_per_actor=waiting)
         with warnings.catch_warnings():
             # Ray 2.64 will take no number of tries.
             warnings.simplefilter("ignore", DeprecationWarning)
-            done = ray.data.from_arrow(tables).map_batches(
-                _Actor, fn_constructor_args=(make,), batch_size=None, batch_format="pyarrow", num_cpus=1,
-                compute=ActorPoolStrategy(size=actors), max_restarts=-1, max_task_retries=0,
+            # `from_arrow` would first run a task for each block, and wait for ever where no core is free for it.
+            done = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
+                _Actor, fn_constructor_args=(make, self._roll), batch_size=None, batch_format="pyarrow", num_cpus=1,
+                compute=pool, max_restarts=-1, max_task_retries=0,
             )
         try:
             for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 yield from zip(batch["number"].to_pylist(), batch["result"].to_pylist(), strict=True)
+        except ExecutionTimeoutError as error:
+            raise _Broken(f"none of {len(left)} photos done in {patience_s:.0f} s") from error
         except ray.exceptions.RayError as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise InputError("a cluster that does the work", lines[-1] if lines else type(error).__name__,
-                             "install the same facefill on every machine; see docs/batch.md") from error
+            raise _Broken(lines[-1] if lines else type(error).__name__) from error
+        finally:
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        """End the actors of a dataset. Ray keeps those that were killed meanwhile: idle, on the cores of the next."""
+        with suppress(self._ray.exceptions.RayError):
+            for actor in self._ray.get(self._roll.call.remote()):
+                self._ray.kill(actor)
+
+
+class _Roll:
+    """The actors that have begun since it was called last; an actor itself, that needs no core."""
+
+    def __init__(self) -> None:
+        self._there: dict[Any, Any] = {}
+
+    def enter(self, actor: Any) -> None:
+        self._there[actor._actor_id] = actor
+
+    def call(self) -> list[Any]:
+        called, self._there = self._there, {}
+        return list(called.values())
+
+
+class _Broken(Exception):
+    """A dataset ended before its photos did."""
 
 
 class _Actor:
-    def __init__(self, make: Callable[[], Work]) -> None:
+    def __init__(self, make: Callable[[], Work], roll: Any) -> None:
         import cv2
+        import ray
 
+        roll.enter.remote(ray.get_runtime_context().current_actor)
         cv2.setNumThreads(1)
         self._work = make()
 
