@@ -227,6 +227,24 @@ def test_all_files_of_a_photo_are_written_or_none(
     refused(run, tmp_path, *words, tmp_path / "o.png")
 
 
+def test_of_several_photos_each_goes_to_the_folder_under_its_name_and_one_that_fails_stops_no_other(
+    run: Run, face: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Finder, "find", lambda self, photo: [Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)])
+    monkeypatch.setattr(Cover, "find", lower_half)
+    (tmp_path / "bad.png").write_bytes(b"")
+    photos = [face, tmp_path / "bad.png", tmp_path / "a b\N{SNOWMAN}.png"]
+    photos[2].write_bytes(face.read_bytes())
+    folder = tmp_path / "new" / "folder"
+    code, out, err = run("unmask", *photos, "-o", folder, "-m", "telea", "--save-mask", "--json")
+    assert code == 3
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [("out" in row, "error" in row) for row in rows] == [(True, False), (False, True), (True, False)]
+    assert err.count("an empty file") == 1
+    names = {path.name for path in (face, photos[2])} | {f"{path.stem}-mask.png" for path in (face, photos[2])}
+    assert {path.name for path in folder.iterdir()} == names
+
+
 def test_no_folder_is_left_behind_where_nothing_was_written(run: Run, face: Path, tmp_path: Path) -> None:
     folder = tmp_path / "new"
     words = ["unmask", tmp_path / "none.png", tmp_path / "gone.png", "-o", folder]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,13 @@ def test_the_onnx_is_exported_from_exactly_the_safetensors() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_unmask_takes_the_cover_off_and_leaves_the_rest(path: Path, tmp_path: Path) -> None:
+def test_unmask_takes_the_cover_off_offline_and_leaves_the_rest(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: object) -> None:
+        raise AssertionError("nothing is fetched")
+
+    monkeypatch.setattr(socket, "socket", connect)
     before = read_photo(path).pixels
     result = facefill.unmask(path)
     assert len(result.faces) == 1
