@@ -1,12 +1,12 @@
 """latent_search: how fast it is, what its encoder and its terms are worth, and its constants.
 
-    python benchmarks/latent_search.py speed WEIGHTS DATASET [--faces 64] [--plain 4] [--threads 2]
+    python benchmarks/latent_search.py speed WEIGHTS DATASET [--faces 64] [--plain 4] [--set start=encoder]
     python benchmarks/latent_search.py start WEIGHTS DATASET [--faces 16]
     python benchmarks/latent_search.py terms WEIGHTS DATASET [--faces 64] [--only DIP,symmetry] [--moved]
     python benchmarks/latent_search.py settle WEIGHTS DATASET -o OUT.safetensors --figure scatter.png
 
-speed: the search as it ships against the plain loop (one face at a time, float32, 1,000 iterations, one start), in
-turn on the same faces and holes; faces per second and the final loss of both, computed alike in float32.
+speed: the search as it ships, or as --set says, against the plain loop (one face at a time, float32, 1,000 iterations,
+one start), in turn on the same faces and holes; faces per second and the final loss of both, computed alike in float32.
 start: the loss after so many iterations from the encoder's code, against that after 1,000 from a random one.
 terms: both criteria for what the search drew, PSNR and SSIM of the completed faces, with each loss alone (figure 5),
 DIP, all three, and with the options; --hole takes several; --moved turns, shrinks and shifts the faces (the paper's
@@ -28,6 +28,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from facefill.config import override
 from facefill.imaging.blend import composite
 from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import psnr, ssim
@@ -100,7 +101,7 @@ def plain(method: LatentSearch, image: Tensor, mask: Tensor, seed: int) -> tuple
 
 
 def speed(options: argparse.Namespace) -> None:
-    method = open_search(options.weights)
+    method = open_search(options.weights, **override({}, options.set))
     faces, masks = read(options.dataset, options.split, options.faces, options.hole)
     image, mask = as_tensors(faces, masks)
     seeds = torch.arange(len(image))
@@ -133,7 +134,8 @@ def start(options: argparse.Namespace) -> None:
     seeds = torch.arange(len(image))
     print(f"{options.hole}, n = {len(faces)}: final loss, and PSNR dB of the generated face against the whole truth")
     for name, steps in (("random", 1000), *(("encoder", steps) for steps in (1, 25, 50, 100))):
-        found = open_search(options.weights, start=name, iterations=steps, halvings=99).search(image, mask, seeds)
+        settings = {"start": name, "iterations": steps, "halvings": 99} | override({}, options.set)
+        found = open_search(options.weights, **settings).search(image, mask, seeds)
         near = interval([psnr(*pair) for pair in zip(as_levels(found.faces), faces, strict=True)], "{:.2f}")
         print(f"{name:<8} {steps:>5}  {interval(found.loss.tolist(), '{:.4f}')}  {near}", flush=True)
 
@@ -231,6 +233,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="parts of the names of the variants to try, all by default")
     parser.add_argument("--moved", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the search")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     {"speed": speed, "start": start, "terms": terms, "settle": settle}[options.task](options)
