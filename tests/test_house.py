@@ -157,6 +157,13 @@ def test_a_photo_is_completed_without_torch_in_the_process() -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_the_help_imports_nothing_heavy() -> None:
+    heavy = ["numpy", "cv2", "PIL", "scipy", "openvino", "torch", "pydantic", "starlette", "ray"]
+    code = f"import sys, facefill.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_public_names_are_few_and_there() -> None:
     import facefill
 
