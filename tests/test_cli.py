@@ -89,6 +89,7 @@ def test_complete_fills_the_hole_and_nothing_else(run: Run, face: Path, hole: Pa
 def test_json_is_one_object_per_photo(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
     _, out, _ = run("complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea", "--aligned", "--json")
     assert json.loads(out)["completed_px"] == 40 * 50
+    assert "no evidence" in json.loads(out)["invented"]
 
 
 def test_the_same_command_writes_the_same_bytes(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:

@@ -310,6 +310,8 @@ def _save_picture(picture: Any, path: Path, overwrite: bool) -> None:
 
 
 def _tell(photo: Path, target: Path, result: Result, notes: tuple[str, ...], as_json: bool) -> None:
+    from facefill.runtime.inpainter import HONEST
+
     done = [face for face in result.faces if face.missing.any()]
     said = [*result.warnings, *notes]
     if as_json:
@@ -319,7 +321,7 @@ def _tell(photo: Path, target: Path, result: Result, notes: tuple[str, ...], as_
                 "box": [round(value, 1) for value in face.box], "landmarks": face.landmarks.round(1).tolist(),
                 "score": round(face.score, 3), "completed_px": int(face.missing.sum()),
                 "warnings": list(face.warnings),
-            } for face in result.faces],
+            } for face in result.faces], "invented": HONEST,
         }), flush=True)
         return
     faces = f"{len(done)} of {len(result.faces)} faces" if done else "the hole"
