@@ -273,7 +273,12 @@ def test_a_cluster_that_runs_already_is_used_and_left_running(tmp_path: Path) ->
 
 
 @pytest.mark.soak
-def test_a_cluster_that_does_not_answer() -> None:
+def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
+    """In a process of its own: this one may have its Ray already."""
     pytest.importorskip("ray")
-    with pytest.raises(InputError, match="a Ray cluster that answers"), Cluster("127.0.0.1:1"):
-        pass
+    folder = write_photos(tmp_path, 1)
+    words = [sys.executable, "-m", "facefill", "batch", str(folder / "in"), str(folder / "out"), "-m", "telea", "--ray",
+             "127.0.0.1:1"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "expected a Ray cluster that answers, got 127.0.0.1:1" in done.stderr
