@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import pickle
+import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -93,6 +94,7 @@ class Cluster:
         options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
             if self._address != "auto":
+                _knock(self._address)
                 ray.init(self._address, **options)
                 return
             try:
@@ -229,6 +231,13 @@ class _Actor:
         numbers = batch["number"].to_pylist()
         results = list(self._work(batch["item"].to_pylist()))
         return {"number": [numbers[place] for place, _ in results], "result": [result for _, result in results]}
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nothing listens at HOST:PORT, for which Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=20).close()
 
 
 def _completer(job: Job) -> Work:
