@@ -76,6 +76,25 @@ def lower_half(cover: Cover, faces: np.ndarray) -> np.ndarray:
     return masks
 
 
+@pytest.mark.parametrize(("words", "said"), [
+    (["unmask"], "Missing argument 'PHOTO...'; see facefill unmask --help"),
+    (["unmask", "a.jpg", "--bogus"], "No such option: --bogus"),
+    (["unmask", "a.jpg", "--seed", "-1"], "Invalid value for '--seed'"),
+    (["unmaks", "a.jpg"], "No such command 'unmaks'"),
+])
+def test_a_wrong_command_line_takes_one_line_too(run: Run, words: list[str], said: str) -> None:
+    code, out, err = run(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert "--help" in err
+
+
+def test_no_words_at_all_ask_for_help(run: Run) -> None:
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "unmask" in out
+
+
 def test_complete_fills_the_hole_and_nothing_else(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
     code, out, _ = run("complete", face, "--mask", hole, "-o", tmp_path / "out.png", "-m", "telea", "--aligned")
     assert code == 0

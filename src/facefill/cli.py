@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Completes the hidden part of a face: takes covers off photos and fills holes. Works offline.",
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
 )
 
 Method = Annotated[str, typer.Option("--method", "-m", help="Which method completes; `facefill methods` lists them.")]
@@ -349,7 +349,11 @@ def main() -> Any:
     """Run the command line; exit codes: 0 done, 1 our bug, 2 the user can fix it, 3 some of several failed."""
     warnings.filterwarnings("ignore", module="PIL")  # of damage and size, of which our one line speaks
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="facefill", standalone_mode=False))
     except InputError as error:
         print(f"facefill: {error}", file=sys.stderr)
-        sys.exit(2)
+    except typer.TyperException as error:  # a wrong command or option, on which typer itself spends four lines
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "facefill"
+        print(f"facefill: {error.format_message().rstrip('.')}; see {where} --help", file=sys.stderr)
+    sys.exit(2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facefill.imaging.crop import Crop
+from facefill.imaging.crop import Crop, put_all
 from tests.faces import draw_face, draw_photo
 
 
@@ -179,3 +179,39 @@ def test_a_drawn_face_is_aligned_already() -> None:
     crop = Crop.around_face(landmarks, 256)
     assert crop.scale == pytest.approx(1, abs=0.06)
     assert crop.inside(face.shape) > 0.9
+
+
+def sharing(left: slice, right: slice) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A grey photo and two masks beside each other."""
+    masks = [np.zeros((200, 300), bool) for _ in range(2)]
+    masks[0][80:120, left] = masks[1][80:120, right] = True
+    return np.full((200, 300, 3), 30, np.uint8), masks
+
+
+FLAT = [np.full((64, 64, 3), value, np.uint8) for value in (80, 180)]
+
+
+def test_two_crops_that_share_a_hole_fade_into_each_other() -> None:
+    photo, masks = sharing(slice(60, 150), slice(150, 240))
+    shown = put_all(photo, [any_crop(110, 100, 160, 0.0), any_crop(190, 100, 160, 0.2)], FLAT, masks)
+    inner = shown[85:115, 61:239]
+    assert difference(inner[:, 1:], inner[:, :-1]).max() <= 8, "no edge between them"
+    assert (shown[80:120, 60:130] == 80).all(), "each its own further away"
+    assert (shown[80:120, 170:240] == 180).all()
+    assert (shown[~(masks[0] | masks[1])] == 30).all()
+
+
+def test_the_fade_ends_where_a_crop_does() -> None:
+    photo, masks = sharing(slice(80, 140), slice(140, 200))
+    row = put_all(photo, [any_crop(100, 100, 80, 0.0), any_crop(150, 100, 200, 0.0)], FLAT, masks)[100, 80:200, 0]
+    steps = np.diff(row.astype(int))
+    assert (steps.min(), row[0], row[-1]) == (0, 80, 180)
+    assert steps.max() <= 25
+    assert (row[60:] == 180).all(), "beyond the first crop there is only the second"
+
+
+def test_crops_whose_holes_do_not_meet_are_put_one_by_one() -> None:
+    photo, masks = sharing(slice(60, 120), slice(122, 240))
+    crops = [any_crop(90, 100, 120, 0.1), any_crop(200, 100, 120, 0.3)]
+    one_by_one = crops[1].put(crops[0].put(photo, FLAT[0], masks[0]), FLAT[1], masks[1])
+    assert (put_all(photo, crops, FLAT, masks) == one_by_one).all()

@@ -24,6 +24,8 @@ Pool = Callable[[Pixels, int], Pixels]
 SHARP_UP_TO = 1.25
 # Below this many, a cheap enlargement comes first.
 ENLARGES_BELOW = 0.5
+# Where two crops share a hole, one fades into the other over twice this share of the smaller crop's side.
+FADE = 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +173,15 @@ class Crop:
         linear = np.linalg.inv(self.matrix[:, :2])
         return np.column_stack([linear, linear @ (np.array([x0, y0]) - self.matrix[:, 2])])
 
+    def depth(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float32]:
+        """Return how deep the pixels of a window of the photo lie in the crop, in its pixels; 0 outside."""
+        x, y = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)[:, None]
+        deep = np.full((y1 - y0, x1 - x0), np.inf, np.float32)
+        for along_x, along_y, start in self._inverse_from(x0, y0).astype(np.float32):
+            place = along_x * x + (along_y * y + start)
+            deep = np.minimum(deep, np.minimum(place + 0.5, self.size - 0.5 - place))
+        return np.asarray(np.maximum(deep, 0), np.float32)
+
     def _covers(self, x0: int, y0: int, x1: int, y1: int) -> Mask:
         """Return which pixels of a window of the photo have their centre inside the crop."""
         inverse = self._inverse_from(x0, y0)
@@ -185,6 +196,42 @@ class Crop:
             place = along_x * x + (along_y * y + start)
             inside &= (place >= low) & (place <= high)
         return inside
+
+
+def put_all(photo: Pixels, crops: Sequence[Crop], patches: Sequence[Pixels], masks: Sequence[Mask]) -> Pixels:
+    """Return a copy of the photo whose missing pixels show the patches, each in the mask (H, W) of its own crop.
+
+    The masks do not overlap. Where two of them meet in one hole, their patches fade into each other across the border
+    between them, as far as both crops reach: what two crops draw of one hole does not agree.
+    """
+    completed = photo
+    for crop, patch, mask in zip(crops, patches, masks, strict=True):
+        completed = crop.put(completed, patch, mask)
+    if not _meet(masks):
+        return completed
+    reach = max(2, round(FADE * min(crop.size * crop.scale for crop in crops)))
+    near = [cv2.blur(mask.astype(np.float32), (2 * reach + 1, 2 * reach + 1)) for mask in masks]
+    shared = np.logical_or.reduce(masks) & (np.sum([part > 0 for part in near], axis=0) > 1)
+    x0, y0, x1, y1 = bounding_box(shared)
+    view = np.s_[y0:y1, x0:x1]
+    total, weights = np.zeros((y1 - y0, x1 - x0, 3), np.float32), np.zeros((y1 - y0, x1 - x0), np.float32)
+    for crop, patch, part in zip(crops, patches, near, strict=True):
+        weight = part[view] * np.minimum(crop.depth(x0, y0, x1, y1) / (FADE * crop.size), 1)
+        shown = crop.put(completed, patch, shared & (part > 0))[view]
+        total += weight[..., None] * shown
+        weights += weight
+    mixed = shared[view] & (weights > 1e-6)
+    completed[view][mixed] = np.rint(total[mixed] / weights[mixed][:, None]).astype(np.uint8)
+    return completed
+
+
+def _meet(masks: Sequence[Mask]) -> bool:
+    """Whether a missing pixel lies right beside one of another mask."""
+    owner = np.zeros(masks[0].shape, np.int32)
+    for index, mask in enumerate(masks):
+        owner[mask] = index + 1
+    beside = ((owner[1:], owner[:-1]), (owner[:, 1:], owner[:, :-1]))
+    return any(bool(((one != other) & (one > 0) & (other > 0)).any()) for one, other in beside)
 
 
 def _region_of(photo: Pixels, matrix: Matrix, size: int) -> tuple[Pixels, Matrix]:

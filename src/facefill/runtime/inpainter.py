@@ -13,7 +13,7 @@ import numpy as np
 from facefill.catalog import find_weights
 from facefill.errors import InputError
 from facefill.imaging.blend import composite, match_grain
-from facefill.imaging.crop import Crop
+from facefill.imaging.crop import Crop, put_all
 from facefill.imaging.masks import read_mask
 from facefill.imaging.photo import Photo, Provenance, read_photo, write_photo
 from facefill.runtime.cover import Cover
@@ -152,16 +152,14 @@ class Inpainter:
         for group in _groups(plan.tasks):
             window = _around([plan.tasks[index].window for index in group], pixels.shape[:2])
             known = plan.photo.pixels[window]
-            filled, missing, scale = known.copy(), np.zeros(known.shape[:2], bool), 0.0
-            for index in group:
-                task = plan.tasks[index]
-                inner = _inside(task.window, window)
-                part = np.zeros_like(missing)
-                part[inner] = task.missing
-                crop = task.crop.moved(-window[1].start, -window[0].start)
-                filled = crop.put(filled, patches[index], part)
-                missing |= part
-                scale = max(scale, crop.scale)
+            tasks = [plan.tasks[index] for index in group]
+            crops = [task.crop.moved(-window[1].start, -window[0].start) for task in tasks]
+            parts = [np.zeros(known.shape[:2], bool) for _ in tasks]
+            for part, task in zip(parts, tasks, strict=True):
+                part[_inside(task.window, window)] = task.missing
+            filled = put_all(known, crops, [patches[index] for index in group], parts)
+            missing = np.logical_or.reduce(parts)
+            scale = max(crop.scale for crop in crops)
             # The patch holds the photo's own pixels beside the hole, so there is nothing that Poisson could mend.
             completed = composite(known, filled, missing, blend="paste")
             if scale > 1:
