@@ -89,6 +89,23 @@ def test_a_wrong_command_line_takes_one_line_too(run: Run, words: list[str], sai
     assert "--help" in err
 
 
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.tif"])
+def test_a_damaged_photo_is_one_line_and_nothing_of_the_libraries(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / name, **({"compression": "tiff_lzw"} if name.endswith("tif") else {}))
+    damaged = bytearray((tmp_path / name).read_bytes())
+    damaged[2000:3000:7] = bytes(143)
+    (tmp_path / name).write_bytes(damaged)
+    monkeypatch.setattr(sys, "argv", ["facefill", "unmask", str(tmp_path / name)])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1), (out, err)
+    assert err.startswith("facefill: expected")
+
+
 def test_no_words_at_all_ask_for_help(run: Run) -> None:
     code, out, err = run()
     assert (code, err) == (0, "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -345,11 +347,26 @@ def _end(failed: int, count: int, as_json: bool) -> None:
         raise typer.Exit(2 if failed == count else 3)
 
 
+@contextmanager
+def _our_lines_only() -> Iterator[None]:
+    """Libraries in C print lines of their own about a damaged file, past `sys.stderr`; ours says it in one."""
+    kept = os.dup(2)
+    with open(kept, "w", buffering=1, errors="backslashreplace") as ours, open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            with redirect_stderr(ours if sys.stderr is sys.__stderr__ else sys.stderr):
+                yield
+        finally:
+            os.dup2(kept, 2)
+
+
 def main() -> Any:
     """Run the command line; exit codes: 0 done, 1 our bug, 2 the user can fix it, 3 some of several failed."""
     warnings.filterwarnings("ignore", module="PIL")  # of damage and size, of which our one line speaks
+    alone = sys.argv[1:2] in (["unmask"], ["complete"])  # no worker process, whose traceback belongs there
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="facefill", standalone_mode=False))
+        with _our_lines_only() if alone else nullcontext():
+            sys.exit(app(sys.argv[1:] or ["--help"], prog_name="facefill", standalone_mode=False))
     except InputError as error:
         print(f"facefill: {error}", file=sys.stderr)
     except typer.TyperException as error:  # a wrong command or option, on which typer itself spends four lines

@@ -41,8 +41,11 @@ def read_blocks(picture: Any, data: bytes) -> tuple[list[Blocks], NDArray[np.uin
     """
     blocks = [np.zeros((rows, columns, 8, 8), np.int16) for rows, columns in picture.block_dims]
     tables, table_of = np.zeros((4, 8, 8), np.uint16), np.zeros(4, np.int16)
-    with _file(data) as path:
-        _library().read_jpeg_dct(path, *_pointers(blocks), _pointer(tables), np.ctypeslib.as_ctypes(table_of))
+    with _file(data) as path:  # its wrapper would print the path where this fails
+        read = _library().get().read_jpeg_dct(_library().cstr(path), *_pointers(blocks), _pointer(tables),
+                                              np.ctypeslib.as_ctypes(table_of))
+    if not read:
+        raise OSError("libjpeg cannot read the coefficients")
     numbers = table_of[: len(blocks)].astype(np.int64)
     return blocks, tables[: numbers.max() + 1], numbers
 

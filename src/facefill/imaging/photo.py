@@ -242,7 +242,7 @@ def encode_photo(
     native = photo.native or _decode(photo.source or b"", photo.format, "the photo")[0]
     native, notes = _fit(fill(native, picture, hole), target, photo.orientation)
     if source and target == "JPEG":
-        notes.append("its untouched blocks could not be kept: jpeglib is missing, or does not know this kind of JPEG")
+        notes.append("its untouched blocks could not be kept: jpeglib is missing, or cannot read this JPEG")
     xmp, problems = _stamped(native.xmp, provenance, target)
     exif = tiff.renew_thumbnail(native.exif, picture) if native.exif else None
     data, more = ENCODERS[target](replace(native, xmp=xmp, exif=exif), source, picture)
