@@ -104,18 +104,23 @@ def test_the_penalty_counts_the_gradient_inside_the_hole() -> None:
     assert float(got) == pytest.approx(np.mean([(length - 1) ** 2 for length in lengths]), rel=1e-5)
 
 
-def test_the_penalty_is_the_same_under_autocast() -> None:
-    method, batch = build(), example(2)
-    got = []
+def test_under_autocast_the_penalty_and_its_gradient_stay_near_what_they_are_without() -> None:
+    batch = example(2)
+    torch.manual_seed(0)
+    method = ContextualAttention(ContextualAttentionConfig(width=4, critic_width=16))
+    completed = torch.where(batch["mask"] > 0.5, 0.0, batch["truth"])
+    values, gradients = [], []
     for bf16 in (False, True):
         method.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            completed = torch.where(batch["mask"] > 0.5, 0.0, batch["truth"])
             term = method.losses("critic", dict(batch, completed=completed))["penalty"]
         term.backward()
-        got.append((term.detach(), [parameter.grad.clone() for parameter in method.critic.parameters()
+        values.append(float(term))
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in method.critic.parameters()
                                     if parameter.grad is not None]))
-    torch.testing.assert_close(got[0], got[1])
+    assert values[1] == pytest.approx(values[0], rel=0.01)
+    assert torch.cosine_similarity(gradients[0], gradients[1], 0) > 0.99
+    assert float(gradients[1].norm()) == pytest.approx(float(gradients[0].norm()), rel=0.05)
 
 
 def test_losses_of_a_batch_are_the_mean_of_its_pictures() -> None:

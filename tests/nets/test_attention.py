@@ -70,6 +70,18 @@ def test_equal_to_the_naive_formulation(example: tuple[Tensor, Tensor], block: i
         assert torch.equal(got.source[index], source)
 
 
+def test_the_gradient_is_the_naive_formulation_s(example: tuple[Tensor, Tensor]) -> None:
+    features, mask = (value[:1, :, : 6 * scale, : 8 * scale] for value, scale in zip(example, (1, 4), strict=True))
+    weights = torch.randn(features.shape, generator=torch.Generator().manual_seed(1))
+    leaf = features.clone().requires_grad_()
+    (ContextualAttention(10.0)(leaf, mask).features * weights).sum().backward()
+    plain = features.clone().requires_grad_()
+    (naive(plain[0], mask[0], 10.0)[0] * weights[0]).sum().backward()
+    assert leaf.grad is not None
+    assert leaf.grad.abs().max() > 0.1
+    torch.testing.assert_close(leaf.grad, plain.grad, atol=1e-4, rtol=1e-4)
+
+
 def test_blocks_change_neither_the_result_nor_its_gradient(example: tuple[Tensor, Tensor]) -> None:
     features, mask = example
     results = []

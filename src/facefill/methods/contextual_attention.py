@@ -166,12 +166,9 @@ class ContextualAttention(Method):
 
 def _penalty(critic: nn.Module, real: Tensor, fake: Tensor, hole: Tensor, share: Tensor) -> Tensor:
     """Mean of (|gradient inside the hole| - 1)² between true and completed pictures (Gulrajani et al. 2017, equation 3;
-    Yu et al. 2018, equation 4).
-
-    In float32 also under autocast: the second derivative is of differences of products, of which bfloat16 keeps
-    two digits.
+    Yu et al. 2018, equation 4). Its second derivative stands autocast: docs/contextual-attention.md compares.
     """
-    with torch.autocast(real.device.type, enabled=False), torch.enable_grad():
+    with torch.enable_grad():
         between = torch.lerp(real, fake, share).requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-        return ((gradient * hole).square().sum((1, 2, 3)).clamp_min(1e-12).sqrt() - 1).square().mean()
+        return ((gradient.float() * hole).square().sum((1, 2, 3)).clamp_min(1e-12).sqrt() - 1).square().mean()

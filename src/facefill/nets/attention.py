@@ -18,7 +18,7 @@ Rows of p are computed in blocks, and again in the backward pass: memory grows w
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -82,18 +82,19 @@ class ContextualAttention(nn.Module):
         top, end = max(first - HALO, 0), min(last + HALO, total // step)
         mine = slice(top * step, end * step)
         aside, below = total + 1, step * (total + 1)
-        scores = _three(_three(cells[:, mine] @ cells.transpose(1, 2), aside), below)
-        scores = scores * (lengths[:, mine, None] * lengths[:, None])
-        scores = _three(_three(scores, aside), below)
-        share = torch.softmax(self.scale * scores + bias[:, None], 2) * (lengths[:, mine, None] > 0)
+        scores = add_shifted(cells[:, mine] @ cells.transpose(1, 2), aside, -aside)
+        scores = add_shifted(scores, below, -below)
+        scores = scores * (self.scale * lengths[:, mine, None] * lengths[:, None])
+        scores = add_shifted(add_shifted(scores, aside, -aside), below, -below)
+        share = torch.softmax(scores + bias[:, None], 2)
         inner = slice((first - top) * step, (last - top) * step)
-        rows = []
-        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            summed = _two(_two(share, aside if column else -aside), below if row else -below)[:, inner]
-            rows.append(summed.to(places.dtype) @ places[:, 2 * row + column] / 4)
+        source = share[:, inner].argmax(2).view(count, last - first, step)[:, :, :wide]
+        share = share.to(places.dtype) * (lengths[:, mine, None] > 0)
+        across = [add_shifted(share, by) for by in (-aside, aside)]
+        rows = [add_shifted(across[column], below if row else -below)[:, inner] @ places[:, 2 * row + column] / 4
+                for row in (0, 1) for column in (0, 1)]
         picture = torch.stack(rows, -1).view(count, last - first, step, -1, 2, 2)[:, :, :wide]
         picture = picture.permute(0, 3, 1, 4, 2, 5).reshape(count, -1, 2 * (last - first), 2 * wide)
-        source = share[:, inner].argmax(2).view(count, last - first, step)[:, :, :wide]
         return picture, source - source // step
 
 
@@ -106,15 +107,31 @@ def _in_line(maps: Tensor) -> Tensor:
     return F.pad(maps, (0, 1, 0, 1)).flatten(2)
 
 
-def _three(scores: Tensor, by: int) -> Tensor:
-    """scores(p, q) + scores(p + d, q + d) + scores(p - d, q - d), the shift given in entries of the flat matrix."""
-    line = scores.flatten(1)
-    longer = F.pad(line, (by, by))
-    return (longer[:, : line.shape[1]] + line + longer[:, 2 * by :]).view_as(scores)
+def add_shifted(scores: Tensor, *shifts: int) -> Tensor:
+    """scores(p, q) plus, for each shift, scores(p + d, q + d), the shift given in entries of the flat matrix."""
+    if torch.compiler.is_exporting():
+        return _add_shifted(scores, shifts)
+    summed: Tensor = _AddShifted.apply(scores, shifts)  # type: ignore[no-untyped-call]
+    return summed
 
 
-def _two(scores: Tensor, by: int) -> Tensor:
-    """scores(p, q) + scores(p + d, q + d); `by` below 0: minus d."""
+class _AddShifted(torch.autograd.Function):
+    """The derivative of shifts is shifts the other way; left to itself, autograd fills a matrix with zeros for each."""
+
+    @staticmethod
+    def forward(context: Any, scores: Tensor, shifts: tuple[int, ...]) -> Tensor:
+        context.shifts = shifts
+        return _add_shifted(scores, shifts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _add_shifted(gradients[0], tuple(-by for by in context.shifts)), None
+
+
+def _add_shifted(scores: Tensor, shifts: tuple[int, ...]) -> Tensor:
     line = scores.flatten(1)
-    other = F.pad(line[:, by:], (0, by)) if by > 0 else F.pad(line[:, :by], (-by, 0))
-    return (line + other).view_as(scores)
+    before, count = max(0, -min(shifts)), line.shape[1]
+    longer = F.pad(line, (before, max(0, *shifts)))
+    for by in shifts:
+        line = line + longer[:, before + by : before + by + count]
+    return line.view_as(scores)
