@@ -207,6 +207,8 @@ def evaluate(
                                                         ".safetensors; may be given again.")] = None,
     lpips_heads: Annotated[Path | None, typer.Option(help="Heads of LPIPS for one of the networks.")] = None,
     embedder: Annotated[Path | None, typer.Option(help="An .onnx face embedder, to judge identity.")] = None,
+    groups: Annotated[Path | None, typer.Option(help="A CSV with the column file and one for each kind of group, such "
+                                                "as glasses: values are told by them too.")] = None,
     results: Annotated[Path | None, typer.Option(help="A Markdown file to write the tables into.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Faces per call.")] = 8,
     per_picture: Annotated[bool, typer.Option("--per-picture", help="Also draw input, truth and prediction of every "
@@ -226,7 +228,7 @@ def evaluate(
         folder=dataset, report=report, splits=names(split), methods=names(methods), holes=names(holes, PROTOCOLS),
         papers=names(protocol, PAPERS), limit=limit, features=tuple(features or ()), heads=lpips_heads,
         embedder=embedder, device=device, threads=threads, exact=exact, batch=batch, timings=not no_timings,
-        per_picture=per_picture,
+        per_picture=per_picture, groups=groups,
     )
     _show_progress(judge(settings, results))
     print(f"{report / 'report.md'}\n{report / 'report.html'}")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from facefill.errors import InputError
 from facefill.evaluation import dataset as dataset_module
-from facefill.evaluation.dataset import ALIGNED, group_faces, landmarks_of, locate, read_dataset, read_face, skin_tone
+from facefill.evaluation.dataset import ALIGNED, landmarks_of, locate, read_dataset, read_face
 from facefill.runtime.finder import Face
 from tests.datasets import write_dataset
 from tests.faces import draw_face
@@ -108,22 +108,6 @@ def test_folders_and_splits_that_are_not_there(tmp_path: Path) -> None:
         csv.writer(file).writerows(rows)
     with pytest.raises(InputError, match="add --split test"):
         read_dataset(tmp_path)
-
-
-def test_lighter_skin_has_a_larger_angle() -> None:
-    landmarks = ALIGNED * 64 - 0.5
-    tones = [skin_tone(np.full((64, 64, 3), colour, np.uint8), landmarks)
-             for colour in ((90, 60, 45), (160, 110, 80), (232, 190, 165))]
-    assert tones == sorted(tones)
-    assert tones[0] < 10 < 50 < tones[2]
-
-
-def test_groups_are_terciles_and_bands(tmp_path: Path) -> None:
-    dataset = read_dataset(write_dataset(tmp_path, 6))
-    groups = group_faces(dataset, np.array([5.0, 1, 2, 3, 4, np.nan]))
-    assert groups["skin tone"] == ["lightest third", "darkest third", "darkest third", "middle third", "lightest third",
-                                   ""]
-    assert set(groups) == {"skin tone"}, "one source and one resolution are no groups"
 
 
 def test_the_finder_is_asked_where_the_manifest_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from facefill.catalog import find_weights, usable
 from facefill.errors import InputError
-from facefill.evaluation.dataset import Dataset, Face, landmarks_of, locate, read_dataset, read_face, skin_tone
+from facefill.evaluation.dataset import Dataset, Face, landmarks_of, locate, read_dataset, read_face
 from facefill.evaluation.features import Embedder, Features, load_features
+from facefill.evaluation.groups import read_groups, skin_tone
 from facefill.evaluation.protocols import Case, Paper, Protocol, draw_case, mask_hash, read_papers, read_protocols
 from facefill.evaluation.records import Record, Records
 from facefill.imaging import metrics
@@ -62,6 +63,8 @@ class Settings:
     timings: bool = True
     per_picture: bool = False
     """Also draw input, truth and prediction of every face."""
+    groups: Path | None = None
+    """A CSV of further groups, see `groups.read_groups`."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Bench:
     embedder: Embedder | None
     cover: Cover | None
     cover_sha256: str | None
+    groups: dict[str, dict[str, str]]
+    """Which group a file belongs to, by the kind of group, where somebody named them."""
     tones: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """Skin tone of each dataset's faces."""
 
@@ -148,6 +153,7 @@ def prepare(settings: Settings) -> Bench:
         if dataset.side_px < largest.size_px:
             raise InputError(f"faces of at least {largest.size_px} px for {largest.name}", f"{dataset.side_px} px",
                              "choose other holes, or larger faces")
+    groups = read_groups(settings.groups) if settings.groups else {}
     entries = _load_entries(settings)
     features = load_features(settings.features, settings.heads)
     embedder, cover, cover_sha256 = None, None, None
@@ -159,7 +165,7 @@ def prepare(settings: Settings) -> Bench:
     if embedder or any(protocol.covers for protocol in protocols):
         datasets = [locate(dataset, settings.device, settings.threads) for dataset in datasets]
     _check_folder(settings.report, make=True)
-    return Bench(settings, datasets, protocols, papers, entries, features, embedder, cover, cover_sha256)
+    return Bench(settings, datasets, protocols, papers, entries, features, embedder, cover, cover_sha256, groups)
 
 
 def _check_folder(report: Path, *, make: bool) -> None:

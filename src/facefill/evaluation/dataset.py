@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +28,6 @@ MANIFEST_PX = 256
 """Landmarks of a manifest are pixels of a face of this side."""
 ALIGNED = np.array([[0.375, 0.476], [0.625, 0.476], [0.5, 0.610], [0.398, 0.735], [0.602, 0.735]])
 """Where FFHQ alignment puts the landmarks on average, as shares of the side."""
-RESOLUTIONS = ((200, "below 200 px"), (400, "200 to 399 px"), (10**9, "400 px and more"))
-"""Native sides of a face; below 200 px the 256 picture was upsampled."""
 
 
 @dataclass(frozen=True)
@@ -208,53 +204,3 @@ def _pixels(face: Face) -> U8:
         if face.path.name in str(error):
             raise
         raise InputError(error.expected, f"{error.got} in {face.file}", error.fix) from None
-
-
-# --- Groups -------------------------------------------------------------------------------------
-
-
-def group_faces(dataset: Dataset, tones: NDArray[np.float64]) -> dict[str, list[str]]:
-    """Which group each face belongs to, by the kind of group: source, native resolution, skin tone.
-
-    tones: of each face, as `skin_tone` measures it; the terciles are the dataset's own. Kinds with one group only are
-    left out; a face that a kind says nothing about has "".
-    """
-    kinds: dict[str, Callable[[int], str]] = {
-        "source": lambda index: dataset.faces[index].source,
-        "native resolution": lambda index: _resolution(dataset.faces[index].native_side_px),
-        "skin tone": lambda index: _tercile(tones, index),
-    }
-    groups = {kind: [of(index) for index in range(len(dataset.faces))] for kind, of in kinds.items()}
-    return {kind: names for kind, names in groups.items() if len(set(names) - {""}) > 1}
-
-
-def skin_tone(face: U8, landmarks: Points) -> float:
-    """The individual typology angle of a face's cheeks and forehead in degrees; larger is lighter.
-
-    atan2(L* - 50, b*) of CIELAB (Chardon, Cretois & Hourseau 1991), of the median over three discs of a fifth of the
-    eyes' distance: between eye and mouth corner on either side, and above the eyes. Light counts as skin does: it is
-    what a camera saw, not what somebody is. face: (S, S, 3) uint8 RGB, uncovered. landmarks: (5, 2) pixels.
-    """
-    eyes, mouth = landmarks[:2], landmarks[3:]
-    distance = float(np.hypot(*(eyes[1] - eyes[0])))
-    upwards = eyes.mean(axis=0) - mouth.mean(axis=0)
-    spots = [(eyes[0] + mouth[0]) / 2, (eyes[1] + mouth[1]) / 2, eyes.mean(axis=0) + 0.5 * upwards]
-    where = np.zeros(face.shape[:2], np.uint8)
-    for x, y in spots:
-        cv2.circle(where, (round(float(x)), round(float(y))), max(round(0.2 * distance), 1), 1, -1)
-    if not where.any():
-        return math.nan
-    skin = np.median(face[where > 0], axis=0).astype(np.float32) / np.float32(255)
-    lightness, _, yellow = cv2.cvtColor(skin.reshape(1, 1, 3), cv2.COLOR_RGB2LAB)[0, 0]
-    return math.degrees(math.atan2(float(lightness) - 50, float(yellow)))
-
-
-def _resolution(side_px: int | None) -> str:
-    return "" if side_px is None else next(name for limit, name in RESOLUTIONS if side_px < limit)
-
-
-def _tercile(tones: NDArray[np.float64], index: int) -> str:
-    if len(tones) < 3 or not np.isfinite(tones[index]):
-        return ""
-    low, high = np.nanquantile(tones, [1 / 3, 2 / 3])
-    return "darkest third" if tones[index] <= low else "lightest third" if tones[index] > high else "middle third"

@@ -102,7 +102,8 @@ def command(settings: Settings) -> str:
         words += ["--limit", str(settings.limit)]
     for path in settings.features:
         words += ["--features", path.name]
-    for option, file in (("--lpips-heads", settings.heads), ("--embedder", settings.embedder)):
+    for option, file in (("--lpips-heads", settings.heads), ("--embedder", settings.embedder),
+                         ("--groups", settings.groups)):
         words += [option, file.name] if file else []
     if settings.device != "cpu":
         words += ["--device", settings.device]

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.evaluation.benchmark import TRUTH, Bench
-from facefill.evaluation.dataset import Dataset, group_faces
+from facefill.evaluation.dataset import Dataset
 from facefill.evaluation.features import RATES, partners, verify
+from facefill.evaluation.groups import group_faces
 from facefill.evaluation.protocols import VARIANTS, Paper, Protocol
 from facefill.evaluation.records import Table
 from facefill.evaluation.statistics import (
@@ -127,7 +128,7 @@ def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
     """Read all values of an evaluation and summarise them. about: what else the report says of itself."""
     summary = Summary(about, _metrics(bench))
     for dataset in bench.datasets:
-        groups = group_faces(dataset, bench.tones[dataset.name])
+        groups = group_faces(dataset, bench.tones[dataset.name], bench.groups)
         for protocol in bench.protocols:
             tables = {
                 label: bench.records(dataset, protocol, label).table(bench.count(label, dataset))

@@ -1,0 +1,102 @@
+"""Groups of faces, so that a report shows for whom a method is worse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.errors import InputError
+from facefill.evaluation.dataset import Dataset
+
+U8 = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
+RESOLUTIONS = ((200, "below 200 px"), (400, "200 to 399 px"), (10**9, "400 px and more"))
+"""Native sides of a face; below 200 px the 256 picture was upsampled."""
+VIEWS = ((0.1, "frontal"), (0.2, "turned"), (math.inf, "half profile and more"))
+"""How far the nose lies beside the middle of eyes and mouth, as a share of the eyes' distance."""
+
+
+def group_faces(
+    dataset: Dataset, tones: NDArray[np.float64], named: dict[str, dict[str, str]] | None = None
+) -> dict[str, list[str]]:
+    """Which group each face belongs to, by the kind of group: source, native resolution, skin tone, view, and what
+    `read_groups` read.
+
+    tones: of each face, as `skin_tone` measures it; the terciles are the dataset's own. Kinds with one group only are
+    left out; a face that a kind says nothing about has "".
+    """
+    kinds: dict[str, Callable[[int], str]] = {
+        "source": lambda index: dataset.faces[index].source,
+        "native resolution": lambda index: _resolution(dataset.faces[index].native_side_px),
+        "skin tone": lambda index: _tercile(tones, index),
+        "view": lambda index: _view(dataset.faces[index].landmarks),
+    }
+    groups = {kind: [of(index) for index in range(len(dataset.faces))] for kind, of in kinds.items()}
+    for kind, group_of in (named or {}).items():
+        groups[kind] = [group_of.get(face.file, "") for face in dataset.faces]
+    return {kind: names for kind, names in groups.items() if len(set(names) - {""}) > 1}
+
+
+def read_groups(path: Path) -> dict[str, dict[str, str]]:
+    """Groups that somebody named: {kind: {file: group}} of a CSV with the column `file` and one for each kind.
+
+    Raises InputError for a file that cannot be read or is no such CSV.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError("a CSV of groups", f"{path} ({error})", "save it as UTF-8 text with commas") from None
+    if not rows or "file" not in rows[0] or len(rows[0]) < 2 or any(None in row for row in rows):
+        raise InputError("a CSV with the column file and one for each kind of group", f"{path} without",
+                         "name them in its first line, such as file,glasses,age")
+    kinds = [kind for kind in rows[0] if kind != "file"]
+    return {kind: {row["file"]: row[kind] or "" for row in rows} for kind in kinds}
+
+
+def skin_tone(face: U8, landmarks: Points) -> float:
+    """The individual typology angle of a face's cheeks and forehead in degrees; larger is lighter.
+
+    atan2(L* - 50, b*) of CIELAB (Chardon, Cretois & Hourseau 1991), of the median over three discs of a fifth of the
+    eyes' distance: between eye and mouth corner on either side, and above the eyes. Light counts as skin does: it is
+    what a camera saw, not what somebody is. face: (S, S, 3) uint8 RGB, uncovered. landmarks: (5, 2) pixels.
+    """
+    eyes, mouth = landmarks[:2], landmarks[3:]
+    distance = float(np.hypot(*(eyes[1] - eyes[0])))
+    upwards = eyes.mean(axis=0) - mouth.mean(axis=0)
+    spots = [(eyes[0] + mouth[0]) / 2, (eyes[1] + mouth[1]) / 2, eyes.mean(axis=0) + 0.5 * upwards]
+    where = np.zeros(face.shape[:2], np.uint8)
+    for x, y in spots:
+        cv2.circle(where, (round(float(x)), round(float(y))), max(round(0.2 * distance), 1), 1, -1)
+    if not where.any():
+        return math.nan
+    skin = np.median(face[where > 0], axis=0).astype(np.float32) / np.float32(255)
+    lightness, _, yellow = cv2.cvtColor(skin.reshape(1, 1, 3), cv2.COLOR_RGB2LAB)[0, 0]
+    return math.degrees(math.atan2(float(lightness) - 50, float(yellow)))
+
+
+def _resolution(side_px: int | None) -> str:
+    return "" if side_px is None else next(name for limit, name in RESOLUTIONS if side_px < limit)
+
+
+def _tercile(tones: NDArray[np.float64], index: int) -> str:
+    if len(tones) < 3 or not np.isfinite(tones[index]):
+        return ""
+    low, high = np.nanquantile(tones, [1 / 3, 2 / 3])
+    return "darkest third" if tones[index] <= low else "lightest third" if tones[index] > high else "middle third"
+
+
+def _view(landmarks: Points | None) -> str:
+    if landmarks is None:
+        return ""
+    eyes, nose, mouth = landmarks[:2], landmarks[2], landmarks[3:]
+    across = eyes[1] - eyes[0]
+    beside = (nose - (eyes.mean(axis=0) + mouth.mean(axis=0)) / 2) @ across / (across @ across)
+    return next(name for limit, name in VIEWS if abs(beside) < limit)
