@@ -6,10 +6,10 @@
 Drawn covers: faces of every test split with the face masks of `worn@256`, with any cover of `wear`, and as they are.
 Real covers: one labelled face of each photo in FOLDER; of the files sorted by the SHA-256 of their name the first half
 chooses threshold and dilation, the other half judges. Plain: the labelled faces that the finder finds in photos of
-uncovered people. IoU is that of the cleaned mask before it follows colours and grows, at 256 px, over pixels inside the
-photo; a mask is missed where less than half of its pixels are found. Grown: what of the cover the mask leaves, what it
-takes besides, both as shares of the cover, and the share of the 6 px around the mask that is cover, of the median and
-the 90th face.
+uncovered people, and what `unmask` would complete of them. IoU is that of the cleaned mask before it follows colours
+and grows, at 256 px, over pixels inside the photo; a mask is missed where less than half of its pixels are found.
+Grown: what of the cover the mask leaves, what it takes besides, both as shares of the cover, and the share of the 6 px
+around the mask that is cover, of the median and the 90th face.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def rim(found: Mask, truth: Mask) -> float:
 
 
 def judge_plain(cover: Cover, folder: Path, boxes: Path, threshold: float, finder: Finder) -> None:
-    found = []
+    found, taken = [], []
     files: dict[str, Any] = json.loads(boxes.read_text())["files"]
     for name in sorted(set(files) - set(NOT_PLAIN)):
         photo = read_photo(folder / name).pixels
@@ -148,7 +148,9 @@ def judge_plain(cover: Cover, folder: Path, boxes: Path, threshold: float, finde
                 continue
             crop = Crop.around_face(np.asarray(face.landmarks, np.float64), SIDE_PX).take(photo)
             found.append(clean(cover.probabilities(crop[None])[0] > threshold))
+            taken.append(cover.find(crop[None])[0])
     clear("faces of plain photos", found)
+    clear("  followed and grown", taken)
 
 
 def main() -> None:

@@ -31,7 +31,6 @@ VARIANTS = {
     "cover not seen": ["model.sees_cover=false", *PLAIN], "no skips": ["model.skips=false", *PLAIN],
     "scalar critic": ["model.critic=scalar", "model.feature_matching=0", "model.perceptual=0"],
     "patch critic": ["model.critic=patch", "model.feature_matching=0", "model.perceptual=0"],
-    "diversity": ["model.diversity=1.0", *PLAIN],
 }
 
 

@@ -7,7 +7,8 @@
 Faces are completed, or refused with a reason; with labelled boxes also missed (a box that no found face overlaps by
 half). Leftover: of the 6 px around a hole (on a crop of 256 px) the share that looks like the cover beside it and not
 like what lies beyond: within 60 levels of the nearest pixel deep inside the hole (10 to 24 px), and at most 0.6 times
-as far from it as from the nearest well outside (9 to 18 px). A face has leftover where that share is above a tenth.
+as far from it as from the nearest well outside (9 to 18 px). What a neighbour's crop completed is no part of the rim.
+A face has leftover where that share is above a tenth.
 Sheets show each completed face before, with its hole's outline, and after. Never commit a sheet of others' pictures.
 
 --check: how well leftover, which knows colours only, agrees with covers that somebody outlined, around holes that are
@@ -97,13 +98,16 @@ def write_sheets(tiles: list[U8], folder: Path) -> None:
         Image.fromarray(np.concatenate(rows)).save(folder / f"page-{page + 1}.jpg", quality=92)
 
 
-def judge_face(name: str, face: FoundFace, before: U8, after: U8, number: int) -> tuple[Line, U8 | None]:
+def judge_face(
+    name: str, face: FoundFace, before: U8, after: U8, completed: Bool, number: int
+) -> tuple[Line, U8 | None]:
+    """completed: every pixel of the photo that was; what a neighbour's crop completed is no leftover of this face."""
     box = tuple(round(value) for value in face.box)
     if not face.missing.any():
         return Line(name, "refused", "; ".join(face.warnings), box), None
     crop = Crop.around_face(face.landmarks)
     hole, old, new = crop.take_mask(face.mask), crop.take(before), crop.take(after)
-    inside = crop.take_mask(np.ones(before.shape[:2], bool))
+    inside = crop.take_mask(~completed | face.mask)
     left = leftover(old, hole, inside)
     line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3))
     return line, tile(old, hole, new, f"{number} {Path(name).stem[:16]} {100 * left:.0f}%")
@@ -170,7 +174,7 @@ def main() -> None:
             result = inpainter.finish(plan, inpainter.run([plan])[0][:, 0])
             for face in result.faces:
                 found.append(face.box)
-                line, column = judge_face(path.name, face, photo.pixels, result.photo, len(tiles))
+                line, column = judge_face(path.name, face, photo.pixels, result.photo, result.mask, len(tiles))
                 lines.append(line)
                 tiles += [] if column is None else [column]
         if path.name in labels and found:

@@ -23,7 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
               "adversarial": 0.1, "feature_matching": 1.0},
     "context_encoder": {"widths": (8, 8, 8, 8, 8, 8), "bottleneck": 8},
     "contextual_attention": {"width": 4, "critic_width": 4, "adversarial": 0.001},
-    "masked_gan": {"widths": (8, 8, 8, 8, 8, 8), "noise": 2, "critic_width": 4, "diversity": 0.1},
+    "masked_gan": {"widths": (8, 8, 8, 8, 8, 8), "noise": 2, "critic_width": 4},
     "latent_search": SEARCH,
     "dip": SEARCH,
 }

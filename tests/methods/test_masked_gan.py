@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facefill.errors import InputError
 from facefill.methods.masked_gan import MaskedGan, MaskedGanConfig, draw_noise
+from facefill.nets.losses import HOLE_SHARE
 from facefill.training.data import DataConfig, Faces, split_validation
 from facefill.training.recipe import read_recipe
 
@@ -66,20 +67,38 @@ def test_patches_weigh_as_much_as_their_share_of_the_hole() -> None:
 
 def test_noise_belongs_to_the_seed_and_changes_the_drawing() -> None:
     method, batch = build(), example()
-    again = dict(batch, seed=batch["seed"] + 7)
-    assert torch.equal(filled(method, batch), filled(method, batch))
-    assert not torch.equal(filled(method, batch), filled(method, again))
+    noise = draw_noise(batch["seed"], batch["mask"])
+    calm, drawn, louder = (filled(*one) for one in (
+        (method, batch), (method, batch | {"noise": noise}), (build(loudness=3.0), batch | {"noise": noise})))
+    assert torch.equal(drawn, filled(method, batch | {"noise": noise}))
+    assert 0 < (drawn - calm).abs().mean() < (louder - calm).abs().mean()
     planes = draw_noise(torch.tensor([3, 4, 3]), torch.zeros(3, 1, 8, 8))
     assert torch.equal(planes[0], planes[2])
     assert not torch.equal(planes[0], planes[1])
 
 
-def test_diversity_costs_nothing_once_two_drawings_differ_enough() -> None:
-    batch = example()
-    near, far = (build(diversity=1.0, apart=apart).losses("generator", dict(batch))["diversity"]
-                 for apart in (1e-6, 0.5))
-    assert near == 0
-    assert 0.3 < far < 0.5
+class Pixels(nn.Module):
+    """A perceptual distance that is known: mean squared pixels."""
+
+    def forward(self, picture: Tensor, truth: Tensor) -> Tensor:
+        return (picture - truth).square().mean((1, 2, 3))
+
+
+def test_diversity_costs_what_two_noisy_drawings_lack_of_the_distance_asked_for() -> None:
+    batch = example(6)
+    hungry, sated, calm = (build(diversity=1.0, apart=apart, adversarial=0.0) for apart in (0.5, 0.0, 0.5))
+    for method in (hungry, sated, calm):
+        method._perceptual.append(Pixels())  # type: ignore[arg-type]
+    noise = draw_noise(batch["seed"], batch["mask"])
+    noise[[1, 2, 4, 5]] = 0  # seeds 0 and 3 draw with noise
+    one, other = (torch.where(batch["mask"] > 0.5, filled(hungry, batch | {"noise": drawn}), batch["truth"])
+                  for drawn in (noise, draw_noise(batch["seed"] + 1, batch["mask"])))
+    lack = 0.5 * Pixels()(one, batch["truth"]) - Pixels()(one, other)
+    wanted = lack[[0, 3]].relu().sum() / (6 * HOLE_SHARE)
+    torch.testing.assert_close(hungry.losses("generator", dict(batch))["diversity"], wanted)
+    assert wanted > 0
+    assert sated.losses("generator", dict(batch))["diversity"] == 0
+    assert calm.losses("generator", batch | {"seed": batch["seed"] * 3 + 1})["diversity"] == 0
 
 
 def test_an_attack_moves_known_pixels_by_little_and_to_the_generators_harm() -> None:
