@@ -74,3 +74,11 @@ class Method(nn.Module):
         watches it on the validation faces."""
         error = ((self.complete(batch) - batch["truth"]) * 127.5).square().mean((1, 2, 3))
         return 10 * torch.log10(255**2 / error.clamp_min(1e-4))
+
+
+def draw_noise(seeds: Tensor, mask: Tensor) -> Tensor:
+    """Normal noise of the masks' shape (N, 1, H, W), a picture's from its own seed."""
+    noise = torch.empty(len(seeds), *mask.shape[1:])
+    for plane, seed in zip(noise, seeds, strict=True):
+        plane.normal_(generator=torch.Generator().manual_seed(int(seed)))
+    return noise.to(mask.device)

@@ -79,7 +79,8 @@ class Model:
         """Complete aligned faces.
 
         faces: (N, H, W, 3) uint8 RGB, any H and W. masks: (N, H, W) bool, True = missing. seeds: one per face, for
-        methods that draw noise. samples: completions per face; above 1 only where the method has noise.
+        methods that draw. samples: completions per face; above 1 only where the method draws. The first one is the
+        method's best, which a network that takes noise gives without any; the others show what else could be there.
         inputs: other pictures that the method takes, such as worn (N, H, W, 3), the covered faces; without it the holes
         of `faces` are grey there.
         Returns (N, samples, H, W, 3) uint8; known pixels come back bit for bit.
@@ -151,17 +152,17 @@ class OnnxModel(Model):
     ) -> U8:
         drawn = []
         for sample in range(samples):
-            ours = [seed_of(seed, sample) for seed in seeds or range(len(faces))]
+            ours = [seed_of(seed, sample) if sample else None for seed in seeds or range(len(faces))]
             out = next(iter(self._run(faces, masks, inputs, ours).values()))
             drawn.append(self._unfit(from_network(out), *faces.shape[1:3]))
         return np.stack(drawn, 1)
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
-        given = self._run(faces, masks, {}, range(len(faces)))
+        given = self._run(faces, masks, {}, [None] * len(faces))
         return given["borrowed"] if "borrowed" in given else super().borrowed(faces, masks)
 
     def _run(
-        self, faces: U8, masks: Bool, inputs: dict[str, U8], seeds: Sequence[int]
+        self, faces: U8, masks: Bool, inputs: dict[str, U8], seeds: Sequence[int | None]
     ) -> dict[str, NDArray[np.float32]]:
         arrays: dict[str, Any] = {}
         fitted = self._fit_masks(masks)
@@ -206,7 +207,9 @@ class TorchModel(Model):
         drawn_from = [seed_of(seed, sample) for sample in range(samples) for seed in seeds or range(len(faces))]
         batch["seed"] = torch.tensor(drawn_from, dtype=torch.int64)
         if "noise" in self.record.inputs:
-            batch["noise"] = torch.from_numpy(draw_noise(drawn_from, *batch["mask"].shape[2:]))
+            silent = [None] * len(faces)
+            batch["noise"] = torch.from_numpy(
+                draw_noise([*silent, *drawn_from[len(faces):]], *batch["mask"].shape[2:]))
         with torch.no_grad():
             filled = self.method(**self.method.shown(batch))
         drawn = self._unfit(from_network(filled.float().numpy()), *faces.shape[1:3])
@@ -257,10 +260,13 @@ def seed_of(seed: int, sample: int) -> int:
     return (seed + sample * 0x9E3779B1) % 2**32
 
 
-def draw_noise(seeds: Sequence[int], height: int, width: int) -> NDArray[np.float32]:
-    """(N, 1, H, W) normal noise, each plane from its own seed."""
-    drawn = [np.random.default_rng(seed).standard_normal((1, height, width), np.float32) for seed in seeds]
-    return np.stack(drawn)
+def draw_noise(seeds: Sequence[int | None], height: int, width: int) -> NDArray[np.float32]:
+    """(N, 1, H, W) normal noise, each plane from its own seed; zeros for None."""
+    noise = np.zeros((len(seeds), 1, height, width), np.float32)
+    for plane, seed in zip(noise, seeds, strict=True):
+        if seed is not None:
+            np.random.default_rng(seed).standard_normal(dtype=np.float32, out=plane)
+    return noise
 
 
 def resize(pictures: U8, height: int, width: int) -> U8:
