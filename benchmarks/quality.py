@@ -1,6 +1,9 @@
-"""Scores of methods on aligned faces with a hole in the middle or a synthetic face mask.
+"""Scores of methods on aligned faces with a hole of `imaging.masks` or a cover of `imaging.wear`.
 
     python benchmarks/quality.py DATASET [--splits test-celeba] [--methods swift] [--holes centre,worn] [--limit N]
+    python benchmarks/quality.py DATASET --holes worn:sunglasses,worn:hand,worn:scratches,half-left,eyes
+
+worn draws a cover of any kind, worn:KIND one of that kind.
 
 DATASET is a folder with a manifest.csv. Prints a table: n, then means of PSNR (dB), SSIM and hole PSNR, and medians of
 sharpness and seam, as facefill.imaging.metrics defines them. Holes are seeded by the SHA-256 of "hole@256/file".
@@ -34,9 +37,10 @@ def hole_of(name: str, face: np.ndarray, row: dict[str, str]) -> tuple[np.ndarra
     """The picture that the method may see, and the mask."""
     digest = hashlib.sha256(f"{name}@256/{row['file']}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    if name == "worn":
+    kind = name.partition(":")[2] or None
+    if name.startswith("worn"):
         landmarks = np.array([[float(row[f"{point}_{axis}"]) for axis in "xy"] for point in POINTS])
-        worn = wear(face, landmarks, rng)
+        worn = wear(face, landmarks, rng, kind=kind)
         return worn.face, worn.mask
     return face, MASKS[name](face.shape[0], rng)
 
@@ -64,7 +68,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--exact", action="store_true")
     options = parser.parse_args()
-    print(f"{'method':<12}{'split':<16}{'hole':<10}{'n':>5}"
+    print(f"{'method':<12}{'split':<16}{'hole':<18}{'n':>5}"
           f"{'PSNR':>8}{'SSIM':>8}{'hole PSNR':>11}{'sharp':>8}{'seam':>8}")
     for method in options.methods.split(","):
         model = facefill.load(method, exact=options.exact)
@@ -72,7 +76,7 @@ def main() -> None:
             rows = read_rows(options.dataset, split, options.limit)
             for name in options.holes.split(","):
                 got = score(model, options.dataset, rows, name)
-                print(f"{model.name:<12}{split:<16}{name:<10}{len(rows):>5}{got['psnr']:>8.2f}{got['ssim']:>8.3f}"
+                print(f"{model.name:<12}{split:<16}{name:<18}{len(rows):>5}{got['psnr']:>8.2f}{got['ssim']:>8.3f}"
                       f"{got['hole_psnr']:>11.2f}{got['sharpness']:>8.2f}{got['seam']:>8.2f}", flush=True)
 
 
