@@ -91,10 +91,12 @@ class ContextualAttention(nn.Module):
         source = share[:, inner].argmax(2).view(count, last - first, step)[:, :, :wide]
         share = share.to(places.dtype) * (lengths[:, mine, None] > 0)
         across = [add_shifted(share, by) for by in (-aside, aside)]
-        rows = [add_shifted(across[column], below if row else -below)[:, inner] @ places[:, 2 * row + column] / 4
-                for row in (0, 1) for column in (0, 1)]
-        picture = torch.stack(rows, -1).view(count, last - first, step, -1, 2, 2)[:, :, :wide]
-        picture = picture.permute(0, 3, 1, 4, 2, 5).reshape(count, -1, 2 * (last - first), 2 * wide)
+        parts = [add_shifted(across[column], below if row else -below) @ places[:, 2 * row + column] / 4
+                 for row in (0, 1) for column in (0, 1)]
+        grid = [part[:, inner].view(count, last - first, step, -1)[:, :, :wide] for part in parts]
+        # Channels last: whole cells are copied, and what follows works in that order.
+        picture = torch.stack([torch.stack(grid[:2], 3), torch.stack(grid[2:], 3)], 2)
+        picture = picture.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
         return picture, source - source // step
 
 
