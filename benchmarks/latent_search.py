@@ -3,14 +3,18 @@
     python benchmarks/latent_search.py speed WEIGHTS DATASET [--faces 64] [--plain 4] [--set start=encoder]
     python benchmarks/latent_search.py start WEIGHTS DATASET [--faces 16]
     python benchmarks/latent_search.py terms WEIGHTS DATASET [--faces 64] [--only DIP,symmetry] [--moved]
+    python benchmarks/latent_search.py mirror WEIGHTS DATASET [--split test-asian]
     python benchmarks/latent_search.py settle WEIGHTS DATASET -o OUT.safetensors --figure scatter.png
 
-speed: the search as it ships, or as --set says, against the plain loop (one face at a time, float32, 1,000 iterations,
-one start), in turn on the same faces and holes; faces per second and the final loss of both, computed alike in float32.
-start: the loss after so many iterations from the encoder's code, against that after 1,000 from a random one.
+speed: the search as it ships, or as --set says, against the plain loop (one face at a time, float32, 1,000 iterations
+of Adam, one start), in turn on the same faces and holes; faces per second and the final loss of both, computed alike
+in float32.
+start: the loss after so many iterations from the encoder's code, and after 1,000 of the plain loop, which takes all
+faces in one batch here.
 terms: both criteria for what the search drew, PSNR and SSIM of the completed faces, with each loss alone (figure 5),
 DIP, all three, and with the options; --hole takes several; --moved turns, shrinks and shifts the faces (the paper's
 stated limitation).
+mirror: how far the landmarks of a mirrored aligned face lie from their partners, which is what `symmetry` relies on.
 settle: statistics, mean face and bounds from 64 validation faces x 12,800 generated ones, and figure 4.
 The paper's figures as pictures: `latent_figures.py`.
 """
@@ -34,7 +38,7 @@ from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import psnr, ssim
 from facefill.methods.latent_search import Dip, LatentSearch, LatentSearchConfig
 from facefill.methods.opened import read_weights
-from facefill.training.data import DataConfig, FaceSource, read_faces
+from facefill.training.data import MIRRORED, DataConfig, FaceSource, read_faces
 from facefill.training.settle import settle_weights
 
 U8 = NDArray[np.uint8]
@@ -48,7 +52,7 @@ ALONE: dict[str, dict[str, object]] = {
 FORMS = ("{:.2f}", "{:.3f}")
 """Of PSNR and of SSIM."""
 PLAIN_RATE = 0.05
-"""Of the plain loop's Adam, whose rate never falls: at the search's 0.15 it would end worse."""
+"""Of the plain loop's Adam, whose rate never falls: at 0.15 it would end worse."""
 
 
 def open_search(weights: Path, kind: type[LatentSearch] = LatentSearch, **settings: object) -> LatentSearch:
@@ -84,20 +88,21 @@ def as_levels(faces: Tensor) -> U8:
     return ((faces + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
 
 
-def plain(method: LatentSearch, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, float]:
-    """One face as the paper describes it, with nothing done for speed. Returns the code and its final loss."""
+def plain(method: LatentSearch, image: Tensor, mask: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
+    """The search as the paper describes it, with nothing done for speed. Returns codes (N, code_length) and their final
+    losses (N,)."""
     known = method.look(image, mask)
-    codes = method.draw_codes(torch.tensor([seed])).requires_grad_()
+    codes = method.draw_codes(seeds).requires_grad_()
     optimizer = torch.optim.Adam([codes], PLAIN_RATE)
     for _ in range(1000):
         faces = method.generator.faces(codes)
-        loss = torch.stack(list(method.weigh(faces, method.generator.critic(faces), known).values())).sum()
+        loss = torch.stack(list(method.weigh(faces, method.generator.critic(faces), known).values())).sum(0)
         optimizer.zero_grad()
-        loss.backward()
+        loss.sum().backward()
         optimizer.step()
         with torch.no_grad():
             codes.clamp_(-1, 1)
-    return codes.detach(), float(loss.detach())
+    return codes.detach(), loss.detach()
 
 
 def speed(options: argparse.Namespace) -> None:
@@ -109,11 +114,11 @@ def speed(options: argparse.Namespace) -> None:
     rows = []
     for place in range(options.plain):
         begun = clocks()
-        _, loss = plain(method, image[place : place + 1], mask[place : place + 1], place)
+        _, loss = plain(method, *(part[place : place + 1] for part in (image, mask, seeds)))
         middle = clocks()
         found = method.search(image, mask, seeds)
         ours = (clocks() - middle) / len(image)
-        rows.append((*(middle - begun), *ours, loss, float(found.loss[place])))
+        rows.append((*(middle - begun), *ours, float(loss), float(found.loss[place])))
         form = ("face {}: plain {:.1f} s (processor {:.1f}), ours {:.3f} s per face (processor {:.3f}); "
                 "final loss {:.4f} and {:.4f}")
         print(form.format(place, *rows[-1]), f"after {float(found.steps.float().mean()):.0f} iterations", flush=True)
@@ -132,12 +137,19 @@ def start(options: argparse.Namespace) -> None:
     faces, masks = read(options.dataset, options.split, options.faces, options.hole)
     image, mask = as_tensors(faces, masks)
     seeds = torch.arange(len(image))
-    print(f"{options.hole}, n = {len(faces)}: final loss, and PSNR dB of the generated face against the whole truth")
+    print(f"{options.hole}, n = {len(faces)}: final loss; the same beyond the plain loop's, paired; PSNR dB of the "
+          "generated face against the whole truth; all with 95 % intervals; gradients taken")
+    method = open_search(options.weights)
+    codes, losses = plain(method, image, mask, seeds)
+    with torch.no_grad():
+        found = {"plain loop": (losses, method.generator.faces(codes), 1000.0)}
     for name, steps in (("random", 1000), *(("encoder", steps) for steps in (1, 25, 50, 100))):
-        settings = {"start": name, "iterations": steps, "halvings": 99} | override({}, options.set)
-        found = open_search(options.weights, **settings).search(image, mask, seeds)
-        near = interval([psnr(*pair) for pair in zip(as_levels(found.faces), faces, strict=True)], "{:.2f}")
-        print(f"{name:<8} {steps:>5}  {interval(found.loss.tolist(), '{:.4f}')}  {near}", flush=True)
+        settings = {"start": name, "iterations": steps, "patience": steps} | override({}, options.set)
+        got = open_search(options.weights, **settings).search(image, mask, seeds)
+        found[f"{name} {steps}"] = got.loss, got.faces, float(got.steps.float().mean())
+    for name, (loss, drawn, steps) in found.items():
+        near = interval([psnr(*pair) for pair in zip(as_levels(drawn), faces, strict=True)], "{:.2f}")
+        print(f"{name:<13}{interval(loss, '{:.4f}')}  {interval(loss - losses, '{:+.4f}')}  {near}  {steps:.0f}")
 
 
 def terms(options: argparse.Namespace) -> None:
@@ -192,6 +204,17 @@ def interval(values: ArrayLike, form: str) -> str:
     return " ".join(form.format(value) for value in (np.mean(values), *np.quantile(drawn, (0.025, 0.975))))
 
 
+def mirror(options: argparse.Namespace) -> None:
+    faces = read_faces(DataConfig(folder=options.dataset, split=options.split, side_px=64, holes={"none": 1}))
+    landmarks = faces.landmarks
+    mirrored = np.stack([63 - landmarks[..., 0], landmarks[..., 1]], -1)[:, MIRRORED]
+    off = np.linalg.norm(mirrored - landmarks, axis=2).mean(1)
+    slope = np.degrees(np.arctan2(*(landmarks[:, 1] - landmarks[:, 0]).T[::-1]))
+    print(f"{options.split}, n = {len(off)}: mirrored landmarks lie {np.median(off):.2f} px of 64 from their partners "
+          f"(median; 90 % within {np.quantile(off, 0.9):.2f}); eyes slope by {np.median(abs(slope)):.2f} degrees "
+          f"(90 % within {np.quantile(abs(slope), 0.9):.2f})")
+
+
 def settle(options: argparse.Namespace) -> None:
     judged = FaceSource(DataConfig(folder=options.dataset, side_px=64, holes={"none": 1})).validation()
     faces = np.stack([judged[place, 64]["truth"] for place in range(64)])
@@ -220,7 +243,7 @@ def settle(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("speed", "start", "terms", "settle"))
+    parser.add_argument("task", choices=("speed", "start", "terms", "mirror", "settle"))
     parser.add_argument("weights", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("-o", "--out", type=Path)
@@ -236,7 +259,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the search")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    {"speed": speed, "start": start, "terms": terms, "settle": settle}[options.task](options)
+    tasks = {"speed": speed, "start": start, "terms": terms, "mirror": mirror, "settle": settle}
+    tasks[options.task](options)
 
 
 if __name__ == "__main__":

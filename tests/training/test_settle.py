@@ -39,6 +39,8 @@ def test_bounds_are_mean_and_three_deviations_of_all_pairs() -> None:
 def test_normalisation_matches_the_faces_that_are_generated() -> None:
     method = build()
     settle(method, faces(), 640)
+    layers = [layer for layer in method.generator.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert all(layer.momentum == 0.1 and not layer.training for layer in layers), "nothing of measuring stays"
     values: list[torch.Tensor] = []
     first = method.generator.faces.layers[1]
     first.register_forward_hook(lambda layer, inputs, output: values.append(output))

@@ -11,11 +11,11 @@ What the paper leaves open or prints otherwise, and what we do:
 - The printed s_min 0.1198 is its sigma: mean - 3 sigma is 0.1242.
 - L1 is the sum of absolute differences on [0, 1] over the mean of W * M, so that a large hole does not look like a
   better fit. SSIM has a Gaussian window of 11 pixels and sigma 1.5 (Wang et al. 2004), on RGB.
-- Codes are uniform in [-1, 1] and stay there; Adam moves them. The rate falls linearly to 0 over the iterations that
-  are allowed, a restart's halves when its loss stands still, and it stops after the last halving. Every row has its own
-  state, so that nothing depends on what shares the batch.
+- Codes are uniform in [-1, 1] and stay there. What moves them is not stated: BFGS (`nets.descent`) needs a hundred
+  iterations for what takes Adam a thousand. Every row has its own state, so that nothing depends on what shares the
+  batch.
 - "Symmetry" and "a standard face" are the paper's future work: here an l1 between the face and its mirror image (an
-  aligned crop is mirrored about its middle), and the SSIM to the mean face.
+  aligned crop is mirrored about its middle: it was cut so that this is the axis of its landmarks), and the SSIM to the mean face.
 Networks with batch normalisation learn from batches: two processes do not equal one.
 """
 
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from facefill.config import Frozen
 from facefill.methods.base import Batch, Method
 from facefill.nets.dcgan import CodeEncoder, FaceCritic, FaceGenerator, folded
+from facefill.nets.descent import descend
 from facefill.nets.ssim import Likeness
 
 SIDE_PX = 64
@@ -73,14 +74,11 @@ class LatentSearchConfig(Frozen):
     restarts: int = 1
     """Codes per face; the one with the lowest loss of its own wins, never the nearest to the truth."""
     iterations: int = 1000
-    rate: float = 0.15
-    """Of Adam, at the start; it falls linearly to 0 at the last iteration."""
+    """Gradients that a restart may take."""
     patience: int = 10
-    """Iterations without a better loss after which a restart's rate halves."""
+    """Iterations within which a restart's loss has to come down by enough; otherwise it stops."""
     better: float = 1e-3
-    """What counts as better, in units of the weighted loss."""
-    halvings: int = 4
-    """A restart goes on through so many and stops where the next is due; a large number never stops it early."""
+    """What is enough: this share of what it came down since the start."""
     rows: int = 64
     """Restarts, of all faces, that search at once."""
     bf16: bool = True
@@ -308,42 +306,17 @@ class LatentSearch(Method):
         return codes
 
     def _descend(self, codes: Tensor, known: Known) -> tuple[Tensor, Tensor]:
-        """Adam (Kingma & Ba 2015) on every row by itself; rows that stopped leave the batch.
-
-        Returns the codes with the lowest loss, and after how many steps each row stopped.
-        """
+        """The codes with the lowest loss, and how many iterations each row took; rows that stopped leave the batch."""
         config = self.config
         kind = torch.bfloat16 if config.bf16 else torch.float32
         faces_of, critic_of = (folded(part.layers, kind) for part in (self.generator.faces, self.generator.critic))
-        found, steps = codes.clone(), torch.full((len(codes),), config.iterations, device=codes.device)
-        place, nothing = torch.arange(len(codes), device=codes.device), torch.zeros_like(codes)
-        lowest, idle = nothing[:, 0] + torch.inf, nothing[:, 0]
-        rate, moment, square = nothing[:, :1] + config.rate, nothing, nothing
-        for step in range(1, config.iterations + 1):
-            with torch.enable_grad():
-                leaf = codes.detach().requires_grad_()
-                faces = faces_of(leaf.to(kind)[:, :, None, None])
-                terms = self.weigh(faces.float(), critic_of(faces).flatten(1), known)
-                loss = torch.stack(list(terms.values())).sum(0)
-                gradient, = torch.autograd.grad(loss.sum(), leaf)
-            loss, lower = loss.detach(), loss.detach() < lowest
-            found[place[lower]] = codes[lower]
-            idle = torch.where(loss < lowest - config.better, 0.0, idle + 1)
-            lowest = torch.minimum(loss, lowest)
-            rate = torch.where(idle[:, None] >= config.patience, rate / 2, rate)
-            idle = torch.where(idle >= config.patience, 0.0, idle)
-            moment, square = moment.lerp(gradient, 0.1), square.lerp(gradient.square(), 0.001)
-            change = (moment / (1 - 0.9**step)) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
-            codes = (codes - rate * (1 - step / config.iterations) * change).clamp(-1, 1)
-            stays = rate[:, 0] > 0.75 * config.rate * 0.5**config.halvings
-            if not stays.all():
-                steps[place[~stays]] = step
-                rows = (place, codes, rate, moment, square, lowest, idle)
-                place, codes, rate, moment, square, lowest, idle = (values[stays] for values in rows)
-                known = Known(*(part[stays] for part in known))
-                if not len(place):
-                    break
-        return found, steps
+
+        def loss_of(codes: Tensor, rows: Tensor) -> Tensor:
+            faces = faces_of(codes.to(kind)[:, :, None, None])
+            terms = self.weigh(faces.float(), critic_of(faces).flatten(1), Known(*(part[rows] for part in known)))
+            return torch.stack(list(terms.values())).sum(0)
+
+        return descend(loss_of, codes, config.iterations, config.patience, config.better)
 
 
 class Dip(LatentSearch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from facefill.methods.latent_search import LatentSearch
 from facefill.training.checkpoint import load_weights, save_weights
@@ -46,17 +48,10 @@ def settle(method: LatentSearch, truth: Tensor, count: int = 12_800) -> Settled:
     none of the networks that made them.
     truth: (T, 3, 64, 64) in [-1, 1], faces that the DCGAN never saw.
     """
-    generator = method.generator
+    generator = method.generator.eval()
     codes = torch.split(method.draw_codes(torch.arange(count)), BATCH)
-    _restart(generator.faces)
-    for part in codes:
-        generator.faces(part)
-    generator.faces.eval()
-    _restart(generator.critic)
-    for place, part in enumerate(codes[: 2 * len(truth) // BATCH + 20]):
-        generator.critic(generator.faces(part))
-        generator.critic(truth[torch.arange(place * BATCH, (place + 1) * BATCH) % len(truth)])
-    generator.critic.eval()
+    update_bn(codes, generator.faces)
+    update_bn(_shown_in_turn(generator.faces, codes[: 2 * len(truth) // BATCH + 20], truth), generator.critic)
     everywhere = method.look(truth, torch.zeros_like(truth[:, :1]))
     everywhere = everywhere._replace(weight=everywhere.weight[:1])  # 1 everywhere: a face's own sums are taken once
     total = torch.zeros_like(generator.mean_face)
@@ -83,10 +78,8 @@ def settle_weights(weights: Path, out: Path, truth: Tensor, count: int = 12_800)
     return settled
 
 
-def _restart(network: nn.Module) -> None:
-    """Train mode, with statistics that are the plain mean over all batches to come."""
-    network.train()
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.reset_running_stats()
-            layer.momentum = None
+def _shown_in_turn(faces: nn.Module, codes: Sequence[Tensor], truth: Tensor) -> Iterator[Tensor]:
+    """Batches of generated and of true faces."""
+    for place, part in enumerate(codes):
+        yield faces(part)
+        yield truth[torch.arange(place * BATCH, (place + 1) * BATCH) % len(truth)]
