@@ -208,7 +208,8 @@ def test_symmetry_is_about_the_landmarks_because_an_aligned_crop_is() -> None:
     crop = Crop.around_face(placed, 64)
     landmarks = crop.to_crop(placed)
     mirrored = np.stack([63 - landmarks[:, 0], landmarks[:, 1]], 1)
-    np.testing.assert_allclose(mirrored[[1, 0, 2, 4, 3]], landmarks, atol=2 / crop.scale)  # within two pixels of the photo
+    two_photo_px = 2 / crop.scale
+    np.testing.assert_allclose(mirrored[[1, 0, 2, 4, 3]], landmarks, atol=two_photo_px)
 
 
 def test_the_networks_learn_the_colour_of_faces() -> None:

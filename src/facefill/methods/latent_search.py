@@ -15,7 +15,8 @@ What the paper leaves open or prints otherwise, and what we do:
   iterations for what takes Adam a thousand. Every row has its own state, so that nothing depends on what shares the
   batch.
 - "Symmetry" and "a standard face" are the paper's future work: here an l1 between the face and its mirror image (an
-  aligned crop is mirrored about its middle: it was cut so that this is the axis of its landmarks), and the SSIM to the mean face.
+  aligned crop is mirrored about its middle: it was cut so that this is the axis of its landmarks), and the SSIM to the
+  mean face.
 Networks with batch normalisation learn from batches: two processes do not equal one.
 """
 
