@@ -35,6 +35,8 @@ Threads = Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, el
 Exact = Annotated[bool, typer.Option("--exact", help="Compute in float32: slower, the same on all machines.")]
 Large = Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is missing.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
+Sign = Annotated[Path | None, typer.Option(help="A PEM file with your private key and its certificates: signs a C2PA "
+                                           "manifest of what was completed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per photo.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of a method that searches "
                                                     "(latent_search, dip): restarts=4, bounds=paper, ...")]
@@ -49,12 +51,15 @@ def unmask(
     save_mask: Annotated[bool, typer.Option("--save-mask", help="Also write what was completed, white on black, "
                                             "as <stem>-mask.png.")] = False,
     device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    sign: Sign = None, as_json: AsJson = False,
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
     from facefill.imaging.photo import check_output, read_photo
+    from facefill.imaging.signature import read_signature
     from facefill.runtime.inpainter import open_inpainter
 
+    if sign:
+        read_signature(sign)
     folder = out is not None and (len(photos) > 1 or out.is_dir())
     outputs = [_outputs(photo, out, folder, save_mask) for photo in photos]
     if len({path for paths in outputs for path in paths}) < sum(map(len, outputs)):
@@ -73,7 +78,7 @@ def unmask(
     for photo, paths in zip(photos, outputs, strict=True):
         try:
             result = one(photo, paths)
-            notes = result.save(paths[0], overwrite=overwrite)
+            notes = result.save(paths[0], overwrite=overwrite, sign=sign)
             if save_mask:
                 _save_mask(result, paths[1], overwrite)
             _tell(photo, paths[0], result, notes, as_json)
@@ -102,7 +107,7 @@ def complete(
     show_attention: Annotated[Path | None, typer.Option(help="Also write where each hole pixel borrowed from, by "
                                                         "colour (contextual_attention).")] = None,
     device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
-    as_json: AsJson = False, settings: Settings = None,
+    sign: Sign = None, as_json: AsJson = False, settings: Settings = None,
 ) -> None:
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.imaging.masks import read_mask
@@ -132,7 +137,7 @@ def complete(
             print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
         result = inpainter.finish(plan, patches[:, index], seed=seed)
-        notes = result.save(target, overwrite=overwrite)
+        notes = result.save(target, overwrite=overwrite, sign=sign)
         _tell(photo, target, result, notes, as_json)
     for picture, path in zip(pictures, beside, strict=True):
         _save_picture(picture, path, overwrite)

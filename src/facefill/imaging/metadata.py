@@ -29,7 +29,7 @@ _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _FACEFILL = "https://ns.facefill/provenance/1.0/"
-_COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _EMPTY_XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
 
 
@@ -146,7 +146,7 @@ def stamp_xmp(xmp: bytes | None, provenance: Provenance) -> bytes:
     added.setAttribute("xmlns:Iptc4xmpExt", _IPTC)
     added.setAttribute("xmlns:facefill", _FACEFILL)
     added.setAttribute(prefix + "about", about)  # all descriptions of one packet speak of the same thing
-    added.setAttribute("Iptc4xmpExt:DigitalSourceType", _COMPOSITE)
+    added.setAttribute("Iptc4xmpExt:DigitalSourceType", COMPOSITE)
     for field in ("method", "weights_sha256", "seed"):
         added.setAttribute(f"facefill:{field}", str(getattr(provenance, field)))
     roots[0].appendChild(added)

@@ -27,6 +27,7 @@ from facefill.imaging import coefficients, jpeg, metadata, tiff
 from facefill.imaging.colour import Native, Pixels, as_srgb, as_stored, fill, from_srgb, is_srgb, to_srgb, upright
 from facefill.imaging.metadata import Provenance
 from facefill.imaging.samples import DAMAGED, ENCODERS, is_lossless_webp, native_of, use_heif
+from facefill.imaging.signature import Signature, sign
 
 __all__ = [
     "FORMATS",
@@ -359,8 +360,11 @@ def write_photo(
     *,
     overwrite: bool = False,
     provenance: Provenance | None = None,
+    signature: Signature | None = None,
 ) -> tuple[str, ...]:
     """Writes the photo with its missing pixels replaced, in the format of the path's suffix; see `encode_photo`.
+
+    signature: signs a C2PA manifest of the provenance.
 
     The file appears whole or not at all. The photo's own file is never written, whatever `overwrite` says.
     Returns notes on what the format could not keep. Raises InputError where the path cannot be written.
@@ -368,6 +372,9 @@ def write_photo(
     inputs = [photo.path] if photo.path else []
     check_output(path, inputs=inputs, overwrite=overwrite)
     data, notes = encode_photo(photo, completed, mask, format=format_of(path), provenance=provenance)
+    if signature and provenance and mask.any():
+        original = (photo.source, photo.format) if photo.source else None
+        data = sign(data, format_of(path), signature, provenance, Path(path).name, original)
     check_output(path, inputs=inputs, overwrite=overwrite)
     _write_whole(Path(path), data)
     return notes
