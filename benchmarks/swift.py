@@ -4,9 +4,9 @@ pictures, and is judged on the same holes of validation faces, which none learne
     python benchmarks/swift.py DATASET RUNS --squeezenet squeezenet_v1.1.npz [--side 64] [--images 6000]
         [--variants "l1 alone,shipped"]
 
-A run that is there already is not trained again. hole PSNR and LPIPS-like are means with a 95 % bootstrap interval,
-sharpness a median, at the side of training. The perceptual distance judges what was trained with it, too: read it
-together with the others.
+A run that is there already is not trained again. hole PSNR and the perceptual distance (the one of training, on
+SqueezeNet: it judges what was trained with it, too) are means with a 95 % bootstrap interval, sharpness is a median, all
+at the side of training.
 """
 
 from __future__ import annotations
@@ -127,12 +127,12 @@ def recipe_of(dataset: Path, side: int, images: int, settings: tuple[str, ...]) 
 
 def judge(weights: Path, source: FaceSource, side: int, squeezenet: Path) -> dict[str, NDArray[np.float64]]:
     method, features = open_method(weights), open_perceptual(squeezenet)
-    found: dict[str, list[float]] = {"hole_psnr": [], "sharpness": [], "lpips_like": []}
+    found: dict[str, list[float]] = {"hole_psnr": [], "sharpness": [], "perceptual": []}
     for raw in batches(source.validation(), plan_steps(0, 200, 20, [side]), 0):
         batch = source.to_batch(raw, method, torch.device("cpu"))
         with torch.no_grad():
             completed = method.complete(batch)
-            found["lpips_like"] += features(completed, batch["truth"]).tolist()
+            found["perceptual"] += features(completed, batch["truth"]).tolist()
         for one, truth, mask in zip(from_network(completed.numpy()), raw["truth"].numpy(), raw["mask"].numpy(),
                                     strict=True):
             values = measure(one, truth, mask)
@@ -153,7 +153,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     dataset, net = given.dataset.resolve(), given.squeezenet.resolve()
-    print("| variant | n | hole PSNR dB | sharpness | LPIPS-like |\n|---|---|---|---|---|")
+    print("| variant | n | hole PSNR dB | sharpness | perceptual |\n|---|---|---|---|---|")
     for name in (name.replace(";", ", ") for name in given.variants.split(",")):
         kind, settings = VARIANTS[name]
         dilation = settings[3:] if "dilation" in name else ()
@@ -167,9 +167,9 @@ def main() -> None:
         TRAINABLE["swift"] = Swift
         assert recipe.data is not None
         values = judge(weights, FaceSource(recipe.data), given.side, net)
-        psnr, lpips = (bootstrap(values[key]).estimate() for key in ("hole_psnr", "lpips_like"))
+        psnr, seen = (bootstrap(values[key]).estimate() for key in ("hole_psnr", "perceptual"))
         print(f"| {name} | {psnr.n} | {psnr.value:.2f} [{psnr.low:.2f}, {psnr.high:.2f}] | "
-              f"{np.nanmedian(values['sharpness']):.2f} | {lpips.value:.4f} [{lpips.low:.4f}, {lpips.high:.4f}] |",
+              f"{np.nanmedian(values['sharpness']):.2f} | {seen.value:.2f} [{seen.low:.2f}, {seen.high:.2f}] |",
               flush=True)
 
 
