@@ -2,6 +2,7 @@
 
     python benchmarks/contextual_attention.py curves RUN [RUN ...] -o stability.svg [--centre]
     python benchmarks/contextual_attention.py scores RUN [RUN ...] [--count 300] [--centre] [--cut]
+    python benchmarks/contextual_attention.py borrows RUN [RUN ...] [--count 60]
     python benchmarks/contextual_attention.py penalty RUN [--count 32]
 
 curves: draws critic gap, gradient penalty and PSNR over the pictures shown. --centre: every hole of the validation was
@@ -9,6 +10,8 @@ a square of half the side, so that the hole's PSNR is the picture's less 10 log1
 scores: the last weights on validation faces, the same for all, and differences from the first run, paired by face.
 --centre: square holes of half the side instead of those of the recipe. --cut: each run once more with attention
 taken out: the features that it looks at go on instead of what it borrows.
+borrows: from where the cells of a square hole of half the side take most: beyond their own side of it or beyond the
+opposite one, for those at its rim, and how far from it, for all.
 penalty: the gradient penalty in bf16 against float32, on critics and validation faces of a run: its value, and how far
 the gradient that it gives the critic's weights is from float64's, as a share of its length and as a cosine. "bf16":
 forward, first and second backward under autocast, as the rest of training runs; "float32": what the method does.
@@ -134,6 +137,31 @@ def scores(options: argparse.Namespace) -> None:
             print(f"{name}, {options.count} faces: " + "; ".join(said), flush=True)
 
 
+@torch.no_grad()
+def borrows(options: argparse.Namespace) -> None:
+    recipe = read_run(options.runs[0])
+    assert recipe.data is not None
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"holes": {"centre": 1.0}})})
+    for run in options.runs:
+        method = open_method(run / "weights.safetensors")
+        batch = validation(recipe, method, options.count)
+        parts = [{name: batch[name][place : place + 20] for name in method.inputs}
+                 for place in range(0, options.count, 20)]
+        offsets = torch.cat([method.explain(**part)[1] for part in parts]).numpy()
+        side = offsets.shape[-1]
+        first, last, line = side // 4, 3 * side // 4 - 1, np.arange(side)
+        hole = slice(first, last + 1)
+        # How many cells beyond each of the hole's four sides a cell's source lies; inside 0 or less.
+        down, across = offsets[:, 0] + line[:, None], offsets[:, 1] + line
+        beyond = np.stack([first - down, down - last, first - across, across - last])[:, :, hole, hole]
+        rim = [beyond[:, :, 0], beyond[:, :, -1], beyond[:, :, :, 0], beyond[:, :, :, -1]]
+        own = np.mean([cells[place] > 0 for place, cells in enumerate(rim)])
+        opposite = np.mean([cells[place ^ 1] > 0 for place, cells in enumerate(rim)])
+        near = ", ".join(f"{cells}: {(beyond.max(0) == cells).mean():.3f}" for cells in range(1, first + 1))
+        print(f"{run.name}, {options.count} faces, {side}x{side} cells: at the rim {own:.3f} beyond their own side, "
+              f"{opposite:.3f} beyond the opposite one; cells from the hole {near}", flush=True)
+
+
 def penalty_of(critic: nn.Module, between: Tensor, hole: Tensor, bf16: bool) -> Tensor:
     """Mean of (|gradient inside the hole| - 1)², as the method has it, in either precision."""
     leaf = between.clone().requires_grad_()
@@ -185,7 +213,7 @@ def penalty(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(required=True)
-    for work, count in ((curves, 0), (scores, 300), (penalty, 32)):
+    for work, count in ((curves, 0), (scores, 300), (borrows, 60), (penalty, 32)):
         kind = kinds.add_parser(work.__name__)
         kind.set_defaults(work=work)
         kind.add_argument("runs", type=Path, nargs="+")
