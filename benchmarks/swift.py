@@ -5,8 +5,8 @@ pictures, and is judged on the same holes of validation faces, which none learne
         [--variants "l1 alone,shipped"]
 
 A run that is there already is not trained again. hole PSNR and the perceptual distance (the one of training, on
-SqueezeNet: it judges what was trained with it, too) are means with a 95 % bootstrap interval, sharpness is a median, all
-at the side of training.
+SqueezeNet: it judges what was trained with it, too) are means with a 95 % bootstrap interval, sharpness is a median, at
+the side of training.
 """
 
 from __future__ import annotations
