@@ -3,6 +3,7 @@
     python benchmarks/latent_search.py speed WEIGHTS DATASET [--faces 64] [--plain 4] [--set start=encoder]
     python benchmarks/latent_search.py start WEIGHTS DATASET [--faces 16]
     python benchmarks/latent_search.py terms WEIGHTS DATASET [--faces 64] [--only DIP,symmetry] [--moved]
+    python benchmarks/latent_search.py ranks WEIGHTS DATASET --faces 12 --hole centre,random20,random60
     python benchmarks/latent_search.py mirror WEIGHTS DATASET [--split test-asian]
     python benchmarks/latent_search.py settle WEIGHTS DATASET -o OUT.safetensors --figure scatter.png
 
@@ -14,6 +15,7 @@ faces in one batch here.
 terms: both criteria for what the search drew, PSNR and SSIM of the completed faces, with each loss alone (figure 5),
 DIP, all three, and with the options; --hole takes several; --moved turns, shrinks and shifts the faces (the paper's
 stated limitation).
+ranks: how well each loss, of known pixels, tells which of two generated faces is nearer to the truth in the hole.
 mirror: how far the landmarks of a mirrored aligned face lie from their partners, which is what `symmetry` relies on.
 settle: statistics, mean face and bounds from 64 validation faces x 12,800 generated ones, and figure 4.
 The paper's figures as pictures: `latent_figures.py`.
@@ -30,13 +32,14 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from facefill.config import override
 from facefill.imaging.blend import composite
 from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import psnr, ssim
-from facefill.methods.latent_search import Dip, LatentSearch, LatentSearchConfig
+from facefill.methods.latent_search import Dip, Known, LatentSearch, LatentSearchConfig
 from facefill.methods.opened import read_weights
 from facefill.training.data import MIRRORED, DataConfig, FaceSource, read_faces
 from facefill.training.settle import settle_weights
@@ -49,6 +52,8 @@ ALONE: dict[str, dict[str, object]] = {
     "SSIM alone": NONE | {"structure": 1.0},
 }
 """Settings with each loss alone, figure 5."""
+NEAR, SPREAD = 48, 0.3
+"""Faces that `ranks` compares, and how far around the best code they lie."""
 FORMS = ("{:.2f}", "{:.3f}")
 """Of PSNR and of SSIM."""
 PLAIN_RATE = 0.05
@@ -204,6 +209,34 @@ def interval(values: ArrayLike, form: str) -> str:
     return " ".join(form.format(value) for value in (np.mean(values), *np.quantile(drawn, (0.025, 0.975))))
 
 
+def ranks(options: argparse.Namespace) -> None:
+    """Rank correlation, over faces around the code that fits the whole face, of each loss with the squared error in the
+    hole; mean over faces and 95 % interval."""
+    method, dip = open_search(options.weights, start="encoder"), open_search(options.weights, Dip)
+    for hole in options.hole.split(","):
+        faces, masks = read(options.dataset, options.split, options.faces, hole)
+        shown = []
+        truth, nothing = as_tensors(faces, np.zeros_like(masks))
+        image, mask = as_tensors(faces, masks)
+        best = method.search(truth, nothing, torch.arange(len(truth))).codes
+        apart = torch.randn(len(best), NEAR, best.shape[1], generator=torch.Generator().manual_seed(0))
+        for place, code in enumerate(best):
+            with torch.no_grad():
+                drawn = method.generator.faces((code + SPREAD * apart[place]).clamp(-1, 1))
+            one = image[place : place + 1], mask[place : place + 1]
+            known, plain = (Known(*(part.expand(NEAR, -1, -1, -1) for part in kind.look(*one)))
+                            for kind in (method, dip))
+            logits = torch.zeros(NEAR, 2)
+            ours = method.weigh(drawn, logits, known)
+            losses = (dip.weigh(drawn, logits, plain)["context"], ours["context"], ours["structure"],
+                      ours["context"] + ours["structure"])
+            error = ((drawn - truth[place]).square() * mask[place]).sum((1, 2, 3))
+            shown.append([spearmanr(loss, error).statistic for loss in losses])
+        cells = [interval(column, "{:.2f}") for column in np.array(shown).T]
+        print(f"{hole:<9} n = {len(faces)}: DIP's l1 {cells[0]}, l1 {cells[1]}, SSIM {cells[2]}, both {cells[3]}",
+              flush=True)
+
+
 def mirror(options: argparse.Namespace) -> None:
     faces = read_faces(DataConfig(folder=options.dataset, split=options.split, side_px=64, holes={"none": 1}))
     landmarks = faces.landmarks
@@ -243,7 +276,7 @@ def settle(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("speed", "start", "terms", "mirror", "settle"))
+    parser.add_argument("task", choices=("speed", "start", "terms", "ranks", "mirror", "settle"))
     parser.add_argument("weights", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("-o", "--out", type=Path)
@@ -259,7 +292,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the search")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    tasks = {"speed": speed, "start": start, "terms": terms, "mirror": mirror, "settle": settle}
+    tasks = {"speed": speed, "start": start, "terms": terms, "ranks": ranks, "mirror": mirror, "settle": settle}
     tasks[options.task](options)
 
 
