@@ -106,7 +106,7 @@ def list_entries(folder: Path, split: str | None) -> list[Entry]:
     paths = find_pictures(folder) if folder.is_dir() else []
     if not paths:
         raise InputError("a dataset with a manifest.csv, tar shards or pictures", f"none in {folder}",
-                         "name the folder with --set data.folder=DATASET")
+                         "name another folder (train: --set data.folder=DATASET)")
     return [Entry({"file": path.relative_to(folder).as_posix()}, path) for path in paths]
 
 
