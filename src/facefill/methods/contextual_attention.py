@@ -159,7 +159,8 @@ class ContextualAttention(Method):
         terms, penalties = {}, []
         for name, real, fake, hole in (("whole", truth, completed, mask), ("hole", local[0], local[1], local[2])):
             critic = self.critic[name]
-            terms[f"critic_{name}"] = critic(fake).float().mean() - critic(real).float().mean()
+            scores = critic(torch.cat([fake, real])).float().view(2, -1).mean(1)
+            terms[f"critic_{name}"] = scores[0] - scores[1]
             penalties.append(_penalty(critic, real, fake, hole, share.view(-1, 1, 1, 1).to(real.device)))
         return terms | {"penalty": self.config.penalty * torch.stack(penalties).sum()}
 

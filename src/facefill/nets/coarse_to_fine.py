@@ -35,7 +35,12 @@ class Twice(nn.Module):
 
 def convs(*layers: tuple[int, ...]) -> nn.Sequential:
     """Convolutions with ELU, each (inputs, outputs, kernel, stride, dilation), the last three 3, 1, 1 by default."""
-    return nn.Sequential(*(part for layer in layers for part in (conv(*layer), nn.ELU())))
+    return nn.Sequential(*(part for layer in layers for part in (conv(*layer), elu())))
+
+
+def elu() -> nn.ELU:
+    """In place, so that the derivative comes from its result, without another exponential."""
+    return nn.ELU(inplace=True)
 
 
 def encoder(inputs: int, width: int) -> nn.Sequential:
@@ -47,8 +52,8 @@ def encoder(inputs: int, width: int) -> nn.Sequential:
 def decoder(width: int) -> nn.Sequential:
     """(N, 4 width, H/4, W/4) to a picture (N, 3, H, W), not clipped."""
     return nn.Sequential(
-        conv(4 * width, 4 * width), nn.ELU(), convs((4 * width, 4 * width)), Twice(4 * width, 2 * width), nn.ELU(),
-        convs((2 * width, 2 * width)), Twice(2 * width, width), nn.ELU(),
+        conv(4 * width, 4 * width), elu(), convs((4 * width, 4 * width)), Twice(4 * width, 2 * width), elu(),
+        convs((2 * width, 2 * width)), Twice(2 * width, width), elu(),
         convs((width, width // 2)), conv(width // 2, 3),
     )
 
