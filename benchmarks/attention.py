@@ -33,6 +33,7 @@ from facefill.nets.coarse_to_fine import Twice
 from facefill.runtime.engine import load_engine
 from facefill.training.checkpoint import save_weights
 from facefill.training.export import export
+from facefill.training.train import keep_freed_memory
 
 
 class PerSample(nn.Module):
@@ -190,6 +191,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     parameters = sum(parameter.numel() for parameter in build(None, options.width).generator.parameters())
     print(f"{parameters / 1e6:.2f} M parameters, {options.threads} thread(s), {options.side} px")
+    keep_freed_memory()  # as the training loop does, here for all
     layer(options.runs, options.side, options.batch, options.width)
     training(options.runs, options.side, options.batch, options.width)
     completion(options.runs, options.side, options.width, options.threads)

@@ -19,11 +19,12 @@ def distance_to_known(mask: Tensor) -> Tensor:
     before = line - torch.where(missing, -far, line).cummax(2).values
     after = torch.where(missing, height - 1 + far, line).flip(2).cummin(2).values.flip(2) - line
     column = torch.minimum(before, after).clamp_max(far)
-    nearest = column.square()
+    squares = column.square()
+    nearest = squares.clone()
     finite = column[column < far]
     reach = width - 1 if (column >= far).any() else min(width - 1, int(finite.max()))
     for offset in range(1, reach + 1):
-        shifted = column.square() + offset**2
-        nearest[..., offset:] = torch.minimum(nearest[..., offset:], shifted[..., :-offset])
-        nearest[..., :-offset] = torch.minimum(nearest[..., :-offset], shifted[..., offset:])
+        shifted = squares + offset**2
+        for place, other in ((slice(offset, None), slice(-offset)), (slice(-offset), slice(offset, None))):
+            torch.minimum(nearest[..., place], shifted[..., other], out=nearest[..., place])
     return nearest.sqrt().clamp_max(far)
