@@ -110,6 +110,7 @@ def test_searching_longer_finds_a_lower_loss(kind: type[LatentSearch]) -> None:
     seeds = torch.tensor([3, 4])
     short, long = (build(kind, iterations=steps, patience=100).search(image, mask, seeds) for steps in (1, 30))
     assert (long.loss < short.loss).all()
+    assert (long.codes.abs() <= 1).all()
     assert (long.steps == 30).all()
 
 

@@ -11,9 +11,9 @@ What the paper leaves open or prints otherwise, and what we do:
 - The printed s_min 0.1198 is its sigma: mean - 3 sigma is 0.1242.
 - L1 is the sum of absolute differences on [0, 1] over the mean of W * M, so that a large hole does not look like a
   better fit. SSIM has a Gaussian window of 11 pixels and sigma 1.5 (Wang et al. 2004), on RGB.
-- Codes are uniform in [-1, 1] and stay there. What moves them is not stated: BFGS (`nets.descent`) needs a hundred
-  iterations for what takes Adam a thousand. Every row has its own state, so that nothing depends on what shares the
-  batch.
+- Codes are uniform in [-1, 1] and stay there, as sines of what moves. How is not stated: BFGS (`nets.descent`) needs
+  a hundred iterations for what takes Adam a thousand. Every row has its own state, so that nothing depends on what
+  shares the batch.
 - "Symmetry" and "a standard face" are the paper's future work: here an l1 between the face and its mirror image (an
   aligned crop is mirrored about its middle: it was cut so that this is the axis of its landmarks), and the SSIM to the
   mean face.
@@ -39,6 +39,8 @@ SIDE_PX = 64
 FAKE, REAL = 0, 1
 PAPER_BOUNDS = (739.0, 4861.0, 0.1242, 0.8430)
 """c_min, c_max, s_min, s_max: mean -+ 3 sigma of L1 (2800, 687) and SSIM (0.4836, 0.1198), section 3.4."""
+INSIDE = 0.98
+"""How far out a search may start: a sine does not move from 1."""
 DIP_PRIOR = 0.003
 """The lambda of Yeh et al. 2017, section 4."""
 
@@ -312,12 +314,14 @@ class LatentSearch(Method):
         kind = torch.bfloat16 if config.bf16 else torch.float32
         faces_of, critic_of = (folded(part.layers, kind) for part in (self.generator.faces, self.generator.critic))
 
-        def loss_of(codes: Tensor, rows: Tensor) -> Tensor:
-            faces = faces_of(codes.to(kind)[:, :, None, None])
+        def loss_of(angles: Tensor, rows: Tensor) -> Tensor:
+            faces = faces_of(angles.sin().to(kind)[:, :, None, None])
             terms = self.weigh(faces.float(), critic_of(faces).flatten(1), Known(*(part[rows] for part in known)))
             return torch.stack(list(terms.values())).sum(0)
 
-        return descend(loss_of, codes, config.iterations, config.patience, config.better)
+        angles = codes.clamp(-INSIDE, INSIDE).asin()
+        angles, steps = descend(loss_of, angles, config.iterations, config.patience, config.better)
+        return angles.sin(), steps
 
 
 class Dip(LatentSearch):

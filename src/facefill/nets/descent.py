@@ -17,7 +17,7 @@ class Rows(NamedTuple):
 
     place: Tensor
     """Which problem it is."""
-    codes: Tensor
+    values: Tensor
     """The variables with the lowest loss so far, (n, D)."""
     loss: Tensor
     gradient: Tensor
@@ -36,11 +36,11 @@ class Rows(NamedTuple):
 def descend(
     loss_of: Callable[[Tensor, Tensor], Tensor], start: Tensor, iterations: int, patience: int, better: float
 ) -> tuple[Tensor, Tensor]:
-    """Minimise over each row of `start` (N, D) within [-1, 1], by itself (Nocedal & Wright 2006, algorithm 6.1).
+    """Minimise over each row of `start` (N, D), by itself (Nocedal & Wright 2006, algorithm 6.1).
 
     Where the loss is a network's, matrices of D x D cost nothing beside it, and with them about a hundred gradients do
     what Adam needs a thousand for. There is no line search: a step that does not lower the loss is not taken, what it
-    taught of the curvature is kept, and the next one is shorter. A variable at its bound only moves inwards.
+    taught of the curvature is kept, and the next one is shorter.
     loss_of: variables (n, D) and which rows they are (n,), to a loss for each; only its gradient in the first is used.
 
     Returns the variables with the lowest loss (N, D), and how many gradients each row took (N,). A row leaves that
@@ -50,7 +50,7 @@ def descend(
     rows = _begin(loss_of, start)
     for step in range(2, iterations + 1):
         rows = _move(loss_of, rows, better)
-        found[rows.place] = rows.codes
+        found[rows.place] = rows.values
         stays = rows.idle < patience
         if not stays.all():
             steps[rows.place[~stays]] = step
@@ -70,16 +70,14 @@ def _begin(loss_of: Callable[[Tensor, Tensor], Tensor], start: Tensor) -> Rows:
 
 
 def _move(loss_of: Callable[[Tensor, Tensor], Tensor], rows: Rows, better: float) -> Rows:
-    free = (rows.codes.abs() < 1) | (rows.codes * rows.gradient > 0)
-    step = _times(rows.inverse, rows.gradient * free) * free
-    tried = (rows.codes - rows.reach[:, None] * step).clamp(-1, 1)
+    tried = rows.values - rows.reach[:, None] * _times(rows.inverse, rows.gradient)
     loss, gradient = _differentiate(loss_of, tried, rows.place)
     lower = loss < rows.loss
     fell = loss < rows.mark - better * (rows.first - loss)
     return Rows(
-        rows.place, torch.where(lower[:, None], tried, rows.codes), torch.minimum(loss, rows.loss),
+        rows.place, torch.where(lower[:, None], tried, rows.values), torch.minimum(loss, rows.loss),
         torch.where(lower[:, None], gradient, rows.gradient),
-        _learn(rows.inverse, tried - rows.codes, gradient - rows.gradient),
+        _learn(rows.inverse, tried - rows.values, gradient - rows.gradient),
         torch.where(lower, 1.0, SHORTER * rows.reach),
         rows.first, torch.where(fell, loss, rows.mark), torch.where(fell, 0.0, rows.idle + 1),
     )
@@ -102,10 +100,10 @@ def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _differentiate(
-    loss_of: Callable[[Tensor, Tensor], Tensor], codes: Tensor, place: Tensor
+    loss_of: Callable[[Tensor, Tensor], Tensor], values: Tensor, place: Tensor
 ) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
-        leaf = codes.detach().requires_grad_()
+        leaf = values.detach().requires_grad_()
         loss = loss_of(leaf, place)
         gradient, = torch.autograd.grad(loss.sum(), leaf)
     return loss.detach(), gradient
