@@ -68,7 +68,7 @@ def batch_of(method: Method, case: Case, shown: U8, covers: bool) -> dict[str, T
     worn = shown if covers else grey_holes(shown[None], case.mask[None])[0]
     batch = {name: torch.from_numpy(to_network(value[None])) for name, value in (("image", shown), ("worn", worn))}
     batch["image"] = torch.where(mask, method.hole_value, batch["image"])
-    return batch | {"mask": mask.float(), "noise": torch.from_numpy(draw_noise([0], *case.mask.shape))}
+    return batch | {"mask": mask.float(), "noise": torch.from_numpy(draw_noise([None], *case.mask.shape))}
 
 
 def fill(method: Method, batch: dict[str, Tensor]) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from facefill.errors import InputError
-from facefill.methods.masked_gan import MaskedGan, MaskedGanConfig, draw_noise
+from facefill.methods.base import draw_noise
+from facefill.methods.masked_gan import MaskedGan, MaskedGanConfig
 from facefill.nets.losses import HOLE_SHARE
 from facefill.training.data import DataConfig, Faces, split_validation
 from facefill.training.recipe import read_recipe

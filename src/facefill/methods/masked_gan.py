@@ -37,7 +37,7 @@ from torch import Tensor, cat, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from facefill.config import Frozen
-from facefill.methods.base import Batch, Method
+from facefill.methods.base import Batch, Method, draw_noise
 from facefill.nets.critics import feature_distance, share_of_hole
 from facefill.nets.layers import conv
 from facefill.nets.losses import HOLE_SHARE, hole_l1
@@ -243,9 +243,3 @@ class MaskedGan(Method):
         if not self._perceptual:
             self._perceptual.append(open_perceptual(self.config.perceptual_net).to(device))
         return self._perceptual[0]
-
-
-def draw_noise(seeds: Tensor, mask: Tensor) -> Tensor:
-    """Normal noise of the masks' shape (N, 1, H, W), a picture's from its own seed."""
-    drawn = [torch.randn(mask.shape[1:], generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
-    return torch.stack(drawn).to(mask.device)
