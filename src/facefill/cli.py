@@ -56,6 +56,7 @@ def unmask(
     """Take face masks and other covers off the faces of photos."""
     from facefill.imaging.photo import check_output, read_photo
     from facefill.imaging.signature import read_signature
+    from facefill.runtime.doubts import listening
     from facefill.runtime.inpainter import open_inpainter
 
     if sign:
@@ -77,11 +78,12 @@ def unmask(
     failed = 0
     for photo, paths in zip(photos, outputs, strict=True):
         try:
-            result = one(photo, paths)
+            with listening() as doubts:
+                result = one(photo, paths)
             notes = result.save(paths[0], overwrite=overwrite, sign=sign)
             if save_mask:
                 _save_mask(result, paths[1], overwrite)
-            _tell(photo, paths[0], result, notes, as_json)
+            _tell(photo, paths[0], result, (*notes, *doubts), as_json)
         except InputError as error:
             failed += 1
             if len(photos) == 1:
@@ -112,6 +114,7 @@ def complete(
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.imaging.masks import read_mask
     from facefill.imaging.photo import check_output, read_photo
+    from facefill.runtime.doubts import listening
     from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
     from facefill.runtime.inpainter import open_inpainter
 
@@ -129,7 +132,8 @@ def complete(
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
     pictures = [draw_steps(inpainter.model, plan, seed)] if show_steps else []
     pictures += [draw_attention(inpainter.model, plan)] if show_attention else []
-    patches = inpainter.run([plan], seed=seed, samples=samples)[0]
+    with listening() as doubts:
+        patches = inpainter.run([plan], seed=seed, samples=samples)[0]
     if samples > 1:
         together, spread, distance = draw_samples(plan, patches)
         pictures += [together, spread]
@@ -138,7 +142,7 @@ def complete(
     for index, target in enumerate(targets):
         result = inpainter.finish(plan, patches[:, index], seed=seed)
         notes = result.save(target, overwrite=overwrite, sign=sign)
-        _tell(photo, target, result, notes, as_json)
+        _tell(photo, target, result, (*notes, *doubts), as_json)
     for picture, path in zip(pictures, beside, strict=True):
         _save_picture(picture, path, overwrite)
     _end(0, 1, as_json)

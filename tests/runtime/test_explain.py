@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ def test_settings_of_the_search_are_given_on_the_command_line(run: Run, tmp_path
     assert run("latent_search", "--overwrite").exit_code == 0
     assert (tmp_path / "out.png").read_bytes() != short
     assert isinstance(run("latent_search", "--overwrite", "--set", "iteration=1").exception, InputError)
+
+
+def test_the_search_tells_its_losses_and_its_doubt_stands_with_the_warnings(run: Run) -> None:
+    done = run("latent_search", "--json")  # its mean face is grey, which fits noise better than networks of noise do
+    assert "1 faces: mean loss" in done.stderr
+    assert "context 0." in done.stderr
+    assert ["mean face" in warning for warning in json.loads(done.stdout)["warnings"]] == [True]
 
 
 def test_the_steps_of_blending_stand_side_by_side(run: Run, tmp_path: Path) -> None:
