@@ -141,8 +141,7 @@ def complete(
             print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
         result = inpainter.finish(plan, patches[:, index], seed=seed)
-        notes = result.save(target, overwrite=overwrite, sign=sign)
-        _tell(photo, target, result, (*notes, *doubts), as_json)
+        _tell(photo, target, result, (*result.save(target, overwrite=overwrite, sign=sign), *doubts), as_json)
     for picture, path in zip(pictures, beside, strict=True):
         _save_picture(picture, path, overwrite)
     _end(0, 1, as_json)
