@@ -172,13 +172,14 @@ def terms(options: argparse.Namespace) -> None:
         print(f"{hole}, n = {len(faces)}: mean |difference| of known pixels in levels and SSIM of equation 8, both of "
               "what the search drew; PSNR dB and SSIM, mean and 95 % interval, blended | pasted | blended, beyond that "
               "of all three, paired")
-        shown = {"all three": measure(faces, masks, options.weights, LatentSearch, {})}
-        for name, (kind, settings) in variants.items():
-            if name != "all three" and any(part in name for part in options.only.split(",")):
-                shown[name] = measure(faces, masks, options.weights, kind, settings)
-        for name, values in shown.items():
-            beyond = [values[place] - shown["all three"][place] for place in (2, 3)]
-            cells = [interval(column, form) for column, form in zip((*values[2:], *beyond), FORMS * 3, strict=True)]
+        wanted = ["all three", *(name for name in variants if name != "all three"
+                                 and any(part in name for part in options.only.split(",")))]
+        all_three = None
+        for name in wanted:
+            values = measure(faces, masks, options.weights, *variants[name])
+            all_three = values if all_three is None else all_three
+            columns = (*values[2:], values[2] - all_three[2], values[3] - all_three[3])
+            cells = [interval(column, form) for column, form in zip(columns, FORMS * 3, strict=True)]
             print(f"{name:<23}{values[0].mean():5.2f} {values[1].mean():.3f}  {cells[0]}  {cells[1]}  |  {cells[2]}  "
                   f"{cells[3]}  |  {cells[4]}  {cells[5]}", flush=True)
 
