@@ -78,7 +78,7 @@ class LatentSearchConfig(Frozen):
     """Codes per face; the one with the lowest loss of its own wins, never the nearest to the truth."""
     iterations: int = 1000
     """Gradients that a restart may take."""
-    patience: int = 10
+    patience: int = 5
     """Iterations within which a restart's loss has to come down by enough; otherwise it stops."""
     better: float = 1e-3
     """What is enough: this share of what it came down since the start."""
