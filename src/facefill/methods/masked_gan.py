@@ -187,12 +187,12 @@ class MaskedGan(Method):
         filled = self(**shown)
         completed = filled * mask + truth * (1 - mask)
         terms = {"l1": self.config.l1 * hole_l1(filled, truth, mask)}
-        if self.config.perceptual or self.config.diversity:
-            distance = self.perceptual(truth.device)(completed, truth)
-            terms["perceptual"] = self.config.perceptual * distance.mean() / HOLE_SHARE
-            if self.config.diversity:
-                lack = self.config.apart * distance[noisy].detach() - self.between(completed, shown, batch, noisy)
-                terms["diversity"] = self.config.diversity * F.relu(lack).sum() / (len(truth) * HOLE_SHARE)
+        if self.config.perceptual:
+            distance = self.perceptual(truth.device)(completed, truth).mean() / HOLE_SHARE
+            terms["perceptual"] = self.config.perceptual * distance
+        if self.config.diversity:
+            lack = F.relu(self.lack(completed, shown, batch, noisy)).sum() / (len(truth) * HOLE_SHARE)
+            terms["diversity"] = self.config.diversity * lack
         if "critic" in self.players:
             batch["completed"] = completed.detach()
             drawn = self.judge(completed, batch)
@@ -201,16 +201,20 @@ class MaskedGan(Method):
             terms["feature_matching"] = self.config.feature_matching * feature_distance(drawn[:-1], wanted[:-1])
         return terms
 
-    def between(self, completed: Tensor, shown: Batch, batch: Batch, noisy: Tensor) -> Tensor:
-        """The perceptual distance of the completions where `noisy` (N,) is True from those with other noise."""
+    def lack(self, completed: Tensor, shown: Batch, batch: Batch, noisy: Tensor) -> Tensor:
+        """What the completions where `noisy` (N,) is True lack of being `apart` from those with other noise. Distances
+        are those of a quarter of the side, or spots that change their colour would do."""
         if not noisy.any():
             return completed.new_zeros(0)
         others, truth = {name: value[noisy] for name, value in shown.items()}, batch["truth"][noisy]
         mask = others["mask"]
         with torch.no_grad():
             other = self(**others | {"noise": draw_noise(batch["seed"][noisy] + 1, mask)})
-        distance: Tensor = self.perceptual(mask.device)(completed[noisy], torch.where(mask > 0.5, other, truth))
-        return distance
+        pictures = (completed[noisy], torch.where(mask > 0.5, other, truth), truth)
+        one, two, true = (F.avg_pool2d(picture.float(), 4) for picture in pictures)
+        distance = self.perceptual(mask.device)
+        wanted: Tensor = self.config.apart * distance(one, true).detach() - distance(one, two)
+        return wanted
 
     def attacked(self, shown: Batch, batch: Batch) -> Batch:
         """What the generator sees, with known pixels moved to where its l1 rises: from a random place one step along
