@@ -22,7 +22,7 @@ LIKE_LEVELS = 30.0
 REACH_SHARE = 0.0625
 """How far from the found edge a pixel is looked at, twice over, as a share of the crop's side (16 px of 256)."""
 GROW_SHARE = 0.012
-"""How far the mask grows beyond the found edge, as a share of the crop's side (3 px of 256): the network is exact
+"""How far the mask grows beyond the found edge, as a share of the crop's side (4 px of 256): the network is exact
 to a pixel or two, and a rim of the cover that stays would bleed into the completed skin."""
 
 
