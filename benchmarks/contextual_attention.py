@@ -14,7 +14,7 @@ borrows: from where the cells of a square hole of half the side take most: beyon
 opposite one, for those at its rim, and how far from it, for all.
 penalty: the gradient penalty in bf16 against float32, on critics and validation faces of a run: its value, and how far
 the gradient that it gives the critic's weights is from float64's, as a share of its length and as a cosine. "bf16":
-forward, first and second backward under autocast, as the rest of training runs; "float32": what the method does.
+forward, first and second backward under autocast, as training runs.
 """
 
 from __future__ import annotations
