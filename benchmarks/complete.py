@@ -67,7 +67,8 @@ def matrix_rate(threads: int) -> tuple[float, str]:
 
 
 def networks(runs: int) -> None:
-    shapes = {"swift": ({"image": 3, "mask": 1}, 256), "cover": ({"worn": 3}, 256), "finder": ({"image": 3}, 640)}
+    shapes = {"swift": ({"image": 3, "mask": 1, "noise": 1}, 256), "cover": ({"worn": 3}, 256),
+              "finder": ({"image": 3}, 640)}
     copy = np.ones(64 << 20, np.uint8)
     print(f"memory copy {64 / 1024 / milliseconds(copy.copy, runs) * 1e3:.1f} GiB/s")
     for threads in (1, 2):

@@ -9,19 +9,19 @@ from onnx import TensorProto, helper, numpy_helper, save_model
 
 
 def write_inpainting(path: Path, *, level: float = 0.25, method: str | None = "swift") -> Path:
-    """A network that fills with 3×3 means of what it sees plus `level`, on [-1, 1]; any size.
+    """A network that fills with 3×3 means of what it sees plus `level`, on [-1, 1], and a tenth of the noise; any size.
 
     Its convolution makes the result depend on the neighbourhood, so that wrong padding shows.
     """
-    kernel = np.zeros((3, 4, 3, 3), np.float32)
+    kernel = np.zeros((3, 5, 3, 3), np.float32)
     for channel in range(3):
-        kernel[channel, channel] = 1 / 9
+        kernel[channel, channel], kernel[channel, 4, 1, 1] = 1 / 9, 0.1
     nodes = [
-        helper.make_node("Concat", ["image", "mask"], ["both"], axis=1),
-        helper.make_node("Conv", ["both", "kernel", "bias"], ["filled"], pads=[1, 1, 1, 1]),
+        helper.make_node("Concat", ["image", "mask", "noise"], ["all"], axis=1),
+        helper.make_node("Conv", ["all", "kernel", "bias"], ["filled"], pads=[1, 1, 1, 1]),
     ]
-    return _save(path, nodes, {"image": 3, "mask": 1}, 3, [("kernel", kernel), ("bias", np.full(3, level, np.float32))],
-                 method)
+    return _save(path, nodes, {"image": 3, "mask": 1, "noise": 1}, 3,
+                 [("kernel", kernel), ("bias", np.full(3, level, np.float32))], method)
 
 
 def write_unmasking(path: Path) -> Path:

@@ -73,7 +73,7 @@ def test_wrong_shapes_and_names_are_one_line(tiny: Model, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="masks as"):
         tiny.complete(pictures, masks[:, :8])
     with pytest.raises(InputError, match="has one"):
-        tiny.complete(pictures, masks, samples=2)
+        load("telea").complete(pictures, masks, samples=2)
     with pytest.raises(InputError, match="did you mean 'telea'"):
         load("tela")
     with pytest.raises(InputError, match="nothing at"):

@@ -150,7 +150,8 @@ SPOTS = encode_picture(np.tile(np.array([[255, 0], [0, 0]], np.uint8), (80, 110)
     ("complete", {"photo": PNG, "mask": FULL}, {}, 422, "missing everywhere"),
     ("complete", {"photo": PNG, "mask": NOISE}, {}, 422, "220x160"),
     ("complete", {"photo": PNG, "mask": SPOTS}, {}, 413, "separate holes"),
-    ("complete", {"photo": PNG, "mask": square_mask()}, {"samples": "2"}, 422, "several completions"),
+    ("complete", {"photo": PNG, "mask": square_mask()}, {"samples": "2", "method": "telea"}, 422,
+     "several completions"),
     ("detect", {"photo": PNG}, {"seed": "1"}, 422, "expected a field"),
 ])
 def test_what_the_user_can_fix_is_said_in_three_parts(

@@ -82,3 +82,14 @@ def draw_noise(seeds: Tensor, mask: Tensor) -> Tensor:
     for plane, seed in zip(noise, seeds, strict=True):
         plane.normal_(generator=torch.Generator().manual_seed(int(seed)))
     return noise.to(mask.device)
+
+
+def redraw(method: Method, shown: Batch, batch: Batch, noisy: Tensor) -> Tensor:
+    """What pictures where `noisy` (N,) is True become with other noise, completed, (n, 3, H, W), without a gradient.
+
+    shown: what the method saw of the batch.
+    """
+    others = {name: value[noisy] for name, value in shown.items()}
+    with torch.no_grad():
+        filled = method(**others | {"noise": draw_noise(batch["seed"][noisy] + 1, others["mask"])})
+    return torch.where(others["mask"] > 0.5, filled, batch["truth"][noisy])

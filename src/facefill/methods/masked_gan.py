@@ -37,7 +37,7 @@ from torch import Tensor, cat, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from facefill.config import Frozen
-from facefill.methods.base import Batch, Method, draw_noise
+from facefill.methods.base import Batch, Method, draw_noise, redraw
 from facefill.nets.critics import feature_distance, share_of_hole
 from facefill.nets.layers import conv
 from facefill.nets.losses import HOLE_SHARE, hole_l1
@@ -206,13 +206,9 @@ class MaskedGan(Method):
         are those of a quarter of the side, or spots that change their colour would do."""
         if not noisy.any():
             return completed.new_zeros(0)
-        others, truth = {name: value[noisy] for name, value in shown.items()}, batch["truth"][noisy]
-        mask = others["mask"]
-        with torch.no_grad():
-            other = self(**others | {"noise": draw_noise(batch["seed"][noisy] + 1, mask)})
-        pictures = (completed[noisy], torch.where(mask > 0.5, other, truth), truth)
+        pictures = (completed[noisy], redraw(self, shown, batch, noisy), batch["truth"][noisy])
         one, two, true = (F.avg_pool2d(picture.float(), 4) for picture in pictures)
-        distance = self.perceptual(mask.device)
+        distance = self.perceptual(completed.device)
         wanted: Tensor = self.config.apart * distance(one, true).detach() - distance(one, two)
         return wanted
 

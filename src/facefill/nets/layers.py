@@ -80,14 +80,15 @@ class UNet(nn.Module):
         self.decoders = nn.ModuleList(residuals(c, (1,)) for c in sides)
         self.head = conv(widths[0], block * block * outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """added: joins what arrives at the smallest size."""
         x = self.stem(F.pixel_unshuffle(x, self.block))
         passed = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
             passed.append(x)
             x = down(x)
-        x = self.bottom(x)
+        x = self.bottom(x if added is None else x + added)
         for level in reversed(range(len(passed))):
             x = self.decoders[level](self.ups[level](x) + self.skips[level](passed[level]))
         return F.pixel_shuffle(self.head(x), self.block)

@@ -114,9 +114,9 @@ class Model:
         raise NotImplementedError
 
     def _fit(self, faces: U8) -> U8:
-        """To the one size that the network takes, or up to the next multiple of its stride."""
+        """To the size that the network is made for, or up to the next multiple of its stride."""
         side, (height, width) = self.record.size_px, faces.shape[1:3]
-        if self.record.fixed_size:
+        if self._resizes(height, width):
             return resize(faces, side, side)
         down, right = -height % self.record.stride, -width % self.record.stride
         if not down and not right:
@@ -124,13 +124,20 @@ class Model:
         mode: Any = "reflect" if down < height and right < width else "symmetric"
         return np.pad(faces, ((0, 0), (0, down), (0, right), (0, 0)), mode)
 
+    def _resizes(self, height: int, width: int) -> bool:
+        """Whether faces of this size are brought to the one that the network is made for."""
+        native, side = self.record.native_up_to_px, self.record.size_px
+        if native is None or (height, width) == (side, side):
+            return False
+        return native == 0 or height == width > native
+
     def _fit_masks(self, masks: Bool) -> Bool:
         """As the faces; where a mask shrinks, a pixel that is missing in part is missing."""
         covered = self._fit(np.repeat(masks[..., None].astype(np.uint8) * 255, 3, -1))[..., 0]
         return np.asarray(covered > 0)
 
     def _unfit(self, filled: U8, height: int, width: int) -> U8:
-        return resize(filled, height, width) if self.record.fixed_size else filled[:, :height, :width]
+        return resize(filled, height, width) if self._resizes(height, width) else filled[:, :height, :width]
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
         """From where the method borrows: (N, 2, h, w), how many cells down and to the right each cell looks.
