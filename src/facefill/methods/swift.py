@@ -107,8 +107,9 @@ class Swift(Method):
             completed = batch["completed"] if "completed" in batch else self.complete(batch).detach()
             looks = zip(self.judge(truth, mask), self.judge(completed, mask), strict=True)
             return {"critic": torch.stack([critic_hinge(real[-1], fake[-1], mask) for real, fake in looks]).sum()}
-        shown, noisy = self.shown(batch), batch["seed"] % 4 == 0
+        shown = self.shown(batch)
         if self.config.diversity:
+            noisy = batch["seed"] % 4 == 0
             shown["noise"] = draw_noise(batch["seed"], mask) * noisy[:, None, None, None]
         filled = self(**shown)
         terms = {"l1": hole_l1(filled, truth, mask)}
