@@ -35,9 +35,10 @@ class Record(Frozen):
     """The method whose weights it uses, where that is another one."""
     size_px: int = 256
     """The side of an aligned face that the method is made for."""
-    native_up_to_px: int | None = None
-    """Square faces of a longer side are brought to `size_px`; 0: all faces, the network takes no other. None: none are,
-    it takes any multiple of `stride`."""
+    fixed_size: bool = False
+    """True: no other side works. False: any multiple of `stride`."""
+    wide_at_size: bool = False
+    """True: a square face of another side is brought to `size_px` where its hole is wide; fine holes lose by it."""
     stride: int = 1
     hole_value: float = 0.0
     """What missing pixels hold at the input, on [-1, 1]."""
@@ -70,7 +71,7 @@ _RECORDS = (
     Record(
         name="swift", title="facefill's own U-Net against a patch critic", kind="onnx",
         paper="facefill", inputs=("image", "mask", "noise"), blend="fade", stride=16,
-        native_up_to_px=96,
+        wide_at_size=True,
     ),
     Record(
         name="context_encoder", title="an autoencoder that must forget the hole", kind="onnx",
@@ -89,12 +90,12 @@ _RECORDS = (
     Record(
         name="latent_search", title="search of a DCGAN's latent space, l1 and SSIM", kind="torch", needs="train",
         package="torch", paper="Qiang et al. 2019", inputs=("image", "mask", "seed"), blend="poisson", size_px=64,
-        native_up_to_px=0,
+        fixed_size=True,
     ),
     Record(
         name="dip", title="search of a DCGAN's latent space, l1", kind="torch", needs="train", package="torch",
         weights="latent_search", paper="Yeh et al. 2017", inputs=("image", "mask", "seed"), blend="poisson", size_px=64,
-        native_up_to_px=0,
+        fixed_size=True,
     ),
     _classical("telea", "fast marching", "Telea 2004"),
     _classical("navier_stokes", "fluid dynamics", "Bertalmio et al. 2001"),

@@ -47,6 +47,29 @@ def test_padding_reflects_so_that_the_cut_picture_is_as_if_whole(tiny: Model) ->
     assert tiny.fill(flat, mask, None, 1, {})[0, 0, 19, 10, 0] == expected
 
 
+def test_wide_holes_of_other_sizes_are_filled_at_the_networks_own_and_fine_ones_as_they_are(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = []
+
+    def fill(self: Model, faces: np.ndarray, masks: np.ndarray, *words: object) -> np.ndarray:
+        sides.append((faces.shape[:3], masks.shape, words[0]))
+        return np.repeat(faces[:, None] // 2, words[1], 1)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(type(tiny), "fill", fill)
+    pictures = np.full((3, 128, 128, 3), 100, np.uint8)
+    masks = np.zeros((3, 128, 128), bool)
+    masks[0, 32:96, 32:96] = masks[2, 10:60, 10:60] = True
+    masks[1, ::2] = True
+    completed = tiny.complete(pictures, masks, seeds=[7, 8, 9], samples=2)
+    assert sides == [((2, 256, 256), (2, 256, 256), [7, 9]), ((1, 128, 128), (1, 128, 128), [8])]
+    assert completed.shape == (3, 2, 128, 128, 3)
+    assert (completed[:, 0][~masks] == 100).all()
+    sides.clear()
+    tiny.complete(pictures[:, :, :64], masks[:, :, :64])
+    assert [shape for shape, *_ in sides] == [(3, 128, 64)], "a face that is no square would be bent"
+
+
 def test_conversion_to_the_network_and_back_is_exact() -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, -1)
     assert to_network(levels).min() == -1

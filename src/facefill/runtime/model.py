@@ -64,6 +64,10 @@ def _record_of(path: Path) -> Record:
     return pick(METHODS, name, "method")
 
 
+WIDE = 1 / 16
+"""A hole is wide that has a pixel further from known ones than this share of the side."""
+
+
 class Model:
     """What all kinds share: checks at the door, sizes that fit, known pixels back."""
 
@@ -98,7 +102,7 @@ class Model:
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
         if "worn" in self.record.inputs and "worn" not in inputs:
             inputs["worn"] = grey_holes(faces, masks)
-        filled = self.fill(faces, masks, seeds, samples, inputs)
+        filled = self._fill_at_size(faces, masks, list(seeds or range(len(faces))), samples, inputs)
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
         limit = None if self.record.blend == "poisson" else 3.0  # papers trust every border pixel
@@ -107,6 +111,24 @@ class Model:
             for face, mask, several in zip(faces, masks, filled, strict=True)
         ])
 
+    def _fill_at_size(
+        self, faces: U8, masks: Bool, seeds: list[int], samples: int, inputs: dict[str, U8]
+    ) -> U8:
+        """`fill`; square faces with wide holes at the side that the network is made for, if that is better for it."""
+        side, (height, width) = self.record.size_px, faces.shape[1:3]
+        if not self.record.wide_at_size or height != width or height == side:
+            return self.fill(faces, masks, seeds, samples, inputs)
+        filled = np.empty((len(faces), samples, *faces.shape[1:]), np.uint8)
+        wide = np.array([bool((_depth(mask) > WIDE * height).any()) for mask in masks])
+        for group, at in ((wide, side), (~wide, height)):
+            if group.any():
+                shown = {name: resize(value[group], at, at) for name, value in inputs.items()}
+                hidden = resize(_shown(masks[group]), at, at)[..., 0] > 0
+                ours = [seed for seed, chosen in zip(seeds, group, strict=True) if chosen]
+                drawn = self.fill(resize(faces[group], at, at), hidden, ours, samples, shown)
+                filled[group] = [resize(several, height, height) for several in drawn]
+        return filled
+
     def fill(
         self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
     ) -> U8:
@@ -114,9 +136,9 @@ class Model:
         raise NotImplementedError
 
     def _fit(self, faces: U8) -> U8:
-        """To the size that the network is made for, or up to the next multiple of its stride."""
+        """To the one size that the network takes, or up to the next multiple of its stride."""
         side, (height, width) = self.record.size_px, faces.shape[1:3]
-        if self._resizes(height, width):
+        if self.record.fixed_size:
             return resize(faces, side, side)
         down, right = -height % self.record.stride, -width % self.record.stride
         if not down and not right:
@@ -124,20 +146,13 @@ class Model:
         mode: Any = "reflect" if down < height and right < width else "symmetric"
         return np.pad(faces, ((0, 0), (0, down), (0, right), (0, 0)), mode)
 
-    def _resizes(self, height: int, width: int) -> bool:
-        """Whether faces of this size are brought to the one that the network is made for."""
-        native, side = self.record.native_up_to_px, self.record.size_px
-        if native is None or (height, width) == (side, side):
-            return False
-        return native == 0 or height == width > native
-
     def _fit_masks(self, masks: Bool) -> Bool:
         """As the faces; where a mask shrinks, a pixel that is missing in part is missing."""
-        covered = self._fit(np.repeat(masks[..., None].astype(np.uint8) * 255, 3, -1))[..., 0]
+        covered = self._fit(_shown(masks))[..., 0]
         return np.asarray(covered > 0)
 
     def _unfit(self, filled: U8, height: int, width: int) -> U8:
-        return resize(filled, height, width) if self._resizes(height, width) else filled[:, :height, :width]
+        return resize(filled, height, width) if self.record.fixed_size else filled[:, :height, :width]
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
         """From where the method borrows: (N, 2, h, w), how many cells down and to the right each cell looks.
@@ -274,6 +289,16 @@ def draw_noise(seeds: Sequence[int | None], height: int, width: int) -> NDArray[
         if seed is not None:
             np.random.default_rng(seed).standard_normal(dtype=np.float32, out=plane)
     return noise
+
+
+def _shown(masks: Bool) -> U8:
+    """Masks as (N, H, W, 3) pictures, white where pixels are missing."""
+    return np.repeat(masks[..., None].astype(np.uint8) * 255, 3, -1)
+
+
+def _depth(mask: Bool) -> NDArray[np.float32]:
+    """How far each missing pixel is from a known one, (H, W)."""
+    return np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3), np.float32)
 
 
 def resize(pictures: U8, height: int, width: int) -> U8:
