@@ -55,12 +55,10 @@ def unmask(
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
     from facefill.imaging.photo import check_output, read_photo
-    from facefill.imaging.signature import read_signature
     from facefill.runtime.doubts import listening
     from facefill.runtime.inpainter import open_inpainter
 
-    if sign:
-        read_signature(sign)
+    signature = _signature(sign)
     folder = out is not None and (len(photos) > 1 or out.is_dir())
     outputs = [_outputs(photo, out, folder, save_mask) for photo in photos]
     if len({path for paths in outputs for path in paths}) < sum(map(len, outputs)):
@@ -80,7 +78,7 @@ def unmask(
         try:
             with listening() as doubts:
                 result = one(photo, paths)
-            notes = result.save(paths[0], overwrite=overwrite, sign=sign)
+            notes = result.save(paths[0], overwrite=overwrite, sign=signature)
             if save_mask:
                 _save_mask(result, paths[1], overwrite)
             _tell(photo, paths[0], result, (*notes, *doubts), as_json)
@@ -126,7 +124,7 @@ def complete(
         raise InputError("outputs with different names", "two of the same name", "choose another name for one")
     for path in [*targets, *beside]:
         check_output(path, inputs=[photo, mask], overwrite=overwrite)
-    source = read_photo(photo, ahead=True)
+    signature, source = _signature(sign), read_photo(photo, ahead=True)
     missing = read_mask(mask, source.pixels.shape, dilate_px=dilate)
     inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, settings=settings or ())
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
@@ -141,7 +139,7 @@ def complete(
             print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
         result = inpainter.finish(plan, patches[:, index], seed=seed)
-        _tell(photo, target, result, (*result.save(target, overwrite=overwrite, sign=sign), *doubts), as_json)
+        _tell(photo, target, result, (*result.save(target, overwrite=overwrite, sign=signature), *doubts), as_json)
     for picture, path in zip(pictures, beside, strict=True):
         _save_picture(picture, path, overwrite)
     _end(0, 1, as_json)
@@ -285,6 +283,13 @@ def _need_torch() -> None:
     for package in ("torch", "safetensors"):
         if find_spec(package) is None:
             raise InputError(f"the package {package}", "none installed", "pip install 'facefill[train]'")
+
+
+def _signature(path: Path | None) -> Any:
+    """Read before any work, and once for all photos."""
+    from facefill.imaging.signature import read_signature
+
+    return read_signature(path) if path else None
 
 
 def _outputs(photo: Path, out: Path | None, folder: bool, save_mask: bool) -> list[Path]:

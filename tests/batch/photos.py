@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from facefill.batch.bucket import Bucket
 from facefill.batch.folder import Selection
 from facefill.batch.job import Item, Job, make_job, open_places
 from facefill.batch.manifest import Line
@@ -83,3 +84,16 @@ def tree_of(target: Path) -> dict[str, bytes]:
     """Every result of a folder by its name, and nothing of the run's own."""
     return {path.relative_to(target).as_posix(): path.read_bytes() for path in target.rglob("*")
             if path.is_file() and path.name not in ("manifest.jsonl", "lock")}
+
+
+def upload(folder: Path, url: str) -> None:
+    bucket = Bucket(url)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            bucket.write(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+def contents(url: str) -> dict[str, bytes]:
+    """Every result in a bucket."""
+    bucket = Bucket(url)
+    return {name: bucket.read(name) for name in bucket.names(Selection(include=("*.png",)))}

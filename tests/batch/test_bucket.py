@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from fsspec.registry import _registry
 
 from facefill.batch import bucket as bucket_module
 from facefill.batch import lock as lock_module
@@ -22,7 +23,7 @@ from facefill.batch.manifest import BucketJournal, Line
 from facefill.batch.run import preview, run
 from facefill.batch.worker import Worker
 from facefill.errors import InputError
-from tests.batch.photos import Copies, copy_all, tree_of, write_photos
+from tests.batch.photos import Copies, contents, copy_all, tree_of, upload, write_photos
 
 pytest.importorskip("fsspec")
 
@@ -50,19 +51,6 @@ def s3() -> Iterator[str]:
 def memory() -> str:
     """The URL of an empty folder in this process's memory."""
     return f"memory://{uuid.uuid4().hex}"
-
-
-def upload(folder: Path, url: str) -> None:
-    bucket = Bucket(url)
-    for path in folder.rglob("*"):
-        if path.is_file():
-            bucket.write(path.relative_to(folder).as_posix(), path.read_bytes())
-
-
-def contents(url: str) -> dict[str, bytes]:
-    """Every result in a bucket."""
-    bucket = Bucket(url)
-    return {name: bucket.read(name) for name in bucket.names(Selection(include=("*.png",)))}
 
 
 def lines_in(url: str) -> list[dict[str, object]]:
@@ -247,6 +235,7 @@ def test_a_dry_run_writes_nothing(memory: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("url", "word"), [("nope://x/y", "nope"), ("gs://x/y", "gcsfs")])
 def test_urls_that_nothing_opens(url: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
+    monkeypatch.delitem(_registry, "gs", raising=False)  # where another test has opened a store
     with pytest.raises(InputError, match=word):
         open_folder(url)
 

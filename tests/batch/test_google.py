@@ -21,7 +21,7 @@ from facefill.batch.lock import LEASE, lock
 from facefill.batch.run import run
 from facefill.batch.worker import Worker
 from facefill.errors import InputError
-from tests.batch.photos import Copies, copy_all, tree_of, write_photos
+from tests.batch.photos import Copies, contents, copy_all, tree_of, upload, write_photos
 
 PART = 2 << 20
 """Bytes of the parts of a large upload here, beyond 5 MB in all; gcsfs's own 50 MB would be slow to test."""
@@ -72,18 +72,6 @@ def _answer_as_google_does(patch: pytest.MonkeyPatch, emulator: Any) -> None:
         response.close()
 
     patch.setattr(emulator.Router, "handle", answer)
-
-
-def upload(folder: Path, url: str) -> None:
-    bucket = Bucket(url)
-    for path in folder.rglob("*"):
-        if path.is_file():
-            bucket.write(path.relative_to(folder).as_posix(), path.read_bytes())
-
-
-def contents(url: str) -> dict[str, bytes]:
-    bucket = Bucket(url)
-    return {name: bucket.read(name) for name in bucket.names(Selection(include=("*.png",)))}
 
 
 def test_photos_go_from_google_to_google_as_they_would_between_folders(google: str, tmp_path: Path) -> None:

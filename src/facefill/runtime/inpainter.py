@@ -16,7 +16,7 @@ from facefill.imaging.blend import composite, match_grain
 from facefill.imaging.crop import Crop, put_all
 from facefill.imaging.masks import read_mask
 from facefill.imaging.photo import Photo, Provenance, read_photo, write_photo
-from facefill.imaging.signature import read_signature
+from facefill.imaging.signature import Signature
 from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Face, Finder
@@ -50,17 +50,16 @@ class Result:
     source: Photo = field(repr=False)
     provenance: Provenance = field(repr=False)
 
-    def save(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> tuple[str, ...]:
+    def save(self, path: str | Path, *, overwrite: bool = False, sign: Signature | None = None) -> tuple[str, ...]:
         """Write the photo in the format of the path's suffix; pixels outside the mask keep the source's samples.
 
-        sign: a PEM file with a private key and its certificates, which sign a C2PA manifest of what was completed
-        (`pip install 'facefill[c2pa]'`).
+        sign: what `imaging.signature.read_signature` reads of a PEM file; signs a C2PA manifest of the completion.
         Returns notes on what the format could not hold. Raises InputError for an existing file without
         `overwrite`, the source itself, an unknown suffix, a folder that cannot be written, a full disk, a key that
         cannot sign.
         """
         return write_photo(self.source, self.photo, self.mask, Path(path), overwrite=overwrite,
-                           provenance=self.provenance, signature=read_signature(sign) if sign else None)
+                           provenance=self.provenance, signature=sign)
 
 
 class Inpainter:
