@@ -55,7 +55,6 @@ def unmask(
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
     from facefill.imaging.photo import check_output, read_photo
-    from facefill.runtime.doubts import listening
     from facefill.runtime.inpainter import open_inpainter
 
     signature = _signature(sign)
@@ -71,17 +70,16 @@ def unmask(
         for path in paths:
             check_output(path, inputs=photos, overwrite=overwrite)
         plan = inpainter.plan_unmask(source, large_hole=large_hole)
-        return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)
+        return inpainter.complete(plan, seed=seed, tell=True)
 
     failed = 0
     for photo, paths in zip(photos, outputs, strict=True):
         try:
-            with listening() as doubts:
-                result = one(photo, paths)
+            result = one(photo, paths)
             notes = result.save(paths[0], overwrite=overwrite, sign=signature)
             if save_mask:
                 _save_mask(result, paths[1], overwrite)
-            _tell(photo, paths[0], result, (*notes, *doubts), as_json)
+            _tell(photo, paths[0], result, notes, as_json)
         except InputError as error:
             failed += 1
             if len(photos) == 1:
@@ -130,7 +128,7 @@ def complete(
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
     pictures = [draw_steps(inpainter.model, plan, seed)] if show_steps else []
     pictures += [draw_attention(inpainter.model, plan)] if show_attention else []
-    with listening() as doubts:
+    with listening(tell=True) as doubts:
         patches = inpainter.run([plan], seed=seed, samples=samples)[0]
     if samples > 1:
         together, spread, distance = draw_samples(plan, patches)
@@ -138,8 +136,8 @@ def complete(
         if not as_json:
             print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
-        result = inpainter.finish(plan, patches[:, index], seed=seed)
-        _tell(photo, target, result, (*result.save(target, overwrite=overwrite, sign=signature), *doubts), as_json)
+        result = inpainter.finish(plan, patches[:, index], seed=seed, doubts=doubts.of([plan])[0])
+        _tell(photo, target, result, result.save(target, overwrite=overwrite, sign=signature), as_json)
     for picture, path in zip(pictures, beside, strict=True):
         _save_picture(picture, path, overwrite)
     _end(0, 1, as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from facefill.batch.manifest import Line, hash_sources
 from facefill.batch.run import mask_names
 from facefill.batch.worker import TOGETHER, Worker
 from facefill.runtime.inpainter import Inpainter
+from facefill.runtime.model import ClassicalModel
 from facefill.runtime.plan import Plan
 from tests.batch.photos import DAMAGED, write_photos
 
@@ -69,6 +71,22 @@ def test_each_is_what_it_would_be_alone(folder: Path, lines: dict[str, Line], tm
     name = "a/photo 0004.png"
     facefill.complete(folder / "in" / name, folder / "masks" / name, method="telea").save(tmp_path / "alone.png")
     assert (folder / "out" / name).read_bytes() == (tmp_path / "alone.png").read_bytes()
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_a_method_doubts_stands_in_the_line_of_its_photo(
+    folder: Path, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    def fill(model: ClassicalModel, faces: np.ndarray, *others: object) -> np.ndarray:
+        if not together and len(faces) > 1:
+            raise ValueError("one at a time")
+        logging.getLogger("facefill").warning("far off", extra={"doubt": "far off", "rows": [0]})
+        return faces[:, None]
+
+    monkeypatch.setattr(ClassicalModel, "fill", fill)
+    fresh = Worker(replace(worker.job, target=str(tmp_path)), 1)
+    warned = ["1 of 1 crops: far off" in line.warnings for line in fresh.complete(good(folder)[:3])]
+    assert warned == ([True, False, False] if together else [True, True, True])
 
 
 def test_each_keeps_its_format(folder: Path, worker: Worker, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,22 @@ def test_unmask_answers_the_picture_and_changes_nothing_else(client: TestClient)
     assert mask.any()
     assert (after[~mask] == PHOTO[~mask]).all()
     assert (after[mask] != PHOTO[mask]).any()
+
+
+class Doubting(Model):
+    """A method that trusts none of its completions."""
+
+    def fill(self, faces: np.ndarray, masks: np.ndarray, *others: Any) -> np.ndarray:
+        logging.getLogger("facefill").warning("far off", extra={"doubt": "far off", "rows": [0]})
+        return faces[:, None]
+
+
+def test_what_a_method_doubts_stands_among_the_warnings(tmp_path: Path) -> None:
+    made = service(tmp_path, Gate(), model=Doubting(METHODS["telea"], None))
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
+        picture = client.post("/v1/unmask", files={"photo": PNG})
+        said = client.post("/v1/unmask", files={"photo": PNG}, headers=JSON).json()
+    assert json.loads(picture.headers["facefill-warnings"]) == said["warnings"] == ["1 of 1 crops: far off"]
 
 
 def test_json_tells_faces_masks_warnings_and_timings(client: TestClient) -> None:

@@ -26,6 +26,7 @@ from facefill.errors import InputError
 from facefill.imaging.masks import read_mask
 from facefill.imaging.photo import Photo, encode_photo, read_photo
 from facefill.runtime.cover import Cover
+from facefill.runtime.doubts import listening
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Face, Finder
 from facefill.runtime.inpainter import Inpainter
@@ -170,15 +171,17 @@ class Worker:
             while batch and sum(work.px for work in some) < MOST_PX:
                 some.append(self._step(partial(self._plan, lane), batch.pop(0)))
             able = [work for work in some if work.plan]
+            plans = [work.plan for work in able if work.plan]
             try:
                 start = time.perf_counter()
-                patches = lane.inpainter.run([work.plan for work in able if work.plan], seed=self.job.seed)
+                with listening() as doubts:
+                    patches = lane.inpainter.run(plans, seed=self.job.seed)
                 each_s = (time.perf_counter() - start) / max(1, len(able))
             except Exception:  # one of them; alone each says for itself
                 each_s, patches = 0.0, [np.empty(0, np.uint8)] * len(able)
-            for work, drawn in zip(able, patches, strict=True):
+            for work, drawn, doubted in zip(able, patches, doubts.of(plans), strict=True):
                 work.line = replace(work.line, seconds=work.line.seconds + each_s)
-                self._step(partial(self._finish, lane, drawn), work)
+                self._step(partial(self._finish, lane, drawn, doubted), work)
             yield from some
 
     def _plan(self, lane: _Lane, work: _Work) -> None:
@@ -197,11 +200,14 @@ class Worker:
                 _end(work, status="refused", reason=str(error), faces_found=lane.finder.found,
                      faces_refused=tuple(error.got.split("; ")) if lane.finder.found else ())
 
-    def _finish(self, lane: _Lane, patches: NDArray[np.uint8], work: _Work) -> None:
+    def _finish(self, lane: _Lane, patches: NDArray[np.uint8], doubts: tuple[str, ...], work: _Work) -> None:
+        """patches: (N, 1, S, S, 3), or nothing where the call that should have drawn them failed."""
         assert work.plan
         with _timed(work):
             if not patches.size:
-                patches = lane.inpainter.run([work.plan], seed=self.job.seed)[0]
+                with listening() as heard:
+                    patches = lane.inpainter.run([work.plan], seed=self.job.seed)[0]
+                doubts = heard.of([work.plan])[0]
             result = lane.inpainter.finish(work.plan, patches[:, 0], seed=self.job.seed)
             work.plan = None
             work.data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance)
@@ -210,7 +216,7 @@ class Worker:
             work.line, result_sha256=digest, faces_found=len(result.faces),
             faces_completed=sum(bool(face.missing.any()) for face in result.faces),
             faces_refused=tuple("; ".join(face.warnings) for face in result.faces if face.warnings),
-            hole_share=round(float(result.mask.mean()), 6), warnings=(*result.source.notes, *notes),
+            hole_share=round(float(result.mask.mean()), 6), warnings=(*result.source.notes, *notes, *doubts),
         )
 
     def _write(self, work: _Work) -> None:

@@ -41,6 +41,7 @@ PAPER_BOUNDS = (739.0, 4861.0, 0.1242, 0.8430)
 """c_min, c_max, s_min, s_max: mean -+ 3 sigma of L1 (2800, 687) and SSIM (0.4836, 0.1198), section 3.4."""
 INSIDE = 0.98
 """How far out a search may start: a sine does not move from 1."""
+LOST = "no restart came as near to the known pixels as the mean face does"
 DIP_PRIOR = 0.003
 """The lambda of Yeh et al. 2017, section 4."""
 
@@ -270,9 +271,9 @@ class LatentSearch(Method):
         clamped = ", ".join(f"{name} {float(values.mean()):.3f}" for name, values in found.terms.items())
         log.info("%d faces: mean loss %.4f after %.0f iterations; %s", len(image), float(found.loss.mean()),
                  float(found.steps.float().mean()), clamped)
-        if count := int(found.lost.sum()):
-            log.warning(
-                "%d of %d faces: no restart came as near to the known pixels as the mean face does", count, len(image))
+        if found.lost.any():
+            rows = found.lost.nonzero()[:, 0].tolist()
+            log.warning("%d of %d faces: %s", len(rows), len(image), LOST, extra={"doubt": LOST, "rows": rows})
         return found
 
     def _search_some(self, image: Tensor, mask: Tensor, seeds: Tensor) -> Found:

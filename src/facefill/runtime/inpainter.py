@@ -18,6 +18,7 @@ from facefill.imaging.masks import read_mask
 from facefill.imaging.photo import Photo, Provenance, read_photo, write_photo
 from facefill.imaging.signature import Signature
 from facefill.runtime.cover import Cover
+from facefill.runtime.doubts import listening
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Face, Finder
 from facefill.runtime.model import Model, load
@@ -149,8 +150,11 @@ class Inpainter:
 
     # ---- finish
 
-    def finish(self, plan: Plan, patches: U8, *, seed: int = 0) -> Result:
-        """Put patches (N, S, S, 3) into the photo: blended on the hole's border, grain matched on enlarged faces."""
+    def finish(self, plan: Plan, patches: U8, *, seed: int = 0, doubts: Sequence[str] = ()) -> Result:
+        """Put patches (N, S, S, 3) into the photo: blended on the hole's border, grain matched on enlarged faces.
+
+        doubts: what the method said of these patches (`runtime.doubts`), further warnings.
+        """
         pixels = plan.photo.pixels.copy()
         for group in _groups(plan.tasks):
             window = _around([plan.tasks[index].window for index in group], pixels.shape[:2])
@@ -169,7 +173,14 @@ class Inpainter:
                 completed = match_grain(known, completed, missing, np.random.default_rng(seed), detail_px=scale)
             pixels[window][missing] = completed[missing]
         provenance = Provenance(self.model.name, self.model.sha256 or "", seed)
-        return Result(pixels, plan.mask, plan.faces, (*plan.photo.notes, *plan.warnings), plan.photo, provenance)
+        warnings = (*plan.photo.notes, *plan.warnings, *doubts)
+        return Result(pixels, plan.mask, plan.faces, warnings, plan.photo, provenance)
+
+    def complete(self, plan: Plan, *, seed: int = 0, tell: bool = False) -> Result:
+        """Run and finish one photo. tell: see `runtime.doubts.listening`."""
+        with listening(tell=tell) as doubts:
+            patches = self.run([plan], seed=seed)[0]
+        return self.finish(plan, patches[:, 0], seed=seed, doubts=doubts.of([plan])[0])
 
 
 def _touches(face: Face, mask: Bool) -> bool:
@@ -233,8 +244,7 @@ def unmask(photo: Any, *, method: str = "swift", seed: int = 0, large_hole: bool
     Raises InputError when no face could be completed; faces that could not, while others could, are warned about.
     """
     inpainter = _open_once(method)
-    plan = inpainter.plan_unmask(read_photo(photo), large_hole=large_hole)
-    return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)
+    return inpainter.complete(inpainter.plan_unmask(read_photo(photo), large_hole=large_hole), seed=seed)
 
 
 def complete(
@@ -250,4 +260,4 @@ def complete(
     source = read_photo(photo)
     height, width = source.pixels.shape[:2]
     plan = inpainter.plan_complete(source, read_mask(mask, (height, width)), aligned=aligned, large_hole=large_hole)
-    return inpainter.finish(plan, inpainter.run([plan], seed=seed)[0][:, 0], seed=seed)
+    return inpainter.complete(plan, seed=seed)

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -161,11 +162,13 @@ def _window(missing: Bool, left: int, top: int) -> Cover:
 # ---- finish
 
 
-def finish(job: Job, plan: Plan, patches: U8, inpainter: Inpainter) -> Answer:
-    """Put the model's patches (N, samples, S, S, 3) into the photo and encode the answer."""
+def finish(job: Job, plan: Plan, patches: U8, doubts: Sequence[str], inpainter: Inpainter) -> Answer:
+    """Put the model's patches (N, samples, S, S, 3), and what it doubts of them, into the photo and encode the
+    answer."""
     options = job.options
     assert isinstance(options, CompletionOptions)
-    results = [inpainter.finish(plan, patches[:, index], seed=options.seed) for index in range(patches.shape[1])]
+    results = [inpainter.finish(plan, patches[:, index], seed=options.seed, doubts=doubts)
+               for index in range(patches.shape[1])]
     coded = [encode_photo(result.source, result.photo, result.mask, format=options.format,
                           provenance=result.provenance) for result in results]
     warnings = [*results[0].warnings, *coded[0][1]]

@@ -20,6 +20,7 @@ import numpy as np
 
 from facefill.catalog import METHODS, find_weights
 from facefill.runtime.cover import Cover
+from facefill.runtime.doubts import listening
 from facefill.runtime.engine import load_engine, thread_count
 from facefill.runtime.finder import Finder
 from facefill.runtime.inpainter import Inpainter
@@ -175,8 +176,9 @@ class Line:
         for ready in batch:
             ready.job.enter("completing")
         try:
-            inpainter = self._crews(crew, method).inpainter
-            patches = inpainter.run([ready.plan for ready in batch], seed=seed, samples=samples)
+            inpainter, plans = self._crews(crew, method).inpainter, [ready.plan for ready in batch]
+            with listening() as doubts:
+                patches = inpainter.run(plans, seed=seed, samples=samples)
         except BaseException as error:
             if len(batch) == 1:
                 self._end(batch[0].job, error=error)
@@ -186,13 +188,13 @@ class Line:
             return
         self._metrics.batches.observe(len(batch))
         self._metrics.crops.labels(method).inc(sum(ready.crops for ready in batch))
-        for ready, patch in zip(batch, patches, strict=True):
+        for ready, patch, doubted in zip(batch, patches, doubts.of(plans), strict=True):
             if ready.job.gone:
                 self._end(ready.job)
                 continue
             ready.job.enter("writing")
             try:
-                self._end(ready.job, finish(ready.job, ready.plan, patch, inpainter))
+                self._end(ready.job, finish(ready.job, ready.plan, patch, doubted, inpainter))
             except BaseException as error:
                 self._end(ready.job, error=error)
 

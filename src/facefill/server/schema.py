@@ -115,6 +115,7 @@ class Picture(Answered):
     """Of the photo that came: JPEG, PNG, ..."""
     faces: list[FoundFace]
     warnings: list[str]
+    """What was left as it is or lost, and what the method doubts of its completion."""
     timings_ms: dict[str, float]
     """waiting, looking, completing, writing."""
     preview: Base64 | None = None
