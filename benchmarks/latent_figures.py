@@ -1,10 +1,11 @@
 """latent_search: the paper's figures as picture grids, one row for each face.
 
-    python benchmarks/latent_figures.py WEIGHTS DATASET OUT [--figures 1,5,8] [--faces 6]
+    python benchmarks/latent_figures.py WEIGHTS DATASET OUT [--figures 1,5,8] [--faces 48] [--rows 6]
 
 Writes OUT/figure<N>.png for figures 1 and 5 to 14 (figure 4 is drawn by `latent_search.py settle`), and
 OUT/figure-unaligned.png: the paper's stated limitation, the same faces aligned and turned, shrunk and shifted. Prints
-for each figure the mean hole PSNR of every column. The split test-generated stands in for SiblingsDB, which is not to
+for each figure the hole PSNR of every column, and of the structural method beyond DIP, paired, over --faces faces, of
+which the first --rows are drawn. The split test-generated stands in for SiblingsDB, which is not to
 be had. PatchMatch is left out where it is not installed.
 """
 
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from latent_search import ALONE, U8, as_levels, as_tensors, move, open_search, read
+from latent_search import ALONE, U8, as_levels, as_tensors, interval, move, open_search, read
 from numpy.typing import NDArray
 
 from facefill.errors import InputError
@@ -89,8 +90,8 @@ def chosen(figure: Figure, dataset: Path, count: int) -> tuple[U8, Masks]:
     return faces, np.stack([hole(64, np.random.default_rng(place)) for place, hole in enumerate(holes)])
 
 
-def draw(figure: Figure, dataset: Path, weights: Path, count: int) -> tuple[U8, dict[str, float]]:
-    """The grid with its labels, and each column's mean hole PSNR in dB."""
+def draw(figure: Figure, dataset: Path, weights: Path, count: int, rows: int) -> tuple[U8, dict[str, list[float]]]:
+    """The grid of the first `rows` faces with its labels, and each column's hole PSNR in dB of all."""
     faces, masks = chosen(figure, dataset, count)
     columns = {"input": np.where(masks[..., None], np.uint8(255), faces)}
     scores = {}
@@ -100,9 +101,11 @@ def draw(figure: Figure, dataset: Path, weights: Path, count: int) -> tuple[U8, 
         except InputError as error:
             print(f"{name} left out: {error}")
             continue
-        scores[name] = float(np.mean([hole_psnr(*one) for one in zip(columns[name], faces, masks, strict=True)]))
+        scores[name] = [hole_psnr(*one) for one in zip(columns[name], faces, masks, strict=True)]
     columns["truth"] = faces
-    return np.concatenate([labelled(name, pictures) for name, pictures in columns.items()], 1), scores
+    if {*BOTH} <= {*scores}:
+        scores["beyond DIP"] = [ours - theirs for theirs, ours in zip(*(scores[name] for name in BOTH), strict=True)]
+    return np.concatenate([labelled(name, pictures[:rows]) for name, pictures in columns.items()], 1), scores
 
 
 def labelled(name: str, pictures: U8) -> U8:
@@ -126,16 +129,19 @@ def main() -> None:
     for name in ("weights", "dataset", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--figures", default=",".join(FIGURES))
-    parser.add_argument("--faces", type=int, default=6)
+    parser.add_argument("--faces", type=int, default=48)
+    parser.add_argument("--rows", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.figures.split(","):
-        given = (FIGURES[name], options.dataset, options.weights, options.faces)
-        picture, scores = (draw_steps(*given), {}) if name == "6" else draw(*given)
+        given = (FIGURES[name], options.dataset, options.weights)
+        picture, scores = (draw_steps(*given, options.rows), {}) if name == "6" else draw(
+            *given, options.faces, options.rows)
         cv2.imwrite(str(options.out / f"figure{name}.png"), picture[..., ::-1])
-        print(f"figure{name}: " + ", ".join(f"{column} {value:.2f} dB" for column, value in scores.items()), flush=True)
+        cells = [f"{column} {interval(values, '{:.2f}')}" for column, values in scores.items()]
+        print(f"figure{name}: " + "; ".join(cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
     python benchmarks/latent_search.py speed WEIGHTS DATASET [--faces 64] [--plain 4] [--set start=encoder]
     python benchmarks/latent_search.py start WEIGHTS DATASET [--faces 16]
-    python benchmarks/latent_search.py terms WEIGHTS DATASET [--faces 64] [--only DIP,symmetry] [--moved]
+    python benchmarks/latent_search.py terms WEIGHTS DATASET [--faces 64] [--only DIP,symmetry]
+    python benchmarks/latent_search.py moved WEIGHTS DATASET [--faces 64] --hole centre
+    python benchmarks/latent_search.py samples WEIGHTS DATASET [--faces 64] --hole centre
     python benchmarks/latent_search.py ranks WEIGHTS DATASET --faces 12 --hole centre,random20,random60
     python benchmarks/latent_search.py mirror WEIGHTS DATASET [--split test-asian]
     python benchmarks/latent_search.py settle WEIGHTS DATASET -o OUT.safetensors --figure scatter.png
@@ -13,8 +15,10 @@ in float32.
 start: the loss after so many iterations from the encoder's code, and after 1,000 of the plain loop, which takes all
 faces in one batch here.
 terms: both criteria for what the search drew, PSNR and SSIM of the completed faces, with each loss alone (figure 5),
-DIP, all three, and with the options; --hole takes several; --moved turns, shrinks and shifts the faces (the paper's
-stated limitation).
+DIP, all three, and with the options, and what blending is worth; --hole takes several.
+moved: the same faces aligned, and turned, shrunk and shifted (the paper's stated limitation); TV, which knows nothing
+of faces, tells how much harder the moved holes are in themselves.
+samples: how far four completions of one face are apart, and how much worse the worst of them is than the first.
 ranks: how well each loss, of known pixels, tells which of two generated faces is nearer to the truth in the hole.
 mirror: how far the landmarks of a mirrored aligned face lie from their partners, which is what `symmetry` relies on.
 settle: statistics, mean face and bounds from 64 validation faces x 12,800 generated ones, and figure 4.
@@ -37,10 +41,13 @@ from torch import Tensor
 
 from facefill.config import override
 from facefill.imaging.blend import composite
+from facefill.imaging.classical import fill_total_variation
 from facefill.imaging.masks import MASKS
-from facefill.imaging.metrics import psnr, ssim
+from facefill.imaging.metrics import hole_psnr, psnr, ssim
+from facefill.imaging.sheets import mean_distance
 from facefill.methods.latent_search import Dip, Known, LatentSearch, LatentSearchConfig
 from facefill.methods.opened import read_weights
+from facefill.runtime.model import seed_of
 from facefill.training.data import MIRRORED, DataConfig, FaceSource, read_faces
 from facefill.training.settle import settle_weights
 
@@ -167,18 +174,16 @@ def terms(options: argparse.Namespace) -> None:
     }
     for hole in options.hole.split(","):
         faces, masks = read(options.dataset, options.split, options.faces, hole)
-        if options.moved:
-            faces = np.stack([move(face) for face in faces])
         print(f"{hole}, n = {len(faces)}: mean |difference| of known pixels in levels and SSIM of equation 8, both of "
-              "what the search drew; PSNR dB and SSIM, mean and 95 % interval, blended | pasted | blended, beyond that "
-              "of all three, paired")
+              "what the search drew; PSNR dB and SSIM, mean and 95 % interval, blended | blended beyond pasted | "
+              "blended, beyond that of all three, paired")
         wanted = ["all three", *(name for name in variants if name != "all three"
                                  and any(part in name for part in options.only.split(",")))]
         all_three = None
         for name in wanted:
             values = measure(faces, masks, options.weights, *variants[name])
             all_three = values if all_three is None else all_three
-            columns = (*values[2:], values[2] - all_three[2], values[3] - all_three[3])
+            columns = (values[2], values[3], *(values[2:4] - values[4:6]), *(values[2:4] - all_three[2:4]))
             cells = [interval(column, form) for column, form in zip(columns, FORMS * 3, strict=True)]
             print(f"{name:<23}{values[0].mean():5.2f} {values[1].mean():.3f}  {cells[0]}  {cells[1]}  |  {cells[2]}  "
                   f"{cells[3]}  |  {cells[4]}  {cells[5]}", flush=True)
@@ -201,6 +206,47 @@ def measure(
         done = [composite(*one, blend=blend, limit=None) for one in zip(faces, found, masks, strict=True)]
         rows += [[rule(*pair) for pair in zip(done, faces, strict=True)] for rule in (psnr, ssim)]
     return np.array(rows)
+
+
+def moved(options: argparse.Namespace) -> None:
+    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
+    off = np.stack([move(face) for face in faces])
+    print(f"{options.hole}, n = {len(faces)}: mean |difference| of known pixels in levels; hole PSNR dB; mean and 95 % "
+          "interval, aligned | moved | moved beyond aligned, paired")
+    for name, kind in (("DIP", Dip), ("latent_search", LatentSearch), ("TV", None)):
+        near = []
+        for shown in (faces, off):
+            if kind:
+                image, mask = as_tensors(shown, masks)
+                found = open_search(options.weights, kind).search(image, mask, torch.arange(len(image))).faces
+                drawn = as_levels(found)
+            else:
+                drawn = np.stack([fill_total_variation(*one) for one in zip(shown, masks, strict=True)])
+            done = [composite(*one, blend="poisson", limit=None) for one in zip(shown, drawn, masks, strict=True)]
+            known = [np.abs(a.astype(float) - b)[~hole].mean() for a, b, hole in zip(drawn, shown, masks, strict=True)]
+            near.append([known, [hole_psnr(*one) for one in zip(done, shown, masks, strict=True)]])
+        aligned, turned = np.array(near)
+        cells = [interval(values, "{:.2f}") for pair in zip(aligned, turned, turned - aligned, strict=True)
+                 for values in pair]
+        print(f"{name:<14}{cells[0]} | {cells[1]} | {cells[2]}   {cells[3]} | {cells[4]} | {cells[5]}", flush=True)
+
+
+def samples(options: argparse.Namespace) -> None:
+    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
+    image, mask = as_tensors(faces, masks)
+    method = open_search(options.weights)
+    drawn = [as_levels(method.search(image, mask, torch.tensor([seed_of(face, place) for face in range(len(image))]))
+                       .faces) for place in range(4)]
+    done = np.array([[composite(*one, blend="poisson", limit=None) for one in zip(faces, some, masks, strict=True)]
+                     for some in drawn])
+    apart = [mean_distance(done[:, face], hole) for face, hole in enumerate(masks)]
+    near = np.array([[hole_psnr(*one) for one in zip(some, faces, masks, strict=True)] for some in done])
+    off = [float(np.abs(one[hole].astype(float) - truth[hole]).mean() / 255)
+           for one, truth, hole in zip(done[0], faces, masks, strict=True)]
+    apart_off, first_worst = (interval(apart, "{:.4f}"), interval(off, "{:.4f}")), (near[0], near.min(0))
+    print(f"{options.hole}, n = {len(faces)}: two of 4 samples differ by {apart_off[0]} of the range in the hole, the "
+          f"first from the truth by {apart_off[1]}; hole PSNR dB of the first and of the worst of each face",
+          *(interval(values, "{:.2f}") for values in first_worst))
 
 
 def interval(values: ArrayLike, form: str) -> str:
@@ -276,8 +322,10 @@ def settle(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    tasks = {"speed": speed, "start": start, "terms": terms, "moved": moved, "samples": samples, "ranks": ranks,
+             "mirror": mirror, "settle": settle}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("speed", "start", "terms", "ranks", "mirror", "settle"))
+    parser.add_argument("task", choices=tuple(tasks))
     parser.add_argument("weights", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("-o", "--out", type=Path)
@@ -288,12 +336,10 @@ def main() -> None:
     parser.add_argument("--hole", default="random60")
     parser.add_argument("--split", default="test-celeba")
     parser.add_argument("--only", default="", help="parts of the names of the variants to try, all by default")
-    parser.add_argument("--moved", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the search")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    tasks = {"speed": speed, "start": start, "terms": terms, "ranks": ranks, "mirror": mirror, "settle": settle}
     tasks[options.task](options)
 
 
