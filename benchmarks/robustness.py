@@ -1,14 +1,21 @@
 """How much worse methods complete pictures that were spoiled: noise, blur, JPEG, brightness, and known pixels that were
-moved a little against the method.
+moved a little against a method.
 
-    python benchmarks/robustness.py DATASET weights/swift.safetensors weights/masked_gan.safetensors \
-        [--split test-celeba] [--faces 24] [--hole worn@256] [--json out.json] [--plot docs/robustness.svg]
+    python benchmarks/robustness.py DATASET weights/swift.safetensors latent_search "calm=runs/calm/weights.safetensors"
+        [--split test-celeba] [--hole worn@256] [--faces 24] [--searched 12] [--stand-in weights/swift.safetensors]
+        [--against NAME] [--plot docs/robustness.svg] [--pieces runs/robustness]
 
-Each method gets the same spoiled pictures and their true holes; hole PSNR is against the picture before it was spoiled
-(for brightness: against the truth as bright). The last kind is projected gradient descent (Madry et al. 2018): known
-pixels move by at most so many levels, `STEPS` times by the sign of the gradient of the squared error inside the hole.
-Methods that search (latent_search, dip) are left out: there is no gradient through a search. Weights of a run are
-called by its folder.
+A method is a .safetensors file or a registry name; before it may stand what its rows shall be called. All methods get
+the same spoiled pictures and their true holes, and complete them as for a user (`Model.complete`, with its blending).
+Hole PSNR is against the picture before it was spoiled; for brightness against the truth as bright, the peak as bright.
+
+`attack` is projected gradient descent (Madry et al. 2018): known pixels move by at most so many levels, `STEPS` times
+by the sign of the gradient of the squared error inside the hole, and are rounded, as a file would hold them. Methods
+that search (latent_search, dip), rules and ONNX files give no gradient. For them, and beside it for all others,
+`transferred` moves the same pixels against another method, the stand-in.
+
+What is measured is kept in `--pieces` by the weights' hash: the same command goes on where it stopped, and measures
+again what has other weights than then. Methods that search take `--searched` of the faces, as each costs a second or two.
 """
 
 from __future__ import annotations
@@ -16,8 +23,10 @@ from __future__ import annotations
 import argparse
 import io
 import json
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,35 +35,57 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+import facefill
 from facefill.evaluation.protocols import PROTOCOLS, Case, draw_case, hole_rng
+from facefill.evaluation.statistics import bootstrap
 from facefill.imaging.metrics import hole_psnr
 from facefill.imaging.photo import read_photo
 from facefill.methods.base import Method
-from facefill.runtime.model import draw_noise, from_network, grey_holes, to_network
+from facefill.runtime.model import Model, grey_holes, to_network
 from facefill.training.cache import list_entries
 from facefill.training.dataset import MANIFEST_PX, scale_landmarks
-from facefill.training.export import open_method
 
 U8 = NDArray[np.uint8]
+Measured = dict[str, dict[str, float]]
+"""Hole PSNR by condition ("noise 32") and file."""
 STEPS = 5
 LEVELS: dict[str, tuple[float, ...]] = {
-    "noise": (0, 4, 8, 16, 32), "blur": (0, 0.5, 1, 2, 3), "jpeg": (100, 80, 60, 40, 20),
-    "brightness": (0.5, 0.75, 1, 1.25, 1.5), "attack": (0, 1, 2, 4, 8),
+    "noise": (4, 8, 16, 32), "blur": (0.5, 1, 2, 3), "jpeg": (80, 60, 40, 20), "brightness": (0.5, 0.75, 1.25, 1.5),
+    "attack": (1, 2, 4, 8), "transferred": (1, 2, 4, 8),
 }
-"""Standard deviation in grey levels, in pixels; quality; factor; grey levels."""
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
+"""Standard deviation in grey levels, in pixels; quality; factor; grey levels, twice."""
+CLEAN = {"noise": 0, "blur": 0, "jpeg": 100, "brightness": 1, "attack": 0, "transferred": 0}
+TABLES: tuple[tuple[str, ...], ...] = (
+    ("noise 32", "blur 2", "jpeg 20", "brightness 0.5", "brightness 1.5"),
+    ("attack 1", "attack 2", "attack 4", "attack 8", "transferred 4", "transferred 8"),
+)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#E69F00", "#777777", "#8B5A2B")
 SAYS = {"noise": "noise, σ in levels", "blur": "blur, σ in px", "jpeg": "JPEG quality", "brightness": "brightness",
-        "attack": "attack on known pixels, levels"}
+        "attack": "attack, levels", "transferred": "attack on the stand-in, levels"}
+AT_ONCE = 60
+"""Faces that one search completes together."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is shown to every method. searched: how many of the cases a search completes."""
+
+    cases: list[Case]
+    covers: bool
+    searched: int
+    stand_in: Model
+    folder: Path
+
+    def chosen(self, model: Model) -> list[Case]:
+        return self.cases if has_gradient(model) else self.cases[:: max(1, len(self.cases) // self.searched)]
 
 
 def spoil(kind: str, level: float, picture: U8, rng: np.random.Generator) -> U8:
     if kind == "noise":
         return np.clip(np.rint(picture + rng.normal(0, 1, picture.shape) * level), 0, 255).astype(np.uint8)
     if kind == "blur":
-        return cv2.GaussianBlur(picture, (0, 0), level) if level else picture
+        return cv2.GaussianBlur(picture, (0, 0), level)
     if kind == "jpeg":
-        if level >= 100:
-            return picture
         coded = io.BytesIO()
         Image.fromarray(picture).save(coded, "JPEG", quality=int(level))
         return np.asarray(Image.open(coded))
@@ -63,47 +94,96 @@ def spoil(kind: str, level: float, picture: U8, rng: np.random.Generator) -> U8:
     return picture
 
 
-def batch_of(method: Method, case: Case, shown: U8, covers: bool) -> dict[str, Tensor]:
-    mask = torch.from_numpy(case.mask)[None, None]
-    worn = shown if covers else grey_holes(shown[None], case.mask[None])[0]
-    batch = {name: torch.from_numpy(to_network(value[None])) for name, value in (("image", shown), ("worn", worn))}
-    batch["image"] = torch.where(mask, method.hole_value, batch["image"])
-    return batch | {"mask": mask.float(), "noise": torch.from_numpy(draw_noise([None], *case.mask.shape))}
-
-
-def fill(method: Method, batch: dict[str, Tensor]) -> Tensor:
-    return method(**{name: batch[name] for name in method.inputs})
-
-
-def attack(method: Method, batch: dict[str, Tensor], truth: U8, levels: float) -> dict[str, Tensor]:
-    """The batch with known pixels moved by at most so many grey levels, to the method's harm."""
-    goal = torch.from_numpy(to_network(truth[None]))
-    mask, reach = batch["mask"], levels / 127.5
+def attack(method: Method, case: Case, covers: bool, levels: float) -> U8:
+    """The picture with known pixels moved by at most so many whole grey levels, to the method's harm."""
+    goal = torch.from_numpy(to_network(case.truth[None]))
+    missing = torch.from_numpy(case.mask)[None, None]
+    mask, reach = missing.float(), levels / 127.5
+    shown = torch.from_numpy(to_network(case.shown[None]))
+    grey = torch.from_numpy(to_network(grey_holes(case.shown[None], case.mask[None])))
     moved = torch.zeros_like(goal)
 
-    def pushed(change: Tensor) -> dict[str, Tensor]:
-        return batch | {name: (batch[name] + change * (1 - mask)).clamp(-1, 1) for name in ("image", "worn")}
+    def fill(change: Tensor) -> Tensor:
+        seen = {name: (base + change * (1 - mask)).clamp(-1, 1)
+                for name, base in (("image", shown), ("worn", shown if covers else grey))}
+        seen["image"] = torch.where(missing, method.hole_value, seen["image"])
+        seen |= {"mask": mask, "noise": torch.zeros_like(mask)}
+        filled: Tensor = method(**{name: seen[name] for name in method.inputs})
+        return filled
 
     for _ in range(STEPS):
         moved.requires_grad_(True)
-        error = ((fill(method, pushed(moved)) - goal) * mask).square().sum()
+        error = ((fill(moved) - goal) * mask).square().sum()
         (gradient,) = torch.autograd.grad(error, moved)
         moved = (moved.detach() + 2 / STEPS * reach * gradient.sign()).clamp(-reach, reach)
-    return pushed(moved.detach())
+    change = np.rint(moved[0].numpy().transpose(1, 2, 0) * 127.5).astype(np.int64)
+    return np.where(case.mask[..., None], case.shown, np.clip(case.shown + change, 0, 255)).astype(np.uint8)
 
 
-def judge(method: Method, cases: list[Case], covers: bool, kind: str, level: float) -> float:
+def attacked(bench: Bench, model: Model, levels: float) -> dict[str, U8]:
+    """Pictures by file, all moved against this model; kept in the folder."""
+    path = bench.folder / f"attack-{(model.sha256 or '')[:12]}-{levels:g}.npy"
+    if not path.is_file():
+        given: Any = model
+        part = path.with_suffix(".part.npy")
+        np.save(part, np.stack([attack(given.method, case, bench.covers, levels) for case in bench.cases]))
+        part.replace(path)
+    return {case.file: picture for case, picture in zip(bench.cases, np.load(path), strict=True)}
+
+
+def has_gradient(model: Model) -> bool:
+    method = getattr(model, "method", None)
+    return method is not None and bool(method.exports)
+
+
+def judge(model: Model, work: list[tuple[str, float, Case, U8]], covers: bool) -> list[float]:
+    """Hole PSNR of spoiled pictures: (kind, level, case, picture) each."""
+    pictures, masks = np.stack([picture for *_, picture in work]), np.stack([case.mask for _, _, case, _ in work])
+    worn = {"worn": pictures} if covers and "worn" in model.record.inputs else {}
+    completed = model.complete(pictures, masks, **worn)[:, 0]
     found = []
-    for case in cases:
-        rng = hole_rng(f"robustness/{kind}/{level}", case.file)
-        batch = batch_of(method, case, spoil(kind, level, case.shown, rng), covers)
-        if kind == "attack" and level:
-            batch = attack(method, batch, case.truth, level)
-        with torch.no_grad():
-            filled = from_network(fill(method, batch).float().numpy())[0]
-        truth = spoil(kind, level, case.truth, rng) if kind == "brightness" else case.truth
-        found.append(hole_psnr(np.where(case.mask[..., None], filled, truth), truth, case.mask))
-    return float(np.mean(found))
+    for (kind, level, case, _), one in zip(work, completed, strict=True):
+        factor = level if kind == "brightness" else 1.0
+        truth = spoil("brightness", factor, case.truth, np.random.default_rng(0))
+        found.append(hole_psnr(np.where(case.mask[..., None], one, truth), truth, case.mask)
+                     + 20 * float(np.log10(factor)))
+    return found
+
+
+def measure(bench: Bench, model: Model, name: str) -> Measured:
+    """What the folder has of this model, and what it lacks; written after each piece."""
+    path = bench.folder / f"{name}.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known: Measured = kept["psnr"] if kept.get("sha256", "") == model.sha256 else {}
+    at_once = 1 if has_gradient(model) else AT_ONCE
+    work: list[tuple[str, float, Case, U8]] = []
+
+    def settle() -> None:
+        for some in (work[place : place + at_once] for place in range(0, len(work), at_once)):
+            for (kind, level, case, _), value in zip(some, judge(model, some, bench.covers), strict=True):
+                known.setdefault(f"{kind} {level:g}", {})[case.file] = value
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"sha256": model.sha256, "psnr": known}), encoding="utf-8")
+        part.replace(path)
+        work.clear()
+
+    for kind, level in [("clean", 0.0), *((kind, level) for kind, levels in LEVELS.items() for level in levels)]:
+        left = [case for case in bench.chosen(model) if case.file not in known.get(f"{kind} {level:g}", {})]
+        if not left or (kind == "attack" and not has_gradient(model)):
+            continue
+        moved: dict[str, U8] = {}
+        if kind in ("attack", "transferred"):
+            moved = attacked(bench, model if kind == "attack" else bench.stand_in, level)
+        for case in left:
+            rng = hole_rng(f"robustness/{kind}/{level:g}", case.file)
+            picture = moved[case.file] if moved else spoil(kind, level, case.shown, rng)
+            work.append((kind, level, case, picture))
+            if len(work) >= AT_ONCE:
+                settle()
+        if at_once == 1:
+            settle()
+    settle()
+    return known
 
 
 def read_cases(dataset: Path, split: str, count: int, hole: str) -> list[Case]:
@@ -116,56 +196,84 @@ def read_cases(dataset: Path, split: str, count: int, hole: str) -> list[Case]:
     return cases
 
 
-def plot(table: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+def difference(one: dict[str, float], other: dict[str, float]) -> str:
+    """Mean paired difference over shared files, with its interval."""
+    shared = sorted(one.keys() & other.keys())
+    if not shared:
+        return "none"
+    found = bootstrap(np.array([one[file] - other[file] for file in shared])).estimate()
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
+def print_tables(table: dict[str, Measured], against: str | None) -> None:
+    for columns in TABLES:
+        print(f"\n| weights | n | clean | {' | '.join(columns)} |\n|---|---|---|{'---|' * len(columns)}")
+        for name, found in table.items():
+            clean = bootstrap(np.array(list(found["clean 0"].values()))).estimate()
+            cells = [difference(found.get(column, {}), found["clean 0"]) for column in columns]
+            print(f"| {name} | {clean.n} | {clean.value:.2f} | {' | '.join(cells)} |")
+    if against:
+        columns = ("clean 0", *TABLES[-1])
+        print(f"\n| against {against} | n | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
+        for name, found in table.items():
+            cells = [difference(found.get(column, {}), table[against].get(column, {})) for column in columns]
+            print(f"| {name} | {len(found['clean 0'])} | {' | '.join(cells)} |")
+
+
+def plot(table: dict[str, Measured], path: Path) -> None:
+    """What each kind costs: the mean paired change of hole PSNR."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.hashsalt": "facefill", "svg.fonttype": "none", "font.size": 8}):
-        figure = Figure(figsize=(11, 3), layout="constrained")
+        figure = Figure(figsize=(12, 3.4), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots(1, len(LEVELS), sharey=True)
         for panel, (kind, levels) in zip(axes, LEVELS.items(), strict=True):
-            for colour, (name, kinds) in zip(cycle(COLOURS), table.items(), strict=False):
-                panel.plot(levels, [kinds[kind][str(level)] for level in levels], marker="o", markersize=3,
-                           linewidth=1.2, color=colour, label=name)
+            for colour, (name, found) in zip(cycle(COLOURS), table.items(), strict=False):
+                clean = found["clean 0"]
+                points = [(float(CLEAN[kind]), 0.0)]
+                for level in levels:
+                    values = found.get(f"{kind} {level:g}", {})
+                    points += [(level, float(np.mean([values[file] - clean[file] for file in values])))] * bool(values)
+                if len(points) > 1:
+                    panel.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, linewidth=1.2,
+                               color=colour, label=name)
             panel.set_xlabel(SAYS[kind])
             panel.grid(linewidth=0.4, alpha=0.6)
             if kind == "jpeg":
                 panel.invert_xaxis()
-        axes[0].set_ylabel("hole PSNR, dB")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+        axes[0].set_ylabel("change of hole PSNR, dB")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("weights", type=Path, nargs="+")
+    parser.add_argument("methods", nargs="+", metavar="[NAME=]WEIGHTS")
+    parser.add_argument("--pieces", type=Path, default=Path("runs/robustness"))
     parser.add_argument("--split", default="test-celeba")
-    parser.add_argument("--faces", type=int, default=24)
     parser.add_argument("--hole", default="worn@256", choices=sorted(PROTOCOLS))
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--faces", type=int, default=24)
+    parser.add_argument("--searched", type=int, default=12)
+    parser.add_argument("--stand-in", default="weights/swift.safetensors")
+    parser.add_argument("--against", metavar="NAME")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    folder = given.pieces / f"{given.split}-{given.hole}-{given.faces}"
+    folder.mkdir(parents=True, exist_ok=True)
     cases = read_cases(given.dataset, given.split, given.faces, given.hole)
-    covers = PROTOCOLS[given.hole].covers
-    table: dict[str, dict[str, dict[str, float]]] = {}
-    print(f"{len(cases)} faces of {given.split}, {given.hole}: mean hole PSNR in dB")
-    for weights in given.weights:
-        method = open_method(weights)
-        if not method.exports:
-            print(f"{weights.stem} searches: left out")
-            continue
-        name = weights.parent.name if weights.stem in ("best", "weights") else weights.stem
-        for kind, levels in LEVELS.items():
-            values = {str(level): judge(method, cases, covers, kind, level) for level in levels}
-            table.setdefault(name, {})[kind] = values
-            print(f"{name:22} {kind:11}" + "  ".join(f"{level}: {value:.2f}" for level, value in
-                                                              values.items()), flush=True)
-    if given.json:
-        given.json.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    bench = Bench(cases, PROTOCOLS[given.hole].covers, given.searched, facefill.load(given.stand_in), folder)
+    table: dict[str, Measured] = {}
+    for entry in given.methods:
+        name, _, weights = entry.rpartition("=")
+        model, name = facefill.load(weights), name or Path(weights).stem
+        table[name] = measure(bench, model, name)
+        print(f"{name}: {len(bench.chosen(model))} faces measured", flush=True)
+    print(f"\n{len(cases)} faces of {given.split}, {given.hole}: mean hole PSNR in dB, then the paired change of it")
+    print_tables(table, given.against)
     if given.plot:
         plot(table, given.plot)
 
