@@ -15,7 +15,8 @@ that search (latent_search, dip), rules and ONNX files give no gradient. For the
 `transferred` moves the same pixels against another method, the stand-in.
 
 What is measured is kept in `--pieces` by the weights' hash: the same command goes on where it stopped, and measures
-again what has other weights than then. Methods that search take `--searched` of the faces, as each costs a second or two.
+again what has other weights than then. Methods that search complete `--searched` of the faces only: each takes a second
+or two.
 """
 
 from __future__ import annotations
