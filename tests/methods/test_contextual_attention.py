@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -160,14 +161,16 @@ def test_without_attention_nothing_is_borrowed() -> None:
 def test_offsets_stay_inside_the_picture_and_the_exported_file_gives_them_too(
     tmp_path: Path, side_px: int | None
 ) -> None:
-    # Of any size it takes the exporter half a minute: shapes are products of (h + 1)(w + 1) there. The shipped file has
-    # one size inside.
+    # Of any size it takes the exporter half a minute: shapes are products of (h + 1)(w + 1) there, and blocks of rows a
+    # loop. The shipped file has one size inside.
     method = build(side_px=side_px).eval()
     weights, out = tmp_path / "small.safetensors", tmp_path / "small.onnx"
     half = {name: value.half().float() for name, value in method.generator.state_dict().items()}
     method.generator.load_state_dict(half)
     save_weights(weights, half, {"method": "contextual_attention", "config": method.config.model_dump(mode="json")})
     assert all(difference.largest < 1e-3 for difference in export(weights, out))
+    kinds = [node.op_type for node in onnx.load(out).graph.node]
+    assert (kinds.count("Scan"), kinds.count("Softmax")) == ((1, 0) if side_px is None else (0, 1))
     batch = example(3)
     with torch.no_grad():
         filled, offsets = method.explain(image=batch["image"], mask=batch["mask"])

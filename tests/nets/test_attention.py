@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facefill.nets.attention import INCOMPLETE, ContextualAttention
+from facefill.nets import attention
+from facefill.nets.attention import INCOMPLETE, ContextualAttention, _given
 
 
 def patches_of(maps: Tensor, side: int, stride: int, before: int) -> Tensor:
@@ -91,6 +94,27 @@ def test_blocks_change_neither_the_result_nor_its_gradient(example: tuple[Tensor
         (borrowed * features).sum().backward()
         results.append((borrowed.detach(), leaf.grad))
     torch.testing.assert_close(results[0], results[1], atol=1e-5, rtol=1e-4)
+
+
+def test_the_loop_of_an_exported_file_computes_the_same(
+    example: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten rows of cells are two turns of it. What the exporter makes of it, the method's test shows."""
+    def turns(turn: Any, carried: Any, blocks: Any) -> Any:
+        done = []
+        for block in zip(*blocks, strict=True):
+            carried, parts = turn(carried, block)
+            done.append(parts)
+        return carried, [torch.stack(parts) for parts in zip(*done, strict=True)]
+
+    monkeypatch.setattr(attention, "scan", turns)
+    features, mask = (value.transpose(2, 3).repeat(1, 1, 2, 1)[:, :, : 20 * scale] for value, scale in
+                      zip(example, (1, 4), strict=True))
+    layer = ContextualAttention(10.0)
+    expected = layer(features, mask)
+    got = layer._scanned(_given(features, mask), 10, 6)
+    torch.testing.assert_close(got.features, expected.features, atol=1e-5, rtol=1e-4)
+    assert torch.equal(got.source, expected.source)
 
 
 def test_memory_of_a_block_does_not_grow_with_the_square_of_the_cells() -> None:

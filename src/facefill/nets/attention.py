@@ -13,7 +13,8 @@ over nine d, and the transposed convolution is, for each of the four places in a
 such shifts. Cells are numbered row by row with one zero cell after each row and one zero row at the end, so that
 such a shift is one shift of the flat matrix and nothing wraps around: L = (h + 1)(w + 1) cells.
 
-Rows of p are computed in blocks, and again in the backward pass: memory grows with L, not with its square.
+Rows of p are computed in blocks, and again in the backward pass: what is held at a time is a few rows of p against all
+q, not L x L. A file exported for any size has them as an ONNX Scan over blocks of `SCANNED` rows.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._higher_order_ops.scan import scan
 from torch.utils.checkpoint import checkpoint
 
 HALO = 3
 """Rows beside a block that its result depends on: one each for patches, propagation and reconstruction."""
+SCANNED = 8
+"""Rows of a block in a file for any size."""
 INCOMPLETE = 1000.0
 """What a key's softmax input loses where all of its patch is missing. A patch with one missing pixel in hundreds loses
 little, so that holes of single pixels everywhere still leave something to borrow from."""
 NO_CELL = -1e4
+Tensors = tuple[Tensor, ...]
 
 
 class Borrowed(NamedTuple):
@@ -42,6 +47,19 @@ class Borrowed(NamedTuple):
     """(N, h, w) int64: y * w + x of the cell that each cell takes most of."""
 
 
+class Given(NamedTuple):
+    """What every block of cells looks at; cells in line, L = (h + 1)(w + 1)."""
+
+    cells: Tensor
+    """(N, L, C)."""
+    lengths: Tensor
+    """(N, L), one over the length of each patch, 0 where there is no cell."""
+    bias: Tensor
+    """(N, L)."""
+    places: Tensor
+    """(N, 4, L, C), the features at each of the four places in a cell."""
+
+
 class ContextualAttention(nn.Module):
     """See above. scale: of the softmax. block: most entries of one picture's scores at a time, about."""
 
@@ -51,53 +69,82 @@ class ContextualAttention(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Borrowed:
         """features: (N, C, 2h, 2w). mask: (N, 1, 8h, 8w), 1 = missing: eight pixels to a cell."""
-        cells = features[:, :, ::2, ::2]
-        high, wide = cells.shape[-2:]
-        lengths = _sum_3x3(cells.float().square().sum(1, keepdim=True)).clamp_min(1e-12).rsqrt()
-        missing = F.avg_pool2d(F.avg_pool2d(mask.float(), 8), 3, 1, 1, count_include_pad=False)
-        places = [features[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]
-        given = (
-            _in_line(cells).transpose(1, 2).float(), _in_line(lengths)[:, 0],
-            F.pad(-INCOMPLETE * missing, (0, 1, 0, 1), value=NO_CELL).flatten(1), torch.stack(
-                [_in_line(place).transpose(1, 2) for place in places], 1),
-        )
-        rows = high if torch.compiler.is_exporting() else max(1, self.block // ((wide + 1) * given[0].shape[1]))
+        given, (high, wide) = _given(features, mask), (features.shape[2] // 2, features.shape[3] // 2)
+        if not isinstance(high, int):
+            return self._scanned(given, high, wide + 1)
+        rows = max(1, self.block // ((wide + 1) * given.cells.shape[1]))
         if rows >= high:
-            parts = [self._rows(*given, 0, high, wide)]
+            parts = [self._rows(given, wide + 1, 0, high)]
         else:
             # Kept for the backward pass, the scores of all blocks together would be the whole matrix again.
-            parts = [checkpoint(self._rows, *given, first, min(first + rows, high), wide, use_reentrant=False)
+            parts = [checkpoint(self._rows, given, wide + 1, first, min(first + rows, high), use_reentrant=False)
                      for first in range(0, high, rows)]
         return Borrowed(torch.cat([part[0] for part in parts], 2), torch.cat([part[1] for part in parts], 1))
 
-    def _rows(
-        self, cells: Tensor, lengths: Tensor, bias: Tensor, places: Tensor, first: int, last: int, wide: int
-    ) -> tuple[Tensor, Tensor]:
-        """The result for the rows `first` to `last` of cells.
-
-        cells: (N, L, C). lengths: (N, L), one over the length of each patch, 0 where there is no cell. bias: (N, L).
-        places: (N, 4, L, C) the features at each of the four places in a cell.
-        """
-        step, (count, total, _) = wide + 1, cells.shape
-        top, end = max(first - HALO, 0), min(last + HALO, total // step)
+    def _rows(self, given: Given, step: int, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """The result for the rows `first` to `last` of `step` cells each."""
+        top, end = max(first - HALO, 0), min(last + HALO, given.cells.shape[1] // step)
         mine = slice(top * step, end * step)
-        aside, below = total + 1, step * (total + 1)
-        scores = add_shifted(cells[:, mine] @ cells.transpose(1, 2), aside, -aside)
-        scores = add_shifted(scores, below, -below)
-        scores = scores * (self.scale * lengths[:, mine, None] * lengths[:, None])
-        scores = add_shifted(add_shifted(scores, aside, -aside), below, -below)
-        share = torch.softmax(scores + bias[:, None], 2)
-        inner = slice((first - top) * step, (last - top) * step)
-        source = share[:, inner].argmax(2).view(count, last - first, step)[:, :, :wide]
-        share = share.to(places.dtype) * (lengths[:, mine, None] > 0)
-        across = [add_shifted(share, by) for by in (-aside, aside)]
-        parts = [add_shifted(across[column], below if row else -below) @ places[:, 2 * row + column] / 4
-                 for row in (0, 1) for column in (0, 1)]
-        grid = [part[:, inner].view(count, last - first, step, -1)[:, :, :wide] for part in parts]
-        # Channels last: whole cells are copied, and what follows works in that order.
-        picture = torch.stack([torch.stack(grid[:2], 3), torch.stack(grid[2:], 3)], 2)
-        picture = picture.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
-        return picture, source - source // step
+        inner = slice(first - top, last - top)
+        return _block(given, self.scale, given.cells[:, mine], given.lengths[:, mine], end - top, inner)
+
+    def _scanned(self, given: Given, high: int, step: int) -> Borrowed:
+        """As `forward`, for an exporter that does not know the size: blocks of `SCANNED` rows in a loop of its own.
+
+        Rows beyond the picture are cells of length 0. The loop gives `given` on from turn to turn because OpenVINO
+        takes nothing else from around it.
+        """
+        blocks = (high + SCANNED - 1) // SCANNED
+        rows = SCANNED + 2 * HALO
+        index = torch.arange(blocks)[:, None] * SCANNED * step + torch.arange(rows * step)
+        around = (HALO * step, (HALO + SCANNED) * step)
+        own = (F.pad(given.cells, (0, 0, *around))[:, index].transpose(0, 1),
+               F.pad(given.lengths, around)[:, index].transpose(0, 1))
+
+        def turn(carried: Tensors, block: Tensors) -> tuple[Tensors, Tensors]:
+            cells, lengths = block
+            parts = _block(Given(*carried), self.scale, cells, lengths, rows, slice(HALO, HALO + SCANNED))
+            return tuple(value.clone() for value in carried), parts
+
+        features, source = scan(turn, tuple(given), own)[1]
+        return Borrowed(features.movedim(0, 2).flatten(2, 3)[:, :, : 2 * high],
+                        source.transpose(0, 1).flatten(1, 2)[:, :high])
+
+
+def _given(features: Tensor, mask: Tensor) -> Given:
+    """Of what `ContextualAttention` takes."""
+    cells = features[:, :, ::2, ::2]
+    lengths = _sum_3x3(cells.float().square().sum(1, keepdim=True)).clamp_min(1e-12).rsqrt()
+    missing = F.avg_pool2d(F.avg_pool2d(mask.float(), 8), 3, 1, 1, count_include_pad=False)
+    places = [_in_line(features[:, :, row::2, column::2]).transpose(1, 2) for row in (0, 1) for column in (0, 1)]
+    bias = F.pad(-INCOMPLETE * missing, (0, 1, 0, 1), value=NO_CELL).flatten(1)
+    return Given(_in_line(cells).transpose(1, 2).float(), _in_line(lengths)[:, 0], bias, torch.stack(places, 1))
+
+
+def _block(
+    given: Given, scale: float, cells: Tensor, lengths: Tensor, rows: int, inner: slice
+) -> tuple[Tensor, Tensor]:
+    """Features (N, C, 2r, 2w) and sources (N, r, w) of the rows `inner` of a block of so many rows.
+
+    cells, lengths: the block's own, the rows beside it among them.
+    """
+    count, step, total = cells.shape[0], cells.shape[1] // rows, given.cells.shape[1]
+    aside, below = total + 1, step * (total + 1)
+    scores = add_shifted(cells @ given.cells.transpose(1, 2), aside, -aside)
+    scores = add_shifted(scores, below, -below)
+    scores = scores * (scale * lengths[:, :, None] * given.lengths[:, None])
+    scores = add_shifted(add_shifted(scores, aside, -aside), below, -below)
+    share = torch.softmax(scores + given.bias[:, None], 2)
+    source = share.argmax(2).view(count, rows, step)[:, inner, :-1]
+    share = share.to(given.places.dtype) * (lengths[:, :, None] > 0)
+    across = [add_shifted(share, by) for by in (-aside, aside)]
+    parts = [add_shifted(across[column], below if row else -below) @ given.places[:, 2 * row + column] / 4
+             for row in (0, 1) for column in (0, 1)]
+    grid = [part.view(count, rows, step, -1)[:, inner, :-1] for part in parts]
+    # Channels last: whole cells are copied, and what follows works in that order.
+    picture = torch.stack([torch.stack(grid[:2], 3), torch.stack(grid[2:], 3)], 2)
+    picture = picture.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+    return picture, source - source // step
 
 
 def _sum_3x3(plane: Tensor) -> Tensor:
@@ -112,7 +159,8 @@ def _in_line(maps: Tensor) -> Tensor:
 def add_shifted(scores: Tensor, *shifts: int) -> Tensor:
     """scores(p, q) plus, for each shift, scores(p + d, q + d), the shift given in entries of the flat matrix."""
     if torch.compiler.is_exporting():
-        return _add_shifted(scores, shifts)
+        line = scores.flatten(1)
+        return (line + sum(F.pad(line, (-by, by)) for by in shifts)).view_as(scores)
     summed: Tensor = _AddShifted.apply(scores, shifts)  # type: ignore[no-untyped-call]
     return summed
 

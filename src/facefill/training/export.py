@@ -19,6 +19,9 @@ from facefill.training.recipe import build_method
 
 WORST = 2e-3
 """Largest difference from torch that is let through, on outputs of [-1, 1], in float32."""
+EXAMPLE_PX = 96
+"""Least side of the example that is traced: what is done block by block has more than one there, or the exporter takes
+one for all."""
 PLANES = {"image": 3, "worn": 3, "mask": 1, "noise": 1}
 
 
@@ -65,7 +68,7 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
     about = load_weights(weights)[1]
     if not method.exports:
         raise InputError("a method that runs without gradients", about["method"], "use its .safetensors with torch")
-    side = method.size or 4 * method.stride
+    side = method.size or max(4 * method.stride, EXAMPLE_PX)
     example = _example(method, 2, side)
     free: dict[int, Any] = {0: torch.export.Dim("pictures", min=1, max=4096)}
     if method.size is None:
