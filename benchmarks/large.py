@@ -5,7 +5,8 @@
 Takes the uncovered faces whose crops the network must be enlarged for, by at least `--least`, hides the middle, the
 lower half and the eyes of each, completes them at the resolution of the photo, and prints medians of result over truth
 inside the hole: sharpness (squared luminance gradients after a Gaussian of 1.5 px) and grain (deviation of what a
-Gaussian of 1 px takes away, in the calmer half of the hole). 1 is like the photo.
+Gaussian of 1 px takes away), in the half of the hole where the photo is calmer, and each in its own calmer half: what
+is drawn where the photo was calm counts as grain in the first. 1 is like the photo.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.catalog import find_weights
-from facefill.imaging.blend import LUMA
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import MASKS, Mask
-from facefill.imaging.metrics import measure
+from facefill.imaging.metrics import LUMA, measure
 from facefill.imaging.photo import Pixels, read_photo
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
@@ -54,7 +54,7 @@ def main() -> None:
     given = parser.parse_args()
     inpainter = open_inpainter(given.method, threads=given.threads)
     finder = Finder(load_engine(find_weights("finder")[0], threads=given.threads))
-    found: dict[str, list[tuple[float, float, float]]] = {"centre": [], "lower": [], "eyes": []}
+    found: dict[str, list[tuple[float, float, float, float]]] = {"centre": [], "lower": [], "eyes": []}
     rows: list[NDArray[np.uint8]] = []
     paths = [path for given_path in given.photos
              for path in (sorted(given_path.iterdir()) if given_path.is_dir() else [given_path])]
@@ -71,16 +71,18 @@ def main() -> None:
                 task = inpainter.plan_complete(photo, mask)
                 completed = inpainter.finish(task, inpainter.run([task])[0][:, 0]).photo
                 calm = calm_part(photo.pixels, task.mask)
+                wanted = grain(photo.pixels, calm)
                 values.append((crop.scale, measure(completed, photo.pixels, task.mask)["sharpness"],
-                               grain(completed, calm) / grain(photo.pixels, calm)))
+                               grain(completed, calm) / wanted,
+                               grain(completed, calm_part(completed, task.mask)) / wanted))
                 pictures.append(crop.take(completed))
             rows.append(np.concatenate(pictures, 1))
     if given.sheet and rows:
         cv2.imwrite(str(given.sheet), np.concatenate(rows[:8])[..., ::-1])
-    print("| hole | faces | enlarged, median | sharpness | grain |\n|---|---|---|---|---|")
+    print("| hole | faces | enlarged, median | sharpness | grain | grain, own calm half |\n|---|---|---|---|---|---|")
     for name, values in found.items():
-        scale, sharpness, noise = np.median(np.array(values).reshape(-1, 3), axis=0) if values else (np.nan,) * 3
-        print(f"| {name} | {len(values)} | {scale:.2f} | {sharpness:.2f} | {noise:.2f} |")
+        middle = np.median(np.array(values).reshape(-1, 4), axis=0) if values else (np.nan,) * 4
+        print(f"| {name} | {len(values)} | {' | '.join(f'{value:.2f}' for value in middle)} |")
 
 
 if __name__ == "__main__":

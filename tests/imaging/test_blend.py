@@ -1,4 +1,4 @@
-"""Known pixels come back bit for bit, seams go, leftovers do not bleed, grain fits its surroundings."""
+"""Known pixels come back bit for bit, seams go, leftovers do not bleed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facefill.errors import InputError
-from facefill.imaging.blend import BLENDS, composite, match_grain, membrane, windows
+from facefill.imaging.blend import BLENDS, composite, membrane, windows
 from facefill.imaging.masks import MASKS
 from tests.faces import draw_face
 from tests.imaging.test_poisson import solve_exactly
@@ -31,7 +31,6 @@ def test_known_pixels_come_back_bit_for_bit(name: str, blend: str, size: int, se
     completed = composite(image, filled, mask, blend=blend)
     assert completed.dtype == np.uint8
     assert np.array_equal(completed[~mask], image[~mask])
-    assert np.array_equal(match_grain(image, completed, mask, np.random.default_rng(0))[~mask], image[~mask])
     for before, after in zip(kept, (image, filled, mask), strict=True):
         assert np.array_equal(before, after)
 
@@ -130,65 +129,3 @@ def test_an_unknown_blend_is_refused_with_the_nearest_name() -> None:
     image = noisy_scene(8, 8)
     with pytest.raises(InputError, match="did you mean 'poisson'"):
         composite(image, image, np.ones((8, 8), bool), blend="poison")
-
-
-def grain(picture: np.ndarray, where: np.ndarray, sigma_px: float) -> float:
-    luma = picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    return float((luma - cv2.GaussianBlur(luma, (0, 0), sigma_px))[where].std())
-
-
-def grainy(sigma: float, correlation_px: float, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    noise = 0.8 * rng.normal(0, 1, (300, 300, 1)) + 0.6 * rng.normal(0, 1, (300, 300, 3))
-    if correlation_px:
-        noise = cv2.GaussianBlur(noise, (0, 0), correlation_px)
-    y, x = np.mgrid[:300, :300]
-    ground = 140 + 30 * np.sin(x / 70) + 15 * np.cos(y / 50)
-    return np.clip(np.rint(ground[..., None] + noise / noise.std() * sigma), 0, 255).astype(np.uint8)
-
-
-INNER = np.pad(np.ones((100, 100), bool), 100)
-OUTER = ~np.pad(np.ones((140, 140), bool), 80)
-HOLE = np.pad(np.ones((120, 120), bool), 90)
-
-
-@pytest.mark.parametrize("correlation_px", [0.0, 1.0, 2.0])
-@pytest.mark.parametrize("detail_px", [2.0, 4.0, 7.0])
-def test_a_smooth_hole_gets_the_grain_of_its_surroundings(correlation_px: float, detail_px: float) -> None:
-    image = grainy(5, correlation_px)
-    smooth = cv2.GaussianBlur(image, (0, 0), 0.7 * detail_px)
-    completed = match_grain(image, smooth, HOLE, np.random.default_rng(1), detail_px=detail_px)
-    for sigma_px in (2.0, detail_px):
-        assert 0.8 < grain(completed, INNER, sigma_px) / grain(image, OUTER, sigma_px) < 1.15
-
-
-def test_a_hole_that_has_its_grain_gets_no_more() -> None:
-    image, other = grainy(5, 0.8), grainy(5, 0.8, seed=9)
-    completed = match_grain(image, other, HOLE, np.random.default_rng(1), detail_px=3)
-    assert 0.95 < grain(completed, INNER, 2) / grain(image, OUTER, 2) < 1.1
-
-
-def test_texture_around_the_hole_is_no_grain() -> None:
-    image = grainy(1, 0)
-    lines = np.random.default_rng(3).uniform(-40, 40, (300, 300, 1))
-    lines = 5 * cv2.GaussianBlur(lines, (0, 0), 1.5)[..., None]
-    calm = np.s_[:88, 60:200]
-    textured = image + lines
-    textured[calm] = image[calm]
-    textured = np.clip(np.rint(textured), 0, 255).astype(np.uint8)
-    smooth = cv2.GaussianBlur(image, (0, 0), 2)
-    completed = match_grain(textured, smooth, HOLE, np.random.default_rng(1), detail_px=3)
-    assert grain(completed, INNER, 2) < 2 * grain(image, OUTER, 2)
-
-
-def test_a_clean_picture_stays_clean() -> None:
-    image = np.full((300, 300, 3), 128, np.uint8)
-    assert np.array_equal(match_grain(image, image, HOLE, np.random.default_rng(1)), image)
-
-
-def test_grain_repeats_with_its_seed() -> None:
-    image = grainy(5, 1)
-    smooth = cv2.GaussianBlur(image, (0, 0), 3)
-    first, again, other = (match_grain(image, smooth, HOLE, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)

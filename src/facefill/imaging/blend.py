@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from facefill.errors import pick
 from facefill.imaging.masks import Mask, bounding_box
@@ -26,7 +25,6 @@ SMALL_PX = 128 * 128
 # Above this many, a window of scratches thinner than THIN_PX is solved in tiles: whole, it would need gigabytes.
 LARGE_PX = 4_000_000
 THIN_PX = 17
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def composite(
@@ -144,113 +142,3 @@ def _tiles(shape: tuple[int, ...], side: int, overlap: int) -> Iterator[tuple[tu
                 slice(max(c.start - overlap, 0), min(c.stop + overlap, end)) for c, end in zip(core, shape, strict=True)
             )
             yield core, tuple(grown)
-
-
-def match_grain(
-    image: Pixels, completed: Pixels, mask: Mask, rng: np.random.Generator, *, detail_px: float = 2.0
-) -> Pixels:
-    """Return `completed` with seeded grain in the hole, as much as its surroundings have and it lacks.
-
-    A patch that was enlarged into a large photo has neither the photo's noise nor its finest texture. What is finer
-    than about `detail_px` (the crop's photo pixels per crop pixel is a good value) is taken as a stationary random
-    field; its spectrum is measured on known pixels within 24 to 64 px of the hole whose colour is like the hole's, and
-    in the hole itself, both without the strong edges. Where the known one is higher, Gaussian noise of the difference
-    is added (Galerne, Gousseau & Morel 2011, "Random phase textures"), weaker where brightness has less of it.
-    Channels covary as they do in the surroundings.
-
-    image: what is known, (H, W, 3) uint8. completed: after compositing. Outside the mask the image's pixels come back.
-    """
-    sigma_px = float(np.clip(detail_px, 1.0, 8.0))
-    grained = image.copy()
-    for x0, y0, x1, y1 in windows(mask, int(np.clip(8 * sigma_px, 24, 64))):
-        view = np.s_[y0:y1, x0:x1]
-        missing = np.ascontiguousarray(mask[view])
-        picture = np.where(missing[..., None], completed[view], image[view]).astype(np.float32)
-        coarse = cv2.GaussianBlur(picture, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT)
-        fine = picture - coarse
-        here, around = _alike(fine, coarse, missing, sigma_px)
-        noise = _lacking_grain(fine, here, around, sigma_px, rng)
-        noise *= _grain_by_brightness(fine, coarse, around, ~missing)[..., None]
-        patch = np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
-        cv2.copyTo(patch, missing.view(np.uint8), grained[view])
-    return grained
-
-
-def _alike(fine: Floats, coarse: Floats, missing: Mask, sigma_px: float) -> tuple[Mask, Mask]:
-    """Return the calm pixels of the hole, and of the known quarter around it that is nearest to the hole's colour.
-
-    Calm: with the energy of the calmest thirtieth, up to 1.6 times. Noise has the same energy everywhere; what has more
-    is texture (brows, lashes, cloth, fur), and as grain that would be freckles.
-    """
-    colour = np.median(coarse[missing], axis=0)
-    distance = np.abs(coarse - colour).sum(axis=-1)
-    around = ~missing
-    if around.any():
-        around &= distance <= np.quantile(distance[around], 0.25)
-    energy = cv2.GaussianBlur((fine**2).sum(axis=-1), (0, 0), 3 * sigma_px, borderType=cv2.BORDER_REFLECT)
-    here = missing.copy()
-    for part in (here, around):
-        if part.any():
-            part &= energy <= 1.6 * np.quantile(energy[part], 0.03)
-    return here, around
-
-
-def _lacking_grain(fine: Floats, here: Mask, around: Mask, sigma_px: float, rng: np.random.Generator) -> Floats:
-    """Return noise (H, W, 3) with the spectrum of `fine` around less that here; zero when too few pixels tell it."""
-    if around.sum() < 400 or here.sum() < 100:
-        return np.zeros_like(fine)
-    luma = fine @ LUMA
-    reach = int(np.ceil(3 * sigma_px))
-    wanted, present = _covariance(luma, around, reach), _covariance(luma, here, reach)
-    variance = float(wanted[reach, reach])
-    if variance < 0.05:
-        return np.zeros_like(fine)
-    side = 4 * reach + 2
-    taper = np.hanning(2 * reach + 3)[1:-1]
-    spectrum = [_spectrum(part * np.outer(taper, taper), side) for part in (wanted, present)]
-    frequency = np.fft.fftfreq(side)
-    squared = frequency[:, None] ** 2 + frequency**2
-    # What is measured went through the high-pass 1 - G; what is added goes in before it.
-    passed = (1 - np.exp(-2 * (np.pi * sigma_px) ** 2 * squared)) ** 2
-    power = np.maximum(spectrum[0] - spectrum[1], 0) / np.maximum(passed, 0.25)
-    kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(power)).real)[reach + 1 : -reach, reach + 1 : -reach]
-    white = rng.standard_normal(fine.shape, dtype=np.float32)
-    field = cv2.filter2D(white, cv2.CV_32F, kernel.astype(np.float32), borderType=cv2.BORDER_REFLECT)
-    channels = fine[around].T @ fine[around] / (around.sum() * variance)
-    return np.asarray(field @ np.linalg.cholesky(channels + 1e-4 * np.eye(3)).T.astype(np.float32))
-
-
-def _grain_by_brightness(fine: Floats, coarse: Floats, around: Mask, known: Mask) -> Floats:
-    """Return how strong grain is at each pixel's brightness against `around`, (H, W), 0.25 to 1.25.
-
-    Sensors and JPEG leave less of it in the dark: a hole that reaches into shadow would glitter there.
-    """
-    strength, brightness = np.abs(fine @ LUMA), coarse @ LUMA
-    usual = float(np.median(strength[around])) if around.any() else 0.0
-    middles, levels = [], []
-    for low in range(0, 256, 32):
-        alike = strength[known & (brightness >= low) & (brightness < low + 32)]
-        if alike.size >= 400:
-            middles.append(low + 16)
-            levels.append(float(np.median(alike)))
-    if not levels or usual <= 0:
-        return np.ones_like(brightness)
-    return np.asarray(np.clip(np.interp(brightness, middles, levels) / usual, 0.25, 1.25), np.float32)
-
-
-def _covariance(values: Floats, where: Mask, reach: int) -> NDArray[np.float64]:
-    """Return the mean product of two of the chosen pixels for each offset up to `reach`, (2 reach + 1) squared."""
-    shape = [fft.next_fast_len(side + reach, real=True) for side in values.shape]
-    counts, products = (
-        fft.irfft2(np.abs(fft.rfft2(layer, shape)) ** 2, shape)
-        for layer in (where.astype(np.float32), np.where(where, values, np.float32(0)))
-    )
-    near = np.ix_(*(np.arange(-reach, reach + 1) % side for side in shape))
-    return np.asarray(products[near] / np.maximum(counts[near], 1), np.float64)
-
-
-def _spectrum(covariance: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    reach = covariance.shape[0] // 2
-    padded = np.zeros((side, side))
-    padded[: 2 * reach + 1, : 2 * reach + 1] = covariance
-    return np.asarray(np.fft.fft2(np.roll(padded, (-reach, -reach), axis=(0, 1))).real)

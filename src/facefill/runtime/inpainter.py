@@ -12,8 +12,9 @@ import numpy as np
 
 from facefill.catalog import find_weights
 from facefill.errors import InputError
-from facefill.imaging.blend import composite, match_grain
+from facefill.imaging.blend import composite
 from facefill.imaging.crop import Crop, put_all
+from facefill.imaging.detail import match_grain, restore_contrast
 from facefill.imaging.masks import read_mask
 from facefill.imaging.photo import Photo, Provenance, read_photo, write_photo
 from facefill.imaging.signature import Signature
@@ -151,7 +152,7 @@ class Inpainter:
     # ---- finish
 
     def finish(self, plan: Plan, patches: U8, *, seed: int = 0, doubts: Sequence[str] = ()) -> Result:
-        """Put patches (N, S, S, 3) into the photo: blended on the hole's border, grain matched on enlarged faces.
+        """Put patches (N, S, S, 3) into the photo: on enlarged faces with the contrast and grain they lack.
 
         doubts: what the method said of these patches (`runtime.doubts`), further warnings.
         """
@@ -164,7 +165,9 @@ class Inpainter:
             parts = [np.zeros(known.shape[:2], bool) for _ in tasks]
             for part, task in zip(parts, tasks, strict=True):
                 part[_inside(task.window, window)] = task.missing
-            filled = put_all(known, crops, [patches[index] for index in group], parts)
+            shown = [restore_contrast(patches[index], plan.crops[1][index], crop.scale)
+                     for index, crop in zip(group, crops, strict=True)]
+            filled = put_all(known, crops, shown, parts)
             missing = np.logical_or.reduce(parts)
             scale = max(crop.scale for crop in crops)
             # The patch holds the photo's own pixels beside the hole, so there is nothing that Poisson could mend.

@@ -1,0 +1,194 @@
+"""What a completed face lacks beside the photo that it is enlarged into: the contrast of small things, and grain."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from facefill.imaging.blend import windows
+from facefill.imaging.masks import Mask, bounding_box
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+# Completed faces have 0.55 to 0.65 of the energy that the hidden ones have between these widths, in pixels of the
+# network (18 faces, docs/swift.md): amplitudes of 0.77. A third more is as far as it goes without looking hard.
+BAND_PX = (2.0, 7.0)
+GAIN = 0.47
+# The gain fades in over this many pixels from the hole's border, so that nothing rings against known pixels.
+BORDER_PX = 8.0
+# Pixels near black or white show no grain, however much the camera has.
+UNCLIPPED = (12, 243)
+# This share of the known surroundings is taken as calm: what has much more energy may be beard, hair or cloth.
+CALM = 0.1
+
+
+def restore_contrast(patch: Pixels, mask: Mask, enlarged: float) -> Pixels:
+    """Return the patch with more contrast of small things in the hole, as much as completions lack.
+
+    patch: (S, S, 3) uint8, a crop's completion. mask: (S, S), True = missing; known pixels come back as they are.
+    enlarged: photo pixels per patch pixel. At 1 or less the patch comes back as it is, from 1.25 with the whole gain:
+    a face that the network sees at its own size is what it was trained for.
+    """
+    gain = GAIN * float(np.clip((enlarged - 1) / 0.25, 0, 1))
+    if gain == 0 or not mask.any():
+        return patch
+    picture = patch.astype(np.float32)
+    fine, coarse = (cv2.GaussianBlur(picture, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT) for sigma_px in BAND_PX)
+    deep = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3)
+    picture += (gain * np.minimum(deep / BORDER_PX, 1))[..., None] * (fine - coarse)
+    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+
+
+def match_grain(
+    image: Pixels, completed: Pixels, mask: Mask, rng: np.random.Generator, *, detail_px: float = 2.0
+) -> Pixels:
+    """Return `completed` with seeded grain in the hole, as much as its surroundings have and it lacks.
+
+    A patch that was enlarged into a large photo has neither the photo's noise nor its finest texture. What is finer
+    than about `detail_px` (the crop's photo pixels per crop pixel is a good value) is taken as a stationary random
+    field; its spectrum is measured on calm known pixels up to a sixth of the picture's side away whose colour is like
+    the hole's, and in the hole itself. Where the known one is higher, Gaussian noise of the difference is added
+    (Galerne, Gousseau & Morel 2011, "Random phase textures"), weaker where brightness has less of it or the hole has
+    texture of its own. Channels covary as they do in the surroundings.
+
+    image: what is known, (H, W, 3) uint8. completed: after compositing. Outside the mask the image's pixels come back.
+    """
+    sigma_px = float(np.clip(detail_px, 1.0, 8.0))
+    grained = image.copy()
+    for x0, y0, x1, y1 in windows(mask, max(24, max(mask.shape) // 6)):
+        view = np.s_[y0:y1, x0:x1]
+        missing = np.ascontiguousarray(mask[view])
+        picture = np.where(missing[..., None], completed[view], image[view]).astype(np.float32)
+        coarse = cv2.GaussianBlur(picture, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT)
+        fine = picture - coarse
+        luma, brightness = (cv2.cvtColor(part, cv2.COLOR_RGB2GRAY) for part in (fine, coarse))
+        here, around = _calm(luma, coarse, brightness, missing, sigma_px)
+        left, top, right, bottom = bounding_box(missing)
+        hole = np.s_[top:bottom, left:right]
+        if np.count_nonzero(around) >= 400 and np.count_nonzero(here) >= 100:
+            shape = (bottom - top, right - left, 3)
+            noise = _lacking_grain(fine, luma, around, luma[hole], here[hole], sigma_px,
+                                   rng.standard_normal(shape, dtype=np.float32))
+            strength = _by_brightness(luma, brightness, around, ~missing, brightness[hole])
+            strength *= _room(luma[hole], missing[hole], float((luma[around] ** 2).mean()),
+                              float((luma[here] ** 2).mean()), sigma_px)
+            noise *= strength[..., None]
+            picture[hole] += noise
+        patch = np.clip(np.rint(picture[hole]), 0, 255).astype(np.uint8)
+        cv2.copyTo(patch, missing[hole].astype(np.uint8), grained[view][hole])
+    return grained
+
+
+def _calm(luma: Floats, coarse: Floats, brightness: Floats, missing: Mask, sigma_px: float) -> tuple[Mask, Mask]:
+    """Return the calm pixels of the hole, and of what is known around it, there of the hole's colour if there are any.
+
+    Calm in the hole: with the energy of the calmest thirtieth, up to 1.6 times. Around it: the same among the quarter
+    nearest in colour, or the calmest tenth of everything known if that is calmer. Noise is of the camera and the same
+    everywhere; what has more is texture (beard, brows, hair, cloth), which as grain would be freckles.
+    """
+    energy = _mean(luma**2, sigma_px)
+    known = ~missing
+    # Every few pixels tell as much as all: neighbours' means over squares are nearly the same.
+    step = max(1, round(sigma_px))
+    some = np.s_[::step, ::step]
+    here = missing & (energy <= 1.6 * _quantile(energy[some][missing[some]], 0.03))
+    distance = cv2.transform(cv2.absdiff(coarse, _colour(coarse[some][missing[some]])), np.ones((1, 3), np.float32))
+    alike = known & (distance <= _quantile(distance[some][known[some]], 0.25))
+    floor = _quantile(energy[some][alike[some]], 0.03)
+    shown = known & (brightness > UNCLIPPED[0]) & (brightness < UNCLIPPED[1])
+    if np.count_nonzero(shown) >= 400:
+        floor = min(floor, _quantile(energy[some][shown[some]], CALM))
+    calm = energy <= 1.6 * floor
+    around = alike & calm
+    return here, around if np.count_nonzero(around) >= 400 else shown & calm
+
+
+def _quantile(values: Floats, share: float) -> float:
+    return float(np.quantile(values, share)) if values.size else 0.0
+
+
+def _colour(pixels: Floats) -> tuple[float, float, float, float]:
+    """The median colour as OpenCV takes one."""
+    red, green, blue = np.median(pixels, axis=0).tolist() if len(pixels) else (0.0, 0.0, 0.0)
+    return red, green, blue, 0.0
+
+
+def _lacking_grain(
+    fine: Floats, luma: Floats, around: Mask, inside: Floats, here: Mask, sigma_px: float, white: Floats
+) -> Floats:
+    """Return white noise (h, w, 3) with the spectrum of `luma` around less that of `inside` here, in fine's colours."""
+    reach = int(np.ceil(3 * sigma_px))
+    wanted, present = _covariance(luma, around, reach), _covariance(inside, here, reach)
+    variance = float(wanted[reach, reach])
+    if variance < 0.05:
+        return np.zeros_like(white)
+    side = 4 * reach + 2
+    taper = np.hanning(2 * reach + 3)[1:-1]
+    spectrum = [_spectrum(part * np.outer(taper, taper), side) for part in (wanted, present)]
+    frequency = np.fft.fftfreq(side)
+    squared = frequency[:, None] ** 2 + frequency**2
+    # What is measured went through the high-pass 1 - G; what is added goes in before it.
+    passed = (1 - np.exp(-2 * (np.pi * sigma_px) ** 2 * squared)) ** 2
+    power = np.maximum(spectrum[0] - spectrum[1], 0) / np.maximum(passed, 0.25)
+    kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(power)).real)[reach + 1 : -reach, reach + 1 : -reach]
+    field = cv2.filter2D(white, cv2.CV_32F, kernel.astype(np.float32), borderType=cv2.BORDER_REFLECT)
+    known = fine[around]
+    channels = known.T @ known / (len(known) * variance)
+    return np.asarray(field @ np.linalg.cholesky(channels + 1e-4 * np.eye(3)).T.astype(np.float32))
+
+
+def _by_brightness(luma: Floats, brightness: Floats, around: Mask, known: Mask, wanted: Floats) -> Floats:
+    """Return how strong grain is at each `wanted` brightness (h, w) against `around`, 0.25 to 1.
+
+    Sensors and JPEG leave less of it in the dark: a hole that reaches into shadow would glitter there.
+    """
+    strength = np.abs(luma)
+    usual = float(np.median(strength[around]))
+    middles, levels = [], []
+    for low in range(0, 256, 32):
+        alike = strength[known & (brightness >= low) & (brightness < low + 32)]
+        if alike.size >= 400:
+            middles.append(low + 16)
+            levels.append(float(np.median(alike)))
+    if not levels or usual <= 0:
+        return np.ones_like(wanted)
+    return np.asarray(np.clip(np.interp(wanted, middles, levels) / usual, 0.25, 1.0), np.float32)
+
+
+def _room(luma: Floats, missing: Mask, wanted: float, present: float, sigma_px: float) -> Floats:
+    """Return how much of the lacking grain each place of the hole has room for, (h, w), 0 to 1.
+
+    wanted, present: mean squares of `luma` around the hole and where it is calm. 0 where the hole has twice what is
+    wanted already: a mouth or lashes that the method drew would get noise on top of their own texture.
+    """
+    # Up to four times: one edge must not keep grain from all that lies around it.
+    inside = np.where(missing, np.minimum(luma**2, 4 * wanted), np.float32(0))
+    local = _mean(inside, sigma_px) / np.maximum(_mean(missing.astype(np.float32), sigma_px), 1e-3)
+    return np.asarray(np.sqrt(np.clip((2 * wanted - local) / max(2 * wanted - present, 1e-6), 0, 1)), np.float32)
+
+
+def _mean(values: Floats, sigma_px: float) -> Floats:
+    """The mean over squares as wide as a Gaussian of twice `sigma_px`, at a cost that does not grow with them."""
+    side = 2 * round(2 * sigma_px * np.sqrt(3)) + 1
+    return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT))
+
+
+def _covariance(values: Floats, where: Mask, reach: int) -> NDArray[np.float64]:
+    """Return the mean product of two of the chosen pixels for each offset up to `reach`, (2 reach + 1) squared."""
+    shape = [fft.next_fast_len(side + reach, real=True) for side in values.shape]
+    counts, products = (
+        fft.irfft2(np.abs(fft.rfft2(layer, shape)) ** 2, shape)
+        for layer in (where.astype(np.float32), np.where(where, values, np.float32(0)))
+    )
+    near = np.ix_(*(np.arange(-reach, reach + 1) % side for side in shape))
+    return np.asarray(products[near] / np.maximum(counts[near], 1), np.float64)
+
+
+def _spectrum(covariance: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    reach = covariance.shape[0] // 2
+    padded = np.zeros((side, side))
+    padded[: 2 * reach + 1, : 2 * reach + 1] = covariance
+    return np.asarray(np.fft.fft2(np.roll(padded, (-reach, -reach), axis=(0, 1))).real)
