@@ -49,8 +49,8 @@ def match_grain(
 
     A patch that was enlarged into a large photo has neither the photo's noise nor its finest texture. What is finer
     than about `detail_px` (the crop's photo pixels per crop pixel is a good value) is taken as a stationary random
-    field; its spectrum is measured on calm known pixels up to a sixth of the picture's side away whose colour is like
-    the hole's, and in the hole itself. Where the known one is higher, Gaussian noise of the difference is added
+    field; its spectrum is measured on calm known pixels of the hole's colour, up to a sixth of the picture's side or
+    160 px away, and in the hole itself. Where the known one is higher, Gaussian noise of the difference is added
     (Galerne, Gousseau & Morel 2011, "Random phase textures"), weaker where brightness has less of it or the hole has
     texture of its own. Channels covary as they do in the surroundings.
 
@@ -58,7 +58,7 @@ def match_grain(
     """
     sigma_px = float(np.clip(detail_px, 1.0, 8.0))
     grained = image.copy()
-    for x0, y0, x1, y1 in windows(mask, max(24, max(mask.shape) // 6)):
+    for x0, y0, x1, y1 in windows(mask, int(np.clip(max(mask.shape) // 6, 24, 160))):
         view = np.s_[y0:y1, x0:x1]
         missing = np.ascontiguousarray(mask[view])
         picture = np.where(missing[..., None], completed[view], image[view]).astype(np.float32)
