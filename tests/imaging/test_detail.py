@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facefill.imaging.detail import match_grain, restore_contrast
+from facefill.imaging.detail import SKIN_LEVELS, match_grain, restore_contrast
 
 
 def grain(picture: np.ndarray, where: np.ndarray, sigma_px: float) -> float:
@@ -71,23 +71,37 @@ def test_grain_repeats_with_its_seed() -> None:
     assert not np.array_equal(first, other)
 
 
-def bearded(sigma: float, seed: int = 0) -> np.ndarray:
-    """A hole of skin with dark, curly texture of the same mean colour all around it, on a calm ground; grain on all."""
-    ground = np.full((300, 300), 150, np.float32)
+def bearded(sigma: float, level: int, seed: int = 0) -> np.ndarray:
+    """A hole with curly texture of skin's mean level, 150, around it, on a calm ground of `level`; grain on all."""
+    ground = np.full((300, 300), level, np.float32)
+    ground[60:240, 60:240] = 150
     hairs = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (300, 300)).astype(np.float32), (0, 0), 1.5)
     beard = np.pad(np.ones((180, 180), bool), 60) & ~HOLE
-    ground[:60] = 60
     ground[beard] += (25 * hairs / hairs.std())[beard]
     noise = np.random.default_rng(seed + 1).normal(0, sigma, (300, 300, 3))
     return np.clip(np.rint(ground[..., None] + noise), 0, 255).astype(np.uint8)
 
 
+CALM = np.s_[100:200, 5:50]
+ALL = np.ones((100, 45), bool)
+
+
 @pytest.mark.parametrize("sigma", [1.0, 6.0])
-def test_a_beard_around_the_hole_is_no_grain_and_the_camera_s_noise_beside_it_is(sigma: float) -> None:
-    image, calm = bearded(sigma), np.s_[100:200, 5:50]
+def test_a_beard_around_the_hole_is_no_grain_where_there_is_skin_further_away(sigma: float) -> None:
+    image = bearded(sigma, level=150)
     smooth = cv2.GaussianBlur(np.full_like(image, 150), (0, 0), 2)
     completed = match_grain(image, smooth, HOLE, np.random.default_rng(1), detail_px=2)
-    assert 0.85 < grain(completed, INNER, 2) / grain(image[calm], np.ones((100, 45), bool), 2) < 1.15
+    assert 0.85 < grain(completed, INNER, 2) / grain(image[CALM], ALL, 2) < 1.15
+
+
+@pytest.mark.parametrize("sigma", [1.0, 6.0])
+def test_of_a_beard_alone_grain_is_no_more_than_skin_s_or_the_camera_s_noise_elsewhere(sigma: float) -> None:
+    image = bearded(sigma, level=90)
+    smooth = cv2.GaussianBlur(np.full_like(image, 150), (0, 0), 2)
+    completed = match_grain(image, smooth, HOLE, np.random.default_rng(1), detail_px=2)
+    assert grain(completed, INNER, 2) < 1.15 * max(SKIN_LEVELS, grain(image[CALM], ALL, 2))
+    assert grain(completed, INNER, 2) > 0.85 * grain(image[CALM], ALL, 2)
+    assert grain(image, OUTER, 2) > 7
 
 
 def test_what_has_texture_of_its_own_in_the_hole_gets_no_grain() -> None:

@@ -21,8 +21,10 @@ GAIN = 0.47
 BORDER_PX = 8.0
 # Pixels near black or white show no grain, however much the camera has.
 UNCLIPPED = (12, 243)
-# This share of the known surroundings is taken as calm: what has much more energy may be beard, hair or cloth.
-CALM = 0.1
+# The camera's noise is that of the calmest tenth of all that is known; a bit more, as that is the calmest of a noise.
+CALM, SPREAD = 0.1, 1.2
+# Skin has pores beyond that, of up to three grey levels. What has more is beard, hair or cloth, and as grain freckles.
+SKIN_LEVELS = 3.0
 
 
 def restore_contrast(patch: Pixels, mask: Mask, enlarged: float) -> Pixels:
@@ -50,7 +52,7 @@ def match_grain(
     A patch that was enlarged into a large photo has neither the photo's noise nor its finest texture. What is finer
     than about `detail_px` (the crop's photo pixels per crop pixel is a good value) is taken as a stationary random
     field; its spectrum is measured on calm known pixels of the hole's colour, up to a sixth of the picture's side or
-    160 px away, and in the hole itself. Where the known one is higher, Gaussian noise of the difference is added
+    128 px away, and in the hole itself. Where the known one is higher, Gaussian noise of the difference is added
     (Galerne, Gousseau & Morel 2011, "Random phase textures"), weaker where brightness has less of it or the hole has
     texture of its own. Channels covary as they do in the surroundings.
 
@@ -58,52 +60,52 @@ def match_grain(
     """
     sigma_px = float(np.clip(detail_px, 1.0, 8.0))
     grained = image.copy()
-    for x0, y0, x1, y1 in windows(mask, int(np.clip(max(mask.shape) // 6, 24, 160))):
+    for x0, y0, x1, y1 in windows(mask, int(np.clip(max(mask.shape) // 6, 24, 128))):
         view = np.s_[y0:y1, x0:x1]
         missing = np.ascontiguousarray(mask[view])
         picture = np.where(missing[..., None], completed[view], image[view]).astype(np.float32)
         coarse = cv2.GaussianBlur(picture, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT)
         fine = picture - coarse
         luma, brightness = (cv2.cvtColor(part, cv2.COLOR_RGB2GRAY) for part in (fine, coarse))
-        here, around = _calm(luma, coarse, brightness, missing, sigma_px)
+        here, around, most = _calm(luma, coarse, brightness, missing, sigma_px)
         left, top, right, bottom = bounding_box(missing)
         hole = np.s_[top:bottom, left:right]
         if np.count_nonzero(around) >= 400 and np.count_nonzero(here) >= 100:
             shape = (bottom - top, right - left, 3)
+            measured = float((luma[around] ** 2).mean())
+            wanted = min(measured, most)
             noise = _lacking_grain(fine, luma, around, luma[hole], here[hole], sigma_px,
-                                   rng.standard_normal(shape, dtype=np.float32))
+                                   rng.standard_normal(shape, dtype=np.float32), wanted / max(measured, 1e-9))
             strength = _by_brightness(luma, brightness, around, ~missing, brightness[hole])
-            strength *= _room(luma[hole], missing[hole], float((luma[around] ** 2).mean()),
-                              float((luma[here] ** 2).mean()), sigma_px)
-            noise *= strength[..., None]
-            picture[hole] += noise
+            strength *= _room(luma[hole], missing[hole], wanted, float((luma[here] ** 2).mean()), sigma_px)
+            picture[hole] += noise * strength[..., None]
         patch = np.clip(np.rint(picture[hole]), 0, 255).astype(np.uint8)
         cv2.copyTo(patch, missing[hole].astype(np.uint8), grained[view][hole])
     return grained
 
 
-def _calm(luma: Floats, coarse: Floats, brightness: Floats, missing: Mask, sigma_px: float) -> tuple[Mask, Mask]:
-    """Return the calm pixels of the hole, and of what is known around it, there of the hole's colour if there are any.
+def _calm(luma: Floats, coarse: Floats, brightness: Floats, missing: Mask, sigma_px: float) -> tuple[Mask, Mask, float]:
+    """Return the calm pixels of the hole and of what is known of its colour, and the most that their grain may be.
 
-    Calm in the hole: with the energy of the calmest thirtieth, up to 1.6 times. Around it: the same among the quarter
-    nearest in colour, or the calmest tenth of everything known if that is calmer. Noise is of the camera and the same
-    everywhere; what has more is texture (beard, brows, hair, cloth), which as grain would be freckles.
+    Calm: with the energy of the calmest thirtieth, up to 1.6 times; of the hole, and of the quarter of the known pixels
+    nearest to its colour. Where that is beard or hair all the same, its energy, a mean square, tells nothing of the
+    hole: then it is at most that of the camera's noise, which is the same everywhere, or that of skin.
     """
-    energy = _mean(luma**2, sigma_px)
     known = ~missing
+    # Of either side only: the hole is smoother than what is beside it.
+    energy = np.where(missing, *(_mean_of(luma**2, side, sigma_px) for side in (missing, known)))
     # Every few pixels tell as much as all: neighbours' means over squares are nearly the same.
     step = max(1, round(sigma_px))
     some = np.s_[::step, ::step]
     here = missing & (energy <= 1.6 * _quantile(energy[some][missing[some]], 0.03))
     distance = cv2.transform(cv2.absdiff(coarse, _colour(coarse[some][missing[some]])), np.ones((1, 3), np.float32))
     alike = known & (distance <= _quantile(distance[some][known[some]], 0.25))
-    floor = _quantile(energy[some][alike[some]], 0.03)
+    around = alike & (energy <= 1.6 * _quantile(energy[some][alike[some]], 0.03))
     shown = known & (brightness > UNCLIPPED[0]) & (brightness < UNCLIPPED[1])
+    most = SKIN_LEVELS**2
     if np.count_nonzero(shown) >= 400:
-        floor = min(floor, _quantile(energy[some][shown[some]], CALM))
-    calm = energy <= 1.6 * floor
-    around = alike & calm
-    return here, around if np.count_nonzero(around) >= 400 else shown & calm
+        most = max(SPREAD * _quantile(energy[some][shown[some]], CALM), SKIN_LEVELS**2)
+    return here, around, most
 
 
 def _quantile(values: Floats, share: float) -> float:
@@ -117,12 +119,16 @@ def _colour(pixels: Floats) -> tuple[float, float, float, float]:
 
 
 def _lacking_grain(
-    fine: Floats, luma: Floats, around: Mask, inside: Floats, here: Mask, sigma_px: float, white: Floats
+    fine: Floats, luma: Floats, around: Mask, inside: Floats, here: Mask, sigma_px: float, white: Floats, share: float
 ) -> Floats:
-    """Return white noise (h, w, 3) with the spectrum of `luma` around less that of `inside` here, in fine's colours."""
+    """Return white noise (h, w, 3) with the spectrum of `luma` around less that of `inside` here, in fine's colours.
+
+    share: how much of what is around is wanted.
+    """
     reach = int(np.ceil(3 * sigma_px))
     wanted, present = _covariance(luma, around, reach), _covariance(inside, here, reach)
     variance = float(wanted[reach, reach])
+    wanted = wanted * share
     if variance < 0.05:
         return np.zeros_like(white)
     side = 4 * reach + 2
@@ -165,15 +171,17 @@ def _room(luma: Floats, missing: Mask, wanted: float, present: float, sigma_px: 
     wanted already: a mouth or lashes that the method drew would get noise on top of their own texture.
     """
     # Up to four times: one edge must not keep grain from all that lies around it.
-    inside = np.where(missing, np.minimum(luma**2, 4 * wanted), np.float32(0))
-    local = _mean(inside, sigma_px) / np.maximum(_mean(missing.astype(np.float32), sigma_px), 1e-3)
+    local = _mean_of(np.minimum(luma**2, 4 * wanted), missing, sigma_px)
     return np.asarray(np.sqrt(np.clip((2 * wanted - local) / max(2 * wanted - present, 1e-6), 0, 1)), np.float32)
 
 
-def _mean(values: Floats, sigma_px: float) -> Floats:
-    """The mean over squares as wide as a Gaussian of twice `sigma_px`, at a cost that does not grow with them."""
+def _mean_of(values: Floats, part: Mask, sigma_px: float) -> Floats:
+    """The mean of a part's pixels over squares as wide as a Gaussian of twice `sigma_px`, at a cost that does not grow
+    with them."""
     side = 2 * round(2 * sigma_px * np.sqrt(3)) + 1
-    return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT))
+    sums, shares = (cv2.blur(layer, (side, side), borderType=cv2.BORDER_REFLECT)
+                    for layer in (np.where(part, values, np.float32(0)), part.astype(np.float32)))
+    return np.asarray(sums / np.maximum(shares, 1e-3))
 
 
 def _covariance(values: Floats, where: Mask, reach: int) -> NDArray[np.float64]:
