@@ -11,9 +11,9 @@ What the paper leaves open or prints otherwise, and what we do:
 - The printed s_min 0.1198 is its sigma: mean - 3 sigma is 0.1242.
 - L1 is the sum of absolute differences on [0, 1] over the mean of W * M, so that a large hole does not look like a
   better fit. SSIM has a Gaussian window of 11 pixels and sigma 1.5 (Wang et al. 2004), on RGB.
-- Codes are uniform in [-1, 1] and stay there, as sines of what moves. How is not stated: BFGS (`nets.descent`) needs
-  a hundred iterations for what takes Adam a thousand. Every row has its own state, so that nothing depends on what
-  shares the batch.
+- Codes are uniform in [-1, 1] and stay there, as sines of what moves. How is not stated: BFGS (`nets.descent`) from
+  the encoder's code needs a hundred iterations for what takes Adam a thousand from a random one. Every row has its own
+  state, so that nothing depends on what shares the batch.
 - "Symmetry" and "a standard face" are the paper's future work: here an l1 between the face and its mirror image (an
   aligned crop is mirrored about its middle: it was cut so that this is the axis of its landmarks), and the SSIM to the
   mean face.
