@@ -11,8 +11,9 @@ Hole PSNR is against the picture before it was spoiled; for brightness against t
 
 `attack` is projected gradient descent (Madry et al. 2018): known pixels move by at most so many levels, `STEPS` times
 by the sign of the gradient of the squared error inside the hole, and are rounded, as a file would hold them. Methods
-that search (latent_search, dip), rules and ONNX files give no gradient. For them, and beside it for all others,
-`transferred` moves the same pixels against another method, the stand-in.
+that search (latent_search, dip) are attacked in one step along the gradient at the minimum that they found
+(`implicit.py`); rules and ONNX files have none. `transferred` moves the same pixels against another method, the
+stand-in, for whoever has no gradient of the completing method.
 
 What is measured is kept in `--pieces` by the weights' hash: the same command goes on where it stopped, and measures
 again what has other weights than then. Methods that search complete `--searched` of the faces only: each takes a second
@@ -24,14 +25,16 @@ from __future__ import annotations
 import argparse
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import torch
+from implicit import worst_direction
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -42,7 +45,7 @@ from facefill.evaluation.statistics import bootstrap
 from facefill.imaging.metrics import hole_psnr
 from facefill.imaging.photo import read_photo
 from facefill.methods.base import Method
-from facefill.runtime.model import Model, grey_holes, to_network
+from facefill.runtime.model import Model, TorchModel, grey_holes, to_network
 from facefill.training.cache import list_entries
 from facefill.training.dataset import MANIFEST_PX, scale_landmarks
 
@@ -78,7 +81,7 @@ class Bench:
     folder: Path
 
     def chosen(self, model: Model) -> list[Case]:
-        return self.cases if has_gradient(model) else self.cases[:: max(1, len(self.cases) // self.searched)]
+        return self.cases[:: max(1, len(self.cases) // self.searched)] if searches(model) else self.cases
 
 
 def spoil(kind: str, level: float, picture: U8, rng: np.random.Generator) -> U8:
@@ -117,24 +120,38 @@ def attack(method: Method, case: Case, covers: bool, levels: float) -> U8:
         error = ((fill(moved) - goal) * mask).square().sum()
         (gradient,) = torch.autograd.grad(error, moved)
         moved = (moved.detach() + 2 / STEPS * reach * gradient.sign()).clamp(-reach, reach)
-    change = np.rint(moved[0].numpy().transpose(1, 2, 0) * 127.5).astype(np.int64)
-    return np.where(case.mask[..., None], case.shown, np.clip(case.shown + change, 0, 255)).astype(np.uint8)
+    return step(case, moved[0].numpy().transpose(1, 2, 0) * 127.5)
+
+
+def step(case: Case, change: NDArray[Any]) -> U8:
+    """The picture with its known pixels moved by so many levels, (S, S, 3), rounded."""
+    return np.where(case.mask[..., None], case.shown, np.clip(np.rint(case.shown + change), 0, 255)).astype(np.uint8)
 
 
 def attacked(bench: Bench, model: Model, levels: float) -> dict[str, U8]:
-    """Pictures by file, all moved against this model; kept in the folder."""
-    path = bench.folder / f"attack-{(model.sha256 or '')[:12]}-{levels:g}.npy"
+    """Pictures by file, all moved against this model; what takes long is kept in the folder."""
+    cases, given = bench.chosen(model), cast(TorchModel, model)
+    name = f"{model.name}-{(model.sha256 or '')[:12]}-{len(cases)}"
+    if searches(model):
+        ways = keep(bench.folder / f"direction-{name}.npy",
+                    lambda: [worst_direction(given.method, case) for case in cases])
+        return {case.file: step(case, levels * way) for case, way in zip(cases, ways, strict=True)}
+    pictures = keep(bench.folder / f"attack-{name}-{levels:g}.npy",
+                    lambda: [attack(given.method, case, bench.covers, levels) for case in cases])
+    return {case.file: picture for case, picture in zip(cases, pictures, strict=True)}
+
+
+def keep(path: Path, make: Callable[[], list[NDArray[Any]]]) -> NDArray[Any]:
+    """The arrays in a file, which are made first where it is not there."""
     if not path.is_file():
-        given: Any = model
         part = path.with_suffix(".part.npy")
-        np.save(part, np.stack([attack(given.method, case, bench.covers, levels) for case in bench.cases]))
+        np.save(part, np.stack(make()))
         part.replace(path)
-    return {case.file: picture for case, picture in zip(bench.cases, np.load(path), strict=True)}
+    return np.asarray(np.load(path))
 
 
-def has_gradient(model: Model) -> bool:
-    method = getattr(model, "method", None)
-    return method is not None and bool(method.exports)
+def searches(model: Model) -> bool:
+    return isinstance(model, TorchModel) and not model.method.exports
 
 
 def judge(model: Model, work: list[tuple[str, float, Case, U8]], covers: bool) -> list[float]:
@@ -156,7 +173,7 @@ def measure(bench: Bench, model: Model, name: str) -> Measured:
     path = bench.folder / f"{name}.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     known: Measured = kept["psnr"] if kept.get("sha256", "") == model.sha256 else {}
-    at_once = 1 if has_gradient(model) else AT_ONCE
+    at_once = AT_ONCE if searches(model) else 1
     work: list[tuple[str, float, Case, U8]] = []
 
     def settle() -> None:
@@ -170,7 +187,7 @@ def measure(bench: Bench, model: Model, name: str) -> Measured:
 
     for kind, level in [("clean", 0.0), *((kind, level) for kind, levels in LEVELS.items() for level in levels)]:
         left = [case for case in bench.chosen(model) if case.file not in known.get(f"{kind} {level:g}", {})]
-        if not left or (kind == "attack" and not has_gradient(model)):
+        if not left or (kind == "attack" and not isinstance(model, TorchModel)):
             continue
         moved: dict[str, U8] = {}
         if kind in ("attack", "transferred"):
