@@ -233,9 +233,10 @@ def print_tables(table: dict[str, Measured], against: str | None) -> None:
     if against:
         columns = ("clean 0", *TABLES[-1])
         print(f"\n| against {against} | n | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
-        for name, found in table.items():
-            cells = [difference(found.get(column, {}), table[against].get(column, {})) for column in columns]
-            print(f"| {name} | {len(found['clean 0'])} | {' | '.join(cells)} |")
+        names = list(table)
+        for name in names[names.index(against) + 1 :]:
+            cells = [difference(table[name].get(column, {}), table[against].get(column, {})) for column in columns]
+            print(f"| {name} | {len(table[name]['clean 0'])} | {' | '.join(cells)} |")
 
 
 def plot(table: dict[str, Measured], path: Path) -> None:
@@ -277,7 +278,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=24)
     parser.add_argument("--searched", type=int, default=12)
     parser.add_argument("--stand-in", default="weights/swift.safetensors")
-    parser.add_argument("--against", metavar="NAME")
+    parser.add_argument("--against", metavar="NAME", help="also compare the rows after this one with it")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     folder = given.pieces / f"{given.split}-{given.hole}-{given.faces}"
