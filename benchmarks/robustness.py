@@ -65,7 +65,7 @@ TABLES: tuple[tuple[str, ...], ...] = (
 )
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#E69F00", "#777777", "#8B5A2B")
 SAYS = {"noise": "noise, σ in levels", "blur": "blur, σ in px", "jpeg": "JPEG quality", "brightness": "brightness",
-        "attack": "attack, levels", "transferred": "attack on the stand-in, levels"}
+        "attack": "attack, levels", "transferred": "moved against the stand-in"}
 AT_ONCE = 60
 """Faces that one search completes together."""
 
