@@ -60,7 +60,9 @@ def test_wide_holes_of_other_sizes_are_filled_at_the_networks_own_and_fine_ones_
     pictures = np.full((3, 128, 128, 3), 100, np.uint8)
     masks = np.zeros((3, 128, 128), bool)
     masks[0, 32:96, 32:96] = masks[2, 10:60, 10:60] = True
-    masks[1, ::2] = True
+    # Dropped by chance: here and there ten pixels in a row are missing, too.
+    masks[1] = np.random.default_rng(0).random((128, 128)) < 0.8
+    masks[1, 50:70, 50:70] = True
     completed = tiny.complete(pictures, masks, seeds=[7, 8, 9], samples=2)
     assert sides == [((2, 256, 256), (2, 256, 256), [7, 9]), ((1, 128, 128), (1, 128, 128), [8])]
     assert completed.shape == (3, 2, 128, 128, 3)

@@ -64,8 +64,9 @@ def _record_of(path: Path) -> Record:
     return pick(METHODS, name, "method")
 
 
-WIDE = 1 / 16
-"""A hole is wide that has a pixel further from known ones than this share of the side."""
+WIDE, WIDE_SHARE = 1 / 16, 1 / 50
+"""A hole is wide that has this share of its pixels further from known ones than this share of the side: of many single
+pixels, dropped by chance, a few lie deep, too."""
 
 
 class Model:
@@ -119,7 +120,7 @@ class Model:
         if not self.record.wide_at_size or height != width or height == side:
             return self.fill(faces, masks, seeds, samples, inputs)
         filled = np.empty((len(faces), samples, *faces.shape[1:]), np.uint8)
-        wide = np.array([bool((_depth(mask) > WIDE * height).any()) for mask in masks])
+        wide = np.array([(_depth(mask) > WIDE * height).sum() > WIDE_SHARE * mask.sum() for mask in masks])
         for group, at in ((wide, side), (~wide, height)):
             if group.any():
                 shown = {name: resize(value[group], at, at) for name, value in inputs.items()}
