@@ -179,7 +179,9 @@ class Worker:
                 each_s = (time.perf_counter() - start) / max(1, len(able))
             except Exception:  # one of them; alone each says for itself
                 each_s, patches = 0.0, [np.empty(0, np.uint8)] * len(able)
-            for work, drawn, doubted in zip(able, patches, doubts.of(plans), strict=True):
+            shares = doubts.of(plans)
+            plans.clear()  # each photo goes once it is finished
+            for work, drawn, doubted in zip(able, patches, shares, strict=True):
                 work.line = replace(work.line, seconds=work.line.seconds + each_s)
                 self._step(partial(self._finish, lane, drawn, doubted), work)
             yield from some
