@@ -1,12 +1,12 @@
 """How training runs of contextual_attention went, and what came out of them. RUN is a folder of `facefill train`.
 
-    python benchmarks/contextual_attention.py curves RUN [RUN ...] -o stability.svg [--centre]
+    python benchmarks/contextual_attention.py curves RUN [RUN ...] -o stability.svg
     python benchmarks/contextual_attention.py scores RUN [RUN ...] [--count 300] [--centre] [--cut]
     python benchmarks/contextual_attention.py borrows RUN [RUN ...] [--count 60]
     python benchmarks/contextual_attention.py penalty RUN [--count 32]
 
-curves: draws critic gap, gradient penalty and PSNR over the pictures shown. --centre: every hole of the validation was
-a square of half the side, so that the hole's PSNR is the picture's less 10 log10(4) dB, and that is drawn.
+curves: draws critic gap, gradient penalty and hole PSNR over the pictures shown, and prints them. Known pixels are
+right, so a picture's hole PSNR is its PSNR, which is logged, and 10 log10 of the hole's share of the picture, in dB.
 scores: the last weights on validation faces, the same for all, and differences from the first run, paired by face.
 --centre: square holes of half the side instead of those of the recipe. --cut: each run once more with attention
 taken out: the features that it looks at go on instead of what it borrows.
@@ -54,19 +54,30 @@ def curves(options: argparse.Namespace) -> None:
 
     with matplotlib.rc_context({"svg.hashsalt": "facefill", "svg.fonttype": "none", "font.size": 8}):
         figure, (gap, length, score) = pyplot.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
-        for run in options.runs:
+        for place, run in enumerate(options.runs):
+            recipe, colour = read_run(run), f"C{place}"
             lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-            rows = [row for row in map(json.loads, lines) if "penalty" in row]
-            shown = [row["shown"] for row in rows]
-            for critic, line in (("whole", "-"), ("hole", "--")):
-                gap.plot(shown, [-row[f"critic_{critic}"] for row in rows], line, label=f"{run.name}, {critic}")
-            # Both critics' mean squared distance from length 1 is logged as a sum.
-            length.plot(shown, [math.sqrt(row["penalty"] / PENALTY_WEIGHT / 2) for row in rows], label=run.name)
-            square = 10 * math.log10(4) if options.centre else 0
-            score.plot(shown, [row["score"] - square for row in rows], label=run.name)
+            # Shares, and so scores, are of the side that the run ended with.
+            rows = [row for row in map(json.loads, lines) if row["side_px"] == recipe.train.stages[-1].sides_px[-1]]
+            assert recipe.data is not None
+            masks = validation(recipe, open_method(run / "weights.safetensors"), recipe.data.validation_images)["mask"]
+            smaller = float(10 * masks.mean((1, 2, 3)).log10().mean())
+            shown, holes = [row["shown"] for row in rows], [row["score"] + smaller for row in rows]
+            score.plot(shown, holes, color=colour, label=run.name)
+            said = [f"{one:.2f} dB" for one in holes]
+            if "penalty" in rows[0]:
+                gaps = {critic: [-row[f"critic_{critic}"] for row in rows] for critic in ("whole", "hole")}
+                for (critic, values), line in zip(gaps.items(), "-:", strict=True):
+                    gap.plot(shown, values, line, color=colour, label=f"{run.name}, {critic}")
+                # Both critics' mean squared distance from length 1 is logged as a sum.
+                off = [math.sqrt(row["penalty"] / PENALTY_WEIGHT / 2) for row in rows]
+                length.plot(shown, off, color=colour, label=run.name)
+                said = [f"{one}, gaps {whole:.1f}, {hole:.1f}, off {rms:.2f}"
+                        for one, whole, hole, rms in zip(said, gaps["whole"], gaps["hole"], off, strict=True)]
+            print(f"{run.name}: " + "; ".join(f"{at}: {one}" for at, one in zip(shown, said, strict=True)))
         for axes, title in ((gap, "critic gap: score of true less completed"),
                             (length, "distance of the gradient's length from 1, rms"),
-                            (score, f"{'hole ' if options.centre else ''}PSNR, validation, dB")):
+                            (score, "hole PSNR, validation, dB")):
             axes.set_title(title)
             axes.set_xlabel("pictures shown")
             axes.grid(alpha=0.3)
