@@ -5,7 +5,7 @@ Points are (x, y) in pixels, with (0, 0) at the centre of the first pixel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -175,12 +175,16 @@ class Crop:
 
     def depth(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float32]:
         """Return how deep the pixels of a window of the photo lie in the crop, in its pixels; 0 outside."""
-        x, y = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)[:, None]
         deep = np.full((y1 - y0, x1 - x0), np.inf, np.float32)
-        for along_x, along_y, start in self._inverse_from(x0, y0).astype(np.float32):
-            place = along_x * x + (along_y * y + start)
+        for place in self._places(x0, y0, x1, y1):
             deep = np.minimum(deep, np.minimum(place + 0.5, self.size - 0.5 - place))
         return np.asarray(np.maximum(deep, 0), np.float32)
+
+    def _places(self, x0: int, y0: int, x1: int, y1: int) -> Iterator[NDArray[np.float32]]:
+        """Yield x, then y in the crop of each pixel of a window of the photo."""
+        x, y = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)[:, None]
+        for along_x, along_y, start in self._inverse_from(x0, y0).astype(np.float32):
+            yield along_x * x + (along_y * y + start)
 
     def _covers(self, x0: int, y0: int, x1: int, y1: int) -> Mask:
         """Return which pixels of a window of the photo have their centre inside the crop."""
@@ -191,9 +195,7 @@ class Crop:
         inside = np.ones((y1 - y0, x1 - x0), bool)
         if low <= corners.min() and corners.max() <= high:
             return inside
-        x, y = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)[:, None]
-        for along_x, along_y, start in inverse.astype(np.float32):
-            place = along_x * x + (along_y * y + start)
+        for place in self._places(x0, y0, x1, y1):
             inside &= (place >= low) & (place <= high)
         return inside
 

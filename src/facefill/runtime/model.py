@@ -124,7 +124,7 @@ class Model:
         for group, at in ((wide, side), (~wide, height)):
             if group.any():
                 shown = {name: resize(value[group], at, at) for name, value in inputs.items()}
-                hidden = resize(_shown(masks[group]), at, at)[..., 0] > 0
+                hidden = resize_masks(masks[group], at, at)
                 ours = [seed for seed, chosen in zip(seeds, group, strict=True) if chosen]
                 drawn = self.fill(resize(faces[group], at, at), hidden, ours, samples, shown)
                 filled[group] = [resize(several, height, height) for several in drawn]
@@ -309,6 +309,11 @@ def resize(pictures: U8, height: int, width: int) -> U8:
     shrinks = height * width < pictures.shape[1] * pictures.shape[2]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     return np.stack([cv2.resize(picture, (width, height), interpolation=how) for picture in pictures])
+
+
+def resize_masks(masks: Bool, height: int, width: int) -> Bool:
+    """(N, H, W) to another size; where that is smaller, a pixel that is missing in part is missing."""
+    return np.asarray(resize(_shown(masks), height, width)[..., 0] > 0)
 
 
 def to_network(pictures: U8) -> NDArray[np.float32]:
