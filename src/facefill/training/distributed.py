@@ -89,7 +89,9 @@ def wrap_turns(method: Any, players: dict[str, nn.Module], world: World) -> dict
         turns[name] = Turn(method, name)
         if world.size > 1:
             free_only(method, player)  # the wrapper looks after what is free when it is made
-            turns[name] = DistributedDataParallel(turns[name], broadcast_buffers=False)
+            parallel = DistributedDataParallel(turns[name])
+            parallel.broadcast_buffers = False  # torch 2.13 warns of the argument and has no other for all versions
+            turns[name] = parallel
     return turns
 
 
