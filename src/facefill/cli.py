@@ -174,14 +174,14 @@ def train(
                                                        "data.folder=faces or train.seed=3.")] = None,
     run: Annotated[Path | None, typer.Option("--run", help="Folder of the run; the same command resumes. Default: "
                                              "runs/<name of CONFIG>.")] = None,
-    threads: Threads = None,
+    threads: Annotated[int | None, typer.Option(help="Of all processes of this machine together. Default: "
+                                                "FACEFILL_THREADS, else what the machine allows.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved settings and stop.")] = False,
 ) -> None:
     """Train a method on a dataset of aligned faces (needs the extra `train`)."""
     _need_torch()
-    import torch
-
     from facefill.runtime.engine import thread_count
+    from facefill.training.distributed import share_threads
     from facefill.training.recipe import read_recipe
     from facefill.training.train import train as run_training
 
@@ -189,7 +189,7 @@ def train(
     if dry_run:
         print(recipe.model_dump_json(indent=2))
         return
-    torch.set_num_threads(thread_count(threads))
+    share_threads(thread_count(threads))
     print(run_training(recipe, run or Path("runs") / config.stem))
 
 

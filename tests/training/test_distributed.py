@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset
+from typer.testing import CliRunner
 
+from facefill.cli import app
 from facefill.errors import InputError
 from facefill.training.checkpoint import load_newest
 from facefill.training.data import batches, plan_steps
@@ -104,6 +106,23 @@ def test_more_processes_than_pictures_in_a_batch_are_refused(tmp_path: Path) -> 
     recipe = read_recipe(write_recipe(tmp_path, 10, 10), [])
     with pytest.raises(InputError, match="at least 8 pictures for 8 processes, got 5"):
         check_batches(recipe.train, World(torch.device("cpu"), 0, 8))
+
+
+@pytest.mark.parametrize(("processes", "given", "each"), [("", "3", 3), ("2", "4", 2), ("4", "3", 1)])
+def test_the_processes_of_a_machine_share_its_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str, given: str, each: int
+) -> None:
+    if processes:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    monkeypatch.setenv("FACEFILL_THREADS", given)
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr("facefill.training.train.train", lambda recipe, run: seen.append(torch.get_num_threads()))
+    try:
+        done = CliRunner().invoke(app, ["train", str(write_recipe(tmp_path, 10, 10))])
+    finally:
+        torch.set_num_threads(before)
+    assert done.exit_code == 0, done.output
+    assert seen == [each]
 
 
 def test_two_processes_make_the_run_that_one_makes(tmp_path: Path) -> None:

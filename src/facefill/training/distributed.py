@@ -61,6 +61,11 @@ def join() -> Iterator[World]:
     dist.destroy_process_group()
 
 
+def share_threads(total: int) -> None:
+    """Compute with this process's part of its machine's threads, at least with one."""
+    torch.set_num_threads(max(1, total // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+
+
 class Turn(nn.Module):
     """One player's turn as a module, so that DistributedDataParallel sees what it has to add up over the processes."""
 
