@@ -124,6 +124,20 @@ def test_under_autocast_the_penalty_and_its_gradient_stay_near_what_they_are_wit
     assert float(gradients[1].norm()) == pytest.approx(float(gradients[0].norm()), rel=0.05)
 
 
+def test_critics_that_see_grey_leave_colour_to_l1() -> None:
+    batch = example(2)
+    tint = torch.tensor([0.2, -0.1, -0.1]).view(1, 3, 1, 1)
+    for sees, same in (("grey", True), ("colour", False)):
+        method = build(critics_see=sees)
+        plain, tinted = (method.losses("critic", dict(batch, completed=0.5 * batch["truth"] + shift))
+                         for shift in (0.0, tint))
+        assert torch.allclose(plain["critic_hole"], tinted["critic_hole"], atol=1e-6) is same
+        last = method.generator.refinement.decoder[-1]
+        nn.init.normal_(last.weight, std=0.01)  # nothing is clipped
+        (gradient,) = torch.autograd.grad(method.losses("generator", dict(batch))["adversarial"], last.bias)
+        assert torch.allclose(gradient, gradient.mean().expand(3), rtol=1e-4, atol=1e-7) is same
+
+
 def test_losses_of_a_batch_are_the_mean_of_its_pictures() -> None:
     method, batch = build(), example(3)
     for player in method.players:

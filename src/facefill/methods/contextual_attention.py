@@ -55,6 +55,8 @@ class ContextualAttentionConfig(Frozen):
     """Weight of the mean critic score; 0 trains without critics."""
     penalty: float = 10.0
     """Weight of the gradient penalty."""
+    critics_see: Literal["colour", "grey"] = "colour"
+    """grey: the critics judge the mean of the channels; colour is left to l1."""
     side_px: int | None = None
     """Completing brings pictures to this side and back, for weights that were trained at it; None: they stay."""
 
@@ -136,7 +138,7 @@ class ContextualAttention(Method):
         truth, mask = batch["truth"], batch["mask"]
         if player == "critic":
             completed = batch["completed"] if "completed" in batch else self.complete(batch).detach()
-            return self._critic_losses(truth, completed, mask, batch["seed"])
+            return self._critic_losses(self._judged(truth), self._judged(completed), mask, batch["seed"])
         weight = torch.where(mask > 0.5, self.config.discount ** distance_to_known(mask), self.config.known)
         if self.config.learns == "coarse":
             guess = self.generator.first(batch["image"], mask)
@@ -147,10 +149,15 @@ class ContextualAttention(Method):
         if self.config.adversarial:
             completed = torch.where(mask > 0.5, filled.float(), truth)
             batch["completed"] = completed.detach()
-            (local,) = crop_around(mask, [completed])
-            score = self.critic["whole"](completed).float() + self.critic["hole"](local).float()
+            seen = self._judged(completed)
+            (local,) = crop_around(mask, [seen])
+            score = self.critic["whole"](seen).float() + self.critic["hole"](local).float()
             terms["adversarial"] = -self.config.adversarial * score.mean()
         return terms
+
+    def _judged(self, picture: Tensor) -> Tensor:
+        """What the critics see of a picture."""
+        return picture.mean(1, keepdim=True).expand_as(picture) if self.config.critics_see == "grey" else picture
 
     def _critic_losses(self, truth: Tensor, completed: Tensor, mask: Tensor, seeds: Tensor) -> dict[str, Tensor]:
         """Wasserstein distances with their sign turned, and the gradient penalty of both critics."""
