@@ -13,7 +13,8 @@ Where the paper and the work that it builds on differ, or leave something open, 
   have it for rectangles. It is a mean over the whole picture, in which known pixels weigh 1 (`known`, which the recipe
   lowers, because known pixels are put back anyway).
 - The local critic sees a square of half the side that holds the hole, for holes of any shape. Both critics end in one
-  linear layer each (Yu et al.); in Iizuka et al. they share one.
+  linear layer each (Yu et al.); in Iizuka et al. they share one. They see colour; the recipe shows them grey
+  (`critics_see`), because against colour they brought spots of pure blue and red.
 - The input has no constant channel, and scores are cosines of both patches (equation 1 of Yu et al.; their code
   normalises one side). What each does at a row's end, see `nets.attention`.
 """
