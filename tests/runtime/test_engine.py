@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +92,26 @@ def test_an_unknown_or_absent_device_is_one_line(network: Path) -> None:
         load_engine(network, device="cuda0")
     with pytest.raises(InputError, match="pip install"):
         load_engine(network, device="coreml")
+
+
+FIRST = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+import numpy as np
+from facefill.runtime.engine import load_engine
+sys.setswitchinterval(1e-6)
+inputs = {name: np.zeros((1, planes, 32, 32), np.float32) for name, planes in (("image", 3), ("mask", 1), ("noise", 1))}
+engines, together = [load_engine(Path(sys.argv[1]), threads=1) for _ in range(8)], Barrier(8)
+requests = [engine._request_for(inputs) for engine in engines]
+def first(engine):
+    together.wait()
+    return engine.run(inputs)
+with ThreadPoolExecutor(8) as pool:
+    assert len(list(pool.map(first, engines))) == 8
+"""
+
+
+def test_networks_that_run_for_the_first_time_in_several_threads_do_not_wait_for_each_other(network: Path) -> None:
+    subprocess.run([sys.executable, "-c", FIRST, str(network)], check=True, timeout=120)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,8 +139,19 @@ def _unreadable(path: Path) -> InputError:
     return InputError("an ONNX file that can be run", f"{path.name}, damaged or of an unknown kind", "export it again")
 
 
+_FIRST_LOOK = Lock()
+
+
+def _look_once(openvino: Any) -> None:
+    """Look at a tensor in one thread. The first look sets up what OpenVINO's binding keeps of NumPy; two threads that
+    do so at once wait for each other for ever (2026.4)."""
+    with _FIRST_LOOK:
+        _ = openvino.Tensor(openvino.Type.f32, openvino.Shape([1])).data
+
+
 class _OpenVino:
     def __init__(self, openvino: Any, path: Path, threads: int, exact: bool) -> None:
+        _look_once(openvino)
         core = openvino.Core()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
