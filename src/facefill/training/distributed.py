@@ -62,7 +62,10 @@ def join() -> Iterator[World]:
 
 
 def share_threads(total: int) -> None:
-    """Compute with this process's part of its machine's threads, at least with one."""
+    """Compute with this process's part of its machine's threads (torchrun's LOCAL_WORLD_SIZE), at least with one.
+
+    total: threads of all processes of the machine, 1 or more.
+    """
     torch.set_num_threads(max(1, total // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
 
