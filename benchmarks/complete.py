@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from facefill.catalog import find_weights
-from facefill.imaging.photo import read_photo
+from facefill.files.photo import read_photo
 from facefill.runtime.engine import load_engine
 from facefill.runtime.inpainter import open_inpainter
 

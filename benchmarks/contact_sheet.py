@@ -18,8 +18,8 @@ from quality import hole_of, read_rows
 
 import facefill
 from facefill.errors import InputError
+from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.imaging.photo import read_photo
 from facefill.runtime.inpainter import open_inpainter
 
 COLUMNS = 8

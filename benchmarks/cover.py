@@ -26,16 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.catalog import weights_folder
+from facefill.covers.wear import COVERS, wear
+from facefill.datasets.cache import list_entries
+from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
 from facefill.evaluation.protocols import PROTOCOLS, draw_case, hole_rng
 from facefill.evaluation.statistics import bootstrap
+from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.imaging.photo import read_photo
-from facefill.imaging.wear import COVERS, wear
 from facefill.runtime.cover import THRESHOLD, Cover, clean, follow, grow
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder, overlaps
-from facefill.training.cache import list_entries
-from facefill.training.dataset import MANIFEST_PX, scale_landmarks
 
 U8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.catalog import weights_folder
-from facefill.imaging.photo import read_photo
+from facefill.files.photo import read_photo
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import LONG_SIDE_PX, Finder, overlaps
 from facefill.training.teacher import YuNet

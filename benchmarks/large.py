@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.catalog import find_weights
+from facefill.files.photo import Pixels, read_photo
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import MASKS, Mask
 from facefill.imaging.metrics import LUMA, measure
-from facefill.imaging.photo import Pixels, read_photo
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
 from facefill.runtime.inpainter import open_inpainter

@@ -1,4 +1,4 @@
-"""Scores of methods on aligned faces with a hole of `imaging.masks` or a cover of `imaging.wear`.
+"""Scores of methods on aligned faces with a hole of `imaging.masks` or a cover of `covers.wear`.
 
     python benchmarks/quality.py DATASET [--splits test-celeba] [--methods swift] [--holes centre,worn] [--limit N]
     python benchmarks/quality.py DATASET --holes worn:sunglasses,worn:hand,worn:scratches,half-left,eyes
@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 import facefill
+from facefill.covers.wear import wear
+from facefill.files.photo import read_photo
 from facefill.imaging import metrics
 from facefill.imaging.masks import MASKS
-from facefill.imaging.photo import read_photo
-from facefill.imaging.wear import wear
 from facefill.runtime.model import Model
 
 POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")

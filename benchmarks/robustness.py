@@ -40,14 +40,14 @@ from PIL import Image
 from torch import Tensor
 
 import facefill
+from facefill.datasets.cache import list_entries
+from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
 from facefill.evaluation.protocols import PROTOCOLS, Case, draw_case, hole_rng
 from facefill.evaluation.statistics import bootstrap
+from facefill.files.photo import read_photo
 from facefill.imaging.metrics import hole_psnr
-from facefill.imaging.photo import read_photo
 from facefill.methods.base import Method
 from facefill.runtime.model import Model, TorchModel, grey_holes, to_network
-from facefill.training.cache import list_entries
-from facefill.training.dataset import MANIFEST_PX, scale_landmarks
 
 U8 = NDArray[np.uint8]
 Measured = dict[str, dict[str, float]]

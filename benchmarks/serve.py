@@ -30,8 +30,8 @@ import numpy as np
 from PIL import Image
 
 from facefill.errors import InputError
-from facefill.imaging.masks import read_mask
-from facefill.imaging.photo import encode_photo, encode_picture, read_photo
+from facefill.files.mask import read_mask
+from facefill.files.photo import encode_photo, encode_picture, read_photo
 from facefill.runtime.inpainter import Inpainter, open_inpainter
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.jpg"))

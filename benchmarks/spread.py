@@ -22,8 +22,8 @@ from torch import Tensor
 
 import facefill
 from facefill.evaluation.features import load_features
+from facefill.files.photo import read_photo
 from facefill.imaging.metrics import hole_psnr
-from facefill.imaging.photo import read_photo
 
 
 def main() -> None:

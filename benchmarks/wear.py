@@ -15,10 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facefill.imaging.photo import read_photo
-from facefill.imaging.wear import KINDS, wear
-from facefill.training.cache import list_entries
-from facefill.training.dataset import MANIFEST_PX, scale_landmarks
+from facefill.covers.wear import KINDS, wear
+from facefill.datasets.cache import list_entries
+from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
+from facefill.files.photo import read_photo
 
 
 def main() -> None:

@@ -34,8 +34,8 @@ from PIL import Image
 
 from facefill.catalog import weights_folder
 from facefill.errors import InputError
+from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.imaging.photo import read_photo
 from facefill.runtime.cover import THRESHOLD, Cover, clean, grow, nearest
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import overlaps

@@ -1,5 +1,5 @@
 """Makes the example photos: NASA's portrait of Eileen Collins (public domain, as scikit-image ships it), with covers
-drawn on it by `facefill.imaging.wear`. Run it again to get the same files:
+drawn on it by `facefill.covers.wear`. Run it again to get the same files:
 
     python examples/make_examples.py
 """
@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from skimage.data import astronaut
 
+from facefill.covers.wear import wear
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import dilate
-from facefill.imaging.wear import wear
 
 LANDMARKS = np.array([[203.0, 106.5], [245.5, 104.5], [226.0, 131.0], [209.5, 148.0], [246.0, 146.0]])
 """Of the portrait, (5, 2) pixels, set by eye: eyes, nose tip, mouth corners."""

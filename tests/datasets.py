@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from facefill.imaging.photo import encode_picture, read_photo
+from facefill.files.photo import encode_picture, read_photo
 from facefill.runtime.finder import Face
 from tests.faces import Pixels, Points, draw_face
 

@@ -14,11 +14,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "facefill"
 LAYERS = {
-    "errors": 0, "config": 0, "catalog": 0, "imaging": 1, "nets": 1, "methods": 2, "runtime": 3, "training": 4,
-    "evaluation": 4, "batch": 5, "server": 5, "cli_research": 6, "cli": 7, "__main__": 8, "__init__": 8,
+    "errors": 0, "config": 0, "catalog": 0, "imaging": 1, "nets": 1, "files": 2, "covers": 2, "methods": 2,
+    "runtime": 3, "datasets": 4, "training": 5, "evaluation": 5, "batch": 6, "server": 6, "commands": 7, "__main__": 8, "__init__": 8,
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))
-WITHOUT_TORCH = ("errors", "config", "catalog", "imaging", "runtime", "batch", "server")
+WITHOUT_TORCH = ("errors", "config", "catalog", "imaging", "files", "covers", "runtime", "datasets", "batch",
+                 "server", "commands")
 
 
 def name_of(path: Path) -> str:
@@ -151,7 +152,8 @@ def test_nothing_is_unpickled_but_what_our_own_processes_on_a_cluster_sent() -> 
 
 
 def test_a_photo_is_completed_without_torch_in_the_process() -> None:
-    code = ("import sys, facefill, facefill.cli, facefill.runtime.inpainter; facefill.METHODS; facefill.unmask;"
+    code = ("import sys, facefill, facefill.commands.cli, facefill.runtime.inpainter; facefill.METHODS;"
+            "facefill.unmask;"
             "print('torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -159,7 +161,7 @@ def test_a_photo_is_completed_without_torch_in_the_process() -> None:
 
 def test_the_help_imports_nothing_heavy() -> None:
     heavy = ["numpy", "cv2", "PIL", "scipy", "openvino", "torch", "pydantic", "starlette", "ray"]
-    code = f"import sys, facefill.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, facefill.commands.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -15,7 +15,7 @@ from PIL import Image
 import facefill
 from facefill import catalog
 from facefill.errors import InputError
-from facefill.imaging.photo import read_photo
+from facefill.files.photo import read_photo
 from facefill.methods.opened import read_weights
 from facefill.runtime.inpainter import open_inpainter
 from facefill.runtime.model import grey_holes

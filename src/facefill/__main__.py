@@ -1,6 +1,6 @@
 """`python -m facefill` and `torchrun -m facefill train ...`."""
 
-from facefill.cli import main
+from facefill.commands.cli import main
 
 if __name__ == "__main__":
     main()

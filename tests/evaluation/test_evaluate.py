@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facefill.datasets.faces import read_dataset
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation import evaluate as evaluate_module
 from facefill.evaluation.benchmark import Bench, Settings, prepare
-from facefill.evaluation.dataset import read_dataset
 from facefill.evaluation.evaluate import evaluate, measure_costs
 from facefill.evaluation.page import COLOURS, MARKERS
 from facefill.evaluation.protocols import PROTOCOLS, draw_case

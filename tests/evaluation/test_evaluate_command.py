@@ -11,7 +11,7 @@ import pytest
 
 from facefill import cli
 from tests.datasets import write_dataset
-from tests.evaluation.test_dataset import spoil
+from tests.datasets.test_faces import spoil
 
 
 @pytest.fixture(scope="module")

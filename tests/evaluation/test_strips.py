@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from facefill import cli
-from facefill.evaluation.dataset import read_dataset
+from facefill.datasets.faces import read_dataset
 from facefill.evaluation.protocols import Case
 from facefill.evaluation.strips import FOOT_PX, draw_strip
-from facefill.imaging.photo import read_photo
+from facefill.files.photo import read_photo
 from tests.datasets import write_dataset
 from tests.faces import draw_face
 

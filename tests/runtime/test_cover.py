@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facefill.covers.head import check_landmarks
 from facefill.imaging.crop import Crop
-from facefill.imaging.wear_head import check_landmarks
 from facefill.runtime.cover import GROW_SHARE, Cover, clean, follow, grow, nearest
 from facefill.runtime.engine import load_engine
 from tests.faces import draw_face

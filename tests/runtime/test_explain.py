@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from facefill.cli import app
+from facefill.commands.cli import app
 from facefill.errors import InputError
 from facefill.methods import CLASSES
 from facefill.training.checkpoint import save_weights

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facefill.errors import InputError
-from facefill.imaging.photo import read_photo
+from facefill.files.photo import read_photo
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter, Result
 from facefill.runtime.model import load

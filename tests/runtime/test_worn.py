@@ -11,7 +11,7 @@ import pytest
 from facefill.catalog import METHODS
 from facefill.evaluation.benchmark import Settings as Evaluation
 from facefill.evaluation.benchmark import complete_case, prepare
-from facefill.imaging.photo import read_photo
+from facefill.files.photo import read_photo
 from facefill.runtime.model import Model, draw_noise, grey_holes, load
 from tests.datasets import write_dataset
 from tests.faces import draw_photo

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import uvicorn
 
-from facefill.imaging.photo import encode_picture
+from facefill.files.photo import encode_picture
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, load

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from facefill.catalog import METHODS
-from facefill.imaging.photo import read_photo
+from facefill.files.photo import read_photo
 from tests.server.browser import EXAMPLE, ROOT, complete, find_chromium, wait_for_faces
 from tests.server.service import PNG, Gate, listening, service
 from tests.server.test_rest import Varied

@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from facefill.cli import app
+from facefill.commands.cli import app
 from facefill.errors import InputError
 from facefill.server.app import build_app
 from facefill.server.settings import Settings, check_reach
@@ -198,5 +198,5 @@ def test_a_server_for_others_asks_for_a_token() -> None:
 
 
 def test_numpy_is_not_there_before_the_command_has_limited_its_threads() -> None:
-    code = "import sys, facefill.cli; sys.exit('numpy' in sys.modules)"
+    code = "import sys, facefill.commands.cli; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from facefill.catalog import METHODS
-from facefill.imaging.photo import encode_picture, read_photo
+from facefill.files.photo import encode_picture, read_photo
 from facefill.runtime.model import Model
 from facefill.server.app import KINDS, Service, build_app
 from facefill.server.openapi import document

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Dataset
 from typer.testing import CliRunner
 
-from facefill.cli import app
+from facefill.commands.cli import app
 from facefill.errors import InputError
 from facefill.training.checkpoint import load_newest
 from facefill.training.data import batches, plan_steps

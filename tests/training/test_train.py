@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from facefill.cli import main
+from facefill.commands.cli import main
 from facefill.config import build
 from facefill.errors import InputError
 from facefill.methods import CLASSES

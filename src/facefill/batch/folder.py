@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from facefill.errors import InputError
-from facefill.imaging.photo import FORMATS
+from facefill.files.photo import FORMATS
 
 STATE = ".facefill"
 """The folder in OUT that holds the lock and what is half written."""

@@ -26,7 +26,7 @@ from facefill.runtime.engine import thread_count
 
 if TYPE_CHECKING:
     from facefill.batch.run import Complete
-    from facefill.training.looking import Look, Rules
+    from facefill.datasets.looking import Look, Rules
 
 BLOCK = 16
 """Photos that go to an actor together: a minute of work at most, and lost together when it dies."""
@@ -121,8 +121,8 @@ class Cluster:
         return complete
 
     def look_with(self, rules: Rules, covers: bool, photos: Iterable[Path]) -> Iterator[Look]:
-        """What `training.looking.look_at` sees in each photo. covers: also look for what covers the faces."""
-        from facefill.training.looking import Look
+        """What `datasets.looking.look_at` sees in each photo. covers: also look for what covers the faces."""
+        from facefill.datasets.looking import Look
 
         said = (json.dumps([str(photo), str(photo.resolve())]).encode() for photo in photos)
         for item, result in self.spread(partial(_looker, rules, covers), said):
@@ -256,10 +256,10 @@ def _completer(job: Job) -> Work:
 
 def _looker(rules: Rules, covers: bool) -> Work:
     from facefill.catalog import find_weights
+    from facefill.datasets.looking import look_at
     from facefill.runtime.cover import Cover
     from facefill.runtime.engine import load_engine
     from facefill.runtime.finder import Finder
-    from facefill.training.looking import look_at
 
     def helper(name: str) -> Any:
         return load_engine(find_weights(name)[0], threads=1)

@@ -23,8 +23,8 @@ from facefill.batch.job import Item, Job, open_places
 from facefill.batch.manifest import Line, hash_sources
 from facefill.catalog import find_weights
 from facefill.errors import InputError
-from facefill.imaging.masks import read_mask
-from facefill.imaging.photo import Photo, encode_photo, read_photo
+from facefill.files.mask import read_mask
+from facefill.files.photo import Photo, encode_photo, read_photo
 from facefill.runtime.cover import Cover
 from facefill.runtime.doubts import listening
 from facefill.runtime.engine import load_engine

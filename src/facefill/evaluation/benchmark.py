@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.catalog import find_weights, usable
+from facefill.datasets.faces import Dataset, Face, landmarks_of, locate, read_dataset, read_face
 from facefill.errors import InputError
-from facefill.evaluation.dataset import Dataset, Face, landmarks_of, locate, read_dataset, read_face
 from facefill.evaluation.features import Embedder, Features, load_features
 from facefill.evaluation.groups import read_groups, skin_tone
 from facefill.evaluation.protocols import Case, Paper, Protocol, draw_case, mask_hash, read_papers, read_protocols

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.datasets.faces import Dataset
 from facefill.errors import InputError
-from facefill.evaluation.dataset import Dataset
 
 U8 = NDArray[np.uint8]
 Points = NDArray[np.float64]

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.datasets.faces import Dataset
 from facefill.evaluation.benchmark import COVERED, Bench, complete_case
-from facefill.evaluation.dataset import Dataset
 from facefill.evaluation.protocols import Protocol
 from facefill.evaluation.report import (
     HONEST,

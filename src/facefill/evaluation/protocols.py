@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.covers.wear import wear
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, Mask
-from facefill.imaging.wear import wear
 from facefill.runtime.cover import Cover
 
 U8 = NDArray[np.uint8]

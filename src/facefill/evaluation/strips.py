@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from facefill.evaluation.benchmark import Bench, Progress, complete_case, show_covered
 from facefill.evaluation.protocols import Case
+from facefill.files.photo import encode_picture
 from facefill.imaging import metrics
-from facefill.imaging.photo import encode_picture
 
 U8 = NDArray[np.uint8]
 

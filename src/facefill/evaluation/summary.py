@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.datasets.faces import Dataset
 from facefill.evaluation.benchmark import TRUTH, Bench
-from facefill.evaluation.dataset import Dataset
 from facefill.evaluation.features import RATES, partners, verify
 from facefill.evaluation.groups import group_faces
 from facefill.evaluation.protocols import VARIANTS, Paper, Protocol

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.errors import InputError
+from facefill.files.photo import Photo
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
-from facefill.imaging.photo import Photo
 from facefill.runtime.finder import Face
 from facefill.runtime.model import grey_holes
 

@@ -17,9 +17,10 @@ from PIL import Image, UnidentifiedImageError
 
 from facefill.catalog import usable
 from facefill.errors import InputError
+from facefill.files.mask import read_mask
+from facefill.files.photo import Photo, encode_photo, encode_picture, read_photo
 from facefill.imaging.crop import Crop
-from facefill.imaging.masks import bounding_box, read_mask
-from facefill.imaging.photo import Photo, encode_photo, encode_picture, read_photo
+from facefill.imaging.masks import bounding_box
 from facefill.imaging.sheets import mean_distance, spread_map
 from facefill.runtime.cover import Cover as CoverFinder
 from facefill.runtime.finder import Face, Finder

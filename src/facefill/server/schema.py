@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from facefill.catalog import METHODS, usable
 from facefill.config import Frozen
 from facefill.errors import InputError, pick
-from facefill.imaging.photo import FORMATS
+from facefill.files.photo import FORMATS
 
 MOST_SAMPLES = 8
 Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from facefill.config import Frozen
+from facefill.covers.wear import COVERS, KINDS, wear
+from facefill.datasets.cache import Finds, Pictures, digest_of, list_entries, open_finder, open_pictures
+from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, dilate
-from facefill.imaging.wear import COVERS, KINDS, wear
-from facefill.training.cache import Finds, Pictures, digest_of, list_entries, open_finder, open_pictures
-from facefill.training.dataset import MANIFEST_PX, scale_landmarks
 from facefill.training.distributed import World
 
 MIRRORED = [1, 0, 2, 4, 3]

@@ -19,15 +19,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from facefill.config import Frozen
+from facefill.datasets.cache import Stored
+from facefill.datasets.manifest import find_pictures
+from facefill.datasets.progress import track
 from facefill.errors import InputError
+from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.imaging.photo import read_photo
 from facefill.training import backdrops
-from facefill.training.cache import Stored
 from facefill.training.data import DataConfig, read_faces, split_validation
 from facefill.training.data import Faces as Aligned
-from facefill.training.dataset import find_pictures
-from facefill.training.progress import track
 from facefill.training.scenes import (
     LEAST_SEEN,
     SMALLEST_PX,

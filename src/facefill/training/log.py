@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from facefill.imaging.photo import read_photo, write_photo
+from facefill.files.photo import read_photo, write_photo
 
 
 class RunLog:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.imaging.wear import wear
+from facefill.covers.wear import wear
 from facefill.training import backdrops
 
 Picture = NDArray[np.uint8]

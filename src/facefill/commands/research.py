@@ -1,0 +1,132 @@
+"""Commands that make datasets. `cli.py` registers them; heavy packages are imported inside, as there."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facefill.errors import InputError
+
+if TYPE_CHECKING:
+    from facefill.datasets.looking import Rules
+    from facefill.datasets.prepare import Report
+
+Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
+Threads = Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, else what the machine allows.")]
+
+
+def prepare(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The folder to write; the same command resumes, "
+                                            "with more photos it grows.")],
+    size: Annotated[int, typer.Option(help="Side of the aligned pictures: 256 or 512.")] = 256,
+    identities: Annotated[Path | None, typer.Option(help="A CSV of photo,identity: one person stays in one "
+                                                    "split.")] = None,
+    min_side: Annotated[int | None, typer.Option(min=1, help="Drop faces of fewer pixels across their square. Default: "
+                                                 "half of the size.")] = None,
+    min_score: Annotated[float, typer.Option(help="Drop what the finder is less certain of, 0 to 1.")] = 0.8,
+    min_inside: Annotated[float, typer.Option(help="Drop faces of which a smaller share lies in the photo.")] = 0.7,
+    max_blur: Annotated[float, typer.Option(help="Drop faces blurred more, 0 to 1.")] = 0.58,
+    max_covered: Annotated[float | None, typer.Option(help="Drop faces of which a larger share is covered. Default: "
+                                                      "do not ask.")] = None,
+    format: Annotated[str, typer.Option(help="webp or png.")] = "webp",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of WebP.")] = 95,
+    validation: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
+    shards: Annotated[int | None, typer.Option(min=1, help="Also write tar shards of so many faces into "
+                                               "DATASET/shards.")] = None,
+    ray: Annotated[str | None, typer.Option("--ray", metavar="auto|ADDRESS", help="Look at the photos on a Ray "
+                                            "cluster; also writes shards, of 1,000 faces unless --shards says "
+                                            "otherwise.")] = None,
+    device: Device = "cpu", threads: Threads = None,
+) -> None:
+    """Make a dataset from photos: find, align, drop what one should not learn from, split."""
+    from facefill.config import build
+    from facefill.datasets.looking import Rules
+    from facefill.datasets.manifest import find_pictures
+    from facefill.datasets.shards import write_shards
+
+    rules = build(Rules, {
+        "size_px": size, "format": format, "quality": quality, "min_side_px": min_side, "min_score": min_score,
+        "min_inside": min_inside, "max_blur": max_blur, "max_covered": max_covered, "validation": validation,
+        "test": test,
+    }, "the options")
+    inside = dataset.resolve()
+    paths = [path for photo in photos for path in find_pictures(photo) if inside not in path.resolve().parents]
+    if not paths:
+        raise InputError("photos", f"none in {', '.join(map(str, photos))}", "name photos or folders that hold some")
+    report = _look_over(paths, dataset, rules, identities, ray, device, threads)
+    shards = shards or (1000 if ray else None)
+    splits = ", ".join(f"{split} {count}" for split, count in report.kept.items())
+    print(f"{dataset}: {sum(report.kept.values())} faces ({splits}) of {report.photos} photos")
+    if report.dropped:
+        print("dropped: " + ", ".join(f"{count} {reason}" for reason, count in report.dropped.items()))
+    print(f"sha256 {report.sha256}")
+    if shards:
+        print(f"{len(write_shards(dataset, dataset / 'shards', shards))} shards in {dataset / 'shards'}")
+    _end(report.unreadable)
+
+
+def _look_over(
+    paths: list[Path], dataset: Path, rules: Rules, identities: Path | None, ray: str | None, device: str,
+    threads: int | None,
+) -> Report:
+    """Make the dataset in this process, or on a cluster."""
+    from facefill.datasets.looking import look_at
+    from facefill.datasets.prepare import prepare as make
+    from facefill.datasets.progress import track
+
+    covers = rules.max_covered is not None
+    if ray is None:
+        look = partial(look_at, finder=_open_finder(device, threads), rules=rules,
+                       cover=_open_cover(device, threads) if covers else None)
+        return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities)
+    from facefill.batch.ray import Cluster
+
+    with Cluster(ray, threads) as cluster:
+        return make(paths, dataset, partial(look_at, rules=rules), rules, identities=identities,
+                    each=lambda _, some: track(cluster.look_with(rules, covers, some), "looking", len(paths)))
+
+
+def wear(
+    faces: Annotated[Path, typer.Argument(metavar="FACES", help="A dataset of aligned faces.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of all randomness; which cover a face gets depends on this and its "
+                                      "file name only.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Only this split of the manifest.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset in OUT.")] = False,
+    device: Device = "cpu", threads: Threads = None,
+) -> None:
+    """Put covers on faces: worn pictures, true masks, the truth, and a manifest."""
+    from facefill.datasets.worn import wear_faces
+
+    done = wear_faces(faces, out, seed, split=split, overwrite=overwrite,
+                      finder=lambda: _open_finder(device, threads))
+    print(f"{out}: {done.faces} covered faces, {len(done.refused)} refused\nsha256 {done.sha256}")
+    _end(done.refused)
+
+
+def _open_finder(device: str, threads: int | None) -> Any:
+    from facefill.datasets.cache import open_finder
+
+    return open_finder(device, threads)
+
+
+def _open_cover(device: str, threads: int | None) -> Any:
+    from facefill.catalog import find_weights
+    from facefill.runtime.cover import Cover
+    from facefill.runtime.engine import load_engine
+
+    return Cover(load_engine(find_weights("cover")[0], device=device, threads=threads))
+
+
+def _end(left_out: tuple[str, ...]) -> None:
+    """List what was left out; exit code 3 where that is anything."""
+    for line in left_out:
+        print(line, file=sys.stderr)
+    if left_out:
+        raise typer.Exit(3)

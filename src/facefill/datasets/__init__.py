@@ -1,0 +1,1 @@
+"""What training and evaluation both read: manifests, shards, prepared faces."""

@@ -1,0 +1,206 @@
+"""The faces that methods are judged on: a folder with or without a manifest.csv, checked before anything runs."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from facefill.catalog import find_weights
+from facefill.errors import InputError, pick
+from facefill.files.photo import FORMATS, read_photo
+from facefill.runtime.engine import load_engine
+from facefill.runtime.finder import Finder
+
+U8 = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
+POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
+MANIFEST_PX = 256
+"""Landmarks of a manifest are pixels of a face of this side."""
+ALIGNED = np.array([[0.375, 0.476], [0.625, 0.476], [0.5, 0.610], [0.398, 0.735], [0.602, 0.735]])
+"""Where FFHQ alignment puts the landmarks on average, as shares of the side."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One picture of a dataset, not yet decoded."""
+
+    path: Path
+    file: str
+    """Its name in the manifest: what seeds its holes."""
+    source: str
+    identity: str
+    """Empty where nobody knows."""
+    native_side_px: int | None
+    landmarks: Points | None
+    """(5, 2) shares of the side, x and y from its left edge and top: eyes, nose, mouth corners."""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The faces of one split."""
+
+    name: str
+    """The split's, or the folder's."""
+    faces: tuple[Face, ...]
+    side_px: int
+    sha256: str
+    """Over every file's name and bytes, in order."""
+
+
+def read_dataset(folder: Path, split: str | None = None, limit: int | None = None) -> Dataset:
+    """The faces of a folder in the order of the SHA-256 of their names, which makes any first ones a fair sample.
+
+    limit: take the first so many only. split: the manifest's rows to take; may be left out where there is only one, or
+    no manifest.
+    Raises InputError: no such folder, no pictures, an unknown split, a missing or damaged picture, one that is not
+    square or has another size than the first.
+    """
+    if not folder.is_dir():
+        got = f"{folder}, which is {'a file' if folder.exists() else 'not there'}"
+        raise InputError("a folder of aligned faces", got, "check the path")
+    manifest = folder / "manifest.csv"
+    faces = _listed(folder, manifest, split) if manifest.is_file() else _found(folder, split)
+    faces = sorted(faces, key=lambda face: hashlib.sha256(face.file.encode()).digest())[:limit]
+    with ThreadPoolExecutor(4) as pool:
+        seen = list(pool.map(_look, faces))
+    side = seen[0][0]
+    for face, (found, _) in zip(faces, seen, strict=True):
+        if found != side:
+            raise InputError(f"faces of one size, {side[0]}x{side[1]} like {faces[0].file}",
+                             f"{face.file} of {found[0]}x{found[1]}", "align them to one size: facefill prepare")
+    if side[0] != side[1]:
+        raise InputError("square faces", f"{faces[0].file} of {side[0]}x{side[1]}", "align them: facefill prepare")
+    faces = [replace(face, sha256=digest) for face, (_, digest) in zip(faces, seen, strict=True)]
+    text = "".join(f"{face.file}\n{face.sha256}\n" for face in faces)
+    name = split or (faces[0].path.parent.name if faces[0].path.parent != folder else folder.resolve().name)
+    return Dataset(name, tuple(faces), side[0], hashlib.sha256(text.encode()).hexdigest())
+
+
+def read_face(face: Face, side_px: int) -> U8:
+    """(S, S, 3) uint8 RGB of a side, shrunk by area means where the file is larger."""
+    pixels = _pixels(face)
+    if pixels.shape[0] == side_px:
+        return pixels
+    return np.asarray(cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def landmarks_of(face: Face, side_px: int) -> Points:
+    """(5, 2) pixels of a face of that side; where the manifest has none, the average of aligned faces."""
+    shares = ALIGNED if face.landmarks is None else face.landmarks
+    return shares * side_px - 0.5
+
+
+def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) -> Dataset:
+    """The dataset with landmarks of every face; those that the manifest leaves out are asked of the finder.
+
+    Raises InputError for a picture in which it sees no face, and where its weights are missing.
+    """
+    if all(face.landmarks is not None for face in dataset.faces):
+        return dataset
+    finder = Finder(load_engine(find_weights("finder")[0], device=device, threads=threads))
+    faces = []
+    for face in dataset.faces:
+        if face.landmarks is None:
+            pixels = _pixels(face)
+            found = finder.find(pixels)
+            if not found:
+                raise InputError("a face in every picture", f"none found in {face.file}",
+                                 "add its landmarks to manifest.csv or remove it")
+            largest = max(found, key=lambda one: (one.box[2] - one.box[0]) * (one.box[3] - one.box[1]))
+            face = replace(face, landmarks=(largest.landmarks + 0.5) / pixels.shape[0])
+        faces.append(face)
+    return replace(dataset, faces=tuple(faces))
+
+
+# --- Reading ------------------------------------------------------------------------------------
+
+
+def _listed(folder: Path, manifest: Path, split: str | None) -> list[Face]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8"))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError("a manifest.csv", f"{manifest} ({error})", "save it as UTF-8 text with commas") from None
+    if not rows or "file" not in rows[0]:
+        raise InputError("a manifest.csv with the column file and rows", f"{manifest} without",
+                         "write one with: facefill prepare")
+    splits = dict.fromkeys(row.get("split") or "" for row in rows)
+    if split is None and len(splits) > 1:
+        raise InputError(f"one split of {', '.join(splits)}", "none chosen", f"add --split {next(iter(splits))}")
+    if split is not None:
+        pick(splits, split, f"split in {manifest.name}")
+    faces = []
+    for number, row in enumerate(rows, 2):
+        if split is None or (row.get("split") or "") == split:
+            try:
+                faces.append(_face_of(folder, row))
+            except ValueError as error:
+                got = f"{error} in line {number} of {manifest}"
+                raise InputError("numbers in the manifest", got, "mend it") from None
+    names = [face.file for face in faces]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise InputError("each file once in a split", f"{double} twice in {manifest}", "remove one of the rows")
+    return faces
+
+
+def _face_of(folder: Path, row: dict[str, str]) -> Face:
+    inside = folder / (row.get("split") or "") / row["file"]
+    columns = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
+    landmarks = None
+    if all(row.get(column) for column in columns):
+        pixels = np.array([float(row[column]) for column in columns]).reshape(5, 2)
+        landmarks = (pixels + 0.5) / MANIFEST_PX
+    side = row.get("native_side_px")
+    return Face(inside if inside.is_file() else folder / row["file"], row["file"], row.get("source") or "",
+                row.get("identity") or "", round(float(side)) if side else None, landmarks)
+
+
+def _found(folder: Path, split: str | None) -> list[Face]:
+    if split is not None:
+        raise InputError(f"a manifest.csv for the split {split}", f"none in {folder}", "leave --split out")
+    suffixes = {suffix for entry in FORMATS.values() for suffix in entry.suffixes}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    if not paths:
+        raise InputError("pictures", f"none in {folder}", "name a folder with aligned faces")
+    return [Face(path, path.relative_to(folder).as_posix(), "", "", None, None) for path in paths]
+
+
+def _look(face: Face) -> tuple[tuple[int, int], str]:
+    """Width and height, from the header, and the SHA-256 of the file."""
+    try:
+        data = face.path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("every file of the manifest", f"no {face.path}", "restore it or remove its row") from None
+    except OSError as error:
+        raise InputError("a readable picture", f"{face.path} ({error.strerror})", "check its permissions") from None
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            size = picture.size[::-1] if turned else picture.size
+            odd = picture.mode in ("F", "I")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+        odd = True
+    if odd:
+        # What Pillow cannot read, or what may hold no numbers: decoded now, so that a refusal comes before the work.
+        size = _pixels(face).shape[1::-1]
+    return (size[0], size[1]), hashlib.sha256(data).hexdigest()
+
+
+def _pixels(face: Face) -> U8:
+    try:
+        return read_photo(face.path).pixels
+    except InputError as error:
+        if face.path.name in str(error):
+            raise
+        raise InputError(error.expected, f"{error.got} in {face.file}", error.fix) from None

@@ -1,0 +1,182 @@
+"""From photos to a dataset: look at each, keep what one can learn from, split it, and write down why."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.datasets.duplicates import likeness, thumb_of
+from facefill.datasets.looking import Look, Rules
+from facefill.datasets.manifest import COLUMNS, format_manifest, read_manifest, write_whole
+from facefill.datasets.selection import choose, read_identities
+from facefill.errors import InputError
+from facefill.files.photo import read_photo
+
+LOG = "prepare.jsonl"
+"""Rules in the first line, then one for each photo that has been looked at, and for each pair that was compared."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a dataset has become."""
+
+    kept: dict[str, int]
+    """Faces by split."""
+    dropped: dict[str, int]
+    """Faces, or photos without any, by reason."""
+    photos: int
+    unreadable: tuple[str, ...]
+    """Photos that could not be read, and why."""
+    sha256: str
+    """Of manifest.csv, which holds those of the pictures."""
+
+
+def prepare(
+    photos: Iterable[Path], dataset: Path, look: Callable[[Path], Look], rules: Rules, *,
+    identities: Path | None = None,
+    each: Callable[[Callable[[Path], Look], Iterable[Path]], Iterable[Look]] = map,
+) -> Report:
+    """Look at photos and write the dataset. A photo that its log knows, and that could be read, is not looked at again.
+
+    look: `look_at` with finder and rules bound. identities: a CSV of photo,identity. each: how looks are run: `map`, or
+    a pool's `imap_unordered`, or a cluster's; the order does not matter.
+    Killed at any moment, the same command goes on: pictures appear whole, the log grows by whole lines, and the
+    manifest is written at the end. Raises InputError where the dataset has other rules, is in use by another process,
+    cannot be written, or where no face stays.
+    """
+    people = read_identities(identities) if identities else {}
+    with closing(Log(dataset, rules)) as log:
+        done = {name for name, record in log.photos.items() if not record["error"]}
+        for found in each(look, _unseen(photos, done)):
+            for file, data in found.pictures.items():
+                write_whole(dataset / file, data)
+            record = {key: value for key, value in asdict(found).items() if key != "pictures"}
+            log.add(record)
+            log.photos[found.photo] = record
+        return _finish(dataset, rules, log, people)
+
+
+def _unseen(photos: Iterable[Path], done: set[str]) -> Iterator[Path]:
+    for photo in photos:
+        if str(photo) not in done:
+            done.add(str(photo))
+            yield photo
+
+
+class Log:
+    """What has been done, in a file that only grows: the rules, then a record for each photo, and each pair compared.
+
+    Raises InputError where it is in use by another process, has other rules, is damaged, or cannot be written.
+    """
+
+    def __init__(self, dataset: Path, rules: Rules) -> None:
+        self._path = dataset / LOG
+        try:
+            dataset.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a+b")
+        except OSError as error:
+            raise InputError("a folder for the dataset", f"{dataset} ({error.strerror})", "choose another") from None
+        _lock(self._file.fileno(), dataset)
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data.rfind(b"\n") + 1
+        self._file.truncate(whole)  # what a killed process left of its last line
+        try:
+            lines = [json.loads(line) for line in data[:whole].splitlines()]
+        except ValueError as error:
+            raise InputError(f"whole lines in {self._path}", str(error), "remove those that are damaged") from None
+        said = rules.model_dump(mode="json")
+        if not lines:
+            self.add({"rules": said})
+        elif (before := lines[0].get("rules") or {}) != said:
+            other = next(key for key in {**said, **before} if before.get(key) != said.get(key))
+            raise InputError(f"{other} = {before.get(other)}, as {dataset} was begun", str(said.get(other)),
+                             "give the same options or choose another folder")
+        self.photos: dict[str, dict[str, Any]] = {line["photo"]: line for line in lines[1:] if "photo" in line}
+        self.alike: dict[tuple[str, str, bool], float] = {
+            (first, second, mirrored): line["alike"] for line in lines[1:] if "pair" in line
+            for first, second, mirrored in [line["pair"]]
+        }
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Write a line. It is out of this process when this returns."""
+        try:
+            self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise InputError("room for the log", f"{self._path} ({error.strerror})", "free some, run again") from None
+
+    def close(self) -> None:
+        """Let other processes have it."""
+        self._file.close()
+
+
+def _lock(descriptor: int, dataset: Path) -> None:
+    """Two processes would look at the same photos twice. The lock ends with its process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"{dataset} for itself", "another process that writes it", "wait for it to end") from None
+
+
+def _compare(dataset: Path, log: Log) -> Callable[[str, str, bool], float]:
+    """The likeness of two files' faces, from the log or else from the pictures."""
+    thumbs: dict[str, NDArray[np.uint8]] = {}  # 4 kB for each face that has a near hash
+
+    def thumb(file: str) -> NDArray[np.uint8]:
+        if file not in thumbs:
+            thumbs[file] = thumb_of(read_photo(dataset / file).pixels)
+        return thumbs[file]
+
+    def alike(first: str, second: str, mirrored: bool) -> float:
+        first, second = sorted((first, second))
+        key = (first, second, mirrored)
+        if key not in log.alike:
+            one, other = thumb(first), thumb(second)
+            log.alike[key] = round(likeness(one, np.ascontiguousarray(other[:, ::-1]) if mirrored else other), 4)
+            log.add({"pair": key, "alike": log.alike[key]})
+        return log.alike[key]
+
+    return alike
+
+
+def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str]) -> Report:
+    """Choose, split, and write manifest.csv, dropped.csv and dataset.json."""
+    records = list(log.photos.values())
+    kept, dropped = choose(records, rules, people, _kept_before(dataset), _compare(dataset, log))
+    if not kept:
+        said = ", ".join(f"{n} {reason}" for reason, n in Counter(row["reason"] for row in dropped).items())
+        raise InputError("faces to keep", f"none in {len(records)} photos ({said or 'no photo'})", "give other photos "
+                         "or loosen the rules")
+    columns = (*COLUMNS[:-1], "reason", "detail")
+    write_whole(dataset / "dropped.csv", format_manifest(dropped, columns))
+    manifest = format_manifest(kept)
+    write_whole(dataset / "manifest.csv", manifest)
+    report = Report(
+        dict(sorted(Counter(row["split"] for row in kept).items())),
+        dict(sorted(Counter(row["reason"] for row in dropped).items())), len(records),
+        tuple(f"{record['photo']}: {record['error']}" for record in records if record["error"]),
+        hashlib.sha256(manifest).hexdigest(),
+    )
+    about = {**asdict(report), "hash_is": "SHA-256 of manifest.csv", "rules": rules.model_dump(mode="json")}
+    write_whole(dataset / "dataset.json", json.dumps(about, indent=1, ensure_ascii=False).encode())
+    return report
+
+
+def _kept_before(dataset: Path) -> set[str]:
+    if not (dataset / "manifest.csv").is_file():
+        return set()
+    return {entry.row["file"] for entry in read_manifest(dataset)}

@@ -1,0 +1,166 @@
+"""What is refused on the way in, each in one line that says what to do, and what is taken with a note."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facefill.errors import InputError
+from facefill.files.photo import encode_photo, read_photo
+
+from . import photo_files as files
+
+PNG = files.coded(files.image("RGB"), "PNG")
+JPEG = files.coded(files.image("RGB", 120, 160), "JPEG")
+BOMB = files.png(np.zeros((1, 1, 3), np.uint8), 2, 8, size=(60000, 60000))
+
+
+def refusal(source: object, **limits: int) -> InputError:
+    with pytest.raises(InputError) as caught:
+        read_photo(source, **limits)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    assert caught.value.expected
+    assert caught.value.got
+    assert caught.value.fix
+    return caught.value
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "does not exist" in refusal(tmp_path / "none.png").got
+
+
+def test_a_folder_is_no_photo(tmp_path: Path) -> None:
+    assert "a folder" in refusal(str(tmp_path)).got
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"Dear Sir,\n", "text"),
+        ("Größe".encode(), "text"),
+        (b"GIF89a\1\0\1\0", "GIF"),
+        (b"\0\1\2", "else"),
+    ],
+)
+def test_what_is_no_picture_is_called_by_its_name(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(content)
+    error = refusal(tmp_path / "photo.jpg")
+    assert said in error.got
+    assert "photo.jpg" in error.got
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP"])
+def test_a_file_that_is_cut_off_is_refused(name: str) -> None:
+    source = files.coded(files.image("RGB", 120, 160), name)
+    for share in (0.1, 0.5, 0.9):
+        assert name in refusal(source[: int(len(source) * share)]).expected
+
+
+def test_a_16_bit_png_that_is_cut_off_is_refused() -> None:
+    source = files.png(files.picture(60, 80, 3, bits=16), 2, 16)
+    assert "cut off" in refusal(source[: len(source) // 2]).got
+
+
+def test_damage_behind_the_samples_of_a_png_is_refused_when_it_is_read_and_not_when_it_is_written() -> None:
+    source = files.png(files.picture(60, 80, 3, bits=16), 2, 16)
+    assert "cut off" in refusal(source[:-6]).got
+
+
+def test_a_picture_too_wide_for_the_library_that_decodes_it_is_refused() -> None:
+    assert "PNG" in refusal(files.png(np.zeros((1, 2**20 + 1, 3), np.uint16), 2, 16)).expected
+
+
+def test_a_damaged_png_is_refused() -> None:
+    broken = bytearray(PNG)
+    at = PNG.index(b"IDAT") + 40
+    broken[at : at + 20] = bytes(20)
+    assert "PNG" in refusal(bytes(broken)).expected
+
+
+def test_a_jpeg_without_its_end_is_taken_when_all_its_pixels_are_there() -> None:
+    assert np.array_equal(read_photo(JPEG[:-2]).pixels, files.samples_of(JPEG))
+
+
+def test_a_bomb_is_refused_from_its_header_alone() -> None:
+    error = refusal(BOMB)
+    assert "60000 x 60000" in error.got
+    assert "100,000,000 pixels" in error.expected
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP"])
+def test_the_limits_can_be_set(name: str, tmp_path: Path) -> None:
+    source = files.coded(files.image("RGB"), name)
+    assert "37" in refusal(source, max_pixels=37 * 53 - 1).got
+    read_photo(source, max_pixels=37 * 53, max_bytes=len(source))
+    assert "bytes" in refusal(source, max_bytes=len(source) - 1).expected
+    (tmp_path / "photo").write_bytes(source)
+    assert "bytes" in refusal(tmp_path / "photo", max_bytes=len(source) - 1).expected
+
+
+def test_the_limits_hold_for_arrays_and_images_as_well() -> None:
+    refusal(np.zeros((10, 10, 3), np.uint8), max_pixels=99)
+    refusal(files.image("RGB"), max_pixels=99)
+
+
+def test_the_content_decides_and_not_the_suffix(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(JPEG)
+    photo = read_photo(tmp_path / "photo.png")
+    assert photo.format == "JPEG"
+    assert photo.notes == ("photo.png is a JPEG file, whatever its name says",)
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP", "TIFF", "MPO"])
+def test_of_several_frames_the_first_is_taken_and_that_is_said(name: str) -> None:
+    frames = [files.image("RGB", 40, 48, seed=seed) for seed in range(3)]
+    source = files.coded(
+        frames[0], name, save_all=True, append_images=frames[1:], **({"lossless": True} if name == "WEBP" else {})
+    )
+    photo = read_photo(source)
+    assert photo.notes == ("it holds 3 pictures: only the first is used",)
+    mask = np.zeros((40, 48), bool)
+    mask[8:16, 8:16] = True
+    result, notes = encode_photo(photo, np.zeros_like(photo.pixels), mask)
+    assert getattr(files.opened(result), "n_frames", 1) == 1
+    assert any("left out" in note for note in notes) == (name == "MPO")
+    again = read_photo(result)
+    assert not again.notes
+    if name == "MPO":
+        assert b"MPF\0" not in result
+    else:
+        assert np.array_equal(again.pixels[~mask], np.asarray(frames[0])[~mask])
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((5, 5), np.uint8),
+        np.zeros((5, 5, 4), np.uint8),
+        np.zeros((5, 5, 3), np.float32),
+        np.zeros((5, 5, 3), bool),
+        np.zeros((0, 5, 3), np.uint8),
+    ],
+    ids=lambda array: f"{array.shape} {array.dtype}",
+)
+def test_an_array_of_another_kind_is_refused(array: np.ndarray) -> None:
+    assert str(array.dtype) in refusal(array).got
+
+
+@pytest.mark.parametrize("mode", ["F", "I", "LAB"])
+def test_samples_that_cannot_be_kept_are_refused(mode: str) -> None:
+    refusal(Image.new(mode, (4, 4)))
+    refusal(files.coded(Image.new(mode, (4, 4)), "TIFF"))
+
+
+def test_heic_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert "pip install facefill[heic]" in refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").fix
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5000)])
+def test_tiny_and_thin_photos_are_photos(height: int, width: int) -> None:
+    assert read_photo(files.coded(files.picture(height, width), "PNG")).pixels.shape == (height, width, 3)
