@@ -94,8 +94,8 @@ def test_the_modules_that_the_readme_lists_are_there() -> None:
     house = re.search(r"^src/facefill/\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"),
                       re.DOTALL | re.MULTILINE)
     assert house is not None
-    for room in ("imaging", "nets", "files", "covers", "methods", "runtime", "datasets", "training", "evaluation", "batch",
-                 "server", "commands"):
+    for room in ("imaging", "nets", "files", "covers", "methods", "runtime", "datasets", "training", "evaluation",
+                 "batch", "server", "commands"):
         listed = re.search(rf"^  {room}/(.*?)(?=^  \w)", house[1], re.DOTALL | re.MULTILINE)
         assert listed is not None
         there = {path.stem for path in (ROOT / "src" / "facefill" / room).glob("*.py")}

@@ -29,8 +29,8 @@ from facefill.batch.run import run
 from facefill.errors import InputError
 from tests.batch.photos import lines_of, tree_of, write_photos
 from tests.batch.test_local import count_lines, same_lines, undisturbed
-from tests.datasets import rows_of
 from tests.faces import draw_photo
+from tests.toy_datasets import rows_of
 
 
 class Losing(Cluster):

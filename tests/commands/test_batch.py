@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facefill import cli
+from facefill.commands import cli
 from tests.batch.photos import copy_all, write_photos
 
 

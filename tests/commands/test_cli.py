@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import facefill
-from facefill import cli
+from facefill.commands import cli
 from facefill.errors import InputError
 from facefill.files import photo as photo_module
 from facefill.runtime.cover import Cover

@@ -14,8 +14,8 @@ from facefill.datasets import faces as dataset_module
 from facefill.datasets.faces import ALIGNED, landmarks_of, locate, read_dataset, read_face
 from facefill.errors import InputError
 from facefill.runtime.finder import Face
-from tests.datasets import write_dataset
 from tests.faces import draw_face
+from tests.toy_datasets import write_dataset
 
 
 def test_a_manifest_says_who_and_where(tmp_path: Path) -> None:

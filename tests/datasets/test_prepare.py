@@ -26,8 +26,8 @@ from facefill.datasets.manifest import COLUMNS, read_manifest
 from facefill.datasets.prepare import LOG, prepare
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
-from tests.datasets import Known, rows_of, save
 from tests.faces import ALIGNED, Pixels, Points, draw_face, draw_photo
+from tests.toy_datasets import Known, rows_of, save
 
 RULES = Rules(min_side_px=60)
 

@@ -20,8 +20,8 @@ from facefill.errors import InputError
 from facefill.files.photo import encode_picture
 from facefill.runtime.finder import Face
 from facefill.training.data import DataConfig, Holes, batches, plan_steps, read_faces
-from tests.datasets import write_dataset
 from tests.faces import ALIGNED, Pixels, draw_face
+from tests.toy_datasets import write_dataset
 
 
 def config_of(folder: Path, **options: object) -> DataConfig:

@@ -15,8 +15,8 @@ from facefill.datasets.manifest import implausible
 from facefill.datasets.worn import wear_faces
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
-from tests.datasets import Known, rows_of, save, write_dataset
 from tests.faces import ALIGNED, Points, draw_face
+from tests.toy_datasets import Known, rows_of, save, write_dataset
 
 RULES = Rules(min_side_px=60)
 

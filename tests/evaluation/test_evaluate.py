@@ -24,10 +24,10 @@ from facefill.evaluation.report import BEGIN, END, with_section
 from facefill.imaging import metrics
 from facefill.imaging.classical import fill_telea
 from facefill.runtime.model import Model
-from tests.datasets import write_dataset
 from tests.evaluation.embedder import write_embedder
 from tests.faces import draw_face
 from tests.networks import write_inpainting
+from tests.toy_datasets import write_dataset
 
 FACES = 12
 HOLES = ("random20@64", "random60@64")

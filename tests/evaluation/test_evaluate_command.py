@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from facefill import cli
-from tests.datasets import write_dataset
+from facefill.commands import cli
 from tests.datasets.test_faces import spoil
+from tests.toy_datasets import write_dataset
 
 
 @pytest.fixture(scope="module")

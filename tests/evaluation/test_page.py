@@ -10,8 +10,8 @@ import pytest
 
 from facefill.evaluation.benchmark import Settings
 from facefill.evaluation.evaluate import evaluate
-from tests.datasets import write_dataset
 from tests.server.browser import browser, find_chromium
+from tests.toy_datasets import write_dataset
 
 pytestmark = [pytest.mark.soak, pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facefill import cli
+from facefill.commands import cli
 from facefill.datasets.faces import read_dataset
 from facefill.evaluation.protocols import Case
 from facefill.evaluation.strips import FOOT_PX, draw_strip
 from facefill.files.photo import read_photo
-from tests.datasets import write_dataset
 from tests.faces import draw_face
+from tests.toy_datasets import write_dataset
 
 
 def test_a_strip_is_what_was_seen_the_truth_and_the_completion() -> None:

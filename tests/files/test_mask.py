@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facefill.errors import InputError
-from facefill.imaging.masks import MASKS, bounding_box, dilate, read_mask
+from facefill.files.mask import read_mask
+from facefill.imaging.masks import MASKS, bounding_box, dilate
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -13,10 +13,10 @@ from facefill.evaluation.benchmark import Settings as Evaluation
 from facefill.evaluation.benchmark import complete_case, prepare
 from facefill.files.photo import read_photo
 from facefill.runtime.model import Model, draw_noise, grey_holes, load
-from tests.datasets import write_dataset
 from tests.faces import draw_photo
 from tests.networks import write_unmasking
 from tests.runtime.test_inpainter import StandIn
+from tests.toy_datasets import write_dataset
 
 
 @pytest.fixture(scope="module", autouse=True)

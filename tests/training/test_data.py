@@ -24,7 +24,7 @@ from facefill.training.data import (
     split_validation,
     to_batch,
 )
-from tests.datasets import write_dataset
+from tests.toy_datasets import write_dataset
 
 HOLES = {"centre": 1.0, "worn": 2.0, "random40": 1.0, "none": 0.5}
 

@@ -23,7 +23,7 @@ from facefill.training.data import batches, plan_steps
 from facefill.training.distributed import World
 from facefill.training.recipe import read_recipe
 from facefill.training.train import check_batches, train
-from tests.datasets import write_dataset
+from tests.toy_datasets import write_dataset
 
 RECIPE = """
 method = "swift"

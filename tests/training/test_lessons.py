@@ -21,8 +21,8 @@ from facefill.training.lessons import LessonConfig, LessonSource, cut_portrait, 
 from facefill.training.recipe import Recipe, build_method, read_recipe
 from facefill.training.teacher import label_photo
 from facefill.training.train import train
-from tests.datasets import write_dataset
 from tests.faces import draw_face
+from tests.toy_datasets import write_dataset
 
 FINDER = Path(__file__).parents[2] / "configs" / "finder.toml"
 FACE = (0.24, 0.18, 0.76, 0.9)

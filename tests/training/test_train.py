@@ -22,7 +22,7 @@ from facefill.training.data import batches, plan_steps
 from facefill.training.export import open_method
 from facefill.training.recipe import Recipe, build_method, open_source, read_recipe
 from facefill.training.train import train
-from tests.datasets import write_dataset
+from tests.toy_datasets import write_dataset
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"widths": [8, 8, 16, 16], "bottom_dilations": [1, 2], "critic_width": 8, "adversarial": 0.05,
