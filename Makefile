@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint soak page clean
+.PHONY: demo test lint soak page docs clean
 
 ## demo: core install without torch, then unmask the example photos
 demo: .venv-demo/ready
@@ -29,6 +29,12 @@ soak: $(VENV)/ready
 ## page: build src/facefill/server/page from web/ (needs Node 20; nothing else does)
 page:
 	cd web && npm ci && npm run build
+
+## docs: the documentation as a site in build/docs; nothing is fetched when it is read
+docs: $(VENV)/ready
+	$(PIP) install -c constraints.txt -e '.[docs]'
+	$(VENV)/bin/python docs/make_house.py
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

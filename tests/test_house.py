@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,6 +100,17 @@ def test_no_circles() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"a circle: {error.args[1]}")
+
+
+def test_the_picture_of_the_house_is_true() -> None:
+    spec = importlib.util.spec_from_file_location("make_house", ROOT / "docs" / "make_house.py")
+    assert spec is not None
+    assert spec.loader is not None
+    house = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(house)
+    assert {room for rooms in house.LAYERS for room in rooms} == set(LAYERS) - {"__main__", "__init__"}
+    assert house.PICTURE.read_text(encoding="utf-8") == house.draw(house.direct(house.rooms_imported())), \
+        "python docs/make_house.py"
 
 
 def test_torch_stays_out_of_the_rooms_that_photos_walk_through() -> None:
