@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from facefill.commands import cli, research
+from facefill.commands import cli
+from facefill.datasets import cache
 from facefill.datasets.faces import read_dataset
 from facefill.datasets.looking import Look, Rules, look_at
 from facefill.datasets.manifest import COLUMNS, read_manifest
@@ -299,7 +300,7 @@ def test_the_commands(
             code = end.code
         return int(str(code or 0)), *capsys.readouterr()
 
-    monkeypatch.setattr(research, "_open_finder", lambda device, threads: world[1])
+    monkeypatch.setattr(cache, "open_finder", lambda device, threads: world[1])
     photos = world[0]
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")

@@ -1,4 +1,4 @@
-"""The command for folders, buckets and clusters. `cli.py` registers it."""
+"""`facefill batch`: folders, buckets and clusters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facefill.commands.options import AsJson, Device, Exact, Large, Method, Seed
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,10 +27,7 @@ def batch(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per core.")] = None,
     ray: Annotated[str | None, typer.Option("--ray", metavar="auto|ADDRESS", help="Work on a Ray cluster: auto takes a "
                                             "running one or starts one here.")] = None,
-    method: Annotated[str, typer.Option("--method", "-m", help="Which method completes.")] = "swift",
-    seed: Annotated[int, typer.Option(min=0, help="Of all randomness.")] = 0,
-    large_hole: Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is "
-                                             "missing.")] = False,
+    method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
     mask_dir: Annotated[str | None, typer.Option("--mask-dir", help="A folder or URL of given masks, in the same tree: "
                                                  "NAME, NAME.png or NAME-mask.png for each photo.")] = None,
     include: Annotated[list[str] | None, typer.Option(help="Only photos that match, as '2024/*' or '*.jpg'; may be "
@@ -38,11 +36,10 @@ def batch(
     force: Annotated[bool, typer.Option("--force", help="Do everything again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and write nothing.")] = False,
     max_errors: Annotated[int | None, typer.Option(min=1, help="Stop when so many photos have failed.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Of all workers together. Default: FACEFILL_THREADS, else what "
-                                                "the machine allows.")] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Compute in float32.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per photo.")] = False,
+    device: Device = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Number of threads of all workers together. Default: "
+                                                "FACEFILL_THREADS, else what the machine allows.")] = None,
+    exact: Exact = False, as_json: AsJson = False,
 ) -> None:
     """Complete the faces of all photos in a folder or bucket; manifest.jsonl in OUT says what became of each."""
     from facefill.batch.folder import Selection

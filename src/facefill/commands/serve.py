@@ -1,14 +1,14 @@
-"""`facefill serve`. Heavy packages are imported inside, as in `cli.py`."""
+"""`facefill serve`: the page and the REST API."""
 
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from facefill.commands.options import Device, Exact, Threads, need
 from facefill.errors import InputError
 
 
@@ -21,21 +21,15 @@ def serve(
                                               "machine can read a command line.")] = None,
     name: Annotated[list[str] | None, typer.Option(help="A host name under which a proxy offers the page; may be "
                                                    "given again.")] = None,
-    max_mb: Annotated[int, typer.Option(min=1, max=200, help="Of one upload.")] = 40,
-    max_megapixels: Annotated[int, typer.Option(min=1, max=100, help="Of one photo.")] = 50,
+    max_mb: Annotated[int, typer.Option(min=1, max=200, help="Largest upload, in megabytes.")] = 40,
+    max_megapixels: Annotated[int, typer.Option(min=1, max=100, help="Largest photo, in megapixels.")] = 50,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 64,
-    device: Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, else what the machine allows.")]
-    = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Compute in float32: slower, the same on all machines.")]
-    = False,
+    device: Device = "cpu", threads: Threads = None, exact: Exact = False,
     log: Annotated[Path | None, typer.Option(help="Write the log here and not to stderr. It never holds a photo or a "
                                              "file name.")] = None,
 ) -> None:
     """Serve the page and the REST API; nothing leaves this machine (needs the extra `serve`)."""
-    for package in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
-        if find_spec(package) is None:
-            raise InputError(f"the package {package}", "none installed", "pip install 'facefill[serve]'")
+    need("serve", "starlette", "uvicorn", "python_multipart", "prometheus_client")
     from facefill.server.settings import Settings, check_reach
 
     settings = Settings(

@@ -1,22 +1,20 @@
-"""Commands that make datasets. `cli.py` registers them; heavy packages are imported inside, as there."""
+"""`facefill prepare`: make a dataset from photos."""
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facefill.commands.options import Device, Threads
+from facefill.commands.output import list_left_out
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
     from facefill.datasets.looking import Rules
     from facefill.datasets.prepare import Report
-
-Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
-Threads = Annotated[int | None, typer.Option(help="Default: FACEFILL_THREADS, else what the machine allows.")]
 
 
 def prepare(
@@ -34,7 +32,7 @@ def prepare(
     max_covered: Annotated[float | None, typer.Option(help="Drop faces of which a larger share is covered. Default: "
                                                       "do not ask.")] = None,
     format: Annotated[str, typer.Option(help="webp or png.")] = "webp",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of WebP.")] = 95,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of WebP pictures.")] = 95,
     validation: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
     test: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
     shards: Annotated[int | None, typer.Option(min=1, help="Also write tar shards of so many faces into "
@@ -68,7 +66,7 @@ def prepare(
     print(f"sha256 {report.sha256}")
     if shards:
         print(f"{len(write_shards(dataset, dataset / 'shards', shards))} shards in {dataset / 'shards'}")
-    _end(report.unreadable)
+    list_left_out(report.unreadable)
 
 
 def _look_over(
@@ -76,13 +74,14 @@ def _look_over(
     threads: int | None,
 ) -> Report:
     """Make the dataset in this process, or on a cluster."""
+    from facefill.datasets.cache import open_finder
     from facefill.datasets.looking import look_at
     from facefill.datasets.prepare import prepare as make
     from facefill.datasets.progress import track
 
     covers = rules.max_covered is not None
     if ray is None:
-        look = partial(look_at, finder=_open_finder(device, threads), rules=rules,
+        look = partial(look_at, finder=open_finder(device, threads), rules=rules,
                        cover=_open_cover(device, threads) if covers else None)
         return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities)
     from facefill.batch.ray import Cluster
@@ -92,41 +91,9 @@ def _look_over(
                     each=lambda _, some: track(cluster.look_with(rules, covers, some), "looking", len(paths)))
 
 
-def wear(
-    faces: Annotated[Path, typer.Argument(metavar="FACES", help="A dataset of aligned faces.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of all randomness; which cover a face gets depends on this and its "
-                                      "file name only.")] = 0,
-    split: Annotated[str | None, typer.Option(help="Only this split of the manifest.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset in OUT.")] = False,
-    device: Device = "cpu", threads: Threads = None,
-) -> None:
-    """Put covers on faces: worn pictures, true masks, the truth, and a manifest."""
-    from facefill.datasets.worn import wear_faces
-
-    done = wear_faces(faces, out, seed, split=split, overwrite=overwrite,
-                      finder=lambda: _open_finder(device, threads))
-    print(f"{out}: {done.faces} covered faces, {len(done.refused)} refused\nsha256 {done.sha256}")
-    _end(done.refused)
-
-
-def _open_finder(device: str, threads: int | None) -> Any:
-    from facefill.datasets.cache import open_finder
-
-    return open_finder(device, threads)
-
-
 def _open_cover(device: str, threads: int | None) -> Any:
     from facefill.catalog import find_weights
     from facefill.runtime.cover import Cover
     from facefill.runtime.engine import load_engine
 
     return Cover(load_engine(find_weights("cover")[0], device=device, threads=threads))
-
-
-def _end(left_out: tuple[str, ...]) -> None:
-    """List what was left out; exit code 3 where that is anything."""
-    for line in left_out:
-        print(line, file=sys.stderr)
-    if left_out:
-        raise typer.Exit(3)

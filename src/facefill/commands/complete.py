@@ -1,0 +1,70 @@
+"""`facefill complete`: complete what a mask names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facefill.commands.options import AsJson, Device, Exact, Large, Method, Overwrite, Seed, Sign, Threads
+from facefill.commands.output import end, open_signature, report, save_picture
+from facefill.errors import InputError
+
+if TYPE_CHECKING:
+    from facefill.runtime.inpainter import Inpainter
+
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of a method that "
+                                                    "searches (latent_search, dip): restarts=4, bounds=paper, ...")]
+
+
+def complete(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO")],
+    mask: Annotated[Path, typer.Option(help="A picture of the photo's size: white or opaque = missing.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")],
+    method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
+    samples: Annotated[int, typer.Option(min=1, help="Different completions, where the method has noise; they are "
+                                         "written as <stem>-1<suffix>, <stem>-2<suffix> ...")] = 1,
+    aligned: Annotated[bool, typer.Option("--aligned", help="The photo is an aligned square face already.")] = False,
+    dilate: Annotated[int, typer.Option(min=0, help="Grow the mask by so many pixels.")] = 0,
+    show_steps: Annotated[Path | None, typer.Option(help="Also write the steps of blending, side by side for each "
+                                                    "crop.")] = None,
+    show_attention: Annotated[Path | None, typer.Option(help="Also write where each hole pixel borrowed from, by "
+                                                        "colour (contextual_attention).")] = None,
+    device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
+    sign: Sign = None, as_json: AsJson = False, settings: Settings = None,
+) -> None:
+    """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
+    from facefill.files.mask import read_mask
+    from facefill.files.photo import check_output, read_photo
+    from facefill.runtime.doubts import listening
+    from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
+    from facefill.runtime.inpainter import open_inpainter
+
+    targets, beside = [out], [path for path in (show_steps, show_attention) if path]
+    if samples > 1:
+        targets = [out.with_name(f"{out.stem}-{index + 1}{out.suffix}") for index in range(samples)]
+        beside += [out.with_name(f"{out.stem}-{name}.png") for name in ("samples", "spread")]
+    if len({*targets, *beside}) < len(targets) + len(beside):
+        raise InputError("outputs with different names", "two of the same name", "choose another name for one")
+    for path in [*targets, *beside]:
+        check_output(path, inputs=[photo, mask], overwrite=overwrite)
+    signature, source = open_signature(sign), read_photo(photo, ahead=True)
+    missing = read_mask(mask, source.pixels.shape, dilate_px=dilate)
+    inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, settings=settings or ())
+    plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
+    pictures = [draw_steps(inpainter.model, plan, seed)] if show_steps else []
+    pictures += [draw_attention(inpainter.model, plan)] if show_attention else []
+    with listening(tell=True) as doubts:
+        patches = inpainter.run([plan], seed=seed, samples=samples)[0]
+    if samples > 1:
+        together, spread, distance = draw_samples(plan, patches)
+        pictures += [together, spread]
+        if not as_json:
+            print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
+    for index, target in enumerate(targets):
+        result = inpainter.finish(plan, patches[:, index], seed=seed, doubts=doubts.of([plan])[0])
+        report(photo, target, result, result.save(target, overwrite=overwrite, sign=signature), as_json)
+    for picture, path in zip(pictures, beside, strict=True):
+        save_picture(picture, path, overwrite)
+    end(0, 1, as_json)

@@ -1,0 +1,77 @@
+"""`facefill evaluate`: judge methods on the same frozen holes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facefill.commands.options import Device, Exact, Threads
+
+if TYPE_CHECKING:
+    from facefill.evaluation.benchmark import Progress
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder of aligned faces, with or without a "
+                                            "manifest.csv.")],
+    methods: Annotated[str, typer.Option(help="Names or .onnx files, with commas; NAME:N for the first N faces only; "
+                                         "or all.")] = "swift",
+    holes: Annotated[str, typer.Option(help="Protocols, with commas, such as centre@256,worn@256; or all.")] = "",
+    protocol: Annotated[str, typer.Option(help="Papers whose definitions are printed beside ours, with commas: "
+                                          "contextual-attention-paper, masked-gan-paper, latent-search-paper; or "
+                                          "all.")] = "",
+    split: Annotated[str, typer.Option(help="Rows of the manifest, with commas; each is a dataset of its own.")] = "",
+    report: Annotated[Path, typer.Option(help="Folder for values and reports; the same command resumes.")]
+    = Path("report"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many faces.")] = None,
+    features: Annotated[list[Path] | None, typer.Option(help="A network for perceptual and Fréchet distances: .npz or "
+                                                        ".safetensors; may be given again.")] = None,
+    lpips_heads: Annotated[Path | None, typer.Option(help="Heads of LPIPS for one of the networks.")] = None,
+    embedder: Annotated[Path | None, typer.Option(help="An .onnx face embedder, to judge identity.")] = None,
+    groups: Annotated[Path | None, typer.Option(help="A CSV with the column file and one for each kind of group, such "
+                                                "as glasses: values are told by them too.")] = None,
+    results: Annotated[Path | None, typer.Option(help="A Markdown file to write the tables into.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Faces per call.")] = 8,
+    per_picture: Annotated[bool, typer.Option("--per-picture", help="Also draw input, truth and prediction of every "
+                                              "face, with PSNR and SSIM, into REPORT/per-picture.")] = False,
+    no_timings: Annotated[bool, typer.Option("--no-timings", help="Measure no seconds and memory.")] = False,
+    device: Device = "cpu", threads: Threads = None, exact: Exact = False,
+) -> None:
+    """Judge methods on the same frozen holes (needs the extra `evaluate`)."""
+    from facefill.evaluation.benchmark import Settings
+    from facefill.evaluation.evaluate import evaluate as judge
+    from facefill.evaluation.protocols import PAPERS, PROTOCOLS
+
+    def names(text: str, every: Any = ()) -> tuple[str, ...]:
+        return tuple(every) if text == "all" and every else tuple(name for name in text.split(",") if name)
+
+    settings = Settings(
+        folder=dataset, report=report, splits=names(split), methods=names(methods), holes=names(holes, PROTOCOLS),
+        papers=names(protocol, PAPERS), limit=limit, features=tuple(features or ()), heads=lpips_heads,
+        embedder=embedder, device=device, threads=threads, exact=exact, batch=batch, timings=not no_timings,
+        per_picture=per_picture, groups=groups,
+    )
+    _show_progress(judge(settings, results))
+    print(f"{report / 'report.md'}\n{report / 'report.html'}")
+
+
+def _show_progress(steps: Iterator[Progress]) -> None:
+    """A bar on a terminal, elsewhere a plain line when something is done."""
+    if not sys.stderr.isatty():
+        for step in steps:
+            if step.done == step.total:
+                print(f"{step.what}: {step.done}", file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True)) as bars:
+        shown: dict[str, Any] = {}
+        for step in steps:
+            if step.what not in shown:
+                shown[step.what] = bars.add_task(step.what, total=step.total)
+            bars.update(shown[step.what], completed=step.done)

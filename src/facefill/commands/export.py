@@ -1,0 +1,29 @@
+"""`facefill export`: weights of a run as ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facefill.commands.options import Overwrite, need
+from facefill.errors import InputError
+
+
+def export(
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train` wrote.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The .onnx file to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write weights as ONNX and compare with torch (needs the extra `train`)."""
+    need("train", "torch", "safetensors")
+    from facefill.training.export import export as write
+
+    if out.suffix != ".onnx" or not out.parent.is_dir():
+        raise InputError("an .onnx file in an existing folder", str(out), "choose another with -o")
+    if out.exists() and not overwrite:
+        raise InputError("a new output file", f"{out} exists", "add --overwrite or choose another with -o")
+    for difference in write(weights, out):
+        print(f"{difference.engine}: largest difference from torch {difference.largest:.1e}, "
+              f"mean {difference.mean:.1e}")

@@ -1,0 +1,30 @@
+"""Options that several commands share, and what a command needs to be installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facefill.errors import InputError
+
+Method = Annotated[str, typer.Option("--method", "-m", help="Which method completes; `facefill methods` lists them.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers; the same seed gives the same picture.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
+Threads = Annotated[int | None, typer.Option(help="Number of threads. Default: FACEFILL_THREADS, else what the machine "
+                                             "allows.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Compute in float32: slower, the same on all machines.")]
+Large = Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is missing.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
+Sign = Annotated[Path | None, typer.Option(help="A PEM file with your private key and its certificates: signs a C2PA "
+                                           "manifest of what was completed.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per photo.")]
+
+
+def need(extra: str, *packages: str) -> None:
+    """Raises InputError for the first of the packages that is not installed. extra: the one that brings them."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise InputError(f"the package {package}", "none installed", f"pip install 'facefill[{extra}]'")

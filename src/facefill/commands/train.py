@@ -1,0 +1,35 @@
+"""`facefill train`: train a method from a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facefill.commands.options import need
+
+
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML of configs/ or of your own.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example "
+                                                       "data.folder=faces or train.seed=3.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of the run; the same command resumes. Default: "
+                                             "runs/<name of CONFIG>.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Number of threads of all processes of this machine together. "
+                                                "Default: FACEFILL_THREADS, else what the machine allows.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved settings and stop.")] = False,
+) -> None:
+    """Train a method on a dataset of aligned faces (needs the extra `train`)."""
+    need("train", "torch", "safetensors")
+    from facefill.runtime.engine import thread_count
+    from facefill.training.distributed import share_threads
+    from facefill.training.recipe import read_recipe
+    from facefill.training.train import train as run_training
+
+    recipe = read_recipe(config, settings or [])
+    if dry_run:
+        print(recipe.model_dump_json(indent=2))
+        return
+    share_threads(thread_count(threads))
+    print(run_training(recipe, run or Path("runs") / config.stem))
