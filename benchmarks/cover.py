@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from facefill.evaluation.protocols import PROTOCOLS, draw_case, hole_rng
 from facefill.evaluation.statistics import bootstrap
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import THRESHOLD, Cover, clean, follow, grow
+from facefill.runtime.cover import GROW_PX, THRESHOLD, Cover, clean, follow, grow
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder, overlaps
 
@@ -42,6 +42,11 @@ Mask = NDArray[np.bool_]
 SIDE_PX = 256
 NOT_PLAIN = ("017539.jpg", "018314.jpg")
 """Plain photos whose face has a microphone or sunglasses before it."""
+
+
+def cover_scores(cover: Cover) -> Callable[[U8], NDArray[np.float32]]:
+    """How sure the network is that anything covers each pixel of an aligned face, (S, S)."""
+    return lambda face: cover.probabilities(face).sum(0)
 
 
 def overlap(found: Mask, truth: Mask) -> float:
@@ -77,7 +82,7 @@ def judge_drawn(cover: Cover, dataset: Path, limit: int, threshold: float) -> No
             points = scale_landmarks(entry.landmarks, MANIFEST_PX, face.shape[0])
             case = draw_case(PROTOCOLS["worn@256"], face, points, entry.row["file"], None)
             worn = wear(face, points, hole_rng("benchmarks/cover", entry.row["file"]), kinds=COVERS)
-            found = [clean(score > threshold) for score in cover.probabilities(np.stack([case.shown, worn.face, face]))]
+            found = [clean(score > threshold) for score in map(cover_scores(cover), (case.shown, worn.face, face))]
             masks.append((found[0], case.mask))
             covers.append((found[1], worn.mask))
             kinds.append(worn.kind)
@@ -116,24 +121,24 @@ def filled(outlines: list[NDArray[np.int32]]) -> Mask:
 
 
 def judge_real(cover: Cover, cases: list[tuple[U8, Mask, Mask]], threshold: float) -> None:
-    scores = cover.probabilities(np.stack([case[0] for case in cases]))
+    scores = np.stack([cover_scores(cover)(case[0]) for case in cases])
     half = len(cases) // 2
     whole = [follow(clean(score > threshold), case[0], score) for case, score in zip(cases, scores, strict=True)]
     for name, chosen in (("chosen on", range(half)), ("judged", range(half, len(cases)))):
         for level in (*np.arange(0.3, 0.85, 0.1), threshold) if name == "chosen on" else (threshold,):
             row(f"real, {name}, > {level:.2f}", [(clean(scores[k] > level) & cases[k][2], cases[k][1]) for k in chosen])
-        for share in (0.0, 0.004, 0.008, 0.012, 0.016, 0.02):
-            grown = [(grow(whole[k], share) & cases[k][2], cases[k][1]) for k in chosen]
+        for px in range(6):
+            grown = [(grow(whole[k], px) & cases[k][2], cases[k][1]) for k in chosen]
             left = np.mean([(truth & ~found).sum() / truth.sum() for found, truth in grown])
             taken = np.mean([(found & ~truth).sum() / truth.sum() for found, truth in grown])
             rims = [rim(*pair) for pair in grown]
-            print(f"{'  grown by':24} {share:.3f} of the side: leaves {100 * left:.1f} %, takes {100 * taken:.1f} %, "
+            print(f"{'  grown by':24} {px} px: leaves {100 * left:.1f} %, takes {100 * taken:.1f} %, "
                   f"around it {100 * np.median(rims):.1f} and {100 * np.quantile(rims, 0.9):.1f} % cover")
 
 
 def rim(found: Mask, truth: Mask) -> float:
     """The share of cover in the 6 px around a mask."""
-    ring = grow(found, 6 / SIDE_PX) & ~found
+    ring = grow(found, 6) & ~found
     return float((ring & truth).sum() / max(ring.sum(), 1))
 
 
@@ -147,8 +152,9 @@ def judge_plain(cover: Cover, folder: Path, boxes: Path, threshold: float, finde
             if not len(labelled) or overlaps(np.array(face.box, np.float32), labelled).max() < 0.5:
                 continue
             crop = Crop.around_face(np.asarray(face.landmarks, np.float64), SIDE_PX).take(photo)
-            found.append(clean(cover.probabilities(crop[None])[0] > threshold))
-            taken.append(cover.find(crop[None])[0])
+            score = cover_scores(cover)(crop)
+            found.append(clean(score > threshold))
+            taken.append(grow(follow(found[-1], crop, score), GROW_PX))
     clear("faces of plain photos", found)
     clear("  followed and grown", taken)
 

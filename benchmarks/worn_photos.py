@@ -121,7 +121,7 @@ def missed(found: list[tuple[float, ...]], labelled: list[list[float]]) -> list[
 
 def misplaced(found: Bool) -> list[Bool]:
     """Holes made of a found cover, (256, 256): grown by 0 to 7 px, eaten by 4, and 8 px beside it on each side."""
-    holes = [grow(found, px / 256) if px else found for px in (0, 2, 4, 6, 7)]
+    holes = [grow(found, px) if px else found for px in (0, 2, 4, 6, 7)]
     holes.append(cv2.erode(found.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0)
     steps = (np.array([[1, 0, x], [0, 1, y]], np.float32) for x, y in ((8, 0), (-8, 0), (0, 8), (0, -8)))
     return holes + [cv2.warpAffine(holes[2].astype(np.uint8), step, (256, 256)) > 0 for step in steps]
@@ -131,11 +131,11 @@ def check_leftover(folder: Path, covers: Path) -> None:
     """Print how leftover and the outlined share of the rim agree, on each half of the labelled faces."""
     cases = read_real(folder, covers)
     cover = Cover(load_engine(weights_folder() / "cover.onnx", threads=1, exact=True))
-    scores = cover.probabilities(np.stack([case[0] for case in cases]))
+    scores = np.stack([cover.probabilities(case[0]).sum(0) for case in cases])
     pairs = []
     for (face, truth, inside), score in zip(cases, scores, strict=True):
         for hole in misplaced(clean(score > THRESHOLD)):
-            rim = grow(hole, RING_PX / 256) & ~hole & inside
+            rim = grow(hole, RING_PX) & ~hole & inside
             pairs.append((leftover(face, hole, inside), (rim & truth).sum() / max(rim.sum(), 1)))
     half = len(cases) // 2 * (len(pairs) // len(cases))
     for name, some in (("chosen on", pairs[:half]), ("judged", pairs[half:])):

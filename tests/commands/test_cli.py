@@ -18,9 +18,10 @@ import facefill
 from facefill.commands import cli
 from facefill.errors import InputError
 from facefill.files import photo as photo_module
-from facefill.runtime.cover import Cover
+from facefill.runtime.cover import Cover, FoundCover
 from facefill.runtime.finder import Face, Finder
 from tests.faces import draw_face
+from tests.runtime.test_inpainter import covered
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -69,11 +70,9 @@ def refused(run: Run, folder: Path, *words: object) -> str:
     return err
 
 
-def lower_half(cover: Cover, faces: np.ndarray) -> np.ndarray:
+def lower_half(cover: Cover, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
     """A cover over the lower half of each face."""
-    masks = np.zeros(faces.shape[:3], bool)
-    masks[:, faces.shape[1] // 2 :, 60:200] = True
-    return masks
+    return [covered(photo, face, slice(128, 256)) for face in faces]
 
 
 @pytest.mark.parametrize(("words", "said"), [
@@ -181,7 +180,7 @@ def test_a_face_that_is_too_small(run: Run, tmp_path: Path, monkeypatch: pytest.
 def test_a_face_that_nothing_covers(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: Path) -> None:
     bare = Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)
     monkeypatch.setattr(Finder, "find", lambda self, photo: [bare])
-    monkeypatch.setattr(Cover, "find", lambda self, faces: np.zeros(faces.shape[:3], bool))
+    monkeypatch.setattr(Cover, "find", lambda self, photo, faces: [covered(photo, face, slice(0)) for face in faces])
     assert "nothing covers it" in refused(run, tmp_path, "unmask", face)
 
 

@@ -8,7 +8,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from facefill.datasets.manifest import COLUMNS, read_manifest
 from facefill.datasets.prepare import LOG, prepare
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
+from facefill.runtime.cover import FoundCover
+from facefill.runtime.finder import Face
 from tests.faces import ALIGNED, Pixels, Points, draw_face, draw_photo
 from tests.toy_datasets import Known, rows_of, save
 
@@ -239,8 +241,9 @@ def test_every_reason_to_drop_a_face(tmp_path: Path) -> None:
     assert reason_of(known, photo("point", pixels[:, ::-1], np.full((5, 2), 9.0))) == "implausible"
 
     class Half:
-        def find(self, faces: Pixels) -> np.ndarray:
-            return np.indices(faces.shape[:3])[1] < faces.shape[1] // 2
+        def find(self, photo: Pixels, faces: Sequence[Face]) -> list[FoundCover]:
+            middle = round(float(faces[0].landmarks[0, 1]))
+            return [FoundCover((slice(0, middle), slice(0, photo.shape[1])), np.ones((middle, photo.shape[1]), bool))]
 
     strict = RULES.model_copy(update={"max_covered": 0.1})
     assert reason_of(known, fine, strict, cover=Half()) == "covered"

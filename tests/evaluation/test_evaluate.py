@@ -23,6 +23,8 @@ from facefill.evaluation.protocols import PROTOCOLS, draw_case
 from facefill.evaluation.report import BEGIN, END, with_section
 from facefill.imaging import metrics
 from facefill.imaging.classical import fill_telea
+from facefill.runtime.cover import FoundCover
+from facefill.runtime.finder import Face
 from facefill.runtime.model import Model
 from tests.evaluation.embedder import write_embedder
 from tests.faces import draw_face
@@ -224,8 +226,8 @@ def test_covers_are_drawn_and_what_cover_misses_stays(tmp_path: Path, network: P
     bench = prepare(settings(mine, network, tmp_path / "report", methods=("telea",), holes=("worn@256", "centre@256")))
 
     class Nothing:
-        def find(self, faces: np.ndarray) -> np.ndarray:
-            return np.zeros(faces.shape[:3], bool)
+        def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+            return [FoundCover((slice(0), slice(0)), np.zeros((0, 0), bool))]
 
     bench.cover = Nothing()  # type: ignore[assignment]
     auto = PROTOCOLS["worn-auto@256"]

@@ -9,6 +9,8 @@ import pytest
 
 from facefill.errors import InputError
 from facefill.evaluation.protocols import PAPERS, PROTOCOLS, Case, draw_case, hole_rng, mask_hash, read_protocols
+from facefill.runtime.cover import FoundCover
+from facefill.runtime.finder import Face
 from tests.faces import draw_face
 
 HASHES = {
@@ -78,17 +80,16 @@ def test_free_form_holes_hide_what_their_names_say() -> None:
 
 def test_what_finds_the_cover_sees_the_same_worn_face() -> None:
     class Half:
-        def find(self, faces: np.ndarray) -> np.ndarray:
-            self.seen = faces
-            masks = np.zeros(faces.shape[:3], bool)
-            masks[:, 128:] = True
-            return masks
+        def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+            self.seen, self.landmarks = photo, faces[0].landmarks
+            return [FoundCover((slice(128, 256), slice(0, 256)), np.ones((128, 256), bool))]
 
     cover = Half()
     face, landmarks = draw_face(256, 0)
     auto = draw_case(PROTOCOLS["worn-auto@256"], face, landmarks, "face000.png", cover)  # type: ignore[arg-type]
     worn = draw("worn@256")
-    assert (cover.seen[0] == worn.shown).all()
+    assert (cover.seen == worn.shown).all()
+    assert (cover.landmarks == landmarks).all()
     assert (auto.hole == worn.mask).all()
     assert auto.mask[128:].all()
     assert not auto.mask[:128].any()

@@ -7,42 +7,88 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from facefill.covers.head import check_landmarks
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import GROW_SHARE, Cover, clean, follow, grow, nearest
+from facefill.runtime.cover import (
+    FACE_PX,
+    GROW_PX,
+    OUTSIDE,
+    Cover,
+    clean,
+    follow,
+    grow,
+    inside_of,
+    nearest,
+    square_around,
+    view_of,
+)
 from facefill.runtime.engine import load_engine
-from tests.faces import draw_face
+from facefill.runtime.finder import Face
 from tests.networks import write_cover
 
-
-def test_a_blue_cover_is_found_and_grown(tmp_path: Path) -> None:
-    cover = Cover(load_engine(write_cover(tmp_path / "cover.onnx"), threads=1, exact=True))
-    plain = draw_face(256, 1)[0]
-    covered = plain.copy()
-    covered[150:220, 80:180] = (20, 60, 250)
-    masks = cover.find(np.stack([plain, covered]))
-    assert not masks[0].any()
-    assert masks[1][150:220, 80:180].all()
-    edge = int(np.ceil(GROW_SHARE * 256)) + 3
-    far = np.ones((256, 256), bool)
-    far[150 - edge : 220 + edge, 80 - edge : 180 + edge] = False
-    assert not masks[1][far].any()
+OFFSET = np.array([170.0, 100.0])
 
 
-def test_no_faces_are_no_work(tmp_path: Path) -> None:
-    cover = Cover(load_engine(write_cover(tmp_path / "cover.onnx"), threads=1))
-    assert cover.find(np.zeros((0, 256, 256, 3), np.uint8)).shape == (0, 256, 256)
+@pytest.fixture(scope="module")
+def cover(tmp_path_factory: pytest.TempPathFactory) -> Cover:
+    return Cover(load_engine(write_cover(tmp_path_factory.mktemp("net") / "cover.onnx"), threads=1, exact=True))
 
 
-def test_probabilities_have_the_size_of_the_faces(tmp_path: Path) -> None:
-    cover = Cover(load_engine(write_cover(tmp_path / "cover.onnx"), threads=1, exact=True))
-    face = draw_face(200, 1)[0]
-    face[100:150, 60:140] = (20, 60, 250)
-    scores = cover.probabilities(face[None])
-    assert scores.shape == (1, 200, 200)
-    assert scores[0, 110:140, 70:130].min() > 0.9
-    assert scores[0, :80].max() < 0.1
+def drawn(blue: tuple[slice, slice] | None) -> tuple[np.ndarray, Face]:
+    """A face of 256 px in the middle of a photo, and something blue at rows and columns of its aligned crop."""
+    points = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
+    photo = np.full((500, 600, 3), (200, 160, 140), np.uint8)
+    crop = Crop.around_face(points + OFFSET, FACE_PX)
+    if blue:
+        mask = np.zeros((FACE_PX, FACE_PX), bool)
+        mask[blue] = True
+        photo[crop.put_mask(mask, photo.shape)] = (20, 60, 250)
+    return photo, Face((220.0, 140, 380, 370), points + OFFSET, 0.9)
+
+
+def test_a_blue_cover_is_found_and_grown(cover: Cover) -> None:
+    photo, face = drawn((slice(150, 220), slice(80, 180)))
+    before = photo.copy()
+    found = cover.find(photo, [face])[0]
+    blue = (photo == (20, 60, 250)).all(2)
+    mask = found.mask(photo.shape)
+    assert (photo == before).all()
+    assert mask[blue].all()
+    assert not mask[~grow(blue, GROW_PX + 4)].any()
+    assert mask.sum() == found.missing.sum()
+    assert found.missing.any(0).all()
+    assert not found.cut
+
+
+def test_nothing_covers_a_plain_face_and_no_faces_are_no_work(cover: Cover) -> None:
+    photo, face = drawn(None)
+    found = cover.find(photo, [face])[0]
+    assert found.missing.size == 0
+    assert not found.mask(photo.shape).any()
+    assert cover.find(photo, []) == []
+
+
+def test_a_cover_that_goes_on_beyond_what_is_looked_at_is_cut_and_one_at_the_photos_edge_is_not(cover: Cover) -> None:
+    photo, face = drawn((slice(150, 256), slice(80, 180)))
+    photo[330:, 250:350] = (20, 60, 250)
+    assert cover.find(photo, [face])[0].cut
+    edge = round(square_around(face).to_photo(np.array([0.0, 200.0]))[1])
+    assert not cover.find(photo[:edge], [face])[0].cut
+
+
+def test_what_lies_outside_the_photo_is_shown_as_such() -> None:
+    photo, face = drawn(None)
+    near = Face(face.box, face.landmarks - OFFSET - 60, 0.9)
+    square = square_around(near)
+    inside = inside_of(photo, square)
+    view = view_of(photo, square)
+    assert (view[~inside] == OUTSIDE).all()
+    assert (~inside).any()
+    y, x = np.nonzero(inside)
+    at = square.to_photo(np.stack([x, y], 1).astype(float))
+    assert at.min() >= -0.5
 
 
 def test_labelled_covers_are_of_sixty_faces_and_hide_a_part_of_each() -> None:
@@ -60,11 +106,11 @@ def test_labelled_covers_are_of_sixty_faces_and_hide_a_part_of_each() -> None:
 
 
 def test_specks_go_and_pinholes_close() -> None:
-    mask = np.zeros((100, 100), bool)
-    mask[20:60, 20:60] = True
+    mask = np.zeros((256, 256), bool)
+    mask[20:160, 20:160] = True
     whole = mask.copy()
-    mask[30:33, 30:33] = False
-    mask[80:83, 80:83] = True
+    mask[30:46, 30:46] = False
+    mask[200:216, 200:216] = True
     before = mask.copy()
     assert (clean(mask) == whole).all()
     assert (mask == before).all()
@@ -82,8 +128,8 @@ def test_a_mask_follows_the_colour_of_its_cover_as_far_as_the_network_allows() -
     kept = found.copy()
     got = follow(found, face, unsure)
     assert (found == kept).all()
-    assert got[~grow(whole, 1 / 128)].sum() == 0
-    assert (got & whole).sum() > 0.98 * whole.sum()
+    assert got[~grow(whole, 1)].sum() == 0
+    assert (got & whole).sum() > 0.95 * whole.sum()
     assert (follow(found, face, np.zeros_like(unsure)) == found).all()
     everywhere = follow(found, face, np.ones_like(unsure))
     assert not everywhere[60:110, 105:].any()
@@ -103,7 +149,7 @@ def test_the_nearest_colour_of_a_band() -> None:
 def test_growing_is_a_disc() -> None:
     mask = np.zeros((100, 100), bool)
     mask[50, 50] = True
-    grown = grow(mask, 0.05)
+    grown = grow(mask, 5)
     ys, xs = np.nonzero(grown)
     assert np.hypot(ys - 50, xs - 50).max() <= 5.5
     assert grown[50, 45]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
+from facefill.imaging.crop import Crop
+from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter, Result
 from facefill.runtime.model import load
@@ -45,10 +47,16 @@ class Covers:
     def __init__(self, band: slice) -> None:
         self.band = band
 
-    def find(self, faces: np.ndarray) -> np.ndarray:
-        masks = np.zeros(faces.shape[:3], bool)
-        masks[:, self.band, 60:200] = True
-        return masks
+    def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+        return [covered(photo, face, self.band) for face in faces]
+
+
+def covered(photo: np.ndarray, face: Face, band: slice) -> FoundCover:
+    """A cover over some rows of a face's aligned crop of 256 px."""
+    mask = np.zeros((256, 256), bool)
+    mask[band, 60:200] = True
+    placed = Crop.around_face(face.landmarks, 256).put_mask(mask, photo.shape)
+    return FoundCover((slice(0, photo.shape[0]), slice(0, photo.shape[1])), placed)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -19,6 +20,7 @@ from facefill.datasets.manifest import MANIFEST_PX, implausible
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
 from facefill.imaging.crop import Crop
+from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
 
 U8 = NDArray[np.uint8]
@@ -61,7 +63,7 @@ class Finds(Protocol):
 class Covers(Protocol):
     """A `runtime.cover.Cover`."""
 
-    def find(self, faces: U8) -> NDArray[np.bool_]: ...
+    def find(self, photo: U8, faces: Sequence[Face]) -> list[FoundCover]: ...
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,10 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None
     elif side_px < least_px:
         reason, detail = "tiny", f"{side_px:.0f} px"
     else:
-        face = Crop.around_face(found.landmarks, rules.size_px).take(photo)
+        crop = Crop.around_face(found.landmarks, rules.size_px)
+        face = crop.take(photo)
         blur = measure_blur(face)
-        covered = _covered(face, rules, cover)
+        covered = _covered(photo, found, crop, rules, cover)
         if blur > rules.max_blur:
             reason, detail = "blurred", f"{blur:.2f}"
         elif rules.max_covered is not None and covered > rules.max_covered:
@@ -158,12 +161,12 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None
     return seen, picture
 
 
-def _covered(face: U8, rules: Rules, cover: Covers | None) -> float:
+def _covered(photo: U8, face: Face, crop: Crop, rules: Rules, cover: Covers | None) -> float:
     if rules.max_covered is None:
         return 0.0
     if cover is None:
         raise ValueError("max_covered needs a cover")
-    return float(cover.find(face[None]).mean())
+    return float(crop.take_mask(cover.find(photo, [face])[0].mask(photo.shape)).mean())
 
 
 def measure_blur(face: U8) -> float:

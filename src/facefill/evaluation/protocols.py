@@ -17,6 +17,7 @@ from facefill.covers.wear import wear
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, Mask
 from facefill.runtime.cover import Cover
+from facefill.runtime.finder import Face
 
 U8 = NDArray[np.uint8]
 
@@ -95,7 +96,9 @@ def draw_case(protocol: Protocol, face: U8, landmarks: NDArray[np.float64], file
     except InputError as error:
         raise InputError(error.expected, f"{error.got} in {file}", error.fix) from None
     if protocol.hole == "worn-auto" and cover is not None:
-        return Case(file, face, worn.face, cover.find(worn.face[None])[0], worn.mask)
+        side = float(protocol.size_px)
+        found = cover.find(worn.face, [Face((0.0, 0.0, side, side), landmarks, 1.0)])[0]
+        return Case(file, face, worn.face, found.mask(face.shape), worn.mask)
     return Case(file, face, worn.face, worn.mask, worn.mask)
 
 

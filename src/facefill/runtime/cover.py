@@ -1,84 +1,164 @@
-"""Which pixels of an aligned face are covered: by a face mask, a hand, sunglasses ..."""
+"""Which pixels of a photo cover its faces: face masks, sunglasses, hands ..."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.imaging.crop import Crop
+from facefill.imaging.masks import bounding_box
 from facefill.runtime.engine import Engine
-from facefill.runtime.model import resize, to_network
+from facefill.runtime.finder import Face
+from facefill.runtime.model import to_network
 
+KINDS = ("mask", "sunglasses", "other")
+"""What covers a face, in the order of the network's outputs: a face mask or scarf; sunglasses; a hand or another thing.
+A network with one output doesn't tell them apart."""
+FACE_PX = 256
+"""Side of the aligned face (`Crop.around_face`) in the network's picture."""
 SIDE_PX = 256
-"""The network looks at faces of this side."""
+"""Side of the network's picture."""
+INSET_PX = 0
+"""Columns beside the aligned face on either side; twice as many rows are below it, none above."""
+OUTSIDE = 128
+"""Level of all channels where the photo does not reach."""
 THRESHOLD = 0.5
 """Probability from which a pixel counts as covered."""
 SMALLEST_SHARE = 0.004
-"""A spot below this share of the crop is no cover: it is dropped, as are holes in a cover below it filled."""
+"""A spot below this share of the aligned face is no cover: it is dropped, as are holes in a cover below it filled."""
 DOUBT = 0.02
 """Probability up to which the network rules a pixel out, whatever it looks like."""
 LIKE_LEVELS = 30.0
 """Distance in RGB up to which a pixel looks like the cover beside it."""
-REACH_SHARE = 0.0625
-"""How far from the found edge a pixel is looked at, twice over, as a share of the crop's side (16 px of 256)."""
-GROW_SHARE = 0.012
-"""How far the mask grows beyond the found edge, as a share of the crop's side (4 px of 256): the network is exact
-to a pixel or two, and a rim of the cover that stays would bleed into the completed skin."""
+REACH_PX = 16
+"""How far from the found edge a pixel is looked at, twice over."""
+GROW_PX = 4
+"""How far the mask grows beyond the found edge: the network is exact to a pixel or two, and a rim of the cover that
+stays would bleed into the completed skin."""
+
+U8 = NDArray[np.uint8]
+Bool = NDArray[np.bool_]
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FoundCover:
+    """What covers a face of a photo."""
+
+    window: tuple[slice, slice]
+    """Rows and columns of the photo that hold the cover; empty where nothing covers the face."""
+    missing: Bool
+    """True where the face is covered, in the window's pixels."""
+    kinds: tuple[str, ...] = ()
+    """Of `KINDS`, the largest first; empty where the network does not tell."""
+    cut: bool = False
+    """Whether it goes on beyond what was looked at."""
+
+    def mask(self, shape: tuple[int, ...]) -> Bool:
+        """(H, W) of a photo of that shape."""
+        mask = np.zeros(shape[:2], bool)
+        mask[self.window] = self.missing
+        return mask
 
 
 class Cover:
-    """Finds covers with a network."""
+    """Finds covers with a network. engine: an `Engine` of cover.onnx (input `worn`)."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def find(self, faces: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """(N, S, S, 3) aligned faces to (N, S, S) masks, True = covered; all False where nothing covers a face."""
-        scores = self.probabilities(faces)
-        found = (follow(clean(score > THRESHOLD), face, score) for face, score in zip(faces, scores, strict=True))
-        return np.array([grow(mask, GROW_SHARE) for mask in found], bool).reshape(scores.shape)
+    def find(self, photo: U8, faces: Sequence[Face], kinds: Collection[str] = KINDS) -> list[FoundCover]:
+        """What covers each face of a (H, W, 3) uint8 RGB photo. kinds: of `KINDS`, others are left alone."""
+        return [self._find(photo, square_around(face), kinds) for face in faces]
 
-    def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, S, S): how sure the network is that something covers each pixel, 0-1."""
-        side = faces.shape[1]
-        if not len(faces):
-            return np.zeros((0, side, side), np.float32)
-        small = to_network(resize(faces, SIDE_PX, SIDE_PX))
-        scores = next(iter(self._engine.run({"worn": small}).values()))[:, 0]
-        return np.stack([cv2.resize(score, (side, side), interpolation=cv2.INTER_LINEAR) for score in scores])
+    def _find(self, photo: U8, square: Crop, kinds: Collection[str]) -> FoundCover:
+        view = view_of(photo, square)
+        scores = self.probabilities(view)
+        if len(scores) > 1:
+            scores = scores * np.isin(KINDS, tuple(kinds))[:, None, None]
+        score = scores.sum(0)
+        mask = follow(clean(score > THRESHOLD), view, score)
+        grown = grow(mask, GROW_PX)
+        inside = inside_of(photo, square)
+        rim = np.ones_like(mask)
+        rim[1:-1, 1:-1] = False
+        placed = square.put_mask(grown, photo.shape)
+        x0, y0, x1, y1 = bounding_box(placed)
+        window = slice(y0, y1), slice(x0, x1)
+        return FoundCover(window, placed[window].copy(), _kinds_of(mask, scores), bool((grown & rim & inside).any()))
+
+    def probabilities(self, view: U8) -> F32:
+        """(kinds, S, S): how sure the network is that a cover of each kind hides each pixel of a (S, S, 3) view."""
+        return np.asarray(next(iter(self._engine.run({"worn": to_network(view[None])}).values()))[0], np.float32)
 
 
-def clean(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A copy without specks, and with pinholes filled; both below `SMALLEST_SHARE` of the picture."""
-    smallest = SMALLEST_SHARE * mask.size
+def square_around(face: Face) -> Crop:
+    """The square of `SIDE_PX` that the network looks at."""
+    aligned = Crop.around_face(np.asarray(face.landmarks, np.float64), FACE_PX)
+    corner = aligned.to_photo(np.array([-float(INSET_PX), 0.0]))
+    return Crop(SIDE_PX, np.column_stack([aligned.matrix[:, :2], corner]))
+
+
+def inside_of(photo: U8, square: Crop) -> Bool:
+    """(S, S), which pixels of a square have their centre in the photo."""
+    place = np.arange(square.size)
+    x, y = (along[0] * place + along[1] * place[:, None] + along[2] for along in square.matrix)
+    height, width = photo.shape[:2]
+    return np.asarray((x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5))
+
+
+def view_of(photo: U8, square: Crop) -> U8:
+    """(S, S, 3), the square of a photo, `OUTSIDE` where the photo does not reach."""
+    view = square.take(photo)
+    view[~inside_of(photo, square)] = OUTSIDE
+    return view
+
+
+def _kinds_of(mask: Bool, scores: F32) -> tuple[str, ...]:
+    """What a mask consists of, the largest part first; parts too small to be a cover are none."""
+    if len(scores) == 1:
+        return ()
+    counts = np.bincount(scores.argmax(0)[mask], minlength=len(KINDS))
+    return tuple(KINDS[kind] for kind in np.argsort(-counts, kind="stable") if counts[kind] >= _smallest())
+
+
+def _smallest() -> float:
+    return SMALLEST_SHARE * FACE_PX**2
+
+
+def clean(mask: Bool) -> Bool:
+    """A copy without specks, and with pinholes filled; both below `SMALLEST_SHARE` of an aligned face."""
     for value in (True, False):
         count, labels, stats, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=4)
-        small = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] < smallest]
+        small = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] < _smallest()]
         mask = np.where(np.isin(labels, small), not value, mask) if small else mask
     return mask
 
 
-def follow(mask: NDArray[np.bool_], face: NDArray[np.uint8], score: NDArray[np.float32]) -> NDArray[np.bool_]:
+def follow(mask: Bool, view: U8, score: F32) -> Bool:
     """Extend a mask to what hangs together with it, looks like the cover and is not ruled out by the network.
 
     The network is unsure where covers are of an unusual make, and then stops in the middle of one; colour goes on.
-    mask, score: (S, S). face: (S, S, 3).
+    mask, score: (S, S). view: (S, S, 3).
     """
-    unit = mask.shape[0] / 256
-    picture = cv2.GaussianBlur(face, (0, 0), 1.5 * unit).astype(np.float32)
+    picture = cv2.GaussianBlur(view, (0, 0), 1.5).astype(np.float32)
     for _ in range(2):
         depth, height = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
-        inner = (depth > 5 * unit) & (depth <= 20 * unit)
+        inner = (depth > 5) & (depth <= 20)
         if not inner.any():
             break
         alike = np.linalg.norm(picture - nearest(picture, inner), axis=2) < LIKE_LEVELS
-        able = mask | (alike & (height <= REACH_SHARE * mask.shape[0]) & (score > DOUBT))
+        able = mask | (alike & (height <= REACH_PX) & (score > DOUBT))
         labels = cv2.connectedComponents(able.astype(np.uint8), connectivity=4)[1]
         mask = clean(able & np.isin(labels, np.unique(labels[mask])))
     return mask
 
 
-def nearest(picture: NDArray[np.float32], band: NDArray[np.bool_]) -> NDArray[np.float32]:
+def nearest(picture: F32, band: Bool) -> F32:
     """(S, S, 3), at each pixel what the picture is at the nearest pixel of a band (S, S) that has some."""
     labels = cv2.distanceTransformWithLabels((~band).astype(np.uint8), cv2.DIST_L2, 5,
                                              labelType=cv2.DIST_LABEL_PIXEL)[1]
@@ -87,8 +167,7 @@ def nearest(picture: NDArray[np.float32], band: NDArray[np.bool_]) -> NDArray[np
     return np.asarray(colours[labels])
 
 
-def grow(mask: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
-    """Dilate by a disc whose radius is `share` of the picture's side, rounded up."""
-    radius = int(np.ceil(share * mask.shape[0]))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+def grow(mask: Bool, radius_px: int) -> Bool:
+    """Dilate by a disc."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc) > 0)

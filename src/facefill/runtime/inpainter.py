@@ -89,14 +89,14 @@ class Inpainter:
         warnings = [small and f"{small}: left as it is" for small in map(too_small, found)]
         crops = [self._face_crop(face) for face in found]
         views = np.stack([crop.take(photo.pixels) for crop in crops])
-        masks = self._cover().find(views)
-        for index, mask in enumerate(masks):
-            if not warnings[index] and not mask.any():
+        covers = self._cover().find(photo.pixels, found)
+        for index, cover in enumerate(covers):
+            if not warnings[index] and not cover.missing.any():
                 warnings[index] = f"{place_of(found[index])}: nothing covers it, left as it is"
         missing = np.zeros(photo.pixels.shape[:2], bool)
-        for crop, mask, warning in zip(crops, masks, warnings, strict=True):
+        for cover, warning in zip(covers, warnings, strict=True):
             if not warning:
-                missing |= crop.put_mask(mask, missing.shape)
+                missing[cover.window] |= cover.missing
         plan = assign(photo, missing, found, crops, warnings, large_hole=large_hole, context_px=None)
         return replace(plan, covered=True, views=views)
 

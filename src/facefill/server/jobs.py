@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +22,7 @@ from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
 from facefill.imaging.sheets import mean_distance, spread_map
 from facefill.runtime.cover import Cover as CoverFinder
+from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face, Finder
 from facefill.runtime.inpainter import HONEST, Inpainter, Result
 from facefill.runtime.plan import LARGEST_SHARE, U8, Bool, Plan, place_of, too_small
@@ -126,11 +126,8 @@ def _read_mask(data: bytes, photo: Photo) -> Bool:
 
 def _detect(job: Job, photo: Photo, crew: Crew) -> Answer:
     found = crew.finder.find(photo.pixels)
-    crops = [Crop.around_face(face.landmarks, crew.inpainter.model.record.size_px) for face in found]
-    masks: Any = [np.zeros((0, 0), bool)]
-    if found:
-        masks = crew.cover.find(np.stack([crop.take(photo.pixels) for crop in crops]))
-    faces = [_found(face, crop, mask, photo) for face, crop, mask in zip(found, crops, masks, strict=False)]
+    covers = crew.cover.find(photo.pixels, found)
+    faces = [_found(face, cover) for face, cover in zip(found, covers, strict=True)]
     job.enter("writing")
     warnings = list(photo.notes)
     if not found:
@@ -141,14 +138,14 @@ def _detect(job: Job, photo: Photo, crew: Crew) -> Answer:
     return Answer(said.model_dump_json().encode(), "application/json", {})
 
 
-def _found(face: Face, crop: Crop, mask: Bool, photo: Photo) -> FoundFace:
+def _found(face: Face, covered: FoundCover) -> FoundFace:
     warning = too_small(face)
     cover = None
-    if not warning and mask.any():
-        missing = crop.put_mask(mask, photo.pixels.shape[:2])
-        cover = _window(missing, 0, 0) if missing.any() else None
-        if mask.mean() > LARGEST_SHARE:
-            warning = f"{place_of(face)}: {mask.mean():.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
+    if not warning and covered.missing.any():
+        cover = _window(covered.missing, covered.window[1].start, covered.window[0].start)
+        share = covered.missing.sum() / Crop.around_face(face.landmarks, 1).scale ** 2
+        if share > LARGEST_SHARE:
+            warning = f"{place_of(face)}: {share:.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
     return FoundFace(box=tuple(round(float(value), 1) for value in face.box),  # type: ignore[arg-type]
                      landmarks=face.landmarks.round(1).tolist(), score=round(float(face.score), 3), cover=cover,
                      warnings=[warning] if warning else [])

@@ -22,7 +22,7 @@ from facefill.catalog import METHODS, find_weights
 from facefill.runtime.cover import Cover
 from facefill.runtime.doubts import listening
 from facefill.runtime.engine import load_engine, thread_count
-from facefill.runtime.finder import Finder
+from facefill.runtime.finder import Face, Finder
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, load
 from facefill.runtime.plan import Plan
@@ -237,7 +237,8 @@ def _warm(crew: Crew) -> None:
     for height, width in ((480, 640), (640, 480), (640, 640)):
         crew.finder.find(np.zeros((height, width, 3), np.uint8))
     faces = np.zeros((1, 256, 256, 3), np.uint8)
-    crew.cover.find(faces)
+    points = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
+    crew.cover.find(faces[0], [Face((60.0, 40.0, 200.0, 250.0), points, 1.0)])
     crew.inpainter.model.complete(faces, np.ones((1, 256, 256), bool))
 
 
