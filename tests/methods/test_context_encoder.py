@@ -85,6 +85,17 @@ def test_the_critic_moves_first_and_units_are_as_written() -> None:
         assert sum(isinstance(module, nn.MaxPool2d) for module in part) == pools
 
 
+def test_the_critic_s_score_is_fully_connected_to_every_place() -> None:
+    method, pictures = build(), streets(2, 128)
+    features = pictures
+    for part in method.critic[:11]:
+        features = part(features)
+    score = method.critic[-1]
+    assert features.shape == (2, 8, 4, 4)
+    torch.testing.assert_close(method.judge(pictures), (features.flatten(1) @ score.weight.T + score.bias)[:, 0])
+    assert score.weight.unique().numel() > 100  # each place has weights of its own
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_the_two_by_two_convolutions_keep_the_size(before: bool) -> None:
     assert Unit(3, 4, False, before=before)(torch.zeros(1, 3, 10, 14)).shape == (1, 4, 10, 14)

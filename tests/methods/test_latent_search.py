@@ -92,13 +92,33 @@ def test_l1_counts_known_pixels_only_and_does_not_shrink_with_the_hole() -> None
         assert float(distance) == pytest.approx(0.1 * 3 * 64 * 64, rel=1e-4)
 
 
-def test_dip_is_the_masked_l1_and_its_prior() -> None:
+def test_dip_weighs_known_pixels_by_their_neighbourhood_s_missing_share() -> None:
+    known = np.ones((64, 64))
+    known[10:20, 0:30] = 0
+    known[60, 61] = 0
+    mirrored = np.pad(1 - known, 3, mode="symmetric")
+    naive = [[mirrored[row : row + 7, column : column + 7].mean() for column in range(64)] for row in range(64)]
+    weight = build(Dip).border_weight(torch.from_numpy(known).float()[None, None])[0, 0]
+    torch.testing.assert_close(weight, torch.tensor(naive, dtype=torch.float32), atol=1e-6, rtol=0)
+    assert (build(Dip, border=0).border_weight(torch.ones(1, 1, 64, 64)) == 1).all()
+
+
+def test_pixels_far_from_the_hole_do_not_move_dip() -> None:
+    method = build(Dip)
+    image, mask = pictures(1)
+    other = image.clone()
+    other[:, :, 35:] *= -1  # the hole ends at row 31; a block reaches 3 pixels
+    same, far = (method.weigh(face, torch.zeros(1, 2), method.look(image, mask))["context"] for face in (image, other))
+    assert max(float(same), float(far)) < 1e-8
+
+
+def test_dip_is_the_weighted_l1_and_its_prior() -> None:
     method = build(Dip)
     image, mask = pictures(1)
     other = -image
     terms = method.weigh(other, torch.tensor([[1.0, 0.0]]), method.look(image, mask))
     values = 3 * 64 * 64
-    expected = float(((other - image).abs() * (1 - mask)).sum())
+    expected = float(((other - image).abs() * (1 - mask) * method.border_weight(1 - mask)).sum())
     assert float(terms["context"]) * values == pytest.approx(expected, rel=1e-5)
     assert float(terms["adversarial"]) * values == pytest.approx(0.003 * -np.log1p(np.exp(-1)), rel=1e-4)
     assert set(terms) == {"adversarial", "context"}

@@ -254,15 +254,17 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(
     assert float((whole - parts).norm() / whole.norm()) < 1e-4
 
 
-def test_the_critic_may_take_more_turns(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: list[str] = []
+def test_the_critic_may_take_more_turns_and_the_generator_gets_a_fresh_batch(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[tuple[str, int]] = []
     losses = CLASSES["swift"].losses
 
     def counted(self: Any, player: str, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        turns.append(player)
+        turns.append((player, int(batch["seed"][0])))
         return losses(self, player, batch)
 
     monkeypatch.setattr(CLASSES["swift"], "losses", counted)
-    train(recipe(folder, 24, critic_turns=3), tmp_path / "run")
-    assert turns.count("critic") == 6
-    assert turns.count("generator") == 2
+    train(recipe(folder, 32, critic_turns=3), tmp_path / "run")
+    assert [player for player, _ in turns] == 2 * ["critic", "critic", "critic", "generator"]
+    assert len({seed for _, seed in turns}) == 8

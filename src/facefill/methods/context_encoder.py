@@ -3,7 +3,7 @@ Algorithm for Efficient Image Inpainting*; its model follows Pathak et al. 2016)
 
 Written and kept: six encoder units of two convolutions (3×3, then 2×2) with ELU, a max pooling behind each but the
 last; three channels at the bottleneck, reshaped into the latent vector; six decoder units in reverse order without
-pooling; a critic of six such units with a sigmoid at its end; l2 over the whole picture plus the negative logistic
+pooling; a critic of six such units, "fully connected with each other", with a sigmoid at its end; l2 over the whole picture plus the negative logistic
 likelihood, 1:1 (equation 1); Adam at 1e-4, the critic first; black holes.
 
 Left open, and what we took:
@@ -11,8 +11,12 @@ Left open, and what we took:
   every unit but the first.
 - Padding of 2×2 convolutions: one row and column, below and right in the encoder, above and left in the decoder, so
   that the picture does not wander.
-- l2 is a sum over the picture's values on [0, 1]. Its figure 2 settles near 70: as a sum over 128×128×3 values that is
-  28.5 dB; as a mean it would be below 1, and the adversarial term would outweigh it.
+- l2 is a sum over the picture's values on [0, 1]. The paper also says "mean square error", but its figure 2 settles
+  near 70: as a sum over 128×128×3 values that is 28.5 dB; as a mean it would be below 1, and the adversarial term would
+  outweigh it. `adversarial=49152` has the mean's proportion at 128 px.
+- "Fully connected": convolutions within a unit, as it describes them, and one linear layer from all 4×4 places of the
+  last to the score; other sides than 128 px are brought to 4×4 by means. What ships was trained against a mean over
+  those places instead.
 - The generator minimises -log D(G), not log(1 - D(G)) (Goodfellow et al. 2014, section 3): at first the critic always
   wins, and the latter has no gradient there.
 - Latent size: what three channels leave, 48 numbers for 128×128. `bottleneck` gives it more channels.
@@ -20,8 +24,9 @@ Left open, and what we took:
   512×512: any multiple of 32 goes. Weights know the size of face that they were trained on; `side_px` brings others to
   it.
 
-Where it contradicts itself: CelebA or "Influencer" faces (we train on our own), a split of 0.9:0.11 (we hold 500 faces
-back), 10 h or 21 h of training, 50,000 pictures or 2,500 (704 steps of 64 are 45,056: configs/paper takes that).
+Where it contradicts itself: CelebA or "Influencer" faces (we train on our own), a split of 0.9:0.11 (of its 50,000
+pictures configs/paper holds 5,000 back, which leaves its 704 steps of 64), 10 h or 21 h of training, 50,000 pictures or
+2,500. It speaks of holes "blurred or blacked out": ours are black only.
 """
 
 from __future__ import annotations
@@ -35,6 +40,9 @@ from torch import Tensor, nn
 from facefill.config import Frozen
 from facefill.methods.base import Batch, Method
 from facefill.nets.layers import conv
+
+CELLS = 4
+"""Places along the side of what the critic's linear layer sees: 128 px after five poolings."""
 
 
 class ContextEncoderConfig(Frozen):
@@ -66,12 +74,12 @@ class Unit(nn.Sequential):
         super().__init__(conv(inputs, outputs), *norm(outputs), nn.ELU(), pad, second, *end)
 
 
-def encoder(inputs: int, widths: tuple[int, ...], outputs: int, normed: bool) -> nn.Sequential:
-    """Units with max pooling between them, the last followed by a 1×1 convolution to `outputs` channels."""
-    parts: list[nn.Module] = [Unit(inputs, widths[0], normed)]
+def encoder(widths: tuple[int, ...], normed: bool, *last: nn.Module) -> nn.Sequential:
+    """Units with max pooling between them, then `last`."""
+    parts: list[nn.Module] = [Unit(3, widths[0], normed)]
     for before, after in pairwise(widths):
         parts += [nn.MaxPool2d(2), Unit(before, after, normed)]
-    return nn.Sequential(*parts, conv(widths[-1], outputs, kernel=1))
+    return nn.Sequential(*parts, *last)
 
 
 class Autoencoder(nn.Module):
@@ -81,7 +89,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         widths = config.widths[::-1]
         self.channels = config.bottleneck
-        self.encoder = encoder(3, config.widths, config.bottleneck, config.batch_norm)
+        self.encoder = encoder(config.widths, config.batch_norm, conv(widths[0], config.bottleneck, kernel=1))
         parts: list[nn.Module] = [Unit(config.bottleneck, widths[0], config.batch_norm, before=True)]
         for before, after in pairwise(widths):
             parts += [nn.Upsample(scale_factor=2), Unit(before, after, config.batch_norm, before=True)]
@@ -110,7 +118,9 @@ class ContextEncoder(Method):
         super().__init__(config)
         self.config: ContextEncoderConfig = config
         self.generator = Autoencoder(config)
-        self.critic = encoder(3, config.widths, 1, config.batch_norm)
+        width = config.widths[-1]
+        self.critic = encoder(config.widths, config.batch_norm, nn.AdaptiveAvgPool2d(CELLS), nn.Flatten(),
+                              nn.Linear(CELLS**2 * width, 1))
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -136,6 +146,6 @@ class ContextEncoder(Method):
                 "adversarial": self.config.adversarial * F.softplus(-self.judge(filled)).mean()}
 
     def judge(self, picture: Tensor) -> Tensor:
-        """How true each picture looks, (N,), before the sigmoid: the mean over the critic's places."""
+        """How true each picture looks, (N,), before the sigmoid."""
         scores: Tensor = self.critic(picture).float()
-        return scores.mean((1, 2, 3))
+        return scores[:, 0]

@@ -64,7 +64,7 @@ class LatentSearchConfig(Frozen):
     structure: float = 0.797
     """Weight of the SSIM term, lambda 3."""
     border: float = 2.0
-    """How much more known pixels beside the hole weigh, alpha of equation 7."""
+    """How much more known pixels beside the hole weigh, alpha of equation 7; 0: all alike, for an ablation."""
     block_px: int = 7
     """Side of the block that counts as beside, k of equation 7; odd."""
     symmetry: float = 0.0
@@ -326,12 +326,19 @@ class LatentSearch(Method):
 
 
 class Dip(LatentSearch):
-    """Yeh et al. 2017 with the same networks: the l1 of the known pixels and `DIP_PRIOR` times the critic's term;
-    neither weights beside the hole nor structure nor normalisation. Pictures on [-1, 1]; both terms are divided by the
-    number of a picture's values, which moves no minimum."""
+    """Yeh et al. 2017 with the same networks: the l1 of the known pixels, weighted as there (section 3.2), and
+    `DIP_PRIOR` times the critic's term; neither structure nor normalisation. Pictures on [-1, 1]; both terms are
+    divided by the number of a picture's values, which moves no minimum. `border=0` weighs all known pixels alike."""
 
     def border_weight(self, known: Tensor) -> Tensor:
-        return torch.ones_like(known)
+        """Their W, (N, 1, S, S): the missing share of the block around each pixel, so that known pixels far from any
+        hole do not count. The block is mirrored at the picture's edge, as their published code has it."""
+        if not self.config.border:
+            return torch.ones_like(known)
+        reach, side = self.config.block_px // 2, known.shape[-1]
+        inside = list(range(side))
+        at = [*inside[:reach][::-1], *inside, *inside[side - reach :][::-1]]
+        return F.avg_pool2d((1 - known)[..., at, :][..., at], self.config.block_px, 1)
 
     def weigh(self, faces: Tensor, logits: Tensor, known: Known) -> dict[str, Tensor]:
         distance = (faces * known.weight - (2 * known.face - known.weight)).abs().mean((1, 2, 3))

@@ -10,8 +10,9 @@ itself with the mask that was found, so that colour and folds of the cover can t
 Left open, and what we took, pix2pix's (Isola et al. 2017) where it has an answer:
 - Kernels of 4×4 with stride 2, LeakyReLU 0.2 down and ReLU up, skips by concatenation (`skips`), batch 1, Adam at 2e-4
   with momentum 0.5, the logistic loss with l1 at 100:1. Six levels, not eight: any multiple of 64 px goes.
-- The critic's scalar is the mean over what its last convolution leaves (4×4 places at 256 px, each of which sees the
-  whole face). `critic="patch"` judges patches by themselves, as pix2pix does, weighed by their share of the hole.
+- The critic's scalar, the default, is the mean over what its last convolution leaves (4×4 places at 256 px, each of
+  which sees the whole face). `critic="patch"` judges patches by themselves, as pix2pix does, weighed by their share of
+  the hole; what ships learnt from that (docs/masked-gan.md compares).
 - No batch normalisation, which would let a picture depend on its batch: He initialisation, spectral normalisation in
   the critic (Miyato et al. 2018).
 - l1 over the hole, and the critic sees completed pictures: what is drawn elsewhere is thrown away.
@@ -20,8 +21,10 @@ Where it contradicts itself: the generator takes "a random noise vector" (sectio
 It takes both: noise joins where the picture is smallest, in a third of training's pictures; without any comes the
 default drawing. Pix2pix found that such noise is soon ignored; `diversity` asks two drawings of one face to differ
 (mode seeking, Mao et al. 2019). The critic's pairs are "of actual and produced pictures" or, as we read it, of the
-input and one of the two. 7,030 and 3,030 pictures are called a 70/30 split; the abstract's "performance can be improved
-using larger dataset" is tested in docs/masked-gan.md.
+input and one of the two. Pictures are "resized" and "cropped", by how much is not said: configs/paper turns, scales and
+shifts them (`jitter`), the nearest that training has to pix2pix's random 256 of 286 px. 7,030 and 3,030 pictures are
+called a 70/30 split; the abstract's "performance can be improved using larger dataset" is tested in
+docs/masked-gan.md.
 """
 
 from __future__ import annotations

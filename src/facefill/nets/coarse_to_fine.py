@@ -111,8 +111,8 @@ class Refinement(nn.Module):
 
 
 class Critic(nn.Module):
-    """Scores (N,) of pictures (N, 3, S, S): 5x5 convolutions of stride 2, a dilated one, and a linear layer. Without
-    normalisation, which a gradient penalty on single pictures does not allow."""
+    """Scores (N,) of pictures (N, 3, S, S): 5x5 convolutions of stride 2, a dilated one, ELU behind each, and a linear
+    layer. Without normalisation, which a gradient penalty on single pictures does not allow."""
 
     def __init__(self, width: int, side_cells: int = 4) -> None:
         super().__init__()
@@ -124,8 +124,8 @@ class Critic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for stage in self.stages:
-            x = F.leaky_relu(stage(x), 0.2)
-        x = F.leaky_relu(self.dilated(x), 0.2)
+            x = F.elu(stage(x))
+        x = F.elu(self.dilated(x))
         score: Tensor = self.score(F.adaptive_avg_pool2d(x, self.cells).flatten(1))
         return score[:, 0]
 

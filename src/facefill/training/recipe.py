@@ -48,8 +48,9 @@ class TrainConfig(Frozen):
     seed: int = 0
     warmup_images: int = 2000
     """Over which the rate rises from 0, in every stage; at most a quarter of it."""
-    critic_turns: int = 1
-    """Batches that every other player sees for each one that the generator sees."""
+    critic_turns: int = Field(default=1, ge=1)
+    """Batches that every other player sees for each one that the generator sees; above 1 the generator's is one of its
+    own (Shah et al. 2022, algorithm 1)."""
     ema_images: int = 10_000
     """Half-life of the averaged weights."""
     betas: tuple[float, float] = (0.9, 0.99)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,8 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
                 rate = _rate(stage, shown - begin + count, settings.warmup_images)
                 parts = [(source.to_batch(part, method, device), min(mine, len(part["index"])))
                          for part in _parts(raw, stage.accumulate)]
-                for name in players:
-                    if name == "generator" and turn % settings.critic_turns:
-                        continue
+                moves = _moving(players, turn, settings.critic_turns)
+                for name in moves:
                     free_only(method, players[name])
                     optimizers[name].zero_grad(set_to_none=True)
                     for place, (batch, pictures) in enumerate(parts):
@@ -109,9 +108,9 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
                     else:
                         _set_rate(optimizers[name], rate * settings.critic_rate)
                     optimizers[name].step()
-                if turn % settings.critic_turns == 0:
-                    _average(average, method.generator, count * settings.critic_turns, shown + count,
-                             settings.ema_images)
+                if "generator" in moves:
+                    since_last = count * (1 if settings.critic_turns == 1 else settings.critic_turns + 1)
+                    _average(average, method.generator, since_last, shown + count, settings.ema_images)
                 shown, turn, since = shown + count, turn + 1, since + count
                 if log:
                     log.tick(shown, {name: sums[name] / counts[name] for name in sums if counts[name]})
@@ -179,6 +178,14 @@ def _stages(stages: tuple[Stage, ...]) -> Iterator[tuple[Stage, int, int]]:
     for stage in stages:
         yield stage, begin, begin + stage.images
         begin += stage.images
+
+
+def _moving(players: Iterable[str], turn: int, critic_turns: int) -> list[str]:
+    """Who moves on the turn-th batch: everybody, or the others `critic_turns` times and then the generator alone."""
+    if critic_turns == 1:
+        return list(players)
+    alone = turn % (critic_turns + 1) == critic_turns
+    return [name for name in players if (name == "generator") == alone]
 
 
 def _parts(raw: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
