@@ -175,14 +175,15 @@ def terms(options: argparse.Namespace) -> None:
     }
     for hole in options.hole.split(","):
         faces, masks = read(options.dataset, options.split, options.faces, hole)
-        print(f"{hole}, n = {len(faces)}, mean of {options.seeds} seeds: mean |difference| of known pixels in levels and SSIM of equation 8, both of "
-              "what the search drew; PSNR dB and SSIM, mean and 95 % interval, blended | blended beyond pasted | "
-              "blended, beyond that of all three, paired")
+        print(f"{hole}, n = {len(faces)}, mean of {options.seeds} seeds: mean |difference| of known pixels in levels "
+              "and SSIM of equation 8, both of what the search drew; PSNR dB and SSIM, mean and 95 % interval, blended "
+              "| blended beyond pasted | blended, beyond that of all three, paired")
         wanted = ["all three", *(name for name in variants if name != "all three"
                                  and any(part in name for part in options.only.split(",")))]
         all_three = None
         for name in wanted:
-            seeds = [measure(faces, masks, options.weights, *variants[name], seed) for seed in range(options.seeds)]
+            seeds = [measure(faces, masks, options.weights, *variants[name], seed)
+                     for seed in range(options.seeds)]
             values = np.mean(seeds, 0)
             all_three = values if all_three is None else all_three
             columns = (values[2], values[3], *(values[2:4] - values[4:6]), *(values[2:4] - all_three[2:4]))

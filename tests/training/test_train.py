@@ -159,7 +159,7 @@ def test_shipped_recipes_are_valid_and_a_dry_run_prints_all_that_they_resolve_to
 
 
 @pytest.mark.parametrize(("name", "faces", "kept"), [
-    ("context_encoder", 20 * 704 * 64, None), ("contextual_attention", 10_000 * 16 * 5, 2000),
+    ("context_encoder", 20 * 704 * 64, None), ("contextual_attention", 10_000 * 16 * 6, 2000),
     ("contextual_attention_epochs", 10_000 * 28_000, 2000), ("masked_gan", 200_000, 3030),
     ("latent_search", None, 2000),
 ])

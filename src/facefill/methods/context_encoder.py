@@ -3,8 +3,8 @@ Algorithm for Efficient Image Inpainting*; its model follows Pathak et al. 2016)
 
 Written and kept: six encoder units of two convolutions (3×3, then 2×2) with ELU, a max pooling behind each but the
 last; three channels at the bottleneck, reshaped into the latent vector; six decoder units in reverse order without
-pooling; a critic of six such units, "fully connected with each other", with a sigmoid at its end; l2 over the whole picture plus the negative logistic
-likelihood, 1:1 (equation 1); Adam at 1e-4, the critic first; black holes.
+pooling; a critic of six such units, "fully connected with each other", with a sigmoid at its end; l2 over the whole
+picture plus the negative logistic likelihood, 1:1 (equation 1); Adam at 1e-4, the critic first; black holes.
 
 Left open, and what we took:
 - Widths: 8 to 256, few where pictures are large. Up-sampling, which the decoder must do somewhere: nearest, before
