@@ -1,16 +1,20 @@
 PYTHON ?= python3
 VENV ?= .venv
+SOURCES := $(shell find src -type f -not -name '*.pyc')
+NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	"facefill needs Python 3.11 or newer, and this is %d.%d: name another, as in make PYTHON=python3.12" % sys.version_info[:2])'
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q
 
 .PHONY: demo test lint soak page docs clean
 
-## demo: core install without torch, then unmask the example photos
+## demo: core install without torch, then unmask the example photos and show them before and after
 demo: .venv-demo/ready
 	mkdir -p demo
 	.venv-demo/bin/facefill unmask examples/*.jpg -o demo --overwrite
-	@echo "The pictures are in demo/; the photos that they came from are in examples/."
+	.venv-demo/bin/python examples/sheet.py examples demo demo/sheet.jpg
 
-.venv-demo/ready: pyproject.toml constraints.txt
+.venv-demo/ready: pyproject.toml constraints.txt $(SOURCES)
+	@$(NEW_ENOUGH)
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt .
 	touch $@
@@ -37,6 +41,7 @@ docs: $(VENV)/ready
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q
 
 $(VENV)/ready: pyproject.toml constraints.txt
+	@$(NEW_ENOUGH)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install "$$(grep '^torch==' constraints.txt)"
 	$(PIP) install -c constraints.txt -e '.[train,evaluate,serve,batch,s3,gs,dev]'

@@ -27,10 +27,10 @@ class InputError(ValueError):
         return type(self), (self.expected, self.got, self.fix)
 
 
-def pick(table: Mapping[str, T], key: str, what: str) -> T:
+def pick(table: Mapping[str, T], key: str, what: str, *, nearness: float = 0.6) -> T:
     """Return `table[key]`, or say which key was probably meant.
 
-    what: the noun for the message, such as "method".
+    what: the noun for the message, such as "method". nearness: how alike a key must be to be guessed, 0 to 1.
     Raises InputError when the key is not there.
 
     >>> pick({"swift": 1, "telea": 2}, "swfit", "method")
@@ -39,6 +39,6 @@ def pick(table: Mapping[str, T], key: str, what: str) -> T:
     """
     if key in table:
         return table[key]
-    near = difflib.get_close_matches(key, table, n=1)
+    near = difflib.get_close_matches(key, table, n=1, cutoff=nearness)
     fix = f"did you mean {near[0]!r}?" if near else "choose one of these"
     raise InputError(f"a {what} of {', '.join(table)}", repr(key), fix)

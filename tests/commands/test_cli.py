@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,61 +17,11 @@ import facefill
 from facefill.commands import cli
 from facefill.errors import InputError
 from facefill.files import photo as photo_module
-from facefill.runtime.cover import Cover, FoundCover
+from facefill.runtime.cover import Cover
 from facefill.runtime.finder import Face, Finder
+from tests.commands.running import Run, lower_half, refused
 from tests.faces import draw_face
 from tests.runtime.test_inpainter import covered
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process: exit code, stdout, stderr."""
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["facefill", *map(str, words)])
-        capsys.readouterr()
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return int(code or 0), out, err  # type: ignore[call-overload]
-
-    return call
-
-
-@pytest.fixture
-def face(tmp_path: Path) -> Path:
-    Image.fromarray(draw_face(128, 1)[0]).save(tmp_path / "face.png")
-    return tmp_path / "face.png"
-
-
-@pytest.fixture
-def hole(tmp_path: Path) -> Path:
-    mask = np.zeros((128, 128), np.uint8)
-    mask[70:110, 40:90] = 255
-    Image.fromarray(mask).save(tmp_path / "hole.png")
-    return tmp_path / "hole.png"
-
-
-def refused(run: Run, folder: Path, *words: object) -> str:
-    """Run a command that the user has to mend: exit 2, one line of three parts, nothing new in the folder."""
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    code, out, err = run(*words)
-    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert code == 2, (code, out, err)
-    assert err.count("\n") == 1, err
-    assert "expected" in err
-    assert ", got " in err
-    assert after == before
-    return err
-
-
-def lower_half(cover: Cover, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
-    """A cover over the lower half of each face."""
-    return [covered(photo, face, slice(128, 256)) for face in faces]
 
 
 @pytest.mark.parametrize(("words", "said"), [

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from facefill import __version__
 from facefill.commands.batch import batch
 from facefill.commands.complete import complete
 from facefill.commands.evaluate import evaluate
@@ -28,6 +30,15 @@ app = typer.Typer(
     help="Completes the hidden part of a face: takes covers off photos and fills holes. Works offline.",
     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
 )
+
+
+@app.callback(invoke_without_command=True)
+def facefill(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        print(f"facefill {__version__}")
+        raise typer.Exit
+
+
 for command in (unmask, complete, methods, batch, prepare, wear, serve, train, evaluate, export):
     app.command()(command)
 
@@ -47,6 +58,9 @@ def _our_lines_only() -> Iterator[None]:
 
 def main() -> Any:
     """Run the command line; exit codes: 0 done, 1 our bug, 2 the user can fix it, 3 some of several failed."""
+    for stream in (sys.stdout, sys.stderr):  # a console that cannot hold a name gets it in escapes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", module="PIL")  # of damage and size, of which our one line speaks
     alone = sys.argv[1:2] in (["unmask"], ["complete"])  # no worker process, whose traceback belongs there
     try:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facefill.commands.options import AsJson, Device, Exact, Large, Method, Overwrite, Seed, Sign, Threads
-from facefill.commands.output import end, open_signature, report, save_picture
+from facefill.commands.output import (
+    STREAM,
+    check_stdout,
+    end,
+    open_signature,
+    read_source,
+    report,
+    save,
+    save_picture,
+)
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,9 +28,9 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 
 
 def complete(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO")],
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo; - is standard input.")],
     mask: Annotated[Path, typer.Option(help="A picture of the photo's size: white or opaque = missing.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")],
+    out: Annotated[str, typer.Option("-o", "--out", help="The file to write; - is standard output.")],
     method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
     samples: Annotated[int, typer.Option(min=1, help="Different completions, where the method has noise; they are "
                                          "written as <stem>-1<suffix>, <stem>-2<suffix> ...")] = 1,
@@ -36,20 +45,19 @@ def complete(
 ) -> None:
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.files.mask import read_mask
-    from facefill.files.photo import check_output, read_photo
+    from facefill.files.photo import check_output
     from facefill.runtime.doubts import listening
     from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
     from facefill.runtime.inpainter import open_inpainter
 
-    targets, beside = [out], [path for path in (show_steps, show_attention) if path]
-    if samples > 1:
-        targets = [out.with_name(f"{out.stem}-{index + 1}{out.suffix}") for index in range(samples)]
-        beside += [out.with_name(f"{out.stem}-{name}.png") for name in ("samples", "spread")]
-    if len({*targets, *beside}) < len(targets) + len(beside):
+    targets, beside = _outputs(out, samples)
+    beside = [path for path in (show_steps, show_attention) if path] + beside
+    files = [*filter(None, targets), *beside]
+    if len(set(files)) < len(files):
         raise InputError("outputs with different names", "two of the same name", "choose another name for one")
-    for path in [*targets, *beside]:
-        check_output(path, inputs=[photo, mask], overwrite=overwrite)
-    signature, source = open_signature(sign), read_photo(photo, ahead=True)
+    for path in files:
+        check_output(path, inputs=[mask] if photo == STREAM else [Path(photo), mask], overwrite=overwrite)
+    signature, source = open_signature(sign), read_source(photo)
     missing = read_mask(mask, source.pixels.shape, dilate_px=dilate)
     inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, settings=settings or ())
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
@@ -64,7 +72,23 @@ def complete(
             print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
         result = inpainter.finish(plan, patches[:, index], seed=seed, doubts=doubts.of([plan])[0])
-        report(photo, target, result, result.save(target, overwrite=overwrite, sign=signature), as_json)
+        report(photo, target, result, save(result, target, overwrite, signature), as_json, missing)
     for picture, path in zip(pictures, beside, strict=True):
         save_picture(picture, path, overwrite)
-    end(0, 1, as_json)
+    end(0, 1, as_json, out == STREAM)
+
+
+def _outputs(out: str, samples: int) -> tuple[list[Path | None], list[Path]]:
+    """Where the completed photos go, None for standard output, and the sheets of several samples."""
+    if out == STREAM:
+        if samples > 1:
+            raise InputError("a file to write to with --samples", "standard output", "name one with -o")
+        check_stdout()
+        return [None], []
+    path = Path(out)
+    if not path.name:
+        raise InputError("a file to write to", out or "an empty name", "name one with -o")
+    if samples == 1:
+        return [path], []
+    return ([path.with_name(f"{path.stem}-{index + 1}{path.suffix}") for index in range(samples)],
+            [path.with_name(f"{path.stem}-{name}.png") for name in ("samples", "spread")])

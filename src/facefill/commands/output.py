@@ -1,4 +1,4 @@
-"""What commands that complete photos print and write."""
+"""How commands that complete photos read, write and report. "-" is the standard input or output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,26 @@ import typer
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
+    from facefill.files.photo import Photo
+    from facefill.imaging.masks import Mask
     from facefill.runtime.inpainter import Result
+
+STREAM = "-"
+_MOST_BYTES = 200_000_000
+
+
+def read_source(photo: str) -> Photo:
+    """The photo of a file, or of standard input. Raises InputError."""
+    from facefill.files.photo import read_photo
+
+    if photo == STREAM:
+        return read_photo(sys.stdin.buffer.read(_MOST_BYTES + 1), max_bytes=_MOST_BYTES, ahead=True)
+    if not photo:
+        raise InputError("a photo file", "an empty name", "name a file")
+    if Path(photo).is_dir():
+        raise InputError("a photo file", f"the folder {photo}",
+                         f"name a file; for all photos of a folder: facefill batch {photo} OUT")
+    return read_photo(Path(photo), ahead=True)
 
 
 def open_signature(path: Path | None) -> Any:
@@ -33,7 +52,31 @@ def make_folder(out: Path) -> Path | None:
     return out
 
 
+def save(result: Result, target: Path | None, overwrite: bool, signature: Any) -> tuple[str, ...]:
+    """Write the file; None: to standard output, in the photo's own format. Returns what the format could not hold."""
+    if target is not None:
+        return result.save(target, overwrite=overwrite, sign=signature)
+    from facefill.files.photo import encode_photo
+    from facefill.files.signature import sign
+
+    source = result.source
+    data, notes = encode_photo(source, result.photo, result.mask, provenance=result.provenance)
+    if signature and result.mask.any():
+        original = (source.source, source.format) if source.source else None
+        data = sign(data, source.format, signature, result.provenance, "photo", original)
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+    return notes
+
+
+def check_stdout() -> None:
+    """Raises InputError where a photo would be written onto a terminal."""
+    if sys.stdout.isatty():
+        raise InputError("a file or a pipe for the photo", "a terminal", "redirect it with > FILE, or name one with -o")
+
+
 def save_picture(picture: Any, path: Path, overwrite: bool) -> None:
+    """Write a picture that comes from no photo: (H, W, 3) uint8 RGB."""
     import numpy as np
 
     from facefill.files.photo import read_photo, write_photo
@@ -41,32 +84,59 @@ def save_picture(picture: Any, path: Path, overwrite: bool) -> None:
     write_photo(read_photo(picture), picture, np.ones(picture.shape[:2], bool), path, overwrite=overwrite)
 
 
-def report(photo: Path, target: Path, result: Result, notes: tuple[str, ...], as_json: bool) -> None:
-    from facefill.runtime.inpainter import HONEST
-
-    done = [face for face in result.faces if face.missing.any()]
-    said = [*result.warnings, *notes]
+def report(
+    photo: str, target: Path | None, result: Result, notes: tuple[str, ...], as_json: bool, hole: Mask | None = None
+) -> None:
+    """Say what was completed and what was not. hole: what the user asked for; None: what covers the faces."""
+    said, out = [*result.warnings, *notes], sys.stdout if target else sys.stderr
     if as_json:
-        print(json.dumps({
-            "photo": str(photo), "out": str(target), "completed_px": int(result.mask.sum()), "warnings": said,
-            "faces": [{
-                "box": [round(value, 1) for value in face.box], "landmarks": face.landmarks.round(1).tolist(),
-                "score": round(face.score, 3), "completed_px": int(face.missing.sum()),
-                "warnings": list(face.warnings),
-            } for face in result.faces], "invented": HONEST,
-        }), flush=True)
+        print(json.dumps(_record(photo, target, result, said, hole)), file=out, flush=True)
         return
-    faces = f"{len(done)} of {len(result.faces)} faces" if done else "the hole"
-    print(f"{photo} -> {target}: completed {faces}", flush=True)
+    done = sum(bool(face.missing.any()) for face in result.faces)
+    what = f"{done} of {len(result.faces)} faces" if hole is None else _share_of(hole, result, done)
+    print(f"{photo} -> {target or STREAM}: completed {what}", file=out, flush=True)
     for warning in said:
         print(f"{photo}: {warning}", file=sys.stderr)
 
 
-def end(failed: int, count: int, as_json: bool) -> None:
+def _share_of(hole: Mask, result: Result, faces: int) -> str:
+    import numpy as np
+
+    asked, done = int(hole.sum()), int(result.mask.sum())
+    on_faces = np.zeros_like(result.mask)
+    for face in result.faces:
+        on_faces[face.window] |= face.missing
+    places = [f"on {faces} face" if faces == 1 else f"on {faces} faces"] if faces else []
+    places += ["beside the faces"] if result.faces and (result.mask & ~on_faces).any() else []
+    where = f" ({' and '.join(places)})" if places else ""
+    if done == asked:
+        return f"the hole{where}"
+    return f"{done / asked:.0%} of the hole{where}; left {1 - done / asked:.0%} as it is"
+
+
+def _record(photo: str, target: Path | None, result: Result, said: list[str], hole: Mask | None) -> dict[str, Any]:
+    from facefill.runtime.inpainter import HONEST
+
+    height, width = result.mask.shape
+    return {
+        "photo": photo, "out": str(target or STREAM), "width": width, "height": height,
+        "format": result.source.format, "method": result.provenance.method, "seed": result.provenance.seed,
+        "weights_sha256": result.provenance.weights_sha256, "completed_px": int(result.mask.sum()),
+        **({} if hole is None else {"hole_px": int(hole.sum())}), "warnings": said,
+        "faces": [{
+            "box": [round(value, 1) for value in face.box], "landmarks": face.landmarks.round(1).tolist(),
+            "score": round(face.score, 3), "completed_px": int(face.missing.sum()),
+            "warnings": list(face.warnings),
+        } for face in result.faces], "invented": HONEST,
+    }
+
+
+def end(failed: int, count: int, as_json: bool, to_stdout: bool = False) -> None:
+    """The last line, and the exit code: 0, 2 where all photos failed, 3 where some did."""
     if failed < count and not as_json:
         from facefill.runtime.inpainter import HONEST
 
-        print(HONEST)
+        print(HONEST, file=sys.stderr if to_stdout else sys.stdout)
     if failed:
         raise typer.Exit(2 if failed == count else 3)
 

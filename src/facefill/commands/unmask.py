@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facefill.commands.options import AsJson, Device, Exact, Large, Method, Overwrite, Seed, Sign, Threads
-from facefill.commands.output import end, make_folder, open_signature, report, save_picture
+from facefill.commands.output import (
+    STREAM,
+    check_stdout,
+    end,
+    make_folder,
+    open_signature,
+    read_source,
+    report,
+    save,
+    save_picture,
+)
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,9 +28,10 @@ if TYPE_CHECKING:
 
 
 def unmask(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photos of covered faces.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="File, or folder for several photos. Default: "
-                                             "<stem>-unmasked<suffix> beside the photo.")] = None,
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photos of covered faces; - is standard "
+                                                "input.")],
+    out: Annotated[str | None, typer.Option("-o", "--out", help="File, or folder for several photos; - is standard "
+                                            "output. Default: <stem>-unmasked<suffix> beside the photo.")] = None,
     method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
     save_mask: Annotated[bool, typer.Option("--save-mask", help="Also write what was completed, white on black, "
                                             "as <stem>-mask.png.")] = False,
@@ -28,21 +39,21 @@ def unmask(
     sign: Sign = None, as_json: AsJson = False,
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
-    from facefill.files.photo import check_output, read_photo
+    from facefill.files.photo import check_output
     from facefill.runtime.inpainter import open_inpainter
 
-    signature = open_signature(sign)
-    folder = out is not None and (len(photos) > 1 or out.is_dir())
-    outputs = [_outputs(photo, out, folder, save_mask) for photo in photos]
+    signature, folder = open_signature(sign), _folder(photos, out)
+    to_stdout = _goes_to_stdout(photos, out, save_mask)
+    outputs = [[] if to_stdout else _outputs(photo, out, folder, save_mask) for photo in photos]
     if len({path for paths in outputs for path in paths}) < sum(map(len, outputs)):
         raise InputError("photos with different names", "two of the same name", "run them into different folders")
     inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
-    made = make_folder(out) if folder and out is not None else None
+    made = make_folder(folder) if folder else None
 
-    def one(photo: Path, paths: list[Path]) -> Result:
-        source = read_photo(photo, ahead=True)
+    def one(photo: str, paths: list[Path]) -> Result:
+        source = read_source(photo)
         for path in paths:
-            check_output(path, inputs=photos, overwrite=overwrite)
+            check_output(path, inputs=[Path(photo) for photo in photos if photo != STREAM], overwrite=overwrite)
         plan = inpainter.plan_unmask(source, large_hole=large_hole)
         return inpainter.complete(plan, seed=seed, tell=True)
 
@@ -50,10 +61,11 @@ def unmask(
     for photo, paths in zip(photos, outputs, strict=True):
         try:
             result = one(photo, paths)
-            notes = result.save(paths[0], overwrite=overwrite, sign=signature)
+            target = None if to_stdout else paths[0]
+            notes = save(result, target, overwrite, signature)
             if save_mask:
                 _save_mask(result, paths[1], overwrite)
-            report(photo, paths[0], result, notes, as_json)
+            report(photo, target, result, notes, as_json)
         except InputError as error:
             failed += 1
             if len(photos) == 1:
@@ -61,15 +73,43 @@ def unmask(
             _complain(error, photo, as_json)
     if made and failed == len(photos):
         made.rmdir()
-    end(failed, len(photos), as_json)
+    end(failed, len(photos), as_json, to_stdout)
 
 
-def _outputs(photo: Path, out: Path | None, folder: bool, save_mask: bool) -> list[Path]:
+def _folder(photos: list[str], out: str | None) -> Path | None:
+    """The folder that results go to, None where they go to one file or beside their photos."""
+    from facefill.files.photo import FORMATS
+
+    if out is None or out == STREAM:
+        return None
+    folder = Path(out)
+    if len(photos) == 1 or folder.is_dir():
+        return folder if folder.is_dir() else None
+    if folder.suffix.lower() in {suffix for entry in FORMATS.values() for suffix in entry.suffixes}:
+        raise InputError("a folder for several photos", f"the file name {out}", "name a folder with -o")
+    return folder
+
+
+def _goes_to_stdout(photos: list[str], out: str | None, save_mask: bool) -> bool:
+    if STREAM in (*photos, out) and len(photos) > 1:
+        raise InputError("one photo with -", f"{len(photos)} of them", "complete them one at a time")
+    if out != STREAM and not (out is None and photos == [STREAM]):
+        return False
+    if save_mask:
+        raise InputError("a file to write to with --save-mask", "standard output", "name one with -o")
+    check_stdout()
+    return True
+
+
+def _outputs(photo: str, out: str | None, folder: Path | None, save_mask: bool) -> list[Path]:
     """Where the completed photo goes, and its mask where one is asked for."""
-    if out is None:
-        target = photo.with_name(f"{photo.stem}-unmasked{photo.suffix}")
+    path = Path(photo)
+    if not path.name:  # no file has such a name; reading it says so
+        return []
+    if folder:
+        target = folder / path.name
     else:
-        target = out / photo.name if folder else out
+        target = Path(out) if out else path.with_name(f"{path.stem}-unmasked{path.suffix}")
     return [target, target.with_name(f"{target.stem}-mask.png")] if save_mask else [target]
 
 
@@ -79,7 +119,7 @@ def _save_mask(result: Result, path: Path, overwrite: bool) -> None:
     save_picture(np.repeat(result.mask[..., None] * np.uint8(255), 3, 2), path, overwrite)
 
 
-def _complain(error: InputError, photo: Path, as_json: bool) -> None:
+def _complain(error: InputError, photo: str, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"photo": str(photo), "error": str(error)}), flush=True)
+        print(json.dumps({"photo": photo, "error": str(error)}), flush=True)
     print(f"{photo}: {error}", file=sys.stderr)

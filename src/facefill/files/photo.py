@@ -329,7 +329,7 @@ def _fit(native: Native, target: str, orientation: int) -> tuple[Native, list[st
 def format_of(path: Path | str) -> str:
     """The format that a file name asks for. Raises InputError where its suffix is none of a photo."""
     suffix = Path(path).suffix.lower()
-    return pick(_SUFFIXES, suffix, "file suffix")
+    return pick(_SUFFIXES, suffix, "file suffix", nearness=0.8)  # .gif does not mean .tif
 
 
 def check_output(path: Path | str, *, inputs: Iterable[Path], overwrite: bool = False) -> None:
