@@ -75,11 +75,13 @@ def open_search(weights: Path, kind: type[LatentSearch] = LatentSearch, **settin
 
 
 def read(dataset: Path, split: str, count: int, hole: str) -> tuple[U8, NDArray[np.bool_]]:
-    """The first faces of a split at 64 px, and a hole for each that depends on its file name only."""
+    """The first faces of a split, by the hash of their names, at 64 px, each with a hole by its name."""
     faces = read_faces(DataConfig(folder=dataset, split=split, side_px=64, holes={hole: 1}))
-    seeds = [int.from_bytes(hashlib.sha256(f"{hole}/{name}".encode()).digest()[:8]) for name in faces.names[:count]]
+    order = sorted(range(len(faces.names)), key=lambda place: hashlib.sha256(faces.names[place].encode()).digest())
+    chosen = order[:count]
+    seeds = [int.from_bytes(hashlib.sha256(f"{hole}/{faces.names[place]}".encode()).digest()[:8]) for place in chosen]
     masks = np.stack([MASKS[hole](64, np.random.default_rng(seed)) for seed in seeds])
-    return np.asarray(faces.pixels[np.arange(len(masks))]), masks
+    return np.asarray(faces.pixels[np.array(chosen)]), masks
 
 
 def move(face: U8) -> U8:

@@ -12,7 +12,6 @@ sharpness and seam, as facefill.imaging.metrics defines them. Holes are seeded b
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import numpy as np
 
 import facefill
 from facefill.covers.wear import wear
+from facefill.datasets.manifest import read_manifest
 from facefill.files.photo import read_photo
 from facefill.imaging import metrics
 from facefill.imaging.masks import MASKS
@@ -29,8 +29,9 @@ POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
 
 
 def read_rows(folder: Path, split: str, limit: int | None) -> list[dict[str, str]]:
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row["split"] == split][:limit]
+    """The first so many in the order of the SHA-256 of their names, a fair sample whatever the manifest's order."""
+    rows = [entry.row for entry in read_manifest(folder, split)]
+    return sorted(rows, key=lambda row: hashlib.sha256(row["file"].encode()).digest())[:limit]
 
 
 def hole_of(name: str, face: np.ndarray, row: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:

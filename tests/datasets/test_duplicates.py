@@ -43,6 +43,9 @@ def test_near_pairs_are_those_that_comparing_all_finds() -> None:
             differ = np.unpackbits(hashes[:, None] ^ other[None], axis=2).sum(2)
             naive |= {(i, j, mirrored) for i, j in zip(*np.nonzero(differ <= limit), strict=True) if i < j}
         assert {tuple(row) for row in near_pairs(hashes, limit).tolist()} == naive
+        left, right = hashes[:60], hashes[60:]
+        across = {(i, j - 60, mirrored) for i, j, mirrored in naive if i < 60 <= j}
+        assert {tuple(row) for row in near_pairs(left, limit, right).tolist()} == across
     assert near_pairs(hashes[:0]).shape == (0, 3)
 
 

@@ -51,12 +51,18 @@ def test_the_hash_follows_names_and_bytes(tmp_path: Path) -> None:
     assert read_dataset(tmp_path).sha256 != before
 
 
+def test_faces_of_several_sizes_are_shrunk_to_the_smallest(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 3)
+    Image.fromarray(draw_face(128, 1)[0]).save(tmp_path / "train" / "face001.png")
+    dataset = read_dataset(tmp_path)
+    assert (dataset.side_px, dataset.largest_px) == (64, 128)
+    assert {read_face(face, dataset.side_px).shape for face in dataset.faces} == {(64, 64, 3)}
+
+
 def spoil(folder: Path, how: str) -> None:
     picture, manifest = folder / "train" / "face001.png", folder / "manifest.csv"
     if how == "missing file":
         picture.unlink()
-    elif how == "another size":
-        Image.fromarray(draw_face(80, 1)[0]).save(picture)
     elif how == "not square":
         for path in (folder / "train").iterdir():
             Image.fromarray(np.zeros((64, 48, 3), np.uint8)).save(path)
@@ -77,7 +83,7 @@ def spoil(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", [
-    "missing file", "another size", "not square", "no picture", "not a number", "no rows", "no columns", "bad number",
+    "missing file", "not square", "no picture", "not a number", "no rows", "no columns", "bad number",
     "twice", "binary manifest",
 ])
 def test_what_cannot_be_judged_on_is_one_clear_line(tmp_path: Path, how: str) -> None:

@@ -8,6 +8,7 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -194,6 +195,19 @@ def test_a_grown_dataset_keeps_its_faces_and_their_splits(
     assert before.items() <= after.items()
 
 
+def test_a_few_faces_still_make_three_splits(
+    world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
+) -> None:
+    prepare(world[0][:4], tmp_path, shared_look, RULES)
+    rows = {row["file"]: row["split"] for row in rows_of(tmp_path / "manifest.csv")}
+    assert Counter(rows.values()) == {"train": 6, "validation": 1, "test": 1}
+    prepare(world[0][:6], tmp_path, shared_look, RULES)
+    grown = {row["file"]: row["split"] for row in rows_of(tmp_path / "manifest.csv")}
+    assert rows.items() <= grown.items()
+    prepare(world[0][:1], tmp_path / "two", shared_look, RULES)
+    assert Counter(row["split"] for row in rows_of(tmp_path / "two" / "manifest.csv"))["train"] == 1
+
+
 def test_one_person_stays_in_one_split(
     world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
 ) -> None:
@@ -321,6 +335,8 @@ def test_the_commands(
     assert "10 covered faces, 0 refused" in out
     assert len(read_manifest(tmp_path / "worn")) == 10
     for wrong in (["prepare", tmp_path / "gone", tmp_path / "x"], ["prepare", photos[0], tmp_path / "x", "--size", 300],
+                  ["prepare", photos[0], tmp_path / "x", "--embedder", "e.onnx"],
+                  ["prepare", photos[0], tmp_path / "x", "--against", tmp_path / "gone"],
                   ["wear", tmp_path / "gone", tmp_path / "x"], ["wear", tmp_path / "set", tmp_path / "worn"]):
         code, _, err = run(*wrong)
         assert code == 2

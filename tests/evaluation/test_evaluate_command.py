@@ -106,7 +106,7 @@ def test_a_method_whose_package_is_missing_is_one_line_before_any_work(
 
 
 @pytest.mark.parametrize(("how", "said"), [
-    ("missing file", "every file of the manifest, got no"), ("another size", "faces of one size"),
+    ("missing file", "every file of the manifest, got no"), ("not square", "square faces"),
     ("not a number", "face001.png"), ("no picture", "face001.png"), ("no rows", "the column file and rows"),
 ])
 def test_a_dataset_that_cannot_be_judged_on_is_one_line(run: Run, tmp_path: Path, how: str, said: str) -> None:

@@ -137,7 +137,7 @@ def test_the_papers_recipe_has_its_steps_and_its_split() -> None:
     assert isinstance(recipe.data, DataConfig)
     names = tuple(f"{index}.png" for index in range(10_060))
     faces = Faces(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 5, 2), np.float32), names, names, "")
-    learning, judged = split_validation(faces, recipe.data.validation_images)
+    learning, judged = split_validation(faces.identities, recipe.data.validation_images)
     assert (len(learning), len(judged)) == (7030, 3030)
 
 

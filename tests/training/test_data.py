@@ -10,11 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facefill.datasets import cache
 from facefill.errors import InputError
 from facefill.imaging.masks import MASKS
 from facefill.training.data import (
     DataConfig,
     Faces,
+    FaceSource,
     Holes,
     batches,
     keep_share,
@@ -89,14 +91,27 @@ def test_nobody_sees_what_a_hole_without_a_cover_hides(faces: Faces, folder: Pat
 
 def test_a_smaller_share_of_the_faces_is_part_of_a_larger_one(faces: Faces) -> None:
     places = np.arange(2, 12)
-    some, more = keep_share(faces, places, 0.3), keep_share(faces, places, 0.7)
+    some, more = keep_share(faces.names, places, 0.3), keep_share(faces.names, places, 0.7)
     assert (len(some), len(more)) == (3, 7)
     assert set(some) < set(more) < set(places)
-    assert (keep_share(faces, places, 1.0) == places).all()
-    assert len(keep_share(faces, places, 0.01)) == 1
+    assert (keep_share(faces.names, places, 1.0) == places).all()
+    assert len(keep_share(faces.names, places, 0.01)) == 1
     turned = Faces(faces.pixels, faces.landmarks, faces.names[::-1], faces.identities[::-1], faces.digest)
-    again = keep_share(turned, 11 - places, 0.3)
+    again = keep_share(turned.names, 11 - places, 0.3)
     assert {faces.names[i] for i in some} == {turned.names[i] for i in again}
+
+
+def test_a_share_decodes_no_other_faces(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    monkeypatch.setattr(cache, "decode", lambda data, side_px: decoded.append(1) or np.zeros((64, 64, 3), np.uint8))
+    whole = FaceSource(config_of(folder, validation_images=4, cache=tmp_path))
+    assert len(decoded) == 12
+    part = FaceSource(config_of(folder, validation_images=4, share=0.25, cache=tmp_path))
+    assert len(decoded) == 12 + 6
+    assert part.validation_images == whole.validation_images == 4
+    shown = [{source.names[source.learning(0)[place, 64]["index"]] for place in range(40)} for source in (whole, part)]
+    assert len(shown[1]) == 2
+    assert shown[1] < shown[0]
 
 
 def test_landmarks_follow_the_mirror(faces: Faces, folder: Path) -> None:
@@ -115,11 +130,11 @@ def test_every_hole_can_be_drawn_at_training_sizes(faces: Faces, folder: Path, n
 
 
 def test_validation_takes_whole_identities_and_ignores_order(faces: Faces) -> None:
-    learning, validation = split_validation(faces, 3)
+    learning, validation = split_validation(faces.identities, 3)
     assert len(validation) == 4
     assert {faces.identities[i] for i in learning}.isdisjoint(faces.identities[i] for i in validation)
     turned = Faces(faces.pixels, faces.landmarks, faces.names[::-1], faces.identities[::-1], faces.digest)
-    again = split_validation(turned, 3)[1]
+    again = split_validation(turned.identities, 3)[1]
     assert {faces.names[i] for i in validation} == {turned.names[i] for i in again}
 
 

@@ -14,7 +14,7 @@ from facefill.errors import InputError
 
 if TYPE_CHECKING:
     from facefill.datasets.looking import Rules
-    from facefill.datasets.prepare import Report
+    from facefill.datasets.prepare import Against, Report
 
 
 def prepare(
@@ -35,6 +35,11 @@ def prepare(
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of WebP pictures.")] = 95,
     validation: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
     test: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
+    against: Annotated[Path | None, typer.Option(metavar="OTHER", help="A dataset that was learnt from: drop its "
+                                                 "faces from this one; against.csv says how near each is.")] = None,
+    embedder: Annotated[Path | None, typer.Option(help="An .onnx face embedder: --against then finds people, too.")]
+    = None,
+    max_cosine: Annotated[float, typer.Option(help="Drop what the embedder sees nearer to a face of OTHER.")] = 0.75,
     shards: Annotated[int | None, typer.Option(min=1, help="Also write tar shards of so many faces into "
                                                "DATASET/shards.")] = None,
     ray: Annotated[str | None, typer.Option("--ray", metavar="auto|ADDRESS", help="Look at the photos on a Ray "
@@ -45,33 +50,44 @@ def prepare(
     """Make a dataset from photos: find, align, drop what one should not learn from, split."""
     from facefill.config import build
     from facefill.datasets.looking import Rules
-    from facefill.datasets.manifest import find_pictures
     from facefill.datasets.shards import write_shards
 
     rules = build(Rules, {
         "size_px": size, "format": format, "quality": quality, "min_side_px": min_side, "min_score": min_score,
-        "min_inside": min_inside, "max_blur": max_blur, "max_covered": max_covered, "validation": validation,
-        "test": test,
+        "min_inside": min_inside, "max_blur": max_blur, "max_covered": max_covered, "test": test,
+        "validation": validation,
     }, "the options")
+    paths = _find(photos, dataset)
+    other = _open_other(against, embedder, max_cosine, device, threads)
+    report = _look_over(paths, dataset, rules, identities, other, ray, device, threads)
+    _tell(report, dataset)
+    if shards or ray:
+        print(f"{len(write_shards(dataset, dataset / 'shards', shards or 1000))} shards in {dataset / 'shards'}")
+    list_left_out(report.unreadable)
+
+
+def _find(photos: list[Path], dataset: Path) -> list[Path]:
+    """All photos but what the dataset itself holds."""
+    from facefill.datasets.manifest import find_pictures
+
     inside = dataset.resolve()
     paths = [path for photo in photos for path in find_pictures(photo) if inside not in path.resolve().parents]
     if not paths:
         raise InputError("photos", f"none in {', '.join(map(str, photos))}", "name photos or folders that hold some")
-    report = _look_over(paths, dataset, rules, identities, ray, device, threads)
-    shards = shards or (1000 if ray else None)
+    return paths
+
+
+def _tell(report: Report, dataset: Path) -> None:
     splits = ", ".join(f"{split} {count}" for split, count in report.kept.items())
     print(f"{dataset}: {sum(report.kept.values())} faces ({splits}) of {report.photos} photos")
     if report.dropped:
         print("dropped: " + ", ".join(f"{count} {reason}" for reason, count in report.dropped.items()))
     print(f"sha256 {report.sha256}")
-    if shards:
-        print(f"{len(write_shards(dataset, dataset / 'shards', shards))} shards in {dataset / 'shards'}")
-    list_left_out(report.unreadable)
 
 
 def _look_over(
-    paths: list[Path], dataset: Path, rules: Rules, identities: Path | None, ray: str | None, device: str,
-    threads: int | None,
+    paths: list[Path], dataset: Path, rules: Rules, identities: Path | None, other: Against | None, ray: str | None,
+    device: str, threads: int | None,
 ) -> Report:
     """Make the dataset in this process, or on a cluster."""
     from facefill.datasets.cache import open_finder
@@ -83,12 +99,28 @@ def _look_over(
     if ray is None:
         look = partial(look_at, finder=open_finder(device, threads), rules=rules,
                        cover=_open_cover(device, threads) if covers else None)
-        return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities)
+        return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities,
+                    against=other)
     from facefill.batch.ray import Cluster
 
     with Cluster(ray, threads) as cluster:
-        return make(paths, dataset, partial(look_at, rules=rules), rules, identities=identities,
+        return make(paths, dataset, partial(look_at, rules=rules), rules, identities=identities, against=other,
                     each=lambda _, some: track(cluster.look_with(rules, covers, some), "looking", len(paths)))
+
+
+def _open_other(
+    against: Path | None, embedder: Path | None, max_cosine: float, device: str, threads: int | None
+) -> Against | None:
+    from facefill.datasets.cache import list_entries
+    from facefill.datasets.prepare import Against
+    from facefill.evaluation.features import Embedder
+
+    if against is None:
+        if embedder:
+            raise InputError("--against OTHER for the embedder", "--embedder alone", "name the other dataset")
+        return None
+    list_entries(against, None)  # a wrong folder is told before the work
+    return Against(against, Embedder(embedder, device=device, threads=threads).look if embedder else None, max_cosine)
 
 
 def _open_cover(device: str, threads: int | None) -> Any:

@@ -46,22 +46,24 @@ def mirror_hash(hashes: Hashes) -> Hashes:
     return hashes ^ _MIRROR
 
 
-def near_pairs(hashes: Hashes, near_bits: int = NEAR_BITS) -> NDArray[np.int64]:
+def near_pairs(
+    hashes: Hashes, near_bits: int = NEAR_BITS, others: Hashes | None = None
+) -> NDArray[np.int64]:
     """(P, 3) rows i, j, mirrored: places i < j of hashes (N, 32) that differ in `near_bits` bits or fewer, those of j
-    mirrored where the last is 1.
+    mirrored where the last is 1. others: j are places of these (M, 32), and any i and j count.
 
     All are compared with all, as products of matrices of signs: 256 - 2 x the distance. Indices of chunks (Norouzi,
     Punjani & Fleet 2012) are quicker below 32 bits only.
     """
     signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
+    right = signs if others is None else np.unpackbits(others, axis=1).astype(np.float32) * 2 - 1
     found = [np.zeros((0, 3), np.int64)]
-    for mirrored, others in enumerate((signs, signs * np.where(_ODD, np.float32(-1), np.float32(1)))):
+    for mirrored, table in enumerate((right, right * np.where(_ODD, np.float32(-1), np.float32(1)))):
         for start in range(0, len(signs), _BLOCK):
-            near = signs[start : start + _BLOCK] @ others[start:].T >= BITS - 2 * near_bits
-            first, second = np.nonzero(near)
-            later = first < second
-            rows = np.stack([first[later] + start, second[later] + start, np.full(int(later.sum()), mirrored)], 1)
-            found.append(rows)
+            begin = start if others is None else 0
+            first, second = np.nonzero(signs[start : start + _BLOCK] @ table[begin:].T >= BITS - 2 * near_bits)
+            rows = np.stack([first + start, second + begin, np.full(len(first), mirrored)], 1)
+            found.append(rows if others is not None else rows[first < second])
     return np.concatenate(found)
 
 

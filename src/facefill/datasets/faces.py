@@ -54,8 +54,11 @@ class Dataset:
     """The split's, or the folder's."""
     faces: tuple[Face, ...]
     side_px: int
+    """Of the smallest face; larger ones are shrunk where they are read."""
     sha256: str
     """Over every file's name and bytes, in order."""
+    largest_px: int = 0
+    """Side of the largest face; 0 where nobody looked."""
 
 
 def read_dataset(folder: Path, split: str | None = None, limit: int | None = None) -> Dataset:
@@ -63,8 +66,8 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
 
     limit: take the first so many only. split: the manifest's rows to take; may be left out where there is only one, or
     no manifest.
-    Raises InputError: no such folder, no pictures, an unknown split, a missing or damaged picture, one that is not
-    square or has another size than the first.
+    Raises InputError: no such folder, no pictures, an unknown split, a missing or damaged picture, or one that is not
+    square.
     """
     if not folder.is_dir():
         got = f"{folder}, which is {'a file' if folder.exists() else 'not there'}"
@@ -74,17 +77,14 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
     faces = sorted(faces, key=lambda face: hashlib.sha256(face.file.encode()).digest())[:limit]
     with ThreadPoolExecutor(4) as pool:
         seen = list(pool.map(_look, faces))
-    side = seen[0][0]
-    for face, (found, _) in zip(faces, seen, strict=True):
-        if found != side:
-            raise InputError(f"faces of one size, {side[0]}x{side[1]} like {faces[0].file}",
-                             f"{face.file} of {found[0]}x{found[1]}", "align them to one size: facefill prepare")
-    if side[0] != side[1]:
-        raise InputError("square faces", f"{faces[0].file} of {side[0]}x{side[1]}", "align them: facefill prepare")
+    for face, ((width, height), _) in zip(faces, seen, strict=True):
+        if width != height:
+            raise InputError("square faces", f"{face.file} of {width}x{height}", "align them: facefill prepare")
+    sides = [width for (width, _), _ in seen]
     faces = [replace(face, sha256=digest) for face, (_, digest) in zip(faces, seen, strict=True)]
     text = "".join(f"{face.file}\n{face.sha256}\n" for face in faces)
     name = split or (faces[0].path.parent.name if faces[0].path.parent != folder else folder.resolve().name)
-    return Dataset(name, tuple(faces), side[0], hashlib.sha256(text.encode()).hexdigest())
+    return Dataset(name, tuple(faces), min(sides), hashlib.sha256(text.encode()).hexdigest(), max(sides))
 
 
 def read_face(face: Face, side_px: int) -> U8:

@@ -14,15 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.datasets.against import COLUMNS as AUDIT
+from facefill.datasets.against import TOO_NEAR, Embed, find_nearest
+from facefill.datasets.cache import list_entries
 from facefill.datasets.duplicates import likeness, thumb_of
 from facefill.datasets.looking import Look, Rules
-from facefill.datasets.manifest import COLUMNS, format_manifest, read_manifest, write_whole
+from facefill.datasets.manifest import COLUMNS, Entry, Row, format_manifest, read_manifest, write_whole
 from facefill.datasets.selection import choose, read_identities
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
 
 LOG = "prepare.jsonl"
 """Rules in the first line, then one for each photo that has been looked at, and for each pair that was compared."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """Another dataset, none of whose faces may be in this one."""
+
+    other: Path
+    embed: Embed | None = None
+    too_near: float = TOO_NEAR
+    """Cosine above which a face is too near to one of the other dataset."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +55,14 @@ class Report:
 
 def prepare(
     photos: Iterable[Path], dataset: Path, look: Callable[[Path], Look], rules: Rules, *,
-    identities: Path | None = None,
+    identities: Path | None = None, against: Against | None = None,
     each: Callable[[Callable[[Path], Look], Iterable[Path]], Iterable[Look]] = map,
 ) -> Report:
     """Look at photos and write the dataset. A photo that its log knows, and that could be read, is not looked at again.
 
-    look: `look_at` with finder and rules bound. identities: a CSV of photo,identity. each: how looks are run: `map`, or
-    a pool's `imap_unordered`, or a cluster's; the order does not matter.
+    look: `look_at` with finder and rules bound. identities: a CSV of photo,identity. against: faces that are copies
+    of another dataset's, or too near to one, are dropped, and against.csv says what each is nearest to. each: how looks
+    are run: `map`, or a pool's `imap_unordered`, or a cluster's; the order does not matter.
     Killed at any moment, the same command goes on: pictures appear whole, the log grows by whole lines, and the
     manifest is written at the end. Raises InputError where the dataset has other rules, is in use by another process,
     cannot be written, or where no face stays.
@@ -62,7 +76,7 @@ def prepare(
             record = {key: value for key, value in asdict(found).items() if key != "pictures"}
             log.add(record)
             log.photos[found.photo] = record
-        return _finish(dataset, rules, log, people)
+        return _finish(dataset, rules, log, people, against)
 
 
 def _unseen(photos: Iterable[Path], done: set[str]) -> Iterator[Path]:
@@ -153,10 +167,13 @@ def _compare(dataset: Path, log: Log) -> Callable[[str, str, bool], float]:
     return alike
 
 
-def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str]) -> Report:
+def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str], against: Against | None) -> Report:
     """Choose, split, and write manifest.csv, dropped.csv and dataset.json."""
     records = list(log.photos.values())
     kept, dropped = choose(records, rules, people, _kept_before(dataset), _compare(dataset, log))
+    if against and kept:
+        kept, leaks = _leave_out(dataset, kept, against)
+        dropped = sorted(dropped + leaks, key=lambda row: (row["file"], row["reason"]))
     if not kept:
         said = ", ".join(f"{n} {reason}" for reason, n in Counter(row["reason"] for row in dropped).items())
         raise InputError("faces to keep", f"none in {len(records)} photos ({said or 'no photo'})", "give other photos "
@@ -176,7 +193,17 @@ def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str]) -> Re
     return report
 
 
-def _kept_before(dataset: Path) -> set[str]:
+def _leave_out(dataset: Path, kept: list[Row], against: Against) -> tuple[list[Row], list[Row]]:
+    """What may stay, and what the other dataset has already; against.csv has a line for each."""
+    entries = [Entry(row, dataset / row["file"]) for row in kept]
+    found = find_nearest(entries, list_entries(against.other, None), against.embed)
+    write_whole(dataset / "against.csv", format_manifest([one.row() for one in found], AUDIT))
+    why = [one.leaks(against.too_near) for one in found]
+    leaks = [{**row, "reason": "known", "detail": detail} for row, detail in zip(kept, why, strict=True) if detail]
+    return [row for row, detail in zip(kept, why, strict=True) if not detail], leaks
+
+
+def _kept_before(dataset: Path) -> dict[str, str]:
     if not (dataset / "manifest.csv").is_file():
-        return set()
-    return {entry.row["file"] for entry in read_manifest(dataset)}
+        return {}
+    return {entry.row["file"]: entry.row.get("split") or "" for entry in read_manifest(dataset)}

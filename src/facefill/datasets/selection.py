@@ -18,14 +18,14 @@ from facefill.errors import InputError
 
 
 def choose(
-    records: Sequence[dict[str, Any]], rules: Rules, people: dict[str, str], before: set[str],
+    records: Sequence[dict[str, Any]], rules: Rules, people: dict[str, str], before: dict[str, str],
     alike: Callable[[str, str, bool], float],
 ) -> tuple[list[Row], list[Row]]:
     """The manifest's rows, and those of what is dropped with reason and detail, both by file name.
 
-    records: of the log, in any order. before: files that the dataset had already; they stay. alike: the likeness of two
-    files' faces, the second mirrored or not. Of a group of near-duplicates, which includes what is one through others,
-    the face with the most pixels stays, of equals the sharpest.
+    records: of the log, in any order. before: the split of each file that the dataset had already; they stay. alike:
+    the likeness of two files' faces, the second mirrored or not. Of a group of near-duplicates, which includes what is
+    one through others, the face with the most pixels stays, of equals the sharpest.
     """
     kept: list[Row] = []
     dropped: list[Row] = []
@@ -57,19 +57,38 @@ def choose(
     groups = group_pairs(len(good), np.array(same, np.int64).reshape(-1, 2))
     for place, (_, row) in enumerate(good):
         if place == groups[place] or row["file"] in before:
-            kept.append({**row, "split": split_of(row["identity"] or row["file"], rules)})
+            kept.append(row)
         else:
             dropped.append({**row, "reason": "duplicate", "detail": good[int(groups[place])][1]["file"]})
-    return sorted(kept, key=lambda row: row["file"]), sorted(dropped, key=lambda row: (row["file"], row["reason"]))
+    kept.sort(key=lambda row: row["file"])
+    splits = split_groups([row["identity"] or row["file"] for row in kept], [before.get(row["file"]) for row in kept],
+                          rules)
+    kept = [{**row, "split": split} for row, split in zip(kept, splits, strict=True)]
+    return kept, sorted(dropped, key=lambda row: (row["file"], row["reason"]))
 
 
-def split_of(group: str, rules: Rules) -> str:
-    """train, validation or test, by the SHA-256 of "split/group": a grown dataset, or another machine, splits alike.
+def split_groups(groups: Sequence[str], before: Sequence[str | None], rules: Rules) -> list[str]:
+    """The split of each face: train, validation or test, by the SHA-256 of "split/group", so that a grown dataset, or
+    another machine, splits alike.
 
-    group: the identity, or the file of the one face that stays of a group of near-duplicates.
+    groups: the identity of each face, or the file of the one that stays of near-duplicates. before: the split that a
+    face is in already; its group stays there. Where a split that is wanted would be empty, as in a set of a few faces,
+    the group with the least hash of those in train goes there, as long as train keeps one.
     """
-    share = int.from_bytes(hashlib.sha256(f"split/{group}".encode()).digest()[:8], "big") / 2**64
-    return "test" if share < rules.test else "validation" if share < rules.test + rules.validation else "train"
+    settled = {group: split for group, split in zip(groups, before, strict=True) if split}
+    shares = {group: int.from_bytes(hashlib.sha256(f"split/{group}".encode()).digest()[:8], "big") / 2**64
+              for group in groups}
+
+    def drawn(share: float) -> str:
+        return "test" if share < rules.test else "validation" if share < rules.test + rules.validation else "train"
+
+    chosen = {group: settled.get(group) or drawn(share) for group, share in shares.items()}
+    for split, share in (("test", rules.test), ("validation", rules.validation)):
+        free = sorted((shares[group], group) for group, now in chosen.items()
+                      if now == "train" and group not in settled)
+        if share > 0 and split not in chosen.values() and len(free) > 1:
+            chosen[free[0][1]] = split
+    return [chosen[group] for group in groups]
 
 
 def read_identities(path: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from facefill.config import Frozen
 from facefill.covers.wear import COVERS, KINDS, wear
 from facefill.datasets.cache import Finds, Pictures, digest_of, list_entries, open_finder, open_pictures
-from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
+from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, scale_landmarks
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, dilate
 from facefill.training.distributed import World
@@ -87,7 +87,7 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     them. Damaged pictures are left out and listed, see `cache.open_pictures`.
     Raises InputError for a folder without pictures, without landmarks where they are needed, or with too many damaged.
     """
-    entries = list_entries(config.folder, config.split)
+    entries = _shared(list_entries(config.folder, config.split), config)
     needed = {"worn", "cover"} & set(config.holes)
     unknown = next((entry for entry in entries if entry.landmarks is None), None) if needed else None
     if unknown and finder is None:
@@ -95,29 +95,45 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
                          "make the dataset with: facefill prepare")
     folder = config.cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "facefill"
     opened = open_pictures(entries, config.side_px, folder, stream=config.stream, finder=finder if unknown else None)
-    names = tuple(row["file"] for row in opened.rows)
-    identities = tuple(row.get("identity") or row["file"] for row in opened.rows)
+    names, identities = _named(opened.rows)
     landmarks = scale_landmarks(opened.landmarks, MANIFEST_PX, config.side_px).astype(np.float32)
     return Faces(opened.pixels, landmarks, names, identities, digest_of(opened.rows, config.side_px))
 
 
-def split_validation(faces: Faces, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _named(rows: Iterable[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Files and identities; who is unknown is somebody of his own."""
+    pairs = [(row["file"], row.get("identity") or row["file"]) for row in rows]
+    return tuple(file for file, _ in pairs), tuple(identity for _, identity in pairs)
+
+
+def _shared(entries: list[Entry], config: DataConfig) -> list[Entry]:
+    """The entries that training will show or judge: all, or of those to learn from the share that is asked for, so that
+    no others are decoded."""
+    if config.share == 1:
+        return entries
+    names, identities = _named(entry.row for entry in entries)
+    learning, judged = split_validation(identities, config.validation_images)
+    kept = np.concatenate([keep_share(names, learning, config.share), judged])
+    return [entries[place] for place in sorted(kept)]
+
+
+def split_validation(identities: Sequence[str], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places of (learning, validation) faces: at least `count` for validation, whole identities in the order of the
     SHA-256 of "validation/identity", so that another machine or a grown dataset chooses alike."""
     people: dict[str, list[int]] = {}
-    for index, identity in enumerate(faces.identities):
+    for index, identity in enumerate(identities):
         people.setdefault(identity, []).append(index)
     kept: list[int] = []
     for person in sorted(people, key=lambda name: hashlib.sha256(f"validation/{name}".encode()).digest()):
         if len(kept) >= count:
             break
         kept += people[person]
-    return np.setdiff1d(np.arange(len(faces.names)), kept), np.array(sorted(kept), np.int64)
+    return np.setdiff1d(np.arange(len(identities)), kept), np.array(sorted(kept), np.int64)
 
 
-def keep_share(faces: Faces, places: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+def keep_share(names: Sequence[str], places: NDArray[np.int64], share: float) -> NDArray[np.int64]:
     """That share of the places, at least one, in the order of the SHA-256 of "share/name"."""
-    order = sorted(places, key=lambda place: hashlib.sha256(f"share/{faces.names[place]}".encode()).digest())
+    order = sorted(places, key=lambda place: hashlib.sha256(f"share/{names[place]}".encode()).digest())
     return np.array(sorted(order[: max(1, round(share * len(places)))]), np.int64)
 
 
@@ -215,8 +231,7 @@ class FaceSource:
         """finder: see `read_faces`."""
         self._config = config
         self._faces = read_faces(config, finder)
-        learning, chosen = split_validation(self._faces, config.validation_images)
-        self._learning = keep_share(self._faces, learning, config.share)
+        self._learning, chosen = split_validation(self._faces.identities, config.validation_images)
         self._judged = self._faces.subset(chosen)
         self.names, self.digest, self.validation_images = self._faces.names, self._faces.digest, len(chosen)
 

@@ -89,7 +89,7 @@ class LessonSource:
                              "name yunet.onnx with --set lessons.teacher=FILE")
         data = DataConfig(folder=config.folder, split=config.split, holes={"none": 1}, cache=config.cache)
         aligned = read_faces(data)
-        places, judged = split_validation(aligned, config.validation_images)
+        places, judged = split_validation(aligned.identities, config.validation_images)
         # By hash, so that a subset is the same on every machine.
         order = sorted(places, key=lambda at: hashlib.sha256(f"finder/{aligned.names[at]}".encode()).digest())
         cache = config.cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "facefill"

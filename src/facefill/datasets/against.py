@@ -1,0 +1,104 @@
+"""What a dataset that judges shares with one that was learnt from: copies of a picture, and faces too much like one.
+
+A copy is told by the picture (`duplicates`). Another photo of the same moment, or of the same person, is told by an
+embedder that the user gives: any function from aligned faces to vectors whose cosine says how alike two people are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.datasets.cache import decode
+from facefill.datasets.duplicates import ALIKE, NEAR_BITS, Hashes, hash_face, likeness, near_pairs, thumb_of
+from facefill.datasets.faces import ALIGNED
+from facefill.datasets.manifest import MANIFEST_PX, Entry, Points
+from facefill.datasets.progress import track
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+Embed = Callable[[U8, Points], F32]
+"""Aligned faces (N, S, S, 3) uint8 RGB and their landmarks (N, 5, 2) in pixels, to vectors (N, D) of length 1."""
+
+TOO_NEAR = 0.75
+"""Cosine above which two faces count as one."""
+COLUMNS = ("file", "copy", "alike", "nearest", "cosine")
+"""Columns of the audit: a face, the picture that it copies and their likeness, the nearest face and its cosine; empty
+where there is none."""
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """What one face is nearest to in the other dataset."""
+
+    file: str
+    copy: str = ""
+    """The picture that it is a near-duplicate of, empty for none."""
+    alike: float = 0.0
+    """Their likeness, -1 to 1."""
+    nearest: str = ""
+    """The face with the largest cosine, empty without an embedder."""
+    cosine: float = float("nan")
+
+    def row(self) -> dict[str, str]:
+        """A line of the audit."""
+        return {"file": self.file, "copy": self.copy, "alike": f"{self.alike:.3f}" if self.copy else "",
+                "nearest": self.nearest, "cosine": f"{self.cosine:.3f}" if self.nearest else ""}
+
+    def leaks(self, too_near: float = TOO_NEAR) -> str:
+        """Why it may not judge what was learnt from the other dataset; empty where it may."""
+        if self.copy:
+            return f"{self.copy}: the same picture, {self.alike:.2f}"
+        return f"{self.nearest}: too near, cosine {self.cosine:.2f}" if self.cosine > too_near else ""
+
+
+def find_nearest(ours: Sequence[Entry], theirs: Sequence[Entry], embed: Embed | None = None) -> list[Nearest]:
+    """What each of our faces is nearest to among theirs, in our order.
+
+    Raises InputError for a picture that is missing, damaged or not square.
+    """
+    seen, others = _look(ours, embed), _look(theirs, embed)
+    copies: dict[int, tuple[float, int]] = {}
+    for first, second, mirrored in near_pairs(seen.hashes, NEAR_BITS, others.hashes).tolist():
+        other = others.thumbs[second]
+        alike = likeness(seen.thumbs[first], np.ascontiguousarray(other[:, ::-1]) if mirrored else other)
+        if alike >= ALIKE:
+            copies[first] = max(copies.get(first, (-1.0, 0)), (alike, second))
+    found = []
+    for start in range(0, len(ours), _BLOCK):
+        cosines = seen.vectors[start : start + _BLOCK] @ others.vectors.T
+        for place in range(start, min(start + _BLOCK, len(ours))):
+            alike, copy = copies.get(place, (0.0, -1))
+            one = Nearest(ours[place].row["file"], theirs[copy].row["file"] if copy >= 0 else "", alike)
+            if embed:
+                best = int(cosines[place - start].argmax())
+                one = Nearest(one.file, one.copy, alike, theirs[best].row["file"], float(cosines[place - start, best]))
+            found.append(one)
+    return found
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Of N faces: hashes (N, 32), thumbs (N, 64, 64), vectors (N, D), D = 0 without an embedder."""
+
+    hashes: Hashes
+    thumbs: U8
+    vectors: F32
+
+
+def _look(entries: Iterable[Entry], embed: Embed | None) -> _Seen:
+    hashes, thumbs, vectors = [], [], []
+    for entry in track(list(entries), "comparing"):
+        face = decode(entry.read(), MANIFEST_PX)
+        hashes.append(hash_face(face))
+        thumbs.append(thumb_of(face))
+        if embed:
+            points = entry.landmarks
+            points = ALIGNED * MANIFEST_PX - 0.5 if points is None else points
+            vectors.append(embed(face[None], points[None])[0])
+    empty = np.zeros((len(hashes), 0), np.float32)
+    return _Seen(np.stack(hashes), np.stack(thumbs), np.stack(vectors) if vectors else empty)
