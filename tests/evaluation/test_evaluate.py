@@ -93,8 +93,7 @@ def test_values_are_those_of_the_completed_pictures(done: Settings) -> None:
     for name, statistic in (("psnr", np.mean), ("hole_ssim", np.mean), ("sharpness", np.median), ("l1", np.mean)):
         row, = pick_rows(report, method="telea", protocol="random60@64", metric=name)
         assert row["value"] == pytest.approx(statistic([values[name] for values in expected]))
-        assert row["low"] <= row["value"] <= row["high"]  # type: ignore[operator]
-        assert row["n"] == FACES
+        assert (row["n"], row["low"], row["high"]) == (FACES, None, None), "12 faces are too few for an interval"
     assert not pick_rows(report, metric="ms_ssim", method="telea")[0]["n"], "64 px are too few for five scales"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facefill.errors import InputError
-from facefill.evaluation.features import SIDE_PX, TEMPLATE, Embedder, align, partners, verify
+from facefill.evaluation.features import SIDE_PX, TEMPLATE, Embedder, accept_from, align, partners, verify
 from tests.evaluation.embedder import write_embedder
 from tests.faces import draw_face
 from tests.networks import write_inpainting
@@ -46,28 +46,31 @@ def test_partners_do_not_depend_on_the_order() -> None:
     assert [files[::-1][other] for other in back][::-1] == there
 
 
-def test_the_threshold_accepts_the_rate_of_strangers() -> None:
-    """60 people with two pictures: of their 120 × 118 pairs with strangers 1 % may pass, 141."""
+def test_the_threshold_is_passed_by_the_rate_of_true_strangers_whatever_a_method_draws() -> None:
+    """60 people with two pictures: of their 120 x 118 / 2 pairs of strangers 1 % may pass, 70."""
     rng = np.random.default_rng(0)
     people = rng.normal(size=(60, 16)).repeat(2, axis=0) + 0.4 * rng.normal(size=(120, 16))
-    vectors = (people / np.linalg.norm(people, axis=1, keepdims=True)).astype(np.float32)
+    truths = (people / np.linalg.norm(people, axis=1, keepdims=True)).astype(np.float32)
     identities = [str(index // 2) for index in range(120)]
     partner = np.arange(120) ^ 1
-    accepted = verify(vectors, vectors, identities, partner, 0.01)
-    scores = vectors @ vectors.T
-    strangers = scores[np.array(identities)[:, None] != np.array(identities)[None]]
-    threshold = np.sort(strangers)[::-1][141]
-    assert (strangers > threshold).sum() <= 141
+    threshold = accept_from(truths, identities, 0.01)
+    scores = truths @ truths.T
+    strangers = [scores[i, j] for i in range(120) for j in range(i) if identities[i] != identities[j]]
+    assert threshold == pytest.approx(np.sort(strangers)[::-1][70])
+    assert math.isnan(accept_from(truths, identities, 1e-4))
+    accepted = verify(truths, truths, partner, threshold)
     assert (accepted == (scores[np.arange(120), partner] > threshold)).all()
     assert accepted.mean() > 0.9
-    assert np.isnan(verify(vectors, vectors, identities, partner, 1e-4)).all()
+    first = verify(-truths[:7], truths, partner, threshold)  # faces that are like nobody
+    assert (first == 0).all()
+    assert len(first) == 7
 
 
 def test_faces_without_a_partner_are_neither_accepted_nor_refused() -> None:
     vectors = np.eye(40, dtype=np.float32)
-    found = verify(vectors, vectors, [""] * 10 + [str(index) for index in range(30)], np.full(40, -1), 0.1)
-    assert np.isnan(found).all()
-    assert math.isnan(found[0])
+    assert np.isnan(verify(vectors, vectors, np.full(40, -1), 0.5)).all()
+    assert np.isnan(verify(vectors, vectors, np.arange(40), math.nan)).all()
+    assert math.isnan(accept_from(vectors, [""] * 40, 0.1))
 
 
 def test_an_embedder_runs_on_our_engine(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from facefill.evaluation.statistics import bootstrap, frechet_distance, jackknife, kernel_distance
+from facefill.evaluation.statistics import FEWEST, Statistic, _counts, bootstrap, frechet_distance, jackknife
 
 
 def features(n: int = 60, width: int = 8, seed: int = 0, shift: float = 0.0) -> np.ndarray:
@@ -35,12 +35,38 @@ def test_the_median_of_resamples_is_the_median_of_each(n: int) -> None:
         assert (medians.resampled == most).sum() >= (means.resampled == most).sum()
 
 
-def test_nothing_and_one_have_no_interval() -> None:
+def test_fewer_than_twenty_people_have_no_interval() -> None:
     assert bootstrap(np.empty(0)).estimate().n == 0
     assert math.isnan(bootstrap(np.empty(0)).estimate().value)
-    one = bootstrap(np.array([3.0])).estimate()
-    assert (one.n, one.value) == (1, 3.0)
-    assert math.isnan(one.low)
+    for n, people in ((1, 1), (FEWEST - 1, FEWEST - 1), (60, FEWEST - 1)):
+        values = np.arange(n, dtype=float)
+        found = bootstrap(values, people=[str(index % people) for index in range(n)]).estimate()
+        assert (found.n, found.value) == (n, values.mean())
+        assert math.isnan(found.low + found.high)
+    assert not math.isnan(bootstrap(np.arange(float(FEWEST))).estimate().low)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_people_are_resampled_with_all_of_their_pictures(statistic: Statistic) -> None:
+    """The same as resampling lists of pictures in a loop."""
+    rng = np.random.default_rng(0)
+    people = [f"p{index}" for index in rng.integers(25, size=80)]
+    values = rng.normal(size=80)
+    found = bootstrap(values, statistic, people)
+    names = sorted(set(people))
+    assert found.people == len(names)
+    for row, counts in zip(found.resampled[:40], _counts(len(names))[:40], strict=True):
+        drawn = [value for name, count in zip(names, counts, strict=True) for _ in range(count)
+                 for person, value in zip(people, values, strict=True) if person == name]
+        assert row == pytest.approx({"mean": np.mean, "median": np.median}[statistic](drawn))
+
+
+def test_pictures_of_one_person_that_are_alike_widen_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    person = rng.normal(size=40).repeat(5)
+    by_picture, by_person = (bootstrap(person, people=people).estimate()
+                             for people in (None, [str(index // 5) for index in range(200)]))
+    assert by_person.high - by_person.low > 1.8 * (by_picture.high - by_picture.low)
 
 
 def test_a_paired_difference_is_as_sure_as_the_difference_is_even() -> None:
@@ -66,23 +92,9 @@ def test_the_frechet_distance_agrees_with_torchmetrics(n: int) -> None:
     assert frechet_distance(first, second) == pytest.approx(float(fid._compute_fid(*parts)), rel=1e-5)
 
 
-def test_the_kernel_distance_is_that_of_loops_and_of_torchmetrics() -> None:
-    torch = pytest.importorskip("torch")
-    kid = pytest.importorskip("torchmetrics.image.kid")
-    first, second = features(9), features(9, seed=1, shift=0.7)
-
-    def kernel(a: np.ndarray, b: np.ndarray) -> float:
-        return float((a @ b / 8 + 1) ** 3)
-
-    within = sum(kernel(v[i], v[j]) for v in (first, second) for i in range(9) for j in range(9) if i != j) / (9 * 8)
-    across = sum(kernel(a, b) for a in first for b in second) / 81
-    assert kernel_distance(first, second) == pytest.approx(within - 2 * across)
-    theirs = float(kid.poly_mmd(torch.from_numpy(first), torch.from_numpy(second)))
-    assert kernel_distance(first, second) == pytest.approx(theirs)
-
-
 def test_the_jackknife_holds_the_distance() -> None:
     first, second = features(200), features(200, seed=1, shift=0.7)
     found = jackknife(frechet_distance, first, second)
     assert found.low < found.value == frechet_distance(first, second) < found.high
     assert math.isnan(jackknife(frechet_distance, first[:10], second[:10]).low)
+    assert math.isnan(jackknife(frechet_distance, first, second, [str(index % 19) for index in range(200)]).low)

@@ -60,6 +60,11 @@ class Dataset:
     largest_px: int = 0
     """Side of the largest face; 0 where nobody looked."""
 
+    @property
+    def people(self) -> list[str]:
+        """Whose each face is; somebody of his own where nobody knows."""
+        return [face.identity or face.file for face in self.faces]
+
 
 def read_dataset(folder: Path, split: str | None = None, limit: int | None = None) -> Dataset:
     """The faces of a folder in the order of the SHA-256 of their names, which makes any first ones a fair sample.

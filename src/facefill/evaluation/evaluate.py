@@ -34,13 +34,14 @@ from facefill.evaluation.report import (
     write_report,
     write_whole,
 )
-from facefill.evaluation.statistics import RESAMPLES
+from facefill.evaluation.statistics import FEWEST, RESAMPLES
 from facefill.evaluation.strips import write_strips
 from facefill.evaluation.summary import summarise
 from facefill.runtime.engine import thread_count
 from facefill.runtime.model import Model, load
 
-INTERVALS = f"percentile bootstrap over pictures, {RESAMPLES} resamples, paired between methods"
+INTERVALS = (f"percentile bootstrap over people, {RESAMPLES} resamples, paired between methods; none below {FEWEST} "
+             "people")
 LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "scikit-image", "torch")
 FACES = 4
 REPEATS = 3
@@ -81,7 +82,10 @@ def describe(bench: Bench) -> dict[str, Any]:
         "libraries": ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name))),
         "intervals": INTERVALS,
         "datasets": {
-            dataset.name: {"n": len(dataset.faces), "side_px": dataset.side_px, "sha256": dataset.sha256, "holes": {}}
+            dataset.name: {
+                "n": len(dataset.faces), "people": len(set(dataset.people)), "side_px": dataset.side_px,
+                "largest_px": dataset.largest_px, "sha256": dataset.sha256, "holes": {},
+            }
             for dataset in bench.datasets
         },
         "methods": {entry.label: {"sha256": entry.model.sha256, "limit": entry.limit} for entry in bench.entries},

@@ -42,7 +42,7 @@ DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 RATES = (1e-2, 1e-3)
 """False accept rates at which verification is told."""
 FEWEST = 10
-"""Impostor pairs that must lie above a threshold for its rate to mean something."""
+"""Pairs of two people that must lie above a threshold for its rate to mean something."""
 
 
 class Features:
@@ -217,24 +217,23 @@ def partners(identities: Sequence[str], files: Sequence[str]) -> NDArray[np.int6
     return found
 
 
-def verify(vectors: F32, truths: F32, identities: Sequence[str], partner: NDArray[np.int64], rate: float) -> Points:
-    """Whether each face (N, D) is accepted as the person of its partner's true picture: 1, 0, or nan without a partner.
+def accept_from(truths: F32, identities: Sequence[str], rate: float) -> float:
+    """The cosine above which `rate` of all pairs of true pictures of two people lie; nan where fewer than `FEWEST` do.
 
-    The threshold is such that of all pairs of such a face and a true picture of somebody else, `rate` are accepted. All
-    nan where fewer than `FEWEST` pairs would be.
+    A threshold of the true pictures is the same for every method, as a system that knows nothing of completion has it.
     """
     names = np.array(identities)
-    scores = vectors @ truths.T
-    known = names != ""
-    strangers = (names[:, None] != names[None]) & known[:, None] & known[None]
-    impostors = scores[strangers]
-    accepted = np.full(len(names), math.nan)
-    above = math.floor(rate * len(impostors))
-    if above < FEWEST:
-        return accepted
-    threshold = -np.partition(-impostors, above)[above]
-    there = partner >= 0
-    accepted[there] = scores[there, partner[there]] > threshold
+    strangers = np.triu((names[:, None] != names[None]) & (names != "")[:, None] & (names != "")[None], 1)
+    scores = (truths @ truths.T)[strangers]
+    above = math.floor(rate * len(scores))
+    return float(-np.partition(-scores, above)[above]) if above >= FEWEST else math.nan
+
+
+def verify(vectors: F32, truths: F32, partner: NDArray[np.int64], threshold: float) -> NDArray[np.float64]:
+    """Whether each face (n, D) is accepted as the person of its partner's true picture: 1, 0, or nan where it has no
+    partner, or the threshold is nan. truths: (N, D) of the whole split, of which the faces are the first n."""
+    accepted = np.full(len(vectors), math.nan)
+    there = partner[: len(vectors)] >= 0
+    if not math.isnan(threshold):
+        accepted[there] = (vectors[there] * truths[partner[: len(vectors)][there]]).sum(axis=1) > threshold
     return accepted
-
-

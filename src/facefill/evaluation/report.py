@@ -229,7 +229,9 @@ def facts_of(summary: Summary) -> list[str]:
     about = summary.about
     facts = [f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; {about['libraries']}"]
     for name, dataset in about["datasets"].items():
-        facts.append(f"dataset {name}: n = {dataset['n']}, {dataset['side_px']} px, SHA-256 {dataset['sha256'][:16]}")
+        shrunk = f" (of up to {dataset['largest_px']}, shrunk)" if dataset["largest_px"] > dataset["side_px"] else ""
+        facts.append(f"dataset {name}: n = {dataset['n']} of {dataset['people']} people, {dataset['side_px']} px"
+                     f"{shrunk}, SHA-256 {dataset['sha256'][:16]}")
         facts += [f"holes {protocol} of {name}: SHA-256 {digest[:16]}" for protocol, digest in dataset["holes"].items()]
     for name, method in about["methods"].items():
         digest = f"weights {method['sha256'][:16]}" if method["sha256"] else "no weights"

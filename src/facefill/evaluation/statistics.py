@@ -1,10 +1,10 @@
-"""Intervals by paired bootstrap, and distances between sets of features."""
+"""Intervals by paired bootstrap over people, and distances between sets of features."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -14,16 +14,21 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 Doubles = NDArray[np.float64]
+People = Sequence[str] | NDArray[np.str_]
+"""Whose picture each is, (n,)."""
 Statistic = Literal["mean", "median"]
 
 RESAMPLES = 2000
 LEVEL = 0.95
+FEWEST = 20
+"""People below whom there is no interval: resamples of a few say little of a population."""
 FOLDS = 10
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval. n: pictures in it. All nan where there is none; the interval where n is 1."""
+    """A value with its 95 % interval. n: pictures in it. All nan where there is none; the interval with fewer than
+    `FEWEST` people."""
 
     n: int
     value: float
@@ -33,60 +38,72 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Bootstrapped:
-    """A statistic of values, and of every resample of them; two of the same pictures are resampled alike."""
+    """A statistic of n values of so many people, and of every resample; two of the same people are resampled alike."""
 
     n: int
+    people: int
     value: float
     resampled: Doubles
 
     def estimate(self) -> Estimate:
         """Percentile interval (Efron & Tibshirani 1993, section 13.3)."""
-        return _estimate(self.n, self.value, self.resampled)
+        return _estimate(self, self.value, self.resampled)
 
     def minus(self, other: Bootstrapped) -> Estimate:
         """The difference to another method's on the same pictures, paired."""
-        return _estimate(self.n, self.value - other.value, self.resampled - other.resampled)
+        return _estimate(self, self.value - other.value, self.resampled - other.resampled)
 
 
-def bootstrap(values: Doubles, statistic: Statistic = "mean") -> Bootstrapped:
-    """Resample finite values (n,) with replacement, `RESAMPLES` times, seeded by n alone."""
+def bootstrap(values: Doubles, statistic: Statistic = "mean", people: People | None = None) -> Bootstrapped:
+    """Resample people with replacement, each with all of their finite values (n,), `RESAMPLES` times, seeded by their
+    number alone: pictures of one person are not independent (Davison & Hinkley 1997, section 3.8).
+
+    people: who each value belongs to; None: everybody has one.
+    """
     if not len(values):
-        return Bootstrapped(0, math.nan, np.empty(0))
-    counts = _counts(len(values))
+        return Bootstrapped(0, 0, math.nan, np.empty(0))
+    person = np.arange(len(values)) if people is None else np.unique(people, return_inverse=True)[1]
+    count = int(person.max()) + 1
+    weights = _counts(count)[:, person]
     if statistic == "mean":
-        return Bootstrapped(len(values), float(values.mean()), counts.astype(np.float64) @ values / len(values))
+        means = weights.astype(np.float64) @ values / weights.sum(axis=1)
+        return Bootstrapped(len(values), count, float(values.mean()), means)
     order = np.argsort(values, kind="stable")
-    ranks = np.cumsum(counts[:, order], axis=1, dtype=np.int32)
-    lower, upper = ((ranks > middle).argmax(axis=1) for middle in ((len(values) - 1) // 2, len(values) // 2))
+    ranks = np.cumsum(weights[:, order], axis=1, dtype=np.int32)
+    lower, upper = ((ranks > middle[:, None]).argmax(axis=1) for middle in ((ranks[:, -1] - 1) // 2, ranks[:, -1] // 2))
     middles = (values[order][lower] + values[order][upper]) / 2
-    return Bootstrapped(len(values), float(np.median(values)), middles)
+    return Bootstrapped(len(values), count, float(np.median(values)), middles)
 
 
 @lru_cache(maxsize=32)
 def _counts(n: int) -> NDArray[np.uint16]:
-    """How often each of n pictures is in each resample, (RESAMPLES, n)."""
+    """How often each of n people is in each resample, (RESAMPLES, n)."""
     seed = int.from_bytes(hashlib.sha256(f"bootstrap/{n}".encode()).digest()[:8], "big")
     drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
     places = drawn + n * np.arange(RESAMPLES)[:, None]
     return np.bincount(places.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.uint16)
 
 
-def _estimate(n: int, value: float, resampled: Doubles) -> Estimate:
-    if n < 2:
-        return Estimate(n, value, math.nan, math.nan)
+def _estimate(of: Bootstrapped, value: float, resampled: Doubles) -> Estimate:
+    if of.people < FEWEST:
+        return Estimate(of.n, value, math.nan, math.nan)
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(n, value, float(low), float(high))
+    return Estimate(of.n, value, float(low), float(high))
 
 
-def jackknife(distance: Callable[[Doubles, Doubles], float], first: Doubles, second: Doubles) -> Estimate:
-    """A distance of two paired sets (n, D), with the interval of a delete-a-group jackknife (Kott 2001).
+def jackknife(
+    distance: Callable[[Doubles, Doubles], float], first: Doubles, second: Doubles, people: People | None = None
+) -> Estimate:
+    """A distance of two paired sets (n, D), with the interval of a delete-a-group jackknife (Kott 2001); a person is
+    left out with all of their pictures.
 
     Resampling with replacement would bias such distances: doubles make a set look narrower than it is.
     """
     n, value = len(first), distance(first, second)
-    if n < 2 * FOLDS:
+    person = np.arange(n) if people is None else np.unique(people, return_inverse=True)[1]
+    if not n or person.max() + 1 < FEWEST:
         return Estimate(n, value, math.nan, math.nan)
-    folds = np.arange(n) % FOLDS
+    folds = person % FOLDS
     left = np.array([distance(first[folds != fold], second[folds != fold]) for fold in range(FOLDS)])
     error = math.sqrt((FOLDS - 1) / FOLDS * float(((left - left.mean()) ** 2).sum()))
     return Estimate(n, value, value - 1.96 * error, value + 1.96 * error)
@@ -112,22 +129,3 @@ def frechet_distance(first: Doubles, second: Doubles) -> float:
 def _root(values: Doubles) -> Doubles:
     """(D, D) upper triangular R with R^T R = V^T V."""
     return np.asarray(linalg.qr(values, mode="r", check_finite=False)[0][: values.shape[1]])
-
-
-def kernel_distance(first: Doubles, second: Doubles) -> float:
-    """Unbiased squared maximum mean discrepancy of two sets (n, D) with the kernel (x.y / D + 1)^3.
-
-    Binkowski et al. 2018, "Demystifying MMD GANs", section 4, over all pictures at once. May be slightly below 0.
-    """
-    if min(len(first), len(second)) < 2:
-        return math.nan
-    first, second = first.astype(np.float64), second.astype(np.float64)
-
-    def kernel(a: Doubles, b: Doubles) -> Doubles:
-        return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
-
-    def within(values: Doubles) -> float:
-        table, n = kernel(values, values), len(values)
-        return float(table.sum() - np.trace(table)) / (n * (n - 1))
-
-    return within(first) + within(second) - 2 * float(kernel(first, second).mean())

@@ -14,19 +14,11 @@ from numpy.typing import NDArray
 
 from facefill.datasets.faces import Dataset
 from facefill.evaluation.benchmark import TRUTH, Bench
-from facefill.evaluation.features import RATES, partners, verify
+from facefill.evaluation.features import RATES, accept_from, partners, verify
 from facefill.evaluation.groups import group_faces
 from facefill.evaluation.protocols import VARIANTS, Paper, Protocol
 from facefill.evaluation.records import Table
-from facefill.evaluation.statistics import (
-    Bootstrapped,
-    Estimate,
-    Statistic,
-    bootstrap,
-    frechet_distance,
-    jackknife,
-    kernel_distance,
-)
+from facefill.evaluation.statistics import Estimate, Statistic, bootstrap, frechet_distance, jackknife
 
 Doubles = NDArray[np.float64]
 
@@ -149,24 +141,23 @@ def _metrics(bench: Bench) -> list[Metric]:
                f"(weights {one.sha256[:12]})", grouped=True, compared=True)
         for one in bench.features if one.perceptual
     ]
-    for one in bench.features:
-        found.append(Metric(f"frechet_{one.name}", one.distance, "", "lower", "distance of Gaussians fitted to the "
-                            f"features of completed and true pictures, {one.title}, {one.width} means; interval by "
-                            "jackknife; grows as n shrinks", 1))
-        found.append(Metric(f"kid_{one.name}", f"KID ({one.title})", "", "lower", "unbiased kernel distance of these "
-                            "features, all pictures at once, times 1000; interval by jackknife", 3))
+    found += [
+        Metric(f"frechet_{one.name}", one.distance, "", "lower", "distance of Gaussians fitted to the features of "
+               f"completed and true pictures, {one.title}, {_fitted(bench, one.width)}", 1)
+        for one in bench.features
+    ]
     if bench.embedder:
         weights = f"weights {bench.embedder.sha256[:12]}"
         found.append(Metric("cosine", "identity", "", "higher", f"cosine to the true face by the embedder ({weights})",
                             grouped=True, compared=True))
         found += [
             Metric(f"accepted_{rate:g}", f"TAR at {rate:g}", "", "higher", "share accepted as another true picture of "
-                   f"the same person, where {rate:g} of all pairs with somebody else are; interval at that threshold",
+                   f"the same person, by the threshold that {rate:g} of all pairs of true pictures of two people pass",
                    compared=True)
             for rate in RATES
         ]
         found.append(Metric("frechet_embedder", "Fréchet (embedder)", "", "lower", "distance of Gaussians fitted to "
-                            "the embedder's vectors of length 1; interval by jackknife; grows as n shrinks", 4))
+                            f"the embedder's vectors of length 1, {_fitted(bench, bench.embedder.width)}", 4))
     if bench.papers:
         titles = {variant.ssim: variant.name for variant in VARIANTS[1:]}
         found.append(Metric("psnr_grey", "PSNR (grey)", "dB", "higher", "PSNR of BT.601 luma", 2))
@@ -175,92 +166,88 @@ def _metrics(bench: Bench) -> list[Metric]:
     return found
 
 
+def _fitted(bench: Bench, width: int) -> str:
+    """What to bear in mind of a Gaussian in so many dimensions."""
+    fewest = min(bench.count(entry.label, dataset) for entry in bench.entries for dataset in bench.datasets)
+    few = f"; with {fewest} pictures, no more than dimensions, covariances are singular" if fewest <= width else ""
+    return f"{width} dimensions; interval by jackknife; grows as n shrinks, compare rows of the same n{few}"
+
+
 def _add_cell(
     summary: Summary, bench: Bench, dataset: Dataset, protocol: Protocol, tables: dict[str, Table],
     groups: dict[str, list[str]],
 ) -> None:
+    people = np.array(dataset.people)
     values = {label: dict(table.values) for label, table in tables.items()}
     if bench.embedder:
         for label, found in _identity(dataset, tables).items():
             values[label] |= found
-    boots: dict[tuple[str, str], tuple[NDArray[np.bool_], Bootstrapped]] = {}
     for label, columns in values.items():
         for metric in summary.metrics:
             if metric.name not in columns:
                 continue
-            column = columns[metric.name]
-            there = np.isfinite(column)
-            boots[label, metric.name] = there, bootstrap(column[there], metric.statistic)
-            place = (dataset.name, protocol.name, label, metric.name)
-            summary.rows.append(_row(place, "", "", column, boots[label, metric.name][1].estimate()))
+            place, column = (dataset.name, protocol.name, label, metric.name), columns[metric.name]
+            everybody = np.ones(len(column), bool)
+            summary.rows.append(_row(place, "", "", column, everybody, people, metric.statistic))
             for kind, names in groups.items() if metric.grouped else ():
-                for group in sorted(set(names[: len(column)]) - {""}):
-                    inside = column[np.array(names[: len(column)]) == group]
-                    estimate = bootstrap(inside[np.isfinite(inside)], metric.statistic).estimate()
-                    summary.rows.append(_row(place, kind, group, inside, estimate))
+                group_of = np.array(names[: len(column)])
+                for group in sorted(set(group_of) - {""}):
+                    summary.rows.append(_row(place, kind, group, column, group_of == group, people, metric.statistic))
     for metric in summary.metrics:
         for first, second in combinations([entry.label for entry in bench.entries], 2):
-            if (first, metric.name) in boots:
+            if metric.name in values[first]:
                 pair = [values[label][metric.name] for label in (first, second)]
-                estimate = _paired(pair, [boots[label, metric.name] for label in (first, second)], metric.statistic)
+                estimate = _paired(pair, people, metric.statistic)
                 summary.differences.append(
                     Difference(dataset.name, protocol.name, metric.name, first, second, **asdict(estimate)))
-    _add_distances(summary, dataset, protocol, tables, bench)
+    _add_distances(summary, dataset, protocol, tables, people)
     reference = bench.entries[0].label
     _add_cases(summary, dataset, protocol, tables[reference].files, values[reference]["hole_psnr"])
 
 
-def _row(place: tuple[str, str, str, str], kind: str, group: str, column: Doubles, estimate: Estimate) -> Row:
-    return Row(*place, kind, group, estimate.n, int(np.isposinf(column).sum()), estimate.value, estimate.low,
-               estimate.high)
+def _row(
+    place: tuple[str, str, str, str], kind: str, group: str, column: Doubles, inside: NDArray[np.bool_],
+    people: NDArray[np.str_], statistic: Statistic,
+) -> Row:
+    there = inside & np.isfinite(column)
+    found = bootstrap(column[there], statistic, people[: len(column)][there]).estimate()
+    return Row(*place, kind, group, found.n, int(np.isposinf(column[inside]).sum()), found.value, found.low, found.high)
 
 
-def _paired(
-    columns: Sequence[Doubles], boots: Sequence[tuple[NDArray[np.bool_], Bootstrapped]], statistic: Statistic
-) -> Estimate:
+def _paired(columns: Sequence[Doubles], people: NDArray[np.str_], statistic: Statistic) -> Estimate:
     """The difference over pictures that both have a value for."""
-    if len(columns[0]) == len(columns[1]) and (boots[0][0] == boots[1][0]).all():
-        return boots[0][1].minus(boots[1][1])
-    count = min(len(column) for column in columns)
-    both = boots[0][0][:count] & boots[1][0][:count]
-    first, second = (bootstrap(column[:count][both], statistic) for column in columns)
+    pair = np.array([column[: min(map(len, columns))] for column in columns])
+    both = np.isfinite(pair).all(axis=0)
+    first, second = (bootstrap(column[both], statistic, people[: len(both)][both]) for column in pair)
     return first.minus(second)
 
 
 def _identity(dataset: Dataset, tables: dict[str, Table]) -> dict[str, dict[str, Doubles]]:
-    """Cosines to the truth, and who is accepted at which rate; the same partners for all."""
-    found: dict[str, dict[str, Doubles]] = {}
+    """Cosines to the truth, and who is accepted at which rate; the same partners and thresholds for all."""
     truths = tables[TRUTH].vectors["embedder"]
+    identities, files = zip(*((face.identity, face.file) for face in dataset.faces), strict=True)
+    partner = partners(identities, files)
+    rates = {rate: accept_from(truths, identities, rate) for rate in RATES if (partner >= 0).any()}
+    found: dict[str, dict[str, Doubles]] = {}
     for label, table in tables.items():
         vectors = table.vectors["embedder"]
-        n = len(vectors)
-        faces = dataset.faces[:n]
-        identities, files = [face.identity for face in faces], [face.file for face in faces]
-        cosine = (vectors * truths[:n]).sum(axis=1).astype(np.float64)
+        cosine = (vectors * truths[: len(vectors)]).sum(axis=1).astype(np.float64)
         found[label] = {"cosine": cosine} if label != TRUTH else {}
-        partner = partners(identities, files)
-        if (partner >= 0).any():
-            found[label] |= {f"accepted_{rate:g}": verify(vectors, truths[:n], identities, partner, rate)
-                             for rate in RATES}
+        found[label] |= {f"accepted_{rate:g}": verify(vectors, truths, partner, threshold)
+                         for rate, threshold in rates.items()}
     return found
 
 
 def _add_distances(
-    summary: Summary, dataset: Dataset, protocol: Protocol, tables: dict[str, Table], bench: Bench
+    summary: Summary, dataset: Dataset, protocol: Protocol, tables: dict[str, Table], people: NDArray[np.str_]
 ) -> None:
     for label, table in tables.items():
-        if label == TRUTH:
-            continue
-        for name in bench.vectors:
-            ours, true = table.vectors[name], tables[TRUTH].vectors[name][: len(table.files)]
-            kinds = [("frechet", frechet_distance, 1.0)]
-            if name != "embedder":
-                kinds.append(("kid", kernel_distance, 1000.0))
-            for kind, distance, times in kinds:
-                found = jackknife(distance, ours.astype(np.float64), true.astype(np.float64))
-                if math.isfinite(found.value):
-                    summary.rows.append(Row(dataset.name, protocol.name, label, f"{kind}_{name}", "", "", found.n, 0,
-                                            times * found.value, times * found.low, times * found.high))
+        for name, ours in table.vectors.items() if label != TRUTH else ():
+            true = tables[TRUTH].vectors[name][: len(ours)]
+            found = jackknife(frechet_distance, ours.astype(np.float64), true.astype(np.float64), people[: len(ours)])
+            if math.isfinite(found.value):
+                summary.rows.append(Row(dataset.name, protocol.name, label, f"frechet_{name}", "", "", found.n, 0,
+                                        found.value, found.low, found.high))
 
 
 def _add_cases(
