@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from facefill.offline import stay_offline
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from facefill.errors import InputError
     from facefill.runtime.inpainter import Result, complete, unmask
     from facefill.runtime.model import load
+
+stay_offline()
 
 _HOMES = {
     "unmask": "facefill.runtime.inpainter",

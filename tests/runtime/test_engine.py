@@ -49,7 +49,8 @@ def test_a_picture_does_not_depend_on_its_batch(network: Path) -> None:
 def test_no_network_is_bound_to_a_core_that_others_would_be_bound_to_as_well(network: Path) -> None:
     openvino = pytest.importorskip("openvino")
     engine = load_engine(network, threads=1)
-    compiled = engine._request_for(pictures(1, 32, 32)).get_compiled_model()  # type: ignore[attr-defined]
+    with engine._request_for(pictures(1, 32, 32)) as request:  # type: ignore[attr-defined]
+        compiled = request.get_compiled_model()
     assert compiled.get_property(openvino.properties.hint.enable_cpu_pinning) is False
 
 
@@ -105,7 +106,8 @@ sys.setswitchinterval(1e-6)
 inputs = {name: np.zeros((1, planes, 32, 32), np.float32) for name, planes in (("image", 3), ("mask", 1), ("noise", 1))}
 engines, together = [load_engine(Path(sys.argv[1]), threads=1) for _ in range(8)], Barrier(8)
 for engine in engines:
-    engine._request_for(inputs)  # compiled before, so that all look at the same moment
+    with engine._request_for(inputs):  # compiled before, so that all look at the same moment
+        pass
 def first(engine):
     together.wait()
     return engine.run(inputs)

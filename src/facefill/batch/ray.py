@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import pickle
 import socket
 import warnings
@@ -69,7 +68,6 @@ class Cluster:
         self._actors = 1
 
     def __enter__(self) -> Cluster:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             import ray
             import ray.data

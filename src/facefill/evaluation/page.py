@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from facefill.evaluation.report import (
 )
 from facefill.evaluation.summary import Metric, Row, Summary, paper_lines
 from facefill.imaging.metrics import hole_psnr
+from facefill.offline import cache_folder
 
 U8 = NDArray[np.uint8]
 
@@ -132,6 +134,7 @@ def plot_intervals(metric: Metric, rows: Sequence[Row], methods: Sequence[str]) 
 
     rows: those of one dataset and this metric. The same rows give the same text. Needs matplotlib.
     """
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))  # it writes a list of fonts
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

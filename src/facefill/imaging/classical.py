@@ -18,11 +18,14 @@ from facefill.errors import InputError
 from facefill.imaging.blend import windows
 from facefill.imaging.masks import Mask
 from facefill.imaging.poisson import harmonic
+from facefill.threads import Slots
 
 Pixels = NDArray[np.uint8]
 Planes = NDArray[np.float32]
 Fill = Callable[[Pixels, Mask], Pixels]
 
+# PyPatchMatch draws from one generator for the whole process.
+_PATCHMATCH = Slots(1)
 # How far around the hole PatchMatch looks for what could go into it.
 SOURCES_PX = 128
 
@@ -80,8 +83,9 @@ def fill_patchmatch(image: Pixels, mask: Mask, *, patch_radius_px: int = 3, seed
         raise InputError("PyPatchMatch for patchmatch", "none installed", "pip install 'facefill[classic]'") from None
 
     def fill(picture: Pixels, hole: Mask) -> Pixels:
-        patch_match.set_random_seed(seed)
-        filled = patch_match.inpaint(picture, hole.astype(np.uint8) * 255, patch_size=patch_radius_px)
+        with _PATCHMATCH:
+            patch_match.set_random_seed(seed)
+            filled = patch_match.inpaint(picture, hole.astype(np.uint8) * 255, patch_size=patch_radius_px)
         return np.asarray(filled, np.uint8)
 
     return _fill_windows(image, mask, SOURCES_PX, fill)

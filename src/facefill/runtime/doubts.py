@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from facefill.runtime.plan import Plan
@@ -32,15 +32,18 @@ class Doubts:
         return shares
 
 
+_HEARD: ContextVar[tuple[_Listener, ...]] = ContextVar("heard", default=())
+
+
 class _Listener(logging.Handler):
-    """Takes down what its thread's method doubts; other threads have listeners of their own."""
+    """Takes down what the methods of its own context doubt; other threads have listeners of their own."""
 
     def __init__(self, tell: bool) -> None:
         super().__init__()
-        self.doubts, self._tell, self._thread = Doubts(), tell, threading.get_ident()
+        self.doubts, self._tell = Doubts(), tell
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread != self._thread:
+        if self not in _HEARD.get():
             return
         if hasattr(record, "doubt"):
             self.doubts.said.append((record.doubt, record.rows))  # type: ignore[attr-defined]
@@ -57,11 +60,13 @@ def listening(*, tell: bool = False) -> Iterator[Doubts]:
     log, listener = logging.getLogger("facefill"), _Listener(tell)
     before = log.level
     log.addHandler(listener)
+    context = _HEARD.set((*_HEARD.get(), listener))
     if tell:
         log.setLevel(logging.INFO)
     try:
         yield listener.doubts
     finally:
+        _HEARD.reset(context)
         log.removeHandler(listener)
         if tell:
             log.setLevel(before)

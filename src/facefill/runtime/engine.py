@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facefill.errors import InputError, pick
+from facefill.threads import LOADING, Slots
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -35,6 +35,11 @@ def thread_count(threads: int | None = None) -> int:
         if not str(given).isdecimal() or int(str(given)) < 1:
             raise InputError("a number of threads above 0", repr(given), "set --threads or FACEFILL_THREADS")
         return int(str(given))
+    return core_count()
+
+
+def core_count() -> int:
+    """How many processor cores affinity and the cgroup's quota allow."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota_path = Path("/sys/fs/cgroup/cpu.max")
     if quota_path.is_file():
@@ -45,7 +50,7 @@ def thread_count(threads: int | None = None) -> int:
 
 
 class Engine(Protocol):
-    """A loaded network."""
+    """A loaded network, for any number of threads at once."""
 
     def run(self, inputs: Arrays) -> Arrays:
         """Float32 NCHW arrays by input name to float32 arrays by output name. Each picture of the batch is computed
@@ -139,19 +144,22 @@ def _unreadable(path: Path) -> InputError:
     return InputError("an ONNX file that can be run", f"{path.name}, damaged or of an unknown kind", "export it again")
 
 
-_FIRST_LOOK = Lock()
+_MOST_AT_ONCE = 8
+"""Requests of one network that compute at the same time, where there are as many cores. Each has compiled weights of
+its own, 45 MB for swift at 256 px; OpenVINO's threads go to whichever has work for them, all of them to a single one.
+"""
+_MOST_IDLE = 8
+"""Compiled requests that a network keeps, the last used."""
 
-
-def _look_once(openvino: Any) -> None:
-    """Look at a tensor in one thread. The first look sets up what OpenVINO's binding keeps of NumPy; two threads that
-    do so at once wait for each other for ever (2026.4)."""
-    with _FIRST_LOOK:
-        _ = openvino.Tensor(openvino.Type.f32, openvino.Shape([1])).data
+Shapes = tuple[tuple[int, ...], ...]
 
 
 class _OpenVino:
     def __init__(self, openvino: Any, path: Path, threads: int, exact: bool) -> None:
-        _look_once(openvino)
+        with LOADING:
+            # The first look at a tensor sets up what OpenVINO's binding keeps of NumPy; two threads that do so at once
+            # wait for each other for ever (2026.4).
+            _ = openvino.Tensor(openvino.Type.f32, openvino.Shape([1])).data
         core = openvino.Core()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -167,29 +175,45 @@ class _OpenVino:
         except RuntimeError as error:
             raise _unreadable(path) from error
         self._core, self._settings = core, settings
-        self._requests: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self._slots, self._idle = Slots(min(_MOST_AT_ONCE, core_count())), list[tuple[Shapes, Any]]()
         self._names = [port.get_any_name() for port in self._model.inputs]
         self._outputs = [port.get_any_name() for port in self._model.outputs]
 
     def run(self, inputs: Arrays) -> Arrays:
-        request = self._request_for(inputs)
         rows: list[list[NDArray[np.float32]]] = []
-        for index in range(len(inputs[self._names[0]])):
-            found = request.infer({name: inputs[name][index : index + 1] for name in self._names})
-            rows.append([np.array(found[place], np.float32) for place in range(len(self._outputs))])
+        with self._request_for(inputs) as request:
+            for index in range(len(inputs[self._names[0]])):
+                found = request.infer({name: inputs[name][index : index + 1] for name in self._names})
+                rows.append([np.array(found[place], np.float32) for place in range(len(self._outputs))])
         return {name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True),
                                                                      strict=True)}
 
-    def _request_for(self, inputs: Arrays) -> Any:
-        """A network compiled for exactly these sizes: several times faster than one for any size."""
+    @contextmanager
+    def _request_for(self, inputs: Arrays) -> Iterator[Any]:
+        """A request that is the caller's alone meanwhile, compiled for exactly these sizes: several times faster than
+        one for any size."""
         shapes = tuple((1, *inputs[name].shape[1:]) for name in self._names)
-        if shapes not in self._requests:
-            if len(self._requests) >= 8:
-                self._requests.pop(next(iter(self._requests)))
+        with self._slots:
+            request = self._take(shapes) or self._compile(shapes)
+            yield request
+            self._idle.append((shapes, request))
+            del self._idle[:-_MOST_IDLE]
+
+    def _take(self, shapes: Shapes) -> Any | None:
+        """The idle request of these sizes that was used last. Others take and give back meanwhile: there is no lock, as
+        one that another thread holds during a fork would stay locked in the child."""
+        for entry in reversed(self._idle.copy()):
+            if entry[0] == shapes:
+                with suppress(ValueError):  # taken by another
+                    self._idle.remove(entry)
+                    return entry[1]
+        return None
+
+    def _compile(self, shapes: Shapes) -> Any:
+        with LOADING:
             model = self._model.clone()
             model.reshape(dict(zip(self._names, shapes, strict=True)))
-            self._requests[shapes] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-        return self._requests[shapes]
+            return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
 
 
 class _OnnxRuntime:
@@ -200,13 +224,15 @@ class _OnnxRuntime:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
         except Exception as error:  # its own have no class in common
             raise _unreadable(path) from error
+        self._slots = Slots(min(_MOST_AT_ONCE, core_count()))
         self._names = [port.name for port in self._session.get_inputs()]
         self._outputs = [port.name for port in self._session.get_outputs()]
 
     def run(self, inputs: Arrays) -> Arrays:
-        rows = [
-            self._session.run(self._outputs, {name: inputs[name][index : index + 1] for name in self._names})
-            for index in range(len(inputs[self._names[0]]))
-        ]
+        with self._slots:
+            rows = [
+                self._session.run(self._outputs, {name: inputs[name][index : index + 1] for name in self._names})
+                for index in range(len(inputs[self._names[0]]))
+            ]
         return {name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True),
                                                                      strict=True)}

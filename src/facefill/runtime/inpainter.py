@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from facefill.runtime.plan import (
     task_of,
     too_small,
 )
+from facefill.threads import once
 
 HONEST = "What was hidden is invented: it shows what could be there, and is no evidence of anyone's identity."
 
@@ -72,8 +72,8 @@ class Inpainter:
 
     def __init__(self, model: Model, finder: Callable[[], Finder], cover: Callable[[], Cover]) -> None:
         self.model = model
-        self._finder = cache(finder)
-        self._cover = cache(cover)
+        self._finder = once(finder)
+        self._cover = once(cover)
 
     # ---- plan
 
@@ -236,7 +236,7 @@ def open_inpainter(
     return Inpainter(model, lambda: Finder(helper("finder")), lambda: Cover(helper("cover")))
 
 
-_open_once = cache(open_inpainter)
+_open_once = once(open_inpainter)
 
 
 def unmask(photo: Any, *, method: str = "swift", seed: int = 0, large_hole: bool = False) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from facefill.catalog import METHODS, Record, file_hash, find_weights
 from facefill.errors import InputError, pick
 from facefill.imaging.blend import composite
 from facefill.runtime.engine import Engine, load_engine, read_metadata, thread_count
+from facefill.threads import Slots, in_own_thread
 
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
@@ -202,6 +203,9 @@ class OnnxModel(Model):
         return self._engine.run(arrays)
 
 
+_TORCH = Slots(1)
+
+
 class TorchModel(Model):
     """A method that stays in torch because it needs gradients to complete, or weights that are not exported yet."""
 
@@ -212,11 +216,10 @@ class TorchModel(Model):
         """name: the registry name, where it is not the one that the weights were trained under."""
         if find_spec("torch") is None or find_spec("safetensors") is None:
             raise InputError(f"torch, which {path.name} needs", "none installed", "pip install 'facefill[train]'")
-        import torch
 
         from facefill.methods.opened import open_method
 
-        torch.set_num_threads(thread_count(threads))
+        self._threads = thread_count(threads)
         method, name = open_method(path, name, settings)
         super().__init__(pick(METHODS, name, "method"), sha256)
         self.method: Any = method
@@ -233,20 +236,33 @@ class TorchModel(Model):
             silent = [None] * len(faces)
             batch["noise"] = torch.from_numpy(
                 draw_noise([*silent, *drawn_from[len(faces):]], *batch["mask"].shape[2:]))
-        with torch.no_grad():
-            filled = self.method(**self.method.shown(batch))
+        filled = self._run(lambda: self.method(**self.method.shown(batch)))
         drawn = self._unfit(from_network(filled.float().numpy()), *faces.shape[1:3])
         return np.stack(np.split(drawn, samples), 1)
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
         if "borrowed" not in self.method.outputs:
             return super().borrowed(faces, masks)
-        import torch
-
-        with torch.no_grad():
-            given = self.method.explain(**self._batch(faces, masks, {}))
+        given = self._run(lambda: self.method.explain(**self._batch(faces, masks, {})))
         offsets: NDArray[np.float32] = given[self.method.outputs.index("borrowed")].numpy()
         return offsets
+
+    def _run(self, compute: Callable[[], Any]) -> Any:
+        """What `compute` returns. One at a time in a process, with all of its model's threads: their number is torch's
+        own, not a model's."""
+        import torch
+
+        def work() -> Any:
+            before = torch.get_num_threads()
+            torch.set_num_threads(self._threads)
+            try:
+                with torch.no_grad():
+                    return compute()
+            finally:
+                torch.set_num_threads(before)
+
+        with _TORCH:
+            return in_own_thread(work)
 
     def _batch(self, faces: U8, masks: Bool, inputs: dict[str, U8]) -> dict[str, Any]:
         import torch

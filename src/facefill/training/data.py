@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +23,7 @@ from facefill.datasets.cache import Finds, Pictures, digest_of, list_entries, op
 from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, scale_landmarks
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, dilate
+from facefill.offline import cache_folder
 from facefill.training.distributed import World
 
 MIRRORED = [1, 0, 2, 4, 3]
@@ -93,7 +93,7 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     if unknown and finder is None:
         raise InputError("landmarks, which the hole worn needs", f"none for {unknown.row['file']} in {config.folder}",
                          "make the dataset with: facefill prepare")
-    folder = config.cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "facefill"
+    folder = config.cache or cache_folder()
     opened = open_pictures(entries, config.side_px, folder, stream=config.stream, finder=finder if unknown else None)
     names, identities = _named(opened.rows)
     landmarks = scale_landmarks(opened.landmarks, MANIFEST_PX, config.side_px).astype(np.float32)

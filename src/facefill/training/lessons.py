@@ -25,6 +25,7 @@ from facefill.datasets.progress import track
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
+from facefill.offline import cache_folder
 from facefill.training import backdrops
 from facefill.training.data import DataConfig, read_faces, split_validation
 from facefill.training.data import Faces as Aligned
@@ -92,7 +93,7 @@ class LessonSource:
         places, judged = split_validation(aligned.identities, config.validation_images)
         # By hash, so that a subset is the same on every machine.
         order = sorted(places, key=lambda at: hashlib.sha256(f"finder/{aligned.names[at]}".encode()).digest())
-        cache = config.cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "facefill"
+        cache = config.cache or cache_folder()
         teacher = teach(config.teacher)
         self._faces = _bank(aligned, np.sort(order[: config.faces]), teacher, cache)
         self._judged = _bank(aligned, judged[: config.validation_images], teacher, cache)

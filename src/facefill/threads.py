@@ -1,0 +1,84 @@
+"""What makes the networks safe to use from any thread, and in a child that a thread forked."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+KEPT = 8
+"""Results that `once` keeps of one function."""
+
+LOADING = threading.RLock()
+"""Held while networks are loaded and compiled. Nobody forks meanwhile: a child would find it locked by a thread that
+the child does not have, and OpenVINO's own locks too."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release)
+
+
+def once(make: Callable[P, T]) -> Callable[P, T]:
+    """Like `functools.cache`, but calls that come at the same time make one result, not one each. Keeps the last
+    `KEPT` results; arguments by place."""
+    kept: dict[Any, T] = {}
+
+    @functools.wraps(make)
+    def get(*key: P.args, **none: P.kwargs) -> T:
+        try:
+            return kept[key]
+        except KeyError:
+            pass
+        with LOADING:
+            if key not in kept:
+                value = make(*key, **none)
+                if len(kept) >= KEPT:
+                    del kept[next(iter(kept))]
+                kept[key] = value
+            return kept[key]
+
+    return get
+
+
+class Slots:
+    """Lets a number of threads in at the same time; use as a context. In a child after a fork all slots are free: the
+    threads that held them are not there."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._free = os.getpid(), threading.Semaphore(count)
+
+    def __enter__(self) -> None:
+        if self._free[0] != os.getpid():
+            with LOADING:
+                if self._free[0] != os.getpid():
+                    self._free = os.getpid(), threading.Semaphore(self._count)
+        self._free[1].acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._free[1].release()
+
+
+def in_own_thread(work: Callable[[], T]) -> T:
+    """What `work` returns in a new thread with the caller's context. OpenMP keeps its threads and their number for each
+    thread that calls it: a new one has neither those that a fork left behind, nor another caller's number."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(context.run(work))
+        except BaseException as error:  # raised again below
+            errors.append(error)
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=run, name="facefill", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
