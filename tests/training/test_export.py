@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from facefill.catalog import METHODS
 from facefill.errors import InputError
 from facefill.runtime.engine import read_metadata
 from facefill.runtime.model import load
@@ -50,6 +51,19 @@ def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         levels = ((filled + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
         filled = model.fill(face, mask, None, 1, {})[:, 0]
         assert np.abs(filled[mask].astype(float) - levels[mask]).max() <= 1
+
+
+def test_a_file_runs_where_nobody_knows_its_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = METHODS["context_encoder"].model_copy(update={"name": "theirs", "hole_value": 0.25, "blend": "paste"})
+    weights = write_weights(tmp_path, "context_encoder")
+    monkeypatch.setitem(METHODS, "context_encoder", record)
+    export(weights, tmp_path / "theirs.onnx")
+    monkeypatch.delitem(METHODS, "context_encoder")
+    model = load(tmp_path / "theirs.onnx", threads=1)
+    assert model.record == record
+    face, mask = np.full((1, 64, 64, 3), 90, np.uint8), np.zeros((1, 64, 64), bool)
+    mask[:, 20:40, 20:40] = True
+    assert (model.complete(face, mask)[0, 0][~mask[0]] == 90).all()
 
 
 def test_a_file_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.catalog import METHODS, Record, file_hash, find_weights
+from facefill.config import build
 from facefill.errors import InputError, pick
 from facefill.imaging.blend import composite
+from facefill.runtime.adapter import ADAPTERS, Adapted, Adapter, read_adapter
 from facefill.runtime.engine import Engine, load_engine, read_metadata, thread_count
 from facefill.threads import Slots, in_own_thread
 
@@ -23,14 +26,15 @@ Bool = NDArray[np.bool_]
 
 def load(
     name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None, exact: bool = False,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] = (), adapter: str | None = None,
 ) -> Model:
-    """Load a method by its registry name, an .onnx file that `facefill export` wrote, or the .safetensors of a training
-    run (with torch).
+    """Load a method by its registry name, an .onnx file that `facefill export` wrote or that an adapter knows, or the
+    .safetensors of a training run (with torch).
 
     device: cpu, cuda, coreml or directml. threads: None takes FACEFILL_THREADS, else what the machine allows.
     exact: float32 everywhere, the same on all machines within one grey level. settings: "key=value" of a method that
-    stays in torch, such as "restarts=4" of latent_search.
+    stays in torch, such as "restarts=4" of latent_search. adapter: a name of `adapter.ADAPTERS` or a TOML file, for an
+    .onnx file of somebody else; ours say themselves what they take.
     Raises InputError for an unknown name, missing or damaged weights, a missing package, settings where there are none.
     """
     path = Path(name_or_path)
@@ -39,8 +43,9 @@ def load(
     if path.suffix == ".onnx":
         if not path.is_file():
             raise InputError("an .onnx file", f"nothing at {path}", "write one with: facefill export")
-        record = _record_of(path)
-        return OnnxModel(record, load_engine(path, device=device, threads=threads, exact=exact), file_hash(path))
+        record, adapted = _record_of(path, adapter)
+        engine = load_engine(path, device=device, threads=threads, exact=exact)
+        return OnnxModel(record, Adapted(engine, adapted, path.name) if adapted else engine, file_hash(path))
     if path.suffix == ".safetensors":
         sha256 = file_hash(path) if path.is_file() else ""
         return TorchModel(path, sha256, threads=threads, settings=settings)
@@ -56,13 +61,18 @@ def load(
     return OnnxModel(record, load_engine(weights, device=device, threads=threads, exact=exact), sha256)
 
 
-def _record_of(path: Path) -> Record:
-    """The catalog's record of the method that an exported file names in its metadata."""
-    name = read_metadata(path).get("facefill.method")
-    if name is None:
+def _record_of(path: Path, adapter: str | None) -> tuple[Record, Adapter | None]:
+    """What an exported file says of itself; for one that says nothing, what the adapter says."""
+    said = read_metadata(path)
+    if "facefill.record" in said:
+        return build(Record, json.loads(said["facefill.record"]), path.name), None
+    if "facefill.method" in said:  # exported before files carried their record
+        return pick(METHODS, said["facefill.method"], "method"), None
+    if adapter is None:
         raise InputError("an .onnx file that `facefill export` wrote", f"{path.name} without a method's name",
-                         "export it again")
-    return pick(METHODS, name, "method")
+                         f"export it again, or say what it takes: --adapter {'|'.join(ADAPTERS)}|FILE.toml")
+    chosen = read_adapter(adapter)
+    return chosen.record(path, f"a network of somebody else, by {adapter}"), chosen
 
 
 WIDE, WIDE_SHARE = 1 / 16, 1 / 50

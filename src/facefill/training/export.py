@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facefill.catalog import METHODS
 from facefill.errors import InputError
 from facefill.runtime.engine import Arrays, engine_kinds
 from facefill.training.checkpoint import load_weights
@@ -84,7 +85,10 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
     if half:
         _store_half(model)
     _forget_origin(model)
-    for key, value in (("facefill.method", about["method"]), ("facefill.about", json.dumps(about, sort_keys=True))):
+    said = {"facefill.method": about["method"], "facefill.about": json.dumps(about, sort_keys=True)}
+    if record := METHODS.get(about["method"]):  # so that an installation that does not know the method runs the file
+        said["facefill.record"] = record.model_dump_json()
+    for key, value in said.items():
         model.metadata_props.add(key=key, value=value)
     out.write_bytes(model.SerializeToString())
     differences = compare(method, out, (side,) if method.size else (side, 2 * side))
