@@ -31,8 +31,9 @@ soak: $(VENV)/ready
 	$(VENV)/bin/python -m pytest -m soak
 
 ## page: build src/facefill/server/page from web/ (needs Node 20; nothing else does)
-page:
-	cd web && npm ci && npm run build
+page: $(VENV)/ready
+	$(VENV)/bin/python web/describe.py > web/openapi.json
+	cd web && npm ci && npm run types && npm test && npm run build
 
 ## docs: the documentation as a site in build/docs; nothing is fetched when it is read
 docs: $(VENV)/ready

@@ -38,6 +38,7 @@ function stamp(): Plugin {
 
 export default defineConfig({
   root: HERE,
+  base: "./",
   plugins: [stamp()],
   build: {
     outDir: PAGE,

@@ -74,19 +74,115 @@ def test_drop_brush_undo_complete_slide_and_download(page: Any, png: Path, tmp_p
         complete(page)
     mask = read_photo(base64.b64decode(coming.value.json()["mask"])).pixels[..., 0] > 127
     assert "invented" in page.text_content("#honest")
-    page.locator("#slider").fill("100")
-    page.wait_for_timeout(100)
-    before = sheet(page)
-    page.locator("#slider").fill("0")
-    page.wait_for_timeout(100)
-    assert (np.abs(sheet(page) - before).max(-1) > 20).sum() > 500
     path = download(page, tmp_path)
-    assert path.name == "holiday-completed.png"
+    assert path.name == "holiday-unmasked.png"
     source, result = read_photo(png).pixels, read_photo(path).pixels
     assert mask.any()
     assert (result[~mask] == source[~mask]).all()
     assert (result[mask] != source[mask]).any()
     assert Image.open(path).info["dpi"] == Image.open(png).info["dpi"]
+
+
+def settled(page: Any) -> np.ndarray:
+    page.wait_for_timeout(120)
+    return sheet(page)
+
+
+def changed(one: np.ndarray, other: np.ndarray) -> int:
+    return int((np.abs(one - other).max(-1) > 20).sum())
+
+
+def test_the_slider_shows_the_result_at_after_and_the_original_at_before(page: Any) -> None:
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    complete(page)
+    ends = page.locator("#compare > span").all_text_contents()
+    assert ends == ["Before", "After"]
+    page.locator("#slider").fill("0")
+    before = settled(page)
+    page.locator("#slider").fill("100")
+    after = settled(page)
+    assert changed(before, after) > 500
+    assert page.get_attribute("#slider", "aria-valuetext") == "100 % of the result"
+    for hold, release in ((page.mouse.down, page.mouse.up),
+                          (lambda: page.keyboard.down("o"), lambda: page.keyboard.up("o"))):
+        page.hover("#peek")
+        hold()
+        held = settled(page)
+        assert page.get_attribute("#peek", "aria-pressed") == "true"
+        release()
+        assert changed(settled(page), after) == 0, "let go: the result again"
+        assert changed(held, after) > 500, "held: the original"
+    page.locator("#slider").fill("0")
+    middle = np.s_[:, sheet(page).shape[1] // 3 : -sheet(page).shape[1] // 3]
+    assert changed(settled(page)[middle], held[middle]) == 0, "the line stands at the photo's edge"
+
+
+def test_brushing_the_result_completes_it_again_and_another_try_draws_another(
+    page: Any, png: Path, tmp_path: Path
+) -> None:
+    page.set_input_files("#file", png)
+    wait_for_faces(page)
+    complete(page)
+    first = read_photo(download(page, tmp_path)).pixels
+    assert page.is_hidden("#again")
+    page.click('[data-tool="brush"]')
+    box = page.locator("figure canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2 - 100, box["y"] + box["height"] / 2 + 150
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y + 20, steps=5)
+    page.mouse.up()
+    with page.expect_response("**/v1/complete") as coming:
+        page.click("#again")
+    page.wait_for_selector("body:not([data-busy])")
+    mask = read_photo(base64.b64decode(coming.value.json()["mask"])).pixels[..., 0] > 127
+    page.wait_for_timeout(300)
+    second = read_photo(download(page, tmp_path)).pixels
+    assert page.is_hidden("#again")
+    assert mask.any()
+    assert (second[~mask] == first[~mask]).all()
+    assert (second[mask] != first[mask]).any()
+    with page.expect_response("**/v1/complete") as coming:
+        page.click("#retry")
+    page.wait_for_selector("body:not([data-busy])")
+    assert coming.value.json()["seed"] == 1
+    assert (read_photo(base64.b64decode(coming.value.json()["mask"])).pixels[..., 0] > 127).sum() == mask.sum()
+
+
+def test_a_sample_photo_can_be_tried(page: Any) -> None:
+    assert page.locator("#samples-here button").all_text_contents() == ["Surgical mask", "Cloth mask", "Sunglasses"]
+    page.click("#samples-here button")
+    wait_for_faces(page)
+    assert page.is_checked("#face-0")
+
+
+def test_tools_have_words_and_the_recommended_method_stands_first(page: Any, phone: Any) -> None:
+    for one in (page, phone):
+        one.set_input_files("#file", EXAMPLE)
+        wait_for_faces(one)
+        (one.tap if one is phone else one.click)('[data-tool="brush"]')
+        said = [text.strip() for text in one.locator("#tools button").all_inner_texts()]
+        assert said == ["Move", "Brush", "Eraser", "Lasso", "Grow", "Shrink", "Clear", "Open mask", "Undo", "Redo"]
+        assert one.locator("#recommended input").input_value() == "swift"
+        assert one.locator("#recommended img").evaluate("(image) => image.naturalWidth") > 40
+        assert not one.is_visible("#how li >> nth=0"), "the others are folded away"
+    page.click("#how summary")
+    names = page.locator("#methods input").evaluate_all("(all) => all.map((one) => one.value)")
+    assert names[:3] == ["context_encoder", "contextual_attention", "masked_gan"]
+
+
+def test_waiting_says_what_for_and_how_long(page: Any) -> None:
+    said = {"stage": "waiting", "ahead": 2, "wait_s": 7.9}
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    page.click("#how summary")
+    page.check('#methods input[value="latent_search"]')
+    page.uncheck("#recommended input")
+    page.route("**/v1/progress/*", lambda route: route.fulfill(json=said))
+    page.click("#complete")
+    page.wait_for_selector("#doing:has-text('Waiting: 2 photos before yours, about 8 s')")
+    page.click("#cancel")
 
 
 def test_one_button_completes_a_jpeg_in_its_own_format(page: Any, tmp_path: Path) -> None:
@@ -209,7 +305,7 @@ def test_several_methods_stand_side_by_side_with_one_mask(page: Any) -> None:
     page.set_input_files("#file", EXAMPLE)
     wait_for_faces(page)
     page.click("#how summary")
-    page.check('#methods input[value="telea"]')
+    page.check('#how input[value="telea"]')
     masks = []
     page.on("response", lambda answer: masks.append(answer.json()["mask"]) if "complete" in answer.url else None)
     complete(page)
@@ -245,7 +341,7 @@ def test_a_shipped_method_that_draws_noise_shows_samples_and_their_spread(phone:
     wait_for_faces(phone)
     phone.click("#how summary")
     phone.check('#methods input[value="masked_gan"]')
-    phone.uncheck('#methods input[value="swift"]')
+    phone.uncheck('#recommended input')
     phone.fill("#samples", "3")
     complete(phone)
     assert phone.evaluate("document.querySelector('.scroll').scrollTop") == 0, "the results are seen from their start"

@@ -30,6 +30,23 @@ def test_the_docs_are_complete_without_a_network(page: Any, url: str) -> None:
     assert page.is_visible("main > details:nth-of-type(2) table >> nth=0")
 
 
+def test_the_page_works_below_a_prefix(chromium: Any, url: str) -> None:
+    page = chromium.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route(f"{url}/photos/**", lambda route: route.continue_(url=route.request.url.replace("/photos", "", 1)))
+    page.goto(f"{url}/photos/")
+    page.click("#samples-here button")
+    wait_for_faces(page)
+    complete(page)
+    page.goto(f"{url}/photos/docs")
+    page.wait_for_selector("main > details")
+    page.click("main > details:nth-of-type(2) > summary")
+    assert f"{url}/photos/v1/unmask" in page.text_content("main")
+    assert [one for one in asked if not one.startswith((f"{url}/photos/", "blob:"))] == []
+    page.close()
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: npm ci in web/")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Any, url: str, scheme: str) -> None:
@@ -46,7 +63,7 @@ def test_axe_finds_nothing_serious(page: Any, url: str, scheme: str) -> None:
     wait_for_faces(page)
     page.click("#how summary")
     check("found")
-    page.check('#methods input[value="telea"]')
+    page.check('#how input[value="telea"]')
     complete(page)
     check("completed")
     page.click("#keys")

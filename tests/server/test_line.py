@@ -178,7 +178,7 @@ def test_the_progress_of_a_request_is_told_while_it_runs(tmp_path: Path) -> None
             ThreadPoolExecutor(1) as pool:
         coming = pool.submit(client.post, "/v1/unmask", files={"photo": PNG}, headers={"Facefill-Job": name})
         wait_until(lambda: gate.seen == 1)
-        assert client.get(f"/v1/progress/{name}").json() == {"stage": "looking", "ahead": 0}
+        assert client.get(f"/v1/progress/{name}").json() == {"stage": "looking", "ahead": 0, "wait_s": 0.0}
         gate.open.set()
         assert coming.result(20).status_code == 200
         assert client.get(f"/v1/progress/{name}").status_code == 404

@@ -7,11 +7,14 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from starlette.testclient import TestClient
 
+from facefill.catalog import METHODS
 from facefill.server.app import build_app, read_page
 from tests.server.service import Gate, service
 
@@ -53,8 +56,28 @@ def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
         path.relative_to(PAGE): path.read_bytes() for path in files_in(PAGE)}
 
 
+@pytest.mark.soak
+def test_the_sources_are_linted_tested_and_typed_from_the_description_of_the_api(tmp_path: Path) -> None:
+    if not (WEB / "node_modules").is_dir():
+        pytest.skip("web/node_modules is missing: npm ci in web/")
+    described = subprocess.run([sys.executable, WEB / "describe.py"], capture_output=True, text=True, check=True).stdout
+    assert json.loads(described) == json.loads((WEB / "openapi.json").read_text()), "run: make page"
+    types = tmp_path / "schema.ts"
+    generate = ["npx", "openapi-typescript", "openapi.json", "-o", str(types)]
+    for command in (generate, ["npm", "run", "lint"], ["npm", "test"]):
+        done = subprocess.run(command, cwd=WEB, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert types.read_text() == (WEB / "src" / "schema.ts").read_text(), "run: make page"
+
+
+def test_every_method_has_a_thumbnail() -> None:
+    assert {path.stem for path in (WEB / "src" / "thumbnails").iterdir()} == set(METHODS)
+
+
 def test_the_page_names_nothing_from_elsewhere() -> None:
     for path, (content, _) in read_page().items():
+        if path.endswith(".jpg"):
+            continue
         text = content.decode()
         found = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"'`)]*", text))
         assert found <= {"http://www.w3.org/2000/svg"}, path
@@ -67,10 +90,11 @@ def test_scripts_and_styles_are_files_of_the_server(tmp_path: Path) -> None:
             page = client.get(path)
             assert page.headers["content-type"].startswith("text/html")
             assert not re.search(r"<style|style=|<script(?![^>]*src=)|\son\w+=", page.text)
-            links = re.findall(r"(?:src|href)=\"(/[^\"]+\.\w+)\"", page.text)
+            links = re.findall(r"(?:src|href)=\"([^\"#]+)\"", page.text)
             assert len(links) >= 3
+            assert not [link for link in links if link.startswith("/")], "the page may lie below a prefix"
             for link in links:
-                assert client.get(link).status_code == 200
+                assert client.get(urljoin(path, link)).status_code == 200
         asset = next(path for path in read_page() if path.startswith("/assets/"))
         assert "immutable" in client.get(asset).headers["cache-control"]
         assert client.get("/assets/../build.json").status_code == 404

@@ -1,6 +1,6 @@
 /** Camera, keyboard help and token. */
 
-import { setToken } from "./api";
+import { setToken } from "./rest";
 import { $, button, canvas, input } from "./dom";
 
 for (const close of document.querySelectorAll<HTMLButtonElement>("dialog .close")) {

@@ -59,7 +59,7 @@ function operation(path: string, verb: string, of: Operation): HTMLElement {
   if (of.description && of.description !== `${of.summary}.`) parts.push(el("p", {}, of.description));
   const files = Object.keys(form?.schema.properties ?? {}).filter((name) => ["photo", "mask"].includes(name));
   const sent = files.map((name) => ` -F ${name}=@${name}.${name === "mask" ? "png" : "jpg"}`).join("");
-  parts.push(code(`curl${sent}${path.match(/unmask|complete/) ? " -o completed.jpg" : ""} ${location.origin}${path}`));
+  parts.push(code(`curl${sent}${path.match(/unmask|complete/) ? " -o completed.jpg" : ""} ${new URL(path.slice(1), document.baseURI).href}`));
   if (of.parameters) {
     parts.push(el("h3", {}, "Parameters"));
     for (const each of of.parameters) parts.push(el("p", {}, el("code", {}, each.name), ` (${each.in}) ${each.description ?? ""}`));
@@ -77,7 +77,7 @@ function operation(path: string, verb: string, of: Operation): HTMLElement {
 }
 
 async function draw(): Promise<void> {
-  const main = $("#content"), answer = await fetch("/v1/openapi.json");
+  const main = $("#content"), answer = await fetch("v1/openapi.json");
   const said = await answer.json() as Document;
   main.append(el("p", { class: "intro" }, said.info.description));
   for (const [path, verbs] of Object.entries(said.paths)) {

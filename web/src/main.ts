@@ -1,28 +1,33 @@
 /** The page: open a photo, see what was found, change the mask, complete, compare, download. */
 
-import {
-  CANCELLED, fromBase64, get, post, Trouble, type Completed, type Face, type Method, type Picture,
-} from "./api";
 import { askToken, takePhoto } from "./dialogs";
 import { $, button, input, say } from "./dom";
+import {
+  CANCELLED, fromBase64, plain, Trouble, type Completed, type Detected, type Engine, type Face, type Method,
+} from "./engine";
+import { takeFiles, takeMasks } from "./files";
+import { listenToKeys } from "./keys";
 import { coverLayer, Mask, type Point } from "./mask";
+import { nameOf, splitName } from "./names";
 import { attach, type Desk } from "./paint";
 import { chosen, listFaces, listMethods, listResults, markFaces, showTrouble, type Piece } from "./panel";
 import { cancel, doing, isWorking, work } from "./progress";
+import { rest } from "./rest";
 import { Stage, View } from "./stage";
 
 interface Photo {
-  file: Blob; stem: string; picture: ImageBitmap; faces: Face[]; covers: (HTMLCanvasElement | null)[]; mask: Mask;
-  /** The browser cannot show this format: the server sends a JPEG beside the file. */
+  file: Blob; stem: string; suffix: string; picture: ImageBitmap; faces: Face[]; covers: (HTMLCanvasElement | null)[];
+  mask: Mask;
+  /** The browser cannot show this format: a JPEG comes beside the file. */
   preview: boolean;
 }
+/** What was completed last, to be tried again, and what is to be completed on top of it. */
+interface Last { file: Blob; mask: Promise<Blob>; result: Blob | null; more: Mask | null }
 
-const SUFFIXES: Record<string, string> = {
-  "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif", "image/tiff": "tif",
-  "image/bmp": "bmp", "image/heic": "heic",
-};
+const engine: Engine = rest;
 const view = new View();
 let photo: Photo | null = null;
+let last: Last | null = null;
 let stages: Stage[] = [];
 let whole = true;
 
@@ -31,6 +36,11 @@ let whole = true;
 function mode(name: "empty" | "edit" | "result"): void {
   document.body.dataset.mode = name;
   $(".scroll").scrollTop = 0; // the results of long lists of methods would begin above the edge
+}
+
+/** The mask that the tools change now. */
+function active(): Mask | null {
+  return (document.body.dataset.mode === "result" ? last?.more : photo?.mask) ?? null;
 }
 
 function redraw(): void {
@@ -79,6 +89,13 @@ function zoom(factor: number, at?: Point): void {
 function split(share: number): void {
   view.split = Math.min(1, Math.max(0, share));
   input("slider").value = String(view.split * 100);
+  input("slider").setAttribute("aria-valuetext", `${Math.round(view.split * 100)} % of the result`);
+  redraw();
+}
+
+function peek(on: boolean): void {
+  view.peek = on && document.body.dataset.mode === "result";
+  button("peek").setAttribute("aria-pressed", String(view.peek));
   redraw();
 }
 
@@ -87,7 +104,7 @@ function show(next: Stage[]): void {
   $("#columns").replaceChildren(...stages.map((stage) => stage.root));
   $("#columns").dataset.count = String(stages.length);
   for (const stage of stages) attach(stage, desk);
-  requestAnimationFrame(() => whole ? fit() : redraw());
+  requestAnimationFrame(() => { if (whole) fit(); else redraw(); });
 }
 
 function showEdit(): void {
@@ -101,13 +118,17 @@ function showEdit(): void {
 }
 
 function maskChanged(): void {
-  if (!photo) return;
-  button("undo").disabled = !photo.mask.canUndo;
-  button("redo").disabled = !photo.mask.canRedo;
-  markFaces(photo.mask.faces);
-  const on = photo.mask.faces.filter(Boolean).length;
-  stages[0]?.sheet.setAttribute("aria-label", `Your photo, ${photo.faces.length} faces found, ${on} to be completed`);
+  const mask = active();
+  button("undo").disabled = !mask?.canUndo;
+  button("redo").disabled = !mask?.canRedo;
   redraw();
+  if (!photo || mask !== photo.mask) {
+    button("again").hidden = !mask?.canUndo;
+    return;
+  }
+  markFaces(mask.faces);
+  const on = mask.faces.filter(Boolean).length;
+  stages[0]?.sheet.setAttribute("aria-label", `Your photo, ${photo.faces.length} faces found, ${on} to be completed`);
 }
 
 // ---- hands
@@ -115,12 +136,12 @@ function maskChanged(): void {
 const desk: Desk = {
   tool: "hand",
   size: 24,
-  get paints() { return document.body.dataset.mode === "edit"; },
+  get paints() { return active() !== null; },
   redraw, zoom, split, say,
   pressed(at) {
     const index = photo?.faces.findIndex(({ box, cover }) =>
       cover && at.x >= box[0] && at.x <= box[2] && at.y >= box[1] && at.y <= box[3]) ?? -1;
-    if (photo && index >= 0 && desk.paints) setFace(index, !photo.mask.faces[index]);
+    if (photo && index >= 0 && document.body.dataset.mode === "edit") setFace(index, !photo.mask.faces[index]);
   },
 };
 
@@ -157,12 +178,11 @@ function growStep(): number {
 // ---- work
 
 async function open(file: Blob, name: string): Promise<void> {
-  const stem = name.replace(/\.[^.]*$/, "") || "photo";
+  const [stem, suffix] = splitName(name);
   let picture = await createImageBitmap(file).catch(() => null);
-  if (picture) begin({ file, stem, picture, preview: false });
+  if (picture) begin({ file, stem, suffix, picture, preview: false });
   const found = await work("Finding faces", async (signal) => {
-    const ask = (preview: boolean): Promise<Picture> =>
-      post<Picture>("/v1/detect", { photo: file, preview: String(preview) }, signal, doing);
+    const ask = (preview: boolean): Promise<Detected> => engine.detect(file, preview, signal, doing);
     let answer = await ask(!picture);
     if (picture && (picture.width !== answer.width || picture.height !== answer.height)) answer = await ask(true);
     const covers = await Promise.all(answer.faces.map(({ cover }) =>
@@ -173,7 +193,7 @@ async function open(file: Blob, name: string): Promise<void> {
   const { answer, covers } = found;
   if (answer.preview) {
     picture = await createImageBitmap(fromBase64(answer.preview, "image/jpeg"));
-    begin({ file, stem, picture, preview: true });
+    begin({ file, stem, suffix, picture, preview: true });
   }
   if (!photo || !picture || photo.picture !== picture) return;
   photo.faces = answer.faces;
@@ -190,32 +210,51 @@ async function open(file: Blob, name: string): Promise<void> {
   say(`${answer.faces.length} faces found, ${covered} covered`);
 }
 
-function begin(opened: Pick<Photo, "file" | "stem" | "picture" | "preview">): void {
+function begin(opened: Pick<Photo, "file" | "stem" | "suffix" | "picture" | "preview">): void {
   const mask = new Mask(opened.picture.width, opened.picture.height, maskChanged);
   photo = { ...opened, faces: [], covers: [], mask };
+  last = null;
   whole = true;
+  choose("hand");
   listFaces(opened.picture, [], setFace);
   $("#faces-none").textContent = "Looking …";
   showEdit();
 }
 
 async function complete(): Promise<void> {
-  const mine = photo;
-  if (!mine || isWorking()) return;
-  if (mine.mask.isEmpty()) {
+  if (!photo || isWorking()) return;
+  if (photo.mask.isEmpty()) {
     showTrouble(new Trouble(0, "Nothing is marked yet.", "Switch a face on, or brush over what should be completed."));
     return;
   }
-  const failures: [string, Trouble][] = [], answers: Completed[] = [];
+  await run({ file: photo.file, mask: photo.mask.png(), result: null, more: null });
+}
+
+/** Complete what was brushed on the result, on top of it. */
+async function completeMore(): Promise<void> {
+  if (!last?.result || !last.more || last.more.isEmpty() || isWorking()) return;
+  await run({ file: last.result, mask: last.more.png(), result: null, more: null });
+}
+
+/** The same hole with the next seed. */
+async function retry(): Promise<void> {
+  if (!last || isWorking()) return;
+  input("seed").value = String((Number(input("seed").value) + 1) % 2 ** 31);
+  await run(last);
+}
+
+async function run(next: Last): Promise<void> {
+  const mine = photo;
+  if (!mine) return;
+  const failures: [string, Trouble][] = [], answers: Completed[] = [], methods = chosen();
   const done = await work("Completing", async (signal) => {
-    const mask = await mine.mask.png(), methods = chosen();
+    const mask = await next.mask;
     for (const [index, method] of methods.entries()) {
-      const before = methods.length > 1 ? `${method.name.replaceAll("_", " ")} (${index + 1} of ${methods.length}): ` : "";
+      const before = methods.length > 1 ? `${index + 1} of ${methods.length}: ` : "";
       try {
-        answers.push(await post<Completed>("/v1/complete", {
-          photo: mine.file, mask, method: method.name, seed: input("seed").value || "0",
-          samples: method.varies ? input("samples").value || "1" : "1", large_hole: String(input("large").checked),
-          preview: String(mine.preview),
+        answers.push(await engine.complete({
+          photo: next.file, mask, method, seed: Number(input("seed").value || "0"), samples: samplesOf(method),
+          largeHole: input("large").checked, preview: mine.preview,
         }, signal, (what, share) => doing(before + what, share)));
       } catch (error) {
         if (!(error instanceof Trouble) || error === CANCELLED || methods.length === 1) throw error;
@@ -224,91 +263,66 @@ async function complete(): Promise<void> {
     }
     return true;
   });
-  if (done && photo === mine && answers.length) await showResult(mine, answers, failures);
+  if (done && photo === mine && answers.length) await showResult(mine, next, answers, failures);
   else if (failures.length) showTrouble(failures[0]![1]);
 }
 
-async function showResult(of: Photo, answers: Completed[], failures: [string, Trouble][]): Promise<void> {
+const samplesOf = (method: Method): number => method.varies ? Number(input("samples").value || "1") : 1;
+
+async function showResult(of: Photo, asked: Last, answers: Completed[], failures: [string, Trouble][]): Promise<void> {
   const pieces: Piece[] = [], next: Stage[] = [];
-  const add = async (title: string, file: Blob, shown: Blob, stem: string, seconds: number): Promise<void> => {
+  const add = async (title: string, file: Blob, shown: Blob, name: string, seconds: number): Promise<void> => {
     const stage = new Stage(of.picture, view, title);
     stage.after = await createImageBitmap(shown);
-    stage.sheet.setAttribute("aria-label", `${title || "Completed photo"}: before on the left, after on the right`);
+    stage.sheet.setAttribute("aria-label", `${title || "Completed photo"}: the result left of the line, the original right of it`);
     next.push(stage);
-    if (stem) pieces.push({ title, file, name: `${stem}.${SUFFIXES[file.type] ?? "jpg"}`, seconds });
+    if (name) pieces.push({ title, file, name, seconds });
   };
-  const many = answers.length > 1 || answers.some((answer) => answer.samples.length > 1);
+  const several = answers.length > 1;
   for (const answer of answers) {
-    const files = answer.samples.length ? answer.samples : [answer.photo], method = answer.method.replaceAll("_", " ");
+    const files = answer.samples.length ? answer.samples : [answer.photo], method = plain(answer.method);
     const seconds = Object.values(answer.timings_ms).reduce((sum, spent) => sum + spent) / 1000;
     for (const [index, data] of files.entries()) {
-      const file = fromBase64(data, answer.media_type), sample = files.length > 1 ? ` ${index + 1}` : "";
+      const file = fromBase64(data, answer.media_type), sample = files.length > 1 ? index + 1 : 0;
       const shown = answer.preview && !index ? fromBase64(answer.preview, "image/jpeg") : file;
-      const suffix = many ? `-${answer.method}${sample.trim() && `-${sample.trim()}`}` : "";
-      await add(many ? method + sample : "", file, shown, `${of.stem}-completed${suffix}`, seconds);
+      const title = several || sample ? `${method}${sample ? ` ${sample}` : ""}` : "";
+      await add(title, file, shown, nameOf(of, file.type, several ? answer.method : "", sample), seconds);
     }
     if (answer.spread) {
       const spread = fromBase64(answer.spread, "image/png");
       await add(`${method}: where they differ`, spread, spread, "", 0);
     }
   }
+  last = { ...asked, result: null, more: null };
+  if (next.length === 1) {
+    last.result = pieces[0]!.file;
+    next[0]!.mask = last.more = new Mask(of.picture.width, of.picture.height, maskChanged);
+  }
   listResults(pieces, answers, failures);
   $("#honest span").textContent = answers[0]!.invented;
+  button("retry").hidden = !chosen().some((method) => method.varies);
+  choose("hand");
   mode("result");
+  document.body.dataset.columns = String(next.length);
   split(beside(answers[0]!, of.picture.width));
   show(next);
+  maskChanged();
 }
 
-/** Where the line starts: left of all that was completed, so that the result is what is seen first. */
+/** Where the line starts: right of all that was completed, so that the result is what is seen first. */
 function beside(answer: Completed, width: number): number {
-  const lefts = answer.faces.flatMap(({ cover }) => cover ? [cover.x] : []);
-  return lefts.length ? Math.max(0.03, Math.min(...lefts) / width - 0.05) : 0.5;
+  const rights = answer.faces.flatMap(({ cover }) => cover ? [cover.x + cover.width] : []);
+  return rights.length ? Math.min(0.97, Math.max(...rights) / width + 0.05) : 0.97;
 }
 
 // ---- the page's own parts
 
-const pickFile = (): void => input("file").click();
-
-button("pick").addEventListener("click", pickFile);
-button("new").addEventListener("click", pickFile);
+takeFiles((file, name) => void open(file, name));
+takeMasks(() => active(), showTrouble);
 button("photograph").addEventListener("click", () => void takePhoto().then(
   (file) => file && open(file, file.name),
   () => showTrouble(new Trouble(0, "The camera cannot be used here.", "Allow it in the browser, or choose a photo.")),
 ));
-input("file").addEventListener("change", () => {
-  const file = input("file").files?.[0];
-  if (file) void open(file, file.name);
-  input("file").value = "";
-});
-input("mask-input").addEventListener("change", () => {
-  const file = input("mask-input").files?.[0];
-  input("mask-input").value = "";
-  if (!file || !photo) return;
-  const { mask, picture } = photo;
-  void createImageBitmap(file).then((bitmap) => {
-    if (bitmap.width !== picture.width || bitmap.height !== picture.height) {
-      throw new Trouble(0, `The mask has ${bitmap.width} × ${bitmap.height} pixels, the photo ${picture.width} × ${picture.height}.`,
-        "Draw it on the photo itself; masks are never resized.");
-    }
-    mask.load(bitmap);
-  }).catch((error: unknown) => showTrouble(error instanceof Trouble ? error
-    : new Trouble(0, "That is no picture this browser can read.", "Save the mask as PNG.")));
-});
-document.addEventListener("paste", (event) => {
-  const file = [...event.clipboardData?.files ?? []][0];
-  if (file) void open(file, file.name || "photo.png");
-});
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  document.body.dataset.dragging = "yes";
-});
-document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) delete document.body.dataset.dragging; });
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  delete document.body.dataset.dragging;
-  const file = event.dataTransfer?.files[0];
-  if (file) void open(file, file.name);
-});
 
 const TOOLS = ["hand", "brush", "erase", "lasso"];
 for (const tool of document.querySelectorAll<HTMLElement>("[data-tool]")) {
@@ -323,45 +337,27 @@ for (const tool of document.querySelectorAll<HTMLElement>("[data-tool]")) {
 }
 input("size").addEventListener("input", () => setSize(Number(input("size").value)));
 input("slider").addEventListener("input", () => split(Number(input("slider").value) / 100));
-const press: Record<string, () => void> = {
+const press = {
   in: () => zoom(1.4), out: () => zoom(1 / 1.4), fit, near: showFace, complete: () => void complete(), edit: showEdit,
-  cancel, undo: () => photo?.mask.undo(), redo: () => photo?.mask.redo(),
-  grow: () => photo?.mask.grow(growStep()), shrink: () => photo?.mask.grow(-growStep()),
-  clear: () => photo?.mask.clear(), "mask-file": () => input("mask-input").click(),
+  again: () => void completeMore(), retry: () => void retry(), cancel,
+  undo: () => active()?.undo(), redo: () => active()?.redo(),
+  grow: () => active()?.grow(growStep()), shrink: () => active()?.grow(-growStep()), clear: () => active()?.clear(),
 };
 for (const [id, act] of Object.entries(press)) button(id).addEventListener("click", act);
-
-document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]")) return;
-  const typing = event.target instanceof HTMLInputElement && event.target.type === "number";
-  if (event.ctrlKey || event.metaKey) {
-    if (event.key.toLowerCase() === "z" && desk.paints) press[event.shiftKey ? "redo" : "undo"]!();
-    else if (event.key === "Enter" && desk.paints) press.complete!();
-    else return;
-    event.preventDefault();
-    return;
-  }
-  if (typing || event.altKey) return;
-  if (event.key === "Escape") cancel();
-  else if (event.key === "+" || event.key === "=") zoom(1.4);
-  else if (event.key === "-") zoom(1 / 1.4);
-  else if (event.key === "0") fit();
-  else if (event.key === "f") showFace();
-  else if (!desk.paints) return;
-  else if ("hbel".includes(event.key) && event.key.length === 1) choose(TOOLS["hbel".indexOf(event.key)]!);
-  else if (event.key === "[") setSize(desk.size * 0.8);
-  else if (event.key === "]") setSize(desk.size * 1.25 + 1);
-  else if (event.key === "g") press.grow!();
-  else if (event.key === "s") press.shrink!();
-});
+const hold = button("peek");
+hold.addEventListener("pointerdown", () => peek(true));
+for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"]) hold.addEventListener(name, () => peek(false));
+hold.addEventListener("contextmenu", (event) => event.preventDefault()); // a long press is what it is for
+listenToKeys({ ...press, choose, peek, size: (by) => setSize(by(desk.size)), paints: () => desk.paints });
 new ResizeObserver(() => { if (whole) fit(); else redraw(); }).observe($("#stage"));
 
 async function loadMethods(): Promise<void> {
   try {
-    listMethods(await get<Method[]>("/v1/methods"), () => undefined);
+    listMethods(await engine.methods());
   } catch (error) {
-    if (error instanceof Trouble && error.status === 401) await askToken().then(loadMethods);
-    else showTrouble(new Trouble(0, "The server does not answer.", "See whether it still runs: facefill serve."));
+    if (!(error instanceof Trouble)) throw error;
+    if (error.status === 401) await askToken().then(loadMethods);
+    else showTrouble(error);
   }
 }
 

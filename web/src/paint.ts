@@ -46,7 +46,7 @@ export function attach(stage: Stage, desk: Desk): void {
     from = { x: event.clientX, y: event.clientY };
     moved = 0;
     const at = stage.toPhoto(event.clientX, event.clientY);
-    splitting = Boolean(stage.after) && Math.abs(at.x - view.split * stage.before.width) * view.scale < 24;
+    splitting = Boolean(stage.after) && !painting() && Math.abs(at.x - view.split * stage.before.width) * view.scale < 24;
     if (down.size === 2) {
       pen().stroke = [];
       gap = 0;
@@ -59,7 +59,7 @@ export function attach(stage: Stage, desk: Desk): void {
   sheet.addEventListener("pointermove", (event) => {
     const at = stage.toPhoto(event.clientX, event.clientY), last = down.get(event.pointerId);
     if (!last || !from) {
-      sheet.style.cursor = stage.after && Math.abs(at.x - view.split * stage.before.width) * view.scale < 24
+      sheet.style.cursor = stage.after && !painting() && Math.abs(at.x - view.split * stage.before.width) * view.scale < 24
         ? "ew-resize" : painting() ? "none" : "grab";
       show(at);
       return;

@@ -1,6 +1,6 @@
 /** The side panel: faces, methods, what was completed, what went wrong. */
 
-import type { Completed, Face, Method, Trouble } from "./api";
+import { plain, type Completed, type Face, type Method, type Trouble } from "./engine";
 import { $, button, canvas, el, input, say } from "./dom";
 
 export function showTrouble(trouble: Trouble | null): void {
@@ -40,24 +40,34 @@ function thumbnail(picture: ImageBitmap, face: Face): HTMLCanvasElement {
   return sheet;
 }
 
+const THUMBNAILS = import.meta.glob<string>("./thumbnails/*.jpg", { eager: true, query: "?url", import: "default" });
 let methods: Method[] = [];
 
-export function listMethods(all: Method[], changed: () => void): void {
+/** The first method stands by itself; the others are there to be compared with it. */
+export function listMethods(all: Method[]): void {
   methods = all;
-  $("#methods").replaceChildren(...all.map((method) => {
-    const box = el("input", { type: "checkbox", value: method.name, name: "method" });
-    box.checked = method.name === all[0]!.name;
-    box.disabled = !method.usable;
-    box.addEventListener("change", () => { keepOne(box); changed(); tellMethods(); });
-    const about = method.usable ? `${method.title} · ${method.paper}` : method.needs
-      ? `needs facefill[${method.needs}]` : "no weights in this installation";
-    return el("li", {}, el("label", {}, box, el("span", {}, el("strong", {}, method.name.replaceAll("_", " ")), el("small", {}, about))));
-  }));
+  const [first, ...others] = all;
+  $("#recommended").replaceChildren(...first ? [methodRow(first, true)] : []);
+  const papers = others.filter((method) => method.kind !== "classical");
+  $("#methods").replaceChildren(...papers.map((method) => methodRow(method, false)));
+  $("#classical").replaceChildren(...others.filter((method) => !papers.includes(method)).map((method) => methodRow(method, false)));
   tellMethods();
 }
 
+function methodRow(method: Method, recommended: boolean): HTMLLIElement {
+  const box = el("input", { type: "checkbox", value: method.name, name: "method" });
+  box.checked = recommended;
+  box.disabled = !method.usable;
+  box.addEventListener("change", () => { keepOne(box); tellMethods(); });
+  const about = method.usable ? recommended ? "recommended" : `${method.title} · ${method.paper}`
+    : method.needs ? `needs facefill[${method.needs}]` : "no weights in this installation";
+  const thumbnail = THUMBNAILS[`./thumbnails/${method.name}.jpg`];
+  const picture = thumbnail ? [el("img", { src: thumbnail, alt: "", width: "48", height: "48", loading: "lazy" })] : [];
+  return el("li", {}, el("label", {}, box, ...picture, el("span", {}, el("strong", {}, plain(method.name)), el("small", {}, about))));
+}
+
 function boxes(): HTMLInputElement[] {
-  return [...document.querySelectorAll<HTMLInputElement>("#methods input")];
+  return [...document.querySelectorAll<HTMLInputElement>('input[name="method"]')];
 }
 
 function keepOne(box: HTMLInputElement): void {
@@ -65,10 +75,9 @@ function keepOne(box: HTMLInputElement): void {
 }
 
 function tellMethods(): void {
-  const names = chosen().map((method) => method.name.replaceAll("_", " "));
-  $("#chosen").textContent = names.length > 2 ? `${names.length} methods` : names.join(", ");
-  const varies = chosen().some((method) => method.varies);
-  input("samples").disabled = !varies;
+  const count = chosen().length;
+  $("#chosen").textContent = count > 1 ? `${count} methods` : chosen()[0]?.name === methods[0]?.name ? "" : "1 method";
+  input("samples").disabled = !chosen().some((method) => method.varies);
 }
 
 export function chosen(): Method[] {
@@ -91,10 +100,10 @@ export function listResults(pieces: Piece[], answers: Completed[], failures: [st
   for (const answer of answers) {
     if (answer.sample_distance !== null) {
       const share = (answer.sample_distance * 100).toFixed(1);
-      more.push(el("li", { class: "note" }, `${answer.method}: two samples differ by ${share} % on average.`));
+      more.push(el("li", { class: "note" }, `${plain(answer.method)}: two samples differ by ${share} % on average.`));
     }
   }
-  for (const [name, trouble] of failures) more.push(el("li", { class: "note bad" }, `${name}: ${trouble.what} ${trouble.fix}`));
+  for (const [name, trouble] of failures) more.push(el("li", { class: "note bad" }, `${plain(name)}: ${trouble.what} ${trouble.fix}`));
   for (const old of document.querySelectorAll<HTMLAnchorElement>("#notes a")) URL.revokeObjectURL(old.href);
   $("#notes").replaceChildren(...rows, ...more);
   say(`Completed. ${[...said].join(" ")}`);

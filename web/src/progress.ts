@@ -1,6 +1,6 @@
 /** Long work: one thing at a time, with its progress, a way to cancel it, and plain words where it fails. */
 
-import { CANCELLED, Trouble } from "./api";
+import { CANCELLED, Trouble } from "./engine";
 import { askToken } from "./dialogs";
 import { $, button, say } from "./dom";
 import { showTrouble } from "./panel";

@@ -1,6 +1,6 @@
 /** A picture on a canvas: zoom, pan, the covers found, and the line between before and after. */
 
-import type { Face } from "./api";
+import type { Face } from "./engine";
 import { canvas, context, el } from "./dom";
 import type { Mask, Point } from "./mask";
 
@@ -9,8 +9,10 @@ export class View {
   scale = 1;
   x = 0;
   y = 0;
-  /** Where before ends and after begins, 0 to 1 of the photo's width. */
+  /** How much of the result is seen: it lies left of the line, 0 to 1 of the photo's width; the original right of it. */
   split = 0.5;
+  /** While true, only the original is seen. */
+  peek = false;
 }
 
 export type Pen = { at: Point | null; size: number; lasso: Point[]; stroke: Point[]; tool: string };
@@ -75,8 +77,8 @@ export class Stage {
     ink.imageSmoothingEnabled = scale < 3;
     ink.imageSmoothingQuality = "high";
     ink.drawImage(this.before, 0, 0);
-    if (this.after) this.drawAfter(1 / view.scale);
-    if (this.mask) this.drawMask(this.mask);
+    if (this.after && !view.peek) this.drawAfter(1 / view.scale);
+    if (this.mask && !view.peek) this.drawMask(this.mask);
     if (!this.after) this.drawFaces(1 / view.scale);
     if (this.pen) this.drawPen(this.pen, 1 / view.scale);
   }
@@ -85,7 +87,7 @@ export class Stage {
     const { ink, before } = this, at = this.view.split * before.width;
     ink.save();
     ink.beginPath();
-    ink.rect(at, 0, before.width - at, before.height);
+    ink.rect(0, 0, at, before.height);
     ink.clip();
     ink.drawImage(this.after!, 0, 0);
     ink.restore();
@@ -106,7 +108,27 @@ export class Stage {
       ink.lineTo(at + side * 9 * px, middle);
       ink.lineTo(at + side * 4 * px, middle + 5 * px);
       ink.stroke();
+      this.drawSide(side < 0 ? "After" : "Before", at + side * 42 * px, Math.max(0, this.view.y - this.sheet.clientHeight / 2 * px) + 18 * px, px);
     }
+  }
+
+  private drawSide(text: string, x: number, y: number, px: number): void {
+    const { ink } = this;
+    if (x < 34 * px || x > this.before.width - 34 * px) return;
+    ink.fillStyle = "rgb(0 0 0 / 60%)";
+    ink.beginPath();
+    ink.roundRect(x - 28 * px, y - 11 * px, 56 * px, 22 * px, 11 * px);
+    ink.fill();
+    this.drawText(text, x, y, 12 * px);
+  }
+
+  private drawText(text: string, x: number, y: number, size: number): void {
+    const { ink } = this;
+    ink.fillStyle = "#fff";
+    ink.font = `600 ${size}px system-ui, sans-serif`;
+    ink.textAlign = "center";
+    ink.textBaseline = "middle";
+    ink.fillText(text, x, y);
   }
 
   private drawMask(mask: Mask): void {
@@ -151,11 +173,7 @@ export class Stage {
     ink.beginPath();
     ink.arc(x, y, 9 * px, 0, 7);
     ink.fill();
-    ink.fillStyle = "#fff";
-    ink.font = `600 ${11 * px}px system-ui`;
-    ink.textAlign = "center";
-    ink.textBaseline = "middle";
-    ink.fillText(text, x, y);
+    this.drawText(text, x, y, 11 * px);
   }
 
   private drawPen(pen: Pen, px: number): void {

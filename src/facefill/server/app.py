@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[type[Options], tuple[str, ...]]] = {
 }
 """What each path takes: its fields, and its files."""
 _PAGE_TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8",
-               "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+               "css": "text/css; charset=utf-8", "svg": "image/svg+xml", "jpg": "image/jpeg"}
 _JOB_NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -113,8 +113,10 @@ class Service:
                          "name it in the header Facefill-Job when you send it")
         job = self._named[name]
         if job is None:
-            return JSONResponse({"stage": "uploading", "ahead": 0})
-        return JSONResponse({"stage": "writing" if job.stage == "done" else job.stage, "ahead": self.line.ahead(job)})
+            return JSONResponse({"stage": "uploading", "ahead": 0, "wait_s": 0.0})
+        ahead = self.line.ahead(job)
+        return JSONResponse({"stage": "writing" if job.stage == "done" else job.stage, "ahead": ahead,
+                             "wait_s": self.line.wait_s(ahead)})
 
     async def counts(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

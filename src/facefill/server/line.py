@@ -88,6 +88,10 @@ class Line:
         with self._change:
             return self._new.index(job) if job in self._new else 0
 
+    def wait_s(self, ahead: int) -> float:
+        """About how long until a request with so many before it is looked at, from what the last ones took."""
+        return round(self._pace_s * ahead / len(self._threads), 1)
+
     def waiting(self) -> int:
         return len(self._new) + len(self._ready)
 

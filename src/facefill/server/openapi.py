@@ -42,7 +42,7 @@ _EXAMPLES: dict[str, Any] = {
                     "identity.",
     },
     "Health": {"status": "ok", "version": __version__, "waiting": 0, "working": 0},
-    "Progress": {"stage": "completing", "ahead": 0},
+    "Progress": {"stage": "completing", "ahead": 0, "wait_s": 0.0},
     "Failure": {"error": {
         "expected": "a photo with a face", "got": "none in it", "fix": "mark the hole yourself",
         "message": "expected a photo with a face, got none in it: mark the hole yourself",

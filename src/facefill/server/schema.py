@@ -183,6 +183,8 @@ class Progress(Answered):
     stage: Literal["uploading", "waiting", "looking", "completing", "writing"]
     ahead: int
     """Requests before it in the line."""
+    wait_s: float
+    """About how long until it is looked at."""
 
 
 class Problem(Answered):

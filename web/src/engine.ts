@@ -1,0 +1,40 @@
+/** What completes photos for the page: the server's REST, or another engine with the same answers. */
+
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+export type Face = Schemas["FoundFace"];
+export type Detected = Schemas["Detected"];
+export type Completed = Schemas["Completed"];
+export type Method = Schemas["Method"];
+export type Progress = Schemas["Progress"];
+
+/** What went wrong, in three parts: what was expected, what came, what to do. */
+export class Trouble extends Error {
+  constructor(readonly status: number, readonly what: string, readonly fix: string) {
+    super(what);
+  }
+}
+
+export const CANCELLED = new Trouble(0, "Cancelled.", "");
+
+/** Is told what is being done and how much of it, 0 to 1; null while nobody knows. */
+export type Doing = (what: string, share: number | null) => void;
+
+export interface Wish {
+  photo: Blob; mask: Blob; method: Method; seed: number; samples: number; largeHole: boolean;
+  /** Also answer a JPEG, for formats that the browser cannot show. */
+  preview: boolean;
+}
+
+export interface Engine {
+  methods(): Promise<Method[]>;
+  detect(photo: Blob, preview: boolean, signal: AbortSignal, doing: Doing): Promise<Detected>;
+  complete(wish: Wish, signal: AbortSignal, doing: Doing): Promise<Completed>;
+}
+
+export const plain = (method: string): string => method.replaceAll("_", " ");
+
+export function fromBase64(text: string, type: string): Blob {
+  return new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], { type });
+}
