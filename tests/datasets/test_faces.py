@@ -123,15 +123,10 @@ def test_the_finder_is_asked_where_the_manifest_says_nothing(tmp_path: Path, mon
     faces = [Face((0, 0, 8, 8), points + 5, 0.9), Face((0, 0, 60, 60), points, 0.8)]
 
     class Finds:
-        def __init__(self, engine: object) -> None:
-            pass
-
         def find(self, photo: np.ndarray) -> list[Face]:
             return faces
 
-    monkeypatch.setattr(dataset_module, "find_weights", lambda name: (Path(name), ""))
-    monkeypatch.setattr(dataset_module, "load_engine", lambda path, **options: None)
-    monkeypatch.setattr(dataset_module, "Finder", Finds)
+    monkeypatch.setattr(dataset_module, "open_finder", lambda **options: Finds())
     located = locate(read_dataset(tmp_path))
     assert landmarks_of(located.faces[1], 64) == pytest.approx(points)
     faces.clear()

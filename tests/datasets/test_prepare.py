@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facefill.commands import cli
-from facefill.datasets import cache
 from facefill.datasets.faces import read_dataset
 from facefill.datasets.looking import Look, Rules, look_at
 from facefill.datasets.manifest import COLUMNS, read_manifest
 from facefill.datasets.prepare import LOG, prepare
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
+from facefill.runtime import helpers
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
 from tests.faces import ALIGNED, Pixels, Points, draw_face, draw_photo
@@ -317,7 +317,7 @@ def test_the_commands(
             code = end.code
         return int(str(code or 0)), *capsys.readouterr()
 
-    monkeypatch.setattr(cache, "open_finder", lambda device, threads: world[1])
+    monkeypatch.setattr(helpers, "open_finder", lambda device, threads: world[1])
     photos = world[0]
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")

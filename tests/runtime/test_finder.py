@@ -135,9 +135,9 @@ def test_a_photo_one_pixel_high_is_no_trouble() -> None:
 def test_an_uncertain_finding_counts_only_if_the_second_look_sees_it() -> None:
     faces = [(0.5, 0.5, 0.2, 0.3)]
     photo = np.zeros((480, 640, 3), np.uint8)
-    assert Finder(Planted((480, 640), faces, logit=1.0)).find(photo) == []
-    assert len(Finder(Planted((480, 640), faces, logit=1.0, again=(63.5, 70.5, 68, 92))).find(photo)) == 1
-    assert Finder(Planted((480, 640), faces, logit=1.0, again=(20, 20, 30, 30))).find(photo) == []
+    assert Finder(Planted((480, 640), faces, logit=1.5)).find(photo) == []
+    assert len(Finder(Planted((480, 640), faces, logit=1.5, again=(63.5, 70.5, 68, 92))).find(photo)) == 1
+    assert Finder(Planted((480, 640), faces, logit=1.5, again=(20, 20, 30, 30))).find(photo) == []
 
 
 def test_the_second_look_places_the_face() -> None:

@@ -253,16 +253,10 @@ def _completer(job: Job) -> Work:
 
 
 def _looker(rules: Rules, covers: bool) -> Work:
-    from facefill.catalog import find_weights
     from facefill.datasets.looking import look_at
-    from facefill.runtime.cover import Cover
-    from facefill.runtime.engine import load_engine
-    from facefill.runtime.finder import Finder
+    from facefill.runtime.helpers import open_cover, open_finder
 
-    def helper(name: str) -> Any:
-        return load_engine(find_weights(name)[0], threads=1)
-
-    finder, cover = Finder(helper("finder")), Cover(helper("cover")) if covers else None
+    finder, cover = open_finder(threads=1), open_cover(threads=1) if covers else None
 
     def work(items: list[bytes]) -> Iterator[Result]:
         for place, item in enumerate(items):

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,12 @@ from PIL import Image
 from facefill.batch.folder import LocalFolder, NoRoom
 from facefill.batch.job import Item, Job, open_places
 from facefill.batch.manifest import Line, hash_sources
-from facefill.catalog import find_weights
 from facefill.errors import InputError
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, encode_photo, read_photo
-from facefill.runtime.cover import Cover
 from facefill.runtime.doubts import listening
-from facefill.runtime.engine import load_engine
-from facefill.runtime.finder import Face, Finder
+from facefill.runtime.finder import Face
+from facefill.runtime.helpers import Finds, open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import load
 from facefill.runtime.plan import Plan
@@ -60,7 +58,7 @@ class _Work:
 class _Watched:
     """A finder that remembers how many faces it found last: a photo that is refused says so too."""
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: Finds) -> None:
         self._finder = finder
         self.found = 0
 
@@ -75,12 +73,10 @@ class _Lane:
     from a second thread, and not twice."""
 
     def __init__(self, job: Job) -> None:
-        def helper(name: str) -> Any:
-            return load_engine(find_weights(name)[0], device=job.device, threads=1, exact=job.exact)
-
-        self.finder = _Watched(Finder(helper("finder")))
+        self.finder = _Watched(open_finder(device=job.device, threads=1, exact=job.exact))
         model = load(job.method, device=job.device, threads=1, exact=job.exact)
-        self.inpainter = Inpainter(model, lambda: cast(Finder, self.finder), lambda: Cover(helper("cover")))
+        cover = partial(open_cover, device=job.device, threads=1, exact=job.exact)
+        self.inpainter = Inpainter(model, lambda: self.finder, cover)
 
 
 class Worker:

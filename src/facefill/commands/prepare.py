@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -90,15 +90,15 @@ def _look_over(
     device: str, threads: int | None,
 ) -> Report:
     """Make the dataset in this process, or on a cluster."""
-    from facefill.datasets.cache import open_finder
     from facefill.datasets.looking import look_at
     from facefill.datasets.prepare import prepare as make
     from facefill.datasets.progress import track
+    from facefill.runtime.helpers import open_cover, open_finder
 
     covers = rules.max_covered is not None
     if ray is None:
-        look = partial(look_at, finder=open_finder(device, threads), rules=rules,
-                       cover=_open_cover(device, threads) if covers else None)
+        look = partial(look_at, finder=open_finder(device=device, threads=threads), rules=rules,
+                       cover=open_cover(device=device, threads=threads) if covers else None)
         return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities,
                     against=other)
     from facefill.batch.ray import Cluster
@@ -121,11 +121,3 @@ def _open_other(
         return None
     list_entries(against, None)  # a wrong folder is told before the work
     return Against(against, Embedder(embedder, device=device, threads=threads).look if embedder else None, max_cosine)
-
-
-def _open_cover(device: str, threads: int | None) -> Any:
-    from facefill.catalog import find_weights
-    from facefill.runtime.cover import Cover
-    from facefill.runtime.engine import load_engine
-
-    return Cover(load_engine(find_weights("cover")[0], device=device, threads=threads))

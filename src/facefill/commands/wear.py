@@ -21,10 +21,10 @@ def wear(
     device: Device = "cpu", threads: Threads = None,
 ) -> None:
     """Put covers on faces: worn pictures, true masks, the truth, and a manifest."""
-    from facefill.datasets.cache import open_finder
     from facefill.datasets.worn import wear_faces
+    from facefill.runtime.helpers import open_finder
 
     done = wear_faces(faces, out, seed, split=split, overwrite=overwrite,
-                      finder=lambda: open_finder(device, threads))
+                      finder=lambda: open_finder(device=device, threads=threads))
     print(f"{out}: {done.faces} covered faces, {len(done.refused)} refused\nsha256 {done.sha256}")
     list_left_out(done.refused)

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.catalog import find_weights
 from facefill.datasets.manifest import (
     MANIFEST_PX,
     PLACES,
@@ -31,8 +30,7 @@ from facefill.datasets.progress import track
 from facefill.datasets.shards import read_shards
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
-from facefill.runtime.engine import load_engine
-from facefill.runtime.finder import Finder
+from facefill.runtime.helpers import Finds
 
 MOST_DAMAGED = 0.01
 """Share of the pictures of a dataset that may be damaged; they are left out and listed."""
@@ -44,13 +42,6 @@ class Pictures(Protocol):
     """(N, S, S, 3) uint8 RGB: an array, or what is read like one."""
 
     def __getitem__(self, where: Any, /) -> Any: ...
-
-
-class Finds(Protocol):
-    """A `runtime.finder.Finder`, or what stands in for one."""
-
-    def find(self, photo: U8) -> Sequence[Any]:
-        """Faces with `landmarks`, the largest first."""
 
 
 class Stored:
@@ -125,11 +116,6 @@ def decode(data: bytes, side_px: int) -> U8:
         return face
     how = cv2.INTER_AREA if face.shape[0] > side_px else cv2.INTER_LANCZOS4
     return np.asarray(cv2.resize(face, (side_px, side_px), interpolation=how), np.uint8)
-
-
-def open_finder(device: str = "cpu", threads: int | None = None) -> Finder:
-    """The shipped finder. Raises InputError where its weights are not there."""
-    return Finder(load_engine(find_weights("finder")[0], device=device, threads=threads))
 
 
 def find_landmarks(finder: Finds | None, face: U8) -> Points:

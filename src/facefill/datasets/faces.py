@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from facefill.catalog import find_weights
 from facefill.errors import InputError, pick
 from facefill.files.photo import FORMATS, read_photo
-from facefill.runtime.engine import load_engine
-from facefill.runtime.finder import Finder
+from facefill.runtime.helpers import open_finder
 
 U8 = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -113,7 +111,7 @@ def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) ->
     """
     if all(face.landmarks is not None for face in dataset.faces):
         return dataset
-    finder = Finder(load_engine(find_weights("finder")[0], device=device, threads=threads))
+    finder = open_finder(device=device, threads=threads)
     faces = []
     for face in dataset.faces:
         if face.landmarks is None:

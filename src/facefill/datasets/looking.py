@@ -22,6 +22,7 @@ from facefill.files.photo import encode_picture, read_photo
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
+from facefill.runtime.helpers import Finds
 
 U8 = NDArray[np.uint8]
 
@@ -52,12 +53,6 @@ class Rules(Frozen):
     validation: float = Field(0.05, ge=0, le=1)
     test: float = Field(0.05, ge=0, le=1)
     """Shares of the identities, or of the groups of near-duplicates, in these splits; the others are in train."""
-
-
-class Finds(Protocol):
-    """A `runtime.finder.Finder`."""
-
-    def find(self, photo: U8) -> list[Face]: ...
 
 
 class Covers(Protocol):

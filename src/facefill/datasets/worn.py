@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.covers.wear import Worn, wear
-from facefill.datasets.cache import Finds, find_landmarks, list_entries
+from facefill.datasets.cache import find_landmarks, list_entries
 from facefill.datasets.manifest import (
     COLUMNS,
     MANIFEST_PX,
@@ -27,6 +27,7 @@ from facefill.datasets.manifest import (
 from facefill.datasets.progress import track
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
+from facefill.runtime.helpers import Finds
 
 U8 = NDArray[np.uint8]
 

@@ -96,11 +96,13 @@ class Cover:
         return np.asarray(next(iter(self._engine.run({"worn": to_network(view[None])}).values()))[0], np.float32)
 
 
-def square_around(face: Face) -> Crop:
-    """The square of `SIDE_PX` that the network looks at."""
+def square_around(face: Face, side_px: int = SIDE_PX) -> Crop:
+    """The square that the network looks at, in pixels of that side. Raises ValueError where landmarks fall together."""
     aligned = Crop.around_face(np.asarray(face.landmarks, np.float64), FACE_PX)
-    corner = aligned.to_photo(np.array([-float(INSET_PX), 0.0]))
-    return Crop(SIDE_PX, np.column_stack([aligned.matrix[:, :2], corner]))
+    grown = SIDE_PX / side_px
+    middle = (grown - 1) / 2  # of the first of its pixels
+    corner = aligned.to_photo(np.array([middle - INSET_PX, middle]))
+    return Crop(side_px, np.column_stack([aligned.matrix[:, :2] * grown, corner]))
 
 
 def inside_of(photo: U8, square: Crop) -> Bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facefill.catalog import find_weights
 from facefill.errors import InputError
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, Provenance, read_photo, write_photo
@@ -19,8 +19,8 @@ from facefill.imaging.crop import Crop, put_all
 from facefill.imaging.detail import match_grain, restore_contrast
 from facefill.runtime.cover import Cover
 from facefill.runtime.doubts import listening
-from facefill.runtime.engine import load_engine
-from facefill.runtime.finder import Face, Finder
+from facefill.runtime.finder import Face
+from facefill.runtime.helpers import Finds, open_cover, open_finder
 from facefill.runtime.model import Model, load
 from facefill.runtime.plan import (
     U8,
@@ -70,7 +70,7 @@ class Inpainter:
     finder, cover: functions that load the helpers; they are called when a photo first needs them.
     """
 
-    def __init__(self, model: Model, finder: Callable[[], Finder], cover: Callable[[], Cover]) -> None:
+    def __init__(self, model: Model, finder: Callable[[], Finds], cover: Callable[[], Cover]) -> None:
         self.model = model
         self._finder = once(finder)
         self._cover = once(cover)
@@ -228,12 +228,9 @@ def open_inpainter(
     settings: Sequence[str] = (),
 ) -> Inpainter:
     """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`."""
-
-    def helper(name: str) -> Any:
-        return load_engine(find_weights(name)[0], device=device, threads=threads, exact=exact)
-
-    model = load(method, device=device, threads=threads, exact=exact, settings=settings)
-    return Inpainter(model, lambda: Finder(helper("finder")), lambda: Cover(helper("cover")))
+    options: dict[str, Any] = {"device": device, "threads": threads, "exact": exact}
+    model = load(method, **options, settings=settings)
+    return Inpainter(model, partial(open_finder, **options), partial(open_cover, **options))
 
 
 _open_once = once(open_inpainter)

@@ -19,11 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from facefill.config import Frozen
 from facefill.covers.wear import COVERS, KINDS, wear
-from facefill.datasets.cache import Finds, Pictures, digest_of, list_entries, open_finder, open_pictures
+from facefill.datasets.cache import Pictures, digest_of, list_entries, open_pictures
 from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, scale_landmarks
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import MASKS, dilate
 from facefill.offline import cache_folder
+from facefill.runtime.helpers import Finds, open_finder
 from facefill.training.distributed import World
 
 MIRRORED = [1, 0, 2, 4, 3]

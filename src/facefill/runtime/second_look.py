@@ -1,0 +1,42 @@
+"""A second look at each face that was found: is it one, and where exactly are its landmarks?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.runtime.cover import square_around, view_of
+from facefill.runtime.engine import Engine
+from facefill.runtime.finder import Face
+from facefill.runtime.model import to_network
+
+SIDE_PX = 160
+"""Side of the picture that the network looks at: the square in which covers are looked for."""
+THRESHOLD = 0.5
+"""Certainty from which it is a face."""
+
+
+class SecondLook:
+    """engine: an `Engine` of second_look.onnx (input `image`)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def look(self, photo: NDArray[np.uint8], faces: Sequence[Face]) -> list[Face]:
+        """Those of the faces of a (H, W, 3) uint8 RGB photo that are faces, with better landmarks; the score is the
+        finder's. Landmarks that fall together belong to no face."""
+        seen = ((face, self._look(photo, face)) for face in faces)
+        return [replace(face, landmarks=landmarks) for face, (sure, landmarks) in seen if sure >= THRESHOLD]
+
+    def _look(self, photo: NDArray[np.uint8], face: Face) -> tuple[float, NDArray[np.float64]]:
+        try:
+            square = square_around(face, SIDE_PX)
+        except ValueError:
+            return 0.0, face.landmarks
+        view = view_of(photo, square)
+        said = next(iter(self._engine.run({"image": to_network(view[None])}).values()))[0].astype(np.float64)
+        points = said[1:].reshape(5, 2) * SIDE_PX + (SIDE_PX - 1) / 2
+        return float(1 / (1 + np.exp(-said[0]))), square.to_photo(points)
