@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
+import resource
+import struct
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import jpeglib
+import jpegio
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, JpegImagePlugin
 
+from facefill.errors import InputError
 from facefill.files import coefficients as coding
-from facefill.files import colour, libjpeg
+from facefill.files import orientation as turning
+from facefill.files.jpeg import Segment, parse_jpeg
 from facefill.files.photo import Provenance, encode_photo, read_photo
 
 from . import photo_files as files
@@ -28,13 +31,12 @@ SWIFT = Provenance("swift", "ab" * 32, 7)
 SUBSAMPLINGS = {0: (1, 1), 1: (2, 1), 2: (2, 2)}
 
 
-def coefficients(data: bytes) -> list[NDArray[np.int16]]:
+def coefficients(data: bytes) -> list[NDArray[np.int32]]:
     """(rows, columns, 8, 8) of each component, read without the code under test."""
     with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
         Path(file.name).write_bytes(data)
-        picture = jpeglib.read_dct(file.name)
-        picture.load()
-    return [part for part in (picture.Y, picture.Cb, picture.Cr, picture.K) if part is not None]
+        planes = jpegio.read(file.name).coef_arrays
+    return [plane.reshape(plane.shape[0] // 8, 8, -1, 8).swapaxes(1, 2) for plane in planes]
 
 
 def touched_blocks(mask: NDArray[np.bool_], shape: tuple[int, ...], cell: tuple[int, int]) -> NDArray[np.bool_]:
@@ -77,7 +79,7 @@ def test_blocks_that_no_hole_touches_keep_their_coefficients(
     photo = read_photo(source)
     mask = np.random.default_rng(3).random(photo.pixels.shape[:2]) < density
     result, _ = encode_photo(photo, 255 - photo.pixels, mask, provenance=SWIFT)
-    stored = np.ascontiguousarray(colour.as_stored(mask, orientation))
+    stored = np.ascontiguousarray(turning.as_stored(mask, orientation))
     for index, (before, after) in enumerate(zip(coefficients(source), coefficients(result), strict=True)):
         touched = touched_blocks(stored, before.shape[:2], SUBSAMPLINGS[subsampling] if index else (1, 1))
         assert np.array_equal(after[~touched], before[~touched])
@@ -177,7 +179,7 @@ def test_what_is_read_ahead_gives_the_same_file_each_time() -> None:
 def test_without_the_library_the_largest_difference_is_measured_and_said(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "jpeglib", None)
+    monkeypatch.setitem(sys.modules, "jpegio", None)
     mode, options = KINDS[kind]
     source = source_of(mode, **options)
     photo = read_photo(source, ahead=True)
@@ -188,35 +190,134 @@ def test_without_the_library_the_largest_difference_is_measured_and_said(
     assert JpegImagePlugin.get_sampling(after) == JpegImagePlugin.get_sampling(before)
     assert ("progressive" in after.info) == ("progressive" in before.info)
     largest = np.abs(read_photo(result).pixels[~mask].astype(int) - photo.pixels[~mask]).max()
-    assert "jpeglib" in notes[0]
+    assert "jpegio" in notes[0]
     assert notes[1] == f"JPEG codes with loss: outside the hole the largest difference is {largest} of 255"
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="there are no files in memory")
-def test_no_temporary_file_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = read_photo(source_of())
-    hole = some_hole(photo.pixels.shape)
-    whole = encode_photo(photo, photo.pixels, hole)
-    monkeypatch.setattr(libjpeg.tempfile, "_get_candidate_names", None)  # any temporary file would be an error
-    monkeypatch.setattr(libjpeg.tempfile, "tempdir", "/nonexistent")
-    assert encode_photo(photo, photo.pixels, hole) == whole
+def test_no_temporary_file_is_needed_where_there_are_files_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    hole = some_hole(read_photo(source_of()).pixels.shape)
+
+    def completed() -> tuple[bytes, tuple[str, ...]]:
+        photo = read_photo(source_of())
+        return encode_photo(photo, photo.pixels, hole)
+
+    whole = completed()
+    monkeypatch.setattr(coding.tempfile, "tempdir", "/nonexistent")
+    assert completed() == whole
     assert whole[1] == ()
-    monkeypatch.setattr(libjpeg, "_has_memory_files", lambda: False)
-    assert "blocks" in encode_photo(read_photo(source_of()), photo.pixels, hole)[1][0]
+    monkeypatch.delattr(coding.os, "memfd_create")
+    assert "blocks" in completed()[1][0]
+    monkeypatch.setattr(coding.tempfile, "tempdir", None)
+    assert completed() == whole
 
 
-def test_without_files_in_memory_a_full_temporary_disk_is_noticed_before_libjpeg_ends_the_process(
-    monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(libjpeg, "_has_memory_files", lambda: False)
-    photo = read_photo(source_of())
-    hole = some_hole(photo.pixels.shape)
-    whole = encode_photo(photo, photo.pixels, hole)
-    assert whole[1] == ()
-    usage = shutil.disk_usage("/")._replace(free=1000)
-    monkeypatch.setattr(libjpeg.shutil, "disk_usage", lambda _: usage)
-    photo = read_photo(source_of())
-    assert "blocks" in encode_photo(photo, photo.pixels, hole)[1][0]
+def test_a_completion_of_nothing_new_gives_the_very_same_scans() -> None:
+    """Blocks that keep their coefficients keep their Huffman tables too, and so their bytes."""
+    source = source_of("L", 64, 64)
+    photo = read_photo(source)
+    mask = np.zeros((64, 64), bool)
+    mask[0, 0] = True
+    result, _ = encode_photo(photo, photo.pixels, mask)
+    before, after = (parse_jpeg(data).segments for data in (source, result))
+    assert [s for s in after if not s.is_metadata and s.marker != 0xDA] == [
+        s for s in before if not s.is_metadata and s.marker != 0xDA]
+    assert len(after[-1].scan) == pytest.approx(len(before[-1].scan), rel=0.02)
+
+
+def frame_at(data: bytes) -> int:
+    return data.index(b"\xff\xc0")
+
+
+def test_what_libjpeg_skips_between_segments_sizes_nothing() -> None:
+    """FF 00 is no marker: a parser that took it for a segment read another frame than libjpeg."""
+    for side in (8, 4000):
+        source = source_of("RGB", 128, 128)
+        at = frame_at(source)
+        frame = bytearray(source[at : at + 19])
+        frame[5:9] = struct.pack(">HH", side, side)
+        hidden = b"\xff\x00" + struct.pack(">H", 2 + len(frame)) + bytes(frame)
+        with pytest.raises(InputError, match="several frames"):
+            read_photo(source[:at] + hidden + source[at:])
+        photo = read_photo(source[:at] + hidden.replace(b"\xff\xc0", b"\xfe\xc0") + source[at:])
+        result, _ = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape), provenance=SWIFT)
+        assert files.opened(result).size == (128, 128)
+
+
+def test_the_sides_of_a_frame_are_never_believed_beyond_the_samples() -> None:
+    source = bytearray(source_of("RGB", 128, 128))
+    at = frame_at(bytes(source))
+    source[at + 5 : at + 9] = struct.pack(">HH", 4000, 4000)
+    with pytest.raises(InputError, match="cut off"):
+        read_photo(bytes(source))
+
+
+def test_scans_and_segments_without_end_are_refused() -> None:
+    source = source_of("RGB", 64, 64, progressive=True)
+    scan = next(s for s in parse_jpeg(source).segments if s.marker == 0xDA)
+    huge = bytearray(source)
+    at = huge.index(b"\xff\xc2")
+    huge[at + 5 : at + 9] = struct.pack(">HH", 9000, 9000)
+    with pytest.raises(InputError, match="scans would take too long"):
+        read_photo(bytes(huge[:-2]) + 60 * scan.coded() + b"\xff\xd9")
+    with pytest.raises(InputError, match="too many segments"):
+        read_photo(source[:2] + 20_000 * Segment(0xFE, b"").coded() + source[2:])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_jpeg_of_which_a_part_is_missing_is_refused_even_if_its_end_is_marked(share: float) -> None:
+    source = source_of("RGB", 160, 200)
+    with pytest.raises(InputError, match="cut off"):
+        read_photo(source[: int(len(source) * share)] + b"\xff\xd9")
+
+
+def test_what_is_odd_in_the_samples_is_said() -> None:
+    source = source_of("RGB", 64, 64)
+    photo = read_photo(source[:-2] + bytes(20) + source[-2:])
+    assert "extraneous bytes" in photo.notes[0]
+
+
+@pytest.mark.parametrize(("marker", "said"), [(0xC3, "neither baseline"), (0xC5, "neither baseline")])
+def test_kinds_of_jpeg_that_nobody_can_write_again_are_one_line(marker: int, said: str) -> None:
+    source = bytearray(source_of("RGB", 64, 64))
+    source[frame_at(bytes(source)) + 1] = marker
+    with pytest.raises(InputError, match=said):
+        read_photo(bytes(source))
+
+
+def test_four_channels_need_adobes_marker() -> None:
+    source = source_of("CMYK", 64, 64)
+    bare = b"".join([source[:2], *(s.coded() for s in parse_jpeg(source).segments if s.marker != 0xEE), b"\xff\xd9"])
+    with pytest.raises(InputError, match="Adobe's marker"):
+        read_photo(bare)
+
+
+def test_coefficients_beyond_what_8_bits_can_be_are_not_written_again_in_silence() -> None:
+    source = source_of("L", 64, 64, quality=100)
+    tables = bytearray(source)
+    at = tables.index(b"\xff\xdb")
+    tables[at + 5 : at + 69] = bytes([255]) * 64  # the same coefficients, now of far more levels
+    photo = read_photo(bytes(tables))
+    mask = np.zeros((64, 64), bool)
+    mask[20:30, 20:30] = True
+    result, notes = encode_photo(photo, photo.pixels, mask)
+    away = np.ones((64, 64), bool)
+    away[16:32, 16:32] = False
+    same = np.array_equal(read_photo(result).pixels[away], photo.pixels[away])
+    assert same or any("largest difference" in note for note in notes)
+
+
+def test_no_memory_is_lost_on_damaged_files() -> None:
+    source = bytearray(source_of("RGB", 400, 400))
+    at = source.index(b"\xff\xc4") + 5
+    source[at : at + 16] = b"\xff" * 16
+    before = 0
+    for count in range(200):
+        with pytest.raises(InputError):
+            read_photo(bytes(source))
+        if count == 50:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10_000  # KiB
 
 
 def test_arithmetic_of_the_transform_is_orthonormal() -> None:

@@ -108,15 +108,16 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     Image.fromarray(rng().integers(0, 255, (40, 60), dtype=np.uint8)).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:300])
-    for name, words in {"text.png": "a mask", "empty.png": "a mask", "cut.png": "mask", "none.png": "no file"}.items():
+    said = {"text": "text in", "empty": "an empty file", "cut": "cut off", "none": "does not exist"}
+    for name, words in said.items():
         with pytest.raises(InputError, match=words) as caught:
-            read_mask(tmp_path / name, (40, 60))
+            read_mask(tmp_path / f"{name}.png", (40, 60))
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="folder"):
         read_mask(tmp_path, (40, 60))
 
 
-@pytest.mark.parametrize("name", ["PNG", "TIFF", "WEBP", "AVIF", "BMP", "GIF", "JPEG"])
+@pytest.mark.parametrize("name", ["PNG", "TIFF", "WEBP", "AVIF", "BMP", "JPEG"])
 def test_a_damaged_mask_of_any_format_is_read_or_refused_in_one_line(name: str, tmp_path: Path) -> None:
     Image.fromarray(hole().astype(np.uint8) * 255).save(tmp_path / "mask", name)
     whole = (tmp_path / "mask").read_bytes()

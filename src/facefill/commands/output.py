@@ -36,7 +36,7 @@ def read_source(photo: str) -> Photo:
 
 def open_signature(path: Path | None) -> Any:
     """Read before any work, and once for all photos."""
-    from facefill.files.signature import read_signature
+    from facefill.files.provenance import read_signature
 
     return read_signature(path) if path else None
 
@@ -57,13 +57,9 @@ def save(result: Result, target: Path | None, overwrite: bool, signature: Any) -
     if target is not None:
         return result.save(target, overwrite=overwrite, sign=signature)
     from facefill.files.photo import encode_photo
-    from facefill.files.signature import sign
 
-    source = result.source
-    data, notes = encode_photo(source, result.photo, result.mask, provenance=result.provenance)
-    if signature and result.mask.any():
-        original = (source.source, source.format) if source.source else None
-        data = sign(data, source.format, signature, result.provenance, "photo", original)
+    data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance,
+                               signature=signature)
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
     return notes

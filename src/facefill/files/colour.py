@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from facefill.files.metadata import Kept
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[Any]  # uint8 or uint16
@@ -30,24 +32,28 @@ _SAME_LEVELS = 1  # a profile that moves no colour further than this is sRGB, wh
 class Native:
     """A picture as its file holds it.
 
-    samples: (H, W, C) uint8, or uint16 where bits is 16, in stored orientation: colour channels, then alpha.
-    With bits 1 the samples are 0 and 255. kind: "grey", "rgb" or "cmyk" (0 is no ink). icc, exif (a TIFF block),
-    xmp: the blocks of the file. dpi: dots per inch across and down.
+    samples: (H, W, C) uint8, or uint16 where bits is 16, in stored orientation: colour channels, perhaps one more.
+    With bits 1 the samples are 0 and 255. kind: "grey", "rgb" or "cmyk" (0 is no ink). extra: what the further channel
+    is, as TIFF counts: 0 anything, 1 alpha by which the colours are multiplied, 2 alpha; None: there is none. kept:
+    what may go into another file. colour_chunks: a PNG's chunks, names and bytes, that say how its colours are meant.
     """
 
     samples: Samples
     kind: str
-    alpha: bool = False
+    extra: int | None = None
     bits: int = 8
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    dpi: tuple[float, float] | None = None
+    kept: Kept = field(default_factory=Kept)
+    colour_chunks: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def icc(self) -> bytes | None:
+        """The colour profile."""
+        return self.kept.icc
 
     @property
     def colours(self) -> Samples:
-        """The samples without alpha."""
-        return self.samples[..., :-1] if self.alpha else self.samples
+        """The samples without the further channel."""
+        return self.samples if self.extra is None else self.samples[..., :-1]
 
 
 def profile_problem(icc: bytes | None, kind: str) -> str:
@@ -95,7 +101,7 @@ def is_srgb(icc: bytes | None, kind: str) -> bool:
 
 def to_srgb(native: Native) -> Pixels:
     """The (H, W, 3) uint8 sRGB view, in stored orientation. May share memory with the samples."""
-    colours = native.colours
+    colours = straight(native).colours
     if native.bits == 16:
         colours = cv2.convertScaleAbs(np.ascontiguousarray(colours), alpha=1 / 257).reshape(colours.shape)
     if is_srgb(native.icc, native.kind):
@@ -114,14 +120,26 @@ def to_srgb(native: Native) -> Pixels:
 
 def as_srgb(native: Native) -> Native:
     """The same picture as sRGB without a profile; grey keeps its depth, what a profile or inks made has 8 bits."""
+    native = straight(native)
     if native.kind == "grey" and is_srgb(native.icc, "grey"):
         colours, bits = np.repeat(native.colours, 3, axis=2), native.bits
     else:
         colours, bits = to_srgb(native), 8
-    if native.alpha:
+    if native.extra is not None:
         alpha = native.samples[..., -1:]
         colours = np.dstack([colours, alpha // 257 if native.bits > bits else alpha])
-    return replace(native, samples=colours, kind="rgb", icc=None, bits=bits)
+    kept = replace(native.kept, icc=None)
+    return replace(native, samples=colours, kind="rgb", kept=kept, bits=bits, colour_chunks=())
+
+
+def straight(native: Native) -> Native:
+    """The same picture with colours that no alpha is multiplied into."""
+    if native.extra != 1:
+        return native
+    most, alpha = (65535 if native.bits == 16 else 255), native.samples[..., -1:].astype(np.uint32)
+    colours = np.minimum((native.colours * np.uint32(most) + alpha // 2) // np.maximum(alpha, 1), most)
+    samples = np.dstack([colours.astype(native.samples.dtype), native.samples[..., -1:]])
+    return replace(native, samples=samples, extra=2)
 
 
 def from_srgb(kind: str, bits: int, icc: bytes | None) -> Callable[[Pixels], Samples]:
@@ -148,29 +166,9 @@ def from_srgb(kind: str, bits: int, icc: bytes | None) -> Callable[[Pixels], Sam
 def fill(native: Native, completed: Pixels, mask: NDArray[np.bool_]) -> Native:
     """A copy with the missing pixels' colours replaced; their alpha stays. completed, mask: in stored orientation."""
     samples = native.samples.copy()
-    samples[mask, : native.colours.shape[2]] = from_srgb(native.kind, native.bits, native.icc)(completed[mask])
+    new = from_srgb(native.kind, native.bits, native.icc)(completed[mask])
+    if native.extra == 1:
+        most = 65535 if native.bits == 16 else 255
+        new = ((new * samples[mask, -1:].astype(np.uint32) + most // 2) // most).astype(samples.dtype)
+    samples[mask, : native.colours.shape[2]] = new
     return replace(native, samples=samples)
-
-
-def upright(stored: Pixels, orientation: int) -> Pixels:
-    """A picture turned as its EXIF orientation (1 to 8) says; contiguous."""
-    if orientation == 1:
-        return np.ascontiguousarray(stored)
-    turned = cv2.transpose(stored) if orientation >= 5 else stored.copy()
-    down, across = _flips(orientation)
-    if down or across:
-        cv2.flip(turned, -1 if down and across else 1 if across else 0, dst=turned)
-    return turned.reshape(*turned.shape[:2], *stored.shape[2:])  # OpenCV drops the axis of a single channel
-
-
-def as_stored(turned: Samples, orientation: int) -> Samples:
-    """The inverse of `upright` for any array, as a view."""
-    orientation = {6: 8, 8: 6}.get(orientation, orientation)  # all others are their own inverse
-    array = turned.swapaxes(0, 1) if orientation >= 5 else turned
-    down, across = _flips(orientation)
-    return array[:: -1 if down else 1, :: -1 if across else 1]
-
-
-def _flips(orientation: int) -> tuple[bool, bool]:
-    """Whether to mirror down and across, after transposing for 5 to 8 (EXIF 2.32, tag 0x0112)."""
-    return orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)

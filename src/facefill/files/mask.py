@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from facefill.errors import InputError
-from facefill.files.samples import DAMAGED
+from facefill.files.colour import Native, to_srgb
+from facefill.files.orientation import upright
+from facefill.files.photo import read_samples
 from facefill.imaging.masks import Mask, dilate
+
+_DARK, _BRIGHT, _MOST_MIDDLE = 63, 192, 0.2
 
 
 def read_mask(
-    source: str | os.PathLike[str] | Image.Image | NDArray[np.generic],
+    source: str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic],
     shape: tuple[int, ...],
     *,
     dilate_px: float = 0,
 ) -> Mask:
-    """Return the mask for a photo of `shape` (H, W, ...) from a file, a Pillow picture or an array.
+    """Return the mask for a photo of `shape` (H, W, ...) from a file, its bytes, a Pillow picture or an array.
 
     The rule: white or opaque = missing. Where there is an alpha channel that is not the same everywhere,
     alpha > 127 is missing; otherwise luma > 127 is (of 255; 16-bit files are scaled). A bool array is taken as
     it is, True = missing.
-    Files are turned upright by their EXIF orientation, like the photo; a mask is never resized.
+    Files come through the door of photos: the same formats, limits and orientation; a mask is never resized.
     dilate_px: grow the result by a disc of that radius.
 
-    Raises InputError: not a picture, wrong type, another size, nothing or all missing, or looking inverted.
+    Raises InputError: not a picture, wrong type, another size, nothing or all missing, looking inverted, or a photo.
     """
     if isinstance(source, np.ndarray):
         mask = _mask_of_array(source, shape)
-    elif isinstance(source, Image.Image):
-        mask = _mask_of_picture(source, shape)
     else:
-        mask = _mask_of_file(Path(source), shape)
+        given = source if isinstance(source, bytes | Image.Image) else Path(source)
+        native = read_samples(given, "the mask", partial(_refuse_other_sides, shape=shape))
+        mask = _mask_of_array(_levels(native), shape)
     _refuse_useless(mask)
     if dilate_px:
         mask = dilate(mask, dilate_px)
@@ -45,37 +50,12 @@ def read_mask(
     return mask
 
 
-def _mask_of_file(path: Path, shape: tuple[int, ...]) -> Mask:
-    if path.is_dir():
-        raise InputError("a mask picture", f"the folder {path}", "name one file")
-    try:
-        with Image.open(path) as picture:
-            return _mask_of_picture(picture, shape)
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError("a mask picture", f"no file {path}", "check the path") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError("a mask picture", f"{path} ({error})", "save it as PNG") from None
-    except DAMAGED as error:
-        raise InputError("a readable mask picture", f"{path} ({error})", "save it again as PNG") from None
-
-
-def _mask_of_picture(picture: Image.Image, shape: tuple[int, ...]) -> Mask:
-    # The size is compared before anything is decoded, so that a bomb costs nothing.
-    turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    _refuse_other_size(picture.size if turned else picture.size[::-1], shape)
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture)
-        if values.max() > 65535 or values.min() < 0:
-            raise InputError("a mask of 8 or 16 bits", "one of 32 bits", "save it as an 8-bit PNG")
-        return np.asarray(values > 127 * 257)
-    if picture.mode == "F":
-        raise InputError("a mask of 8 or 16 bits", "one of floating-point numbers", "save it as an 8-bit PNG")
-    if picture.has_transparency_data:
-        return _mask_of_array(np.asarray(picture.convert("RGBA")), shape)
-    return _mask_of_array(np.asarray(picture.convert("L")), shape)
+def _levels(native: Native) -> NDArray[np.uint8]:
+    """Upright 8-bit samples: grey or RGB, with alpha where there is some."""
+    levels = to_srgb(native) if native.kind == "cmyk" else native.samples
+    if native.bits == 16:
+        levels = (levels >> 8).astype(np.uint8)
+    return np.ascontiguousarray(upright(np.ascontiguousarray(levels), native.kept.orientation))
 
 
 def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Mask:
@@ -93,6 +73,10 @@ def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Mask:
     if layers in (2, 4) and alpha.min() != alpha.max():
         return alpha > 127
     luma = levels[..., 0] if layers < 3 else cv2.cvtColor(np.ascontiguousarray(levels[..., :3]), cv2.COLOR_RGB2GRAY)
+    middle = float(np.mean((luma > _DARK) & (luma < _BRIGHT)))
+    if middle > _MOST_MIDDLE:
+        got = f"one of which {middle:.0%} is neither dark nor bright, as a photo is"
+        raise InputError("a mask of black and white", got, "paint what is missing white, and all else black")
     if luma.max() == 1:
         raise InputError(
             "white (255) where pixels are missing", "values of 0 and 1 only", "pass bool, or multiply by 255"
@@ -106,6 +90,12 @@ def _refuse_other_size(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
         raise InputError(
             expected, f"one of {found[1]}x{found[0]}", "draw it on the photo itself; masks are never resized"
         )
+
+
+def _refuse_other_sides(size: tuple[int, int, int, int], shape: tuple[int, ...]) -> None:
+    """Before it is known which way up the mask is."""
+    if sorted(size[:2]) != sorted(shape[:2]):
+        _refuse_other_size(size[1::-1], shape)
 
 
 def _refuse_useless(mask: Mask) -> None:

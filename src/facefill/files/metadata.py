@@ -1,164 +1,223 @@
-"""What a picture file holds beside its samples and tags: PNG chunks, and XMP with the provenance of what was completed.
+"""What is kept of a file beside its samples when pixels change: what is known to be harmless, and nothing else.
 
-Private to the reader and writer of photos. What cannot be parsed raises ValueError, LookupError or struct.error, which
-the reader of photos turns into an InputError.
+A picture of what a photo showed before can hide in thumbnails, makers' notes, depth maps, previews, comments, private
+blocks and text. So the tables here list what stays: EXIF's fields about camera, place and date, IPTC and XMP text,
+colour profiles. Everything is written anew from its values; what is not listed is left out, and `Kept.dropped` names
+it.
 
-Sources: PNG 3rd edition; XMP ISO 16684-1; IPTC Photo Metadata 2023.2 (Digital Source Type).
+Sources: EXIF 2.32 (CIPA DC-008); IPTC-IIM 4.2; ICC.1:2022; XMP ISO 16684-1.
 """
 
 from __future__ import annotations
 
+import re
 import struct
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-from xml.dom import Node, minidom
-from xml.parsers.expat import ExpatError
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
+from facefill.files.directories import Directories, Tag, build_block, numbers, tag_of
+from facefill.files.orientation import ORIENTATION, orientation_of
+from facefill.files.xmp import as_text, keep_xmp
 
-from facefill.files.tiff import Dpi, renew_thumbnail
+Dpi = tuple[float, float]
+CREDENTIALS = "Content Credentials of the photo before"
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_XMP_KEYWORD = b"XML:com.adobe.xmp\0"
-_STALE_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"hIST", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
-
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-_XMP = "http://ns.adobe.com/xap/1.0/"
-_FACEFILL = "https://ns.facefill/provenance/1.0/"
-COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-_EMPTY_XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'.encode()
+_EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+_DIRECTORIES: dict[int, set[int]] = {
+    # description, maker, model, orientation, resolution, software, date, artist, host, white, YCbCr, ratings,
+    # copyright, titles of Windows
+    0: {*range(270, 273), 274, 282, 283, 296, 305, 306, 315, 316, 318, 319, 529, 531, 532, 18246, 18249, 33432,
+        *range(40091, 40096)},
+    # exposure, lens, light, dates, versions, sizes, scene; no maker's note, no tables, no sound file
+    _EXIF: {33434, 33437, 34850, 34852, 34855, *range(34864, 34870), 36864, 36867, 36868, *range(36880, 36883), 37121,
+            *range(37377, 37387), 37396, 37510, *range(37520, 37523), *range(37888, 37894), *range(40960, 40964),
+            41483, *range(41486, 41489), 41492, 41493, 41495, 41728, 41729, *range(41985, 41991), *range(41991, 41995),
+            41996, 42016, *range(42032, 42038), 42080, 42240},
+    _GPS: set(range(32)),
+    _INTEROPERABILITY: {1, 2, 4096, 4097, 4098},
+}
+_WITHIN = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
+_LONGEST_NUMBERS = 64  # bytes of a field of numbers, as ReferenceBlackWhite's six fractions
+_CODED_TEXTS = (37510, 27, 28)  # UserComment, and two of GPS: eight bytes say how the text is coded
+_IPTC_FIELDS = {*range(3, 123), 130, 131, 135}
+_LONGEST_TEXT = 32_000
+_BINARY = re.compile(
+    r"[A-Za-z0-9+/=_-]{256}|(?:[A-Za-z0-9+/=_-]{48,}+\s++){4}|(?:[0-9A-Fa-f]{2}[\s,]*+){200}|[!-~]{1000}"
+)
+_PROFILE_TAGS = set(
+    b"A2B0 A2B1 A2B2 A2B3 B2A0 B2A1 B2A2 B2A3 B2D0 B2D1 B2D2 B2D3 D2B0 D2B1 D2B2 D2B3 rXYZ gXYZ bXYZ rTRC gTRC bTRC "
+    b"kTRC wtpt bkpt lumi chad chrm cicp cprt desc dmnd dmdd view vued meas tech targ gamt calt pre0 pre1 pre2 rig0 "
+    b"rig2 resp clro clrt clot ciis aarg aagg aabg vcgt ndin mmod".split()
+)
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """Who invented the completed pixels; written into every file that can hold XMP.
+class Found:
+    """The blocks of a file, as they are. exif: without header, the first one first. iptc: records of IPTC-IIM.
 
-    method: the method's name. weights_sha256: hash of its weights, empty for a method without any. seed: of this
-    run.
+    texts: keywords and texts of a PNG. dropped: names of what can never stay.
     """
 
-    method: str
-    weights_sha256: str
-    seed: int
+    exif: tuple[bytes, ...] = ()
+    xmp: tuple[bytes, ...] = ()
+    iptc: bytes = b""
+    icc: bytes = b""
+    texts: tuple[tuple[str, str], ...] = ()
+    dpi: Dpi | None = None
+    dropped: tuple[str, ...] = ()
 
 
-class Chunk(NamedTuple):
-    """One PNG chunk."""
+@dataclass(frozen=True)
+class Kept:
+    """What may go into another file of the photo; `None` or empty where there is nothing.
 
-    name: bytes
-    payload: bytes
-
-    def coded(self) -> bytes:
-        crc = zlib.crc32(self.payload, zlib.crc32(self.name))
-        return struct.pack(">I", len(self.payload)) + self.name + self.payload + struct.pack(">I", crc)
-
-
-def png_chunks(data: bytes) -> list[Chunk]:
-    """All chunks up to IEND, in order."""
-    chunks, at = [], len(PNG_SIGNATURE)
-    while True:
-        (length,) = struct.unpack_from(">I", data, at)
-        if at + 12 + length > len(data):
-            raise ValueError("a PNG chunk is cut off")
-        chunks.append(Chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
-        at += 12 + length
-        if chunks[-1].name == b"IEND":
-            return chunks
-
-
-def join_png(encoded: bytes, source: Sequence[Chunk]) -> bytes:
-    """The coded samples of `encoded` among the ancillary chunks of `source`, each on its own side of the samples.
-
-    Chunks that describe the old coding (palette, keyed transparency, significant bits) or further frames stay behind.
+    exif: a TIFF block. xmp: a packet. iptc: records of IPTC-IIM. dpi: dots per inch across and down. orientation: 1 to
+    8, of the stored samples. dropped: names of what is left out.
     """
-    own = png_chunks(encoded)
-    stale = set(_STALE_CHUNKS)
-    if [chunk.payload[8:10] for chunk in source if chunk.name == b"IHDR"] != [own[0].payload[8:10]]:
-        stale |= {b"sBIT", b"bKGD"}
-    names = [chunk.name for chunk in source]
-    first = names.index(b"IDAT") if b"IDAT" in names else len(names)
-    before = [chunk for chunk in source[:first] if chunk.name not in stale]
-    after = [chunk for chunk in source[first:] if chunk.name not in stale]
-    samples = [chunk for chunk in own if chunk.name == b"IDAT"]
-    ordered = [own[0], *before, *samples, *after, Chunk(b"IEND", b"")]
-    return b"".join([PNG_SIGNATURE, *(chunk.coded() for chunk in ordered)])
+
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    icc: bytes | None = field(default=None, repr=False)
+    texts: tuple[tuple[str, str], ...] = ()
+    dpi: Dpi | None = None
+    orientation: int = 1
+    dropped: tuple[str, ...] = ()
 
 
-def renew_png_metadata(chunks: Sequence[Chunk], xmp: bytes | None, picture: NDArray[np.uint8]) -> list[Chunk]:
-    """A source's chunks for its completed picture: EXIF thumbnail made anew, XMP replaced where some is given."""
-    renewed = []
-    for name, payload in chunks:
-        if name == b"eXIf":
-            payload = renew_thumbnail(payload, picture)
-        elif name == b"iTXt" and payload.startswith(PNG_XMP_KEYWORD) and xmp is not None:
-            continue
-        renewed.append(Chunk(name, payload))
-    if xmp is not None:
-        renewed.insert(1, _xmp_chunk(xmp))
-    return renewed
+def keep(found: Found) -> Kept:
+    """What of a file's blocks is known to be harmless."""
+    dropped = list(found.dropped)
+    exif = _keep_exif(found.exif[0], dropped) if found.exif else None
+    dropped += ["a second EXIF block"] * (len(found.exif) > 1)
+    xmp, more = keep_xmp(found.xmp[0], is_harmless) if found.xmp else (None, [])
+    dropped += more + ["a second XMP packet"] * (len(found.xmp) > 1)
+    texts = tuple((word, text) for word, text in found.texts if is_harmless(text))
+    dropped += [f"the text {word[:40]}" for word, text in found.texts if (word, text) not in texts]
+    orientation = orientation_of(found.exif, map(as_text, found.xmp))
+    if orientation_of([exif] if exif else [], [as_text(xmp)] if xmp else []) != orientation:
+        exif = _with_orientation(exif, orientation)
+    return Kept(exif, xmp, _keep_iptc(found.iptc, dropped) or None, _keep_profile(found.icc, dropped) or None, texts,
+                found.dpi, orientation, tuple(dict.fromkeys(dropped)))
 
 
-def new_png_metadata(exif: bytes | None, xmp: bytes | None, icc: bytes | None, dpi: Dpi | None) -> list[Chunk]:
-    """Ancillary chunks for a picture that was no PNG before."""
-    chunks = []
-    if icc:
-        chunks.append(Chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc)))
-    if dpi:
-        chunks.append(Chunk(b"pHYs", struct.pack(">IIB", round(dpi[0] / 0.0254), round(dpi[1] / 0.0254), 1)))
-    if xmp:
-        chunks.append(_xmp_chunk(xmp))
-    if exif:
-        chunks.append(Chunk(b"eXIf", exif))
-    return chunks
+def is_harmless(text: str) -> bool:
+    """Whether a text is one that people read: bounded, and without long runs of base64 or hexadecimal digits."""
+    return len(text) <= _LONGEST_TEXT and not _BINARY.search(text)
 
 
-def _xmp_chunk(xmp: bytes) -> Chunk:
-    return Chunk(b"iTXt", PNG_XMP_KEYWORD + b"\0\0\0\0" + xmp)
+def _with_orientation(exif: bytes | None, orientation: int) -> bytes:
+    tags, order = tags_of(exif)
+    kept = [tag for tag in tags if tag.number != ORIENTATION]
+    return build_block(order, [*kept, tag_of(order, ORIENTATION, 3, orientation)])
 
 
-def stamp_xmp(xmp: bytes | None, provenance: Provenance) -> bytes:
-    """The XMP packet with the provenance in it, and everything that was there before.
+def tags_of(exif: bytes | None) -> tuple[list[Tag], str]:
+    """The tags of a kept EXIF block, its directories inside them, and its byte order: "<" or ">"."""
+    if not exif:
+        return [], "<"
+    directories = Directories(exif)
+    return _keep_tags(directories, 0, directories.first, []), directories.order
 
-    Replaced are a digital source type, earlier provenance and thumbnails, which would show the old face.
-    Raises ValueError where the packet cannot be parsed.
-    """
-    if xmp and (b"<!DOCTYPE" in xmp or b"<!ENTITY" in xmp):
-        raise ValueError("the XMP declares entities")
+
+def exif_of(directories: Directories, tags: dict[int, Tag], dropped: list[str]) -> bytes | None:
+    """The harmless tags of a directory as an EXIF block; None where there is none. Adds what is left out to dropped."""
+    kept = _keep_tags(directories, 0, tags, dropped)
+    return build_block(directories.order, kept) if kept else None
+
+
+def _keep_exif(block: bytes, dropped: list[str]) -> bytes | None:
+    directories = Directories(block)
+    dropped += ["the EXIF thumbnail"] * bool(directories.next)
+    exif = exif_of(directories, directories.first, dropped)
+    dropped += ["damaged EXIF"] * directories.broken
+    return exif
+
+
+def _keep_tags(directories: Directories, name: int, tags: dict[int, Tag], dropped: list[str]) -> list[Tag]:
+    kept = []
+    for number, entry in tags.items():
+        if number in _WITHIN.get(name, ()):
+            pointer = next(iter(numbers(directories.order, entry)), 0)
+            inside = _keep_tags(directories, number, directories.read(pointer)[0], dropped)
+            kept += [Tag(number, 4, 1, tuple(inside))] if inside else []
+        elif number in _DIRECTORIES[name] and _is_harmless_tag(directories.order, entry):
+            kept.append(entry)
+        elif number == 37500:
+            dropped.append("the maker's notes")
+        else:
+            dropped.append("unknown EXIF fields")
+    return kept
+
+
+def _is_harmless_tag(order: str, tag: Tag) -> bool:
+    value = tag.value
+    assert isinstance(value, bytes)
+    if tag.kind == 2:
+        return _is_harmless_text(value, "utf-8")
+    if tag.number in range(40091, 40096):
+        return _is_harmless_text(value, "utf-16-le")
+    if tag.number in _CODED_TEXTS and tag.kind == 7:
+        wide = value[:8] == b"UNICODE\0"
+        return _is_harmless_text(value[8:], ("utf-16-le" if order == "<" else "utf-16-be") if wide else "utf-8")
+    return (3 <= tag.kind <= 12 and len(value) <= (4 if tag.kind == 7 else _LONGEST_NUMBERS)) or len(value) <= 4
+
+
+def _is_harmless_text(value: bytes, coding: str) -> bool:
     try:
-        document: Any = minidom.parseString((xmp or _EMPTY_XMP).strip(b"\0 \t\r\n"))
-    except ExpatError as error:
-        raise ValueError(f"it is not XML: {error}") from error
-    roots = document.getElementsByTagNameNS(_RDF, "RDF")
-    if not roots:
-        raise ValueError("it holds no RDF")
-    about = ""
-    for description in roots[0].childNodes:
-        if description.nodeType == Node.ELEMENT_NODE:
-            about = description.getAttributeNS(_RDF, "about") or about
-            for space, name in ((_IPTC, "DigitalSourceType"), (_XMP, "Thumbnails"), (_FACEFILL, None)):
-                _remove(description, space, name)
-    prefix = roots[0].prefix + ":" if roots[0].prefix else ""
-    added = document.createElementNS(_RDF, prefix + "Description")
-    added.setAttribute("xmlns:Iptc4xmpExt", _IPTC)
-    added.setAttribute("xmlns:facefill", _FACEFILL)
-    added.setAttribute(prefix + "about", about)  # all descriptions of one packet speak of the same thing
-    added.setAttribute("Iptc4xmpExt:DigitalSourceType", COMPOSITE)
-    for field in ("method", "weights_sha256", "seed"):
-        added.setAttribute(f"facefill:{field}", str(getattr(provenance, field)))
-    roots[0].appendChild(added)
-    packet = document.documentElement.toxml()
-    return f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{packet}<?xpacket end="w"?>'.encode()
+        text = value.decode(coding)
+    except UnicodeDecodeError:
+        text = value.decode("cp1252" if coding == "utf-8" else coding, "replace")
+    text = text.rstrip("\0 ")
+    strange = sum((not sign.isprintable() and sign not in "\t\n\r") or sign == "\ufffd" for sign in text)
+    return is_harmless(text) and 50 * strange <= len(text)
 
 
-def _remove(description: Any, space: str, name: str | None) -> None:
-    """Takes the properties of a namespace, or the one of that name, out of a description, whichever way written."""
-    for attribute in [description.attributes.item(index) for index in range(description.attributes.length)]:
-        if attribute.namespaceURI == space and name in (None, attribute.localName):
-            description.removeAttributeNode(attribute)
-    for child in list(description.childNodes):
-        if child.nodeType == Node.ELEMENT_NODE and child.namespaceURI == space and name in (None, child.localName):
-            description.removeChild(child)
+def _keep_iptc(records: bytes, dropped: list[str]) -> bytes:
+    """Records of text (IPTC-IIM record 1, and 2 but for previews and drawn captions)."""
+    kept, at = [], 0
+    while at + 5 <= len(records) and records[at] == 0x1C:
+        record, dataset, length = struct.unpack_from(">BBH", records, at + 1)
+        end = at + 5 + length
+        if length & 0x8000 or end > len(records):
+            dropped.append("IPTC that is no text")
+            break
+        value = records[at + 5 : end]
+        known = record == 1 or (record == 2 and (dataset == 0 or dataset in _IPTC_FIELDS))
+        if known and (len(value) <= 4 or _is_harmless_text(value, "utf-8")):
+            kept.append(records[at:end])
+        else:
+            dropped.append("IPTC that is no text")
+        at = end
+    return b"".join(kept)
+
+
+def _keep_profile(icc: bytes, dropped: list[str]) -> bytes:
+    """A colour profile (ICC.1:2022, 7.3) of the tags that describe colours; as it is where it holds no others."""
+    if len(icc) < 132 or icc[36:40] != b"acsp":
+        dropped += ["a colour profile that is none"] * bool(icc)
+        return b""
+    (count,) = struct.unpack_from(">I", icc, 128)
+    entries = [struct.unpack_from(">4sII", icc, 132 + 12 * index) for index in range(min(count, 100))
+               if 144 + 12 * index <= len(icc)]
+    used = 132 + 12 * count + sum({start: size + 3 for _, start, size in entries}.values())
+    if all(name in _PROFILE_TAGS for name, _, _ in entries) and len(icc) <= used:
+        return icc
+    kept = [entry for entry in entries if entry[0] in _PROFILE_TAGS and entry[1] + entry[2] <= len(icc)]
+    table, body, placed = b"", b"", dict[int, int]()
+    for name, start, size in kept:
+        if start not in placed:
+            placed[start] = 132 + 12 * len(kept) + len(body)
+            body += icc[start : start + size] + bytes(-size % 4)
+        table += struct.pack(">4sII", name, placed[start], size)
+    dropped.append("unknown parts of the colour profile")
+    head = struct.pack(">I", 132 + len(table) + len(body)) + icc[4:84] + bytes(16) + icc[100:128]
+    return head + struct.pack(">I", len(kept)) + table + body
+
+
+def names_of(dropped: Iterable[str]) -> str:
+    """A sentence on what was left out; empty where nothing was."""
+    listed = list(dict.fromkeys(dropped))
+    more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
+    said = ", ".join(listed[:12]) + more
+    return f"left out, because it could show the photo as it was or no longer holds: {said}" if listed else ""

@@ -11,10 +11,10 @@ from __future__ import annotations
 import io
 import os
 import secrets
-import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facefill.errors import InputError, pick
-from facefill.files import coefficients, jpeg, metadata, tiff
-from facefill.files.colour import Native, Pixels, as_srgb, as_stored, fill, from_srgb, is_srgb, to_srgb, upright
-from facefill.files.metadata import Provenance
-from facefill.files.samples import DAMAGED, ENCODERS, is_lossless_webp, native_of, use_heif
-from facefill.files.signature import Signature, sign
+from facefill.files import coefficients, jpeg, samples
+from facefill.files.colour import Native, Pixels, fill, from_srgb, to_srgb
+from facefill.files.formats import DAMAGED, FORMATS, Size, check_size, decode, encode, fit, sniff, usable
+from facefill.files.metadata import CREDENTIALS, Kept, names_of
+from facefill.files.orientation import as_stored, upright
+from facefill.files.provenance import Signature, sign
+from facefill.files.xmp import Provenance, stamp_xmp
 
 __all__ = [
     "FORMATS",
@@ -44,38 +46,16 @@ __all__ = [
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Format:
-    """A file format for photos, and what it can hold beside 8-bit RGB."""
-
-    suffixes: tuple[str, ...]
-    kinds: tuple[str, ...] = ("rgb",)
-    bits: tuple[int, ...] = (8,)
-    alpha: bool = True
-    metadata: bool = True
-
-
-FORMATS: dict[str, Format] = {
-    "JPEG": Format((".jpg", ".jpeg", ".jpe", ".jfif"), ("grey", "rgb", "cmyk"), alpha=False),
-    "PNG": Format((".png",), ("grey", "rgb"), (1, 8, 16)),
-    "WEBP": Format((".webp",)),
-    "AVIF": Format((".avif",)),
-    "TIFF": Format((".tif", ".tiff"), ("grey", "rgb", "cmyk"), (1, 8, 16)),
-    "BMP": Format((".bmp", ".dib"), ("grey", "rgb"), (1, 8), metadata=False),
-    "HEIF": Format((".heic", ".heif", ".hif")),
-}
 _SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
 _MOST_PIXELS_AHEAD = 32_000_000
-
-
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo as it is looked at, with what is needed to write it back.
 
     pixels: (H, W, 3) uint8 RGB, upright, sRGB. format: a key of `FORMATS`. source: the bytes of its file, None for a
     photo that came as an array or a Pillow image. notes: what the user should know about the file, a sentence each.
-    path: where it was read from. orientation: EXIF orientation 1 to 8 of the stored samples. native: those samples,
-    where there is no source. ahead: what the writer needs of a JPEG, if `read_photo` was asked to read it ahead.
+    path: where it was read from. kept: what of the source may go into another file. kind: of its colours. native: the
+    samples, where there is no source. ahead: what the writer needs of a JPEG, if `read_photo` was asked for it.
     """
 
     pixels: Pixels
@@ -83,9 +63,15 @@ class Photo:
     source: bytes | None = None
     notes: tuple[str, ...] = ()
     path: Path | None = None
-    orientation: int = 1
-    native: Native | None = None
+    kept: Kept = field(default_factory=Kept, repr=False)
+    kind: str = "rgb"
+    native: Native | None = field(default=None, repr=False)
     ahead: Future[coefficients.Coefficients | None] | None = field(default=None, repr=False)
+
+    @property
+    def orientation(self) -> int:
+        """1 to 8, of the stored samples."""
+        return self.kept.orientation
 
 
 def read_photo(
@@ -97,9 +83,10 @@ def read_photo(
 ) -> Photo:
     """A photo from a file, the bytes of one, a Pillow image or an (H, W, 3) uint8 RGB array.
 
-    max_pixels, max_bytes: limits, checked before anything is decoded. ahead: read what writing this JPEG will need in a
-    thread beside, while the caller does other work; takes 3 to 6 bytes per pixel, so not above 32 megapixels.
-    Of several frames the first is taken.
+    max_pixels, max_bytes: limits, checked before anything is decoded; of samples at most four bytes are held for each
+    pixel that is allowed. ahead: read what writing this JPEG will need in a thread beside, while the caller does other
+    work; takes 6 to 12 bytes per pixel, so not above 32 megapixels. Of several frames the first is taken, of a TIFF's
+    the largest.
     Raises InputError where the source is missing, too large, damaged or of a kind that is not supported.
     """
     if isinstance(source, np.ndarray):
@@ -111,15 +98,29 @@ def read_photo(
     what = path.name if path else "the photo"
     if len(data) > max_bytes:
         raise InputError(f"at most {max_bytes:,} bytes", f"{len(data):,} in {what}", "shrink it first")
-    name = _sniff(data, what)
-    native, notes = _decode(data, name, what, max_pixels)
+    name = sniff(data, what)
+    native, notes = decode(data, name, what, partial(check_size, what=what, max_pixels=max_pixels))
     if path and _SUFFIXES.get(path.suffix.lower(), name) != name:
         notes.insert(0, f"{what} is a {name} file, whatever its name says")
-    orientation = tiff.orientation_of(native.exif)
-    pixels = upright(to_srgb(native), orientation)
+    pixels = upright(to_srgb(native), native.kept.orientation)
     ahead = ahead and name == "JPEG" and pixels.size <= 3 * _MOST_PIXELS_AHEAD
-    coming = coefficients.read_ahead(data) if ahead else None
-    return Photo(pixels, name, data, tuple(notes), path, orientation, ahead=coming)
+    coming = coefficients.read_ahead(jpeg.parse_jpeg(data)) if ahead else None
+    return Photo(pixels, name, data, tuple(notes), path, native.kept, native.kind, ahead=coming)
+
+
+def read_samples(
+    source: Path | bytes | Image.Image, what: str, check: Callable[[Size], None]
+) -> Native:
+    """The samples of a picture in stored orientation, through the door of photos.
+
+    what: its name in errors. check: raises InputError for a size (width, height, channels, bytes per sample) that is
+    not wanted, before anything is decoded. Raises InputError as `read_photo` does.
+    """
+    if isinstance(source, Image.Image):
+        check((source.width, source.height, 1, 1))
+        return samples.decode_image(source)[0]
+    data = source if isinstance(source, bytes) else _read_bytes(source, 200_000_000)
+    return decode(data, sniff(data, what, "mask picture"), what, check)[0]
 
 
 def _read_bytes(path: Path, max_bytes: int) -> bytes:
@@ -140,74 +141,27 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         raise InputError("a readable file", f"{path} ({error.strerror})", "check its permissions") from error
 
 
-def _sniff(data: bytes, what: str) -> str:
-    """The format that the content shows, whatever the file is called."""
-    if data[:3] == b"\xff\xd8\xff":
-        return "JPEG"
-    if data[:8] == metadata.PNG_SIGNATURE:
-        return "PNG"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "TIFF"
-    if data[:2] == b"BM" and len(data) > 26:
-        return "BMP"
-    if data[4:8] == b"ftyp":
-        brands = data[8 : max(8, min(struct.unpack(">I", data[:4])[0], 256))]
-        return "AVIF" if b"avif" in brands or b"avis" in brands else "HEIF"
-    kind = "an empty file" if not data else "a GIF" if data[:4] == b"GIF8" else "something else"
-    if kind == "something else" and not any(byte < 9 for byte in data[:512]):
-        kind = "text"
-    raise InputError(f"a photo ({', '.join(FORMATS)})", f"{kind} in {what}", "give a photo, or convert it to PNG first")
-
-
 def _from_array(array: NDArray[np.uint8], max_pixels: int) -> Photo:
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         got = f"an array of {array.shape} {array.dtype}"
         raise InputError("an (H, W, 3) uint8 RGB array", got, "convert it, or give a Pillow image")
-    _check_size(array.shape[1], array.shape[0], "the array", max_pixels)
+    check_size((array.shape[1], array.shape[0], 3, 1), "the array", max_pixels)
     pixels = np.ascontiguousarray(array)
     return Photo(pixels, "PNG", native=Native(pixels, "rgb"))
 
 
 def _from_image(image: Image.Image, max_pixels: int) -> Photo:
-    _check_size(image.width, image.height, "the image", max_pixels)
+    check_size((image.width, image.height, len(image.getbands()), 1), "the image", max_pixels)
     name = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
     name = name if name in FORMATS else "PNG"
     try:
-        native, notes = native_of(image, b"", name)
+        native, notes = usable(*samples.decode_image(image))
     except InputError:
         raise
     except DAMAGED as error:
         raise InputError("a whole image", f"one that cannot be decoded ({error})", "open it again") from error
-    orientation = tiff.orientation_of(native.exif)
-    return Photo(upright(to_srgb(native), orientation), name, None, tuple(notes), None, orientation, native)
-
-
-def _check_size(width: int, height: int, what: str, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        got = f"{width} x {height} in {what}"
-        raise InputError(f"at most {max_pixels:,} pixels", got, "shrink it first")
-
-
-def _decode(data: bytes, name: str, what: str, max_pixels: int | None = None) -> tuple[Native, list[str]]:
-    """The samples of a file and notes on them. Raises InputError where it is damaged, too large or not supported."""
-    if name == "HEIF":
-        use_heif()
-    Image.init()
-    try:
-        # the factory, and not Image.open, whose own limit is one for the whole process
-        image = Image.OPEN[name][0](io.BytesIO(data), "")
-        if max_pixels is not None:
-            _check_size(image.width, image.height, what, max_pixels)
-        return native_of(image, data, name)
-    except InputError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise InputError("a photo of a sane size", f"{what} ({error})", "shrink it") from error
-    except DAMAGED as error:
-        got = f"{what}, damaged, cut off or of an unknown kind ({error})"
-        raise InputError(f"a whole {name} file", got, "get it again, or convert it to PNG") from error
+    pixels = upright(to_srgb(native), native.kept.orientation)
+    return Photo(pixels, name, None, tuple(notes), None, native.kept, native.kind, native)
 
 
 def encode_photo(
@@ -217,12 +171,15 @@ def encode_photo(
     *,
     format: str | None = None,
     provenance: Provenance | None = None,
+    signature: Signature | None = None,
+    title: str = "a photo",
 ) -> tuple[bytes, tuple[str, ...]]:
     """The photo as a file in which only the missing pixels are new.
 
-    completed: (H, W, 3) uint8 RGB, the whole photo; known pixels in it serve thumbnails only. mask: (H, W) bool.
-    format: a key of `FORMATS`, None for the photo's own. provenance: goes into the file's XMP where a pixel is missing.
-    Returns the bytes, and notes on what the format could not keep.
+    completed: (H, W, 3) uint8 RGB, the whole photo; its known pixels are not looked at. mask: (H, W) bool. format: a
+    key of `FORMATS`, None for the photo's own. provenance: goes into the file's XMP where a pixel is missing.
+    signature: signs a C2PA manifest of it, under that title.
+    Returns the bytes, and notes on what was left out and what the format could not keep.
     """
     if completed.shape != photo.pixels.shape or completed.dtype != np.uint8:
         raise ValueError(f"completed is {completed.shape} {completed.dtype}, the photo {photo.pixels.shape} uint8")
@@ -235,25 +192,48 @@ def encode_photo(
         provenance = None
         if source:
             return source, ("no pixel is missing: the file is copied as it is",)
+    signature = signature if provenance else None
+    dropped = photo.kept.dropped
+    if signature and photo.source:  # the new manifest names the old one
+        dropped = tuple(name for name in dropped if name != CREDENTIALS)
+    notes = [said] if (said := names_of(dropped)) else []
     picture, hole = as_stored(completed, photo.orientation), as_stored(mask, photo.orientation)
-    if source and target == "JPEG":
-        rewritten = _rewrite_jpeg(photo, source, picture, hole, provenance)
-        if rewritten is not None:
-            return rewritten
-    native = photo.native or _decode(photo.source or b"", photo.format, "the photo")[0]
-    native, notes = _fit(fill(native, picture, hole), target, photo.orientation)
-    if source and target == "JPEG":
-        notes.append("its untouched blocks could not be kept: jpeglib is missing, or cannot read this JPEG")
-    xmp, problems = _stamped(native.xmp, provenance, target)
-    exif = tiff.renew_thumbnail(native.exif, picture) if native.exif else None
-    data, more = ENCODERS[target](replace(native, xmp=xmp, exif=exif), source, picture)
-    notes += problems + more
-    if target in ("JPEG", "AVIF", "HEIF") or (target == "WEBP" and not is_lossless_webp(data)):
-        again = _decode(data, target, "the result")[0]
-        difference = cv2.absdiff(upright(to_srgb(again), tiff.orientation_of(again.exif)), photo.pixels)
-        difference[mask] = 0
-        notes.append(f"{target} codes with loss: outside the hole the largest difference is {difference.max()} of 255")
+    data, more = _encode(photo, picture, hole, target, source, provenance)
+    notes += more
+    if signature and provenance:
+        original = (photo.source, photo.format) if photo.source else None
+        data = sign(data, target, signature, provenance, title, original)
     return data, tuple(notes)
+
+
+def _encode(
+    photo: Photo, picture: Pixels, hole: Mask, target: str, source: bytes | None, provenance: Provenance | None
+) -> tuple[bytes, list[str]]:
+    """picture, hole: in stored orientation. source: the photo's own bytes, where it stays in its format."""
+    kept, notes = photo.kept, []
+    if provenance and FORMATS[target].metadata:
+        kept = replace(kept, xmp=stamp_xmp(kept.xmp, provenance))
+    elif provenance:
+        notes.append(f"{target} holds no XMP: the file does not say that part of it is invented")
+    parsed = jpeg.parse_jpeg(source) if source and target == "JPEG" else None
+    if parsed:
+        to_native = from_srgb(photo.kind, 8, kept.icc)
+        coded = coefficients.replace_blocks(parsed, picture, hole, to_native, photo.ahead)
+        if coded is not None:
+            segments, more = jpeg.segments_of(kept, parsed)
+            return jpeg.parse_jpeg(coded).coded(segments), notes + more
+        notes.append("its untouched blocks could not be kept: jpegio is missing, or cannot write this JPEG")
+    native = photo.native or decode(photo.source or b"", photo.format, "the photo")[0]
+    native, more = fit(replace(fill(native, picture, hole), kept=kept), target)
+    notes += more
+    data, more = encode(native, target, source)
+    notes += more
+    if target in ("JPEG", "AVIF", "HEIF") or (target == "WEBP" and not samples.is_lossless_webp(data)):
+        again = decode(data, target, "the result")[0]
+        difference = cv2.absdiff(to_srgb(again), as_stored(photo.pixels, photo.orientation))
+        difference[hole] = 0
+        notes.append(f"{target} codes with loss: outside the hole the largest difference is {difference.max()} of 255")
+    return data, notes
 
 
 def encode_picture(pixels: Pixels, format: str = "PNG", quality: int | None = None) -> bytes:
@@ -270,60 +250,6 @@ def encode_picture(pixels: Pixels, format: str = "PNG", quality: int | None = No
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format, **options[format])
     return stream.getvalue()
-
-
-def _rewrite_jpeg(
-    photo: Photo, source: bytes, picture: Pixels, hole: Mask, provenance: Provenance | None
-) -> tuple[bytes, tuple[str, ...]] | None:
-    """The source with new coefficients where the hole is, and nowhere else; None where that cannot be done."""
-    header, _ = native_of(Image.OPEN["JPEG"][0](io.BytesIO(source), ""), source, "JPEG", decode=False)
-    to_native = from_srgb(header.kind, 8, header.icc)
-    try:
-        data = coefficients.replace_blocks(source, picture, hole, to_native, photo.ahead)
-    except OSError:  # damage that libjpeg reads over, but does not write
-        data = None
-    if data is None:
-        return None
-    xmp, problems = _stamped(header.xmp, provenance, "JPEG")
-    segments, notes = jpeg.renew_jpeg_metadata(jpeg.jpeg_segments(source)[0], xmp, picture)
-    return jpeg.join_jpeg(data, segments), tuple(problems + notes)
-
-
-def _stamped(xmp: bytes | None, provenance: Provenance | None, target: str) -> tuple[bytes | None, list[str]]:
-    if provenance is None:
-        return xmp, []
-    if not FORMATS[target].metadata:
-        return None, [f"{target} holds no XMP: the file does not say that part of it is invented"]
-    try:
-        return metadata.stamp_xmp(xmp, provenance), []
-    except ValueError as error:
-        return metadata.stamp_xmp(None, provenance), [f"its XMP is replaced ({error})"]
-
-
-def _fit(native: Native, target: str, orientation: int) -> tuple[Native, list[str]]:
-    """The picture as `target` can hold it, and notes on what was lost by that."""
-    entry, notes = FORMATS[target], []
-    if native.bits not in entry.bits:
-        if native.bits == 16:
-            notes.append(f"{target} holds 8 bits: the photo's 16 are rounded")
-            shape = native.samples.shape
-            native = replace(native, samples=cv2.convertScaleAbs(native.samples, alpha=1 / 257).reshape(shape))
-        native = replace(native, bits=8)
-    if native.alpha and not entry.alpha:
-        notes.append(f"{target} holds no alpha: its transparent pixels become opaque")
-        native = replace(native, samples=native.colours, alpha=False)
-    lost = not entry.metadata and not is_srgb(native.icc, native.kind)
-    # no reader in use knows grey with alpha in a BMP, or with 16 bits in a TIFF
-    paired = native.kind == "grey" and native.alpha and (target == "BMP" or (target == "TIFF" and native.bits == 16))
-    if native.kind not in entry.kinds or lost or paired:
-        if native.kind == "cmyk" or lost:
-            notes.append(f"{target} holds no {'CMYK' if native.kind == 'cmyk' else 'profile'}: colours become sRGB")
-        native = as_srgb(native)
-    if not entry.metadata:
-        if native.exif or native.xmp:
-            notes.append(f"{target} holds no EXIF and no XMP: they are left out")
-        native = replace(native, samples=upright(native.samples, orientation), exif=None, xmp=None)
-    return native, notes
 
 
 def format_of(path: Path | str) -> str:
@@ -364,17 +290,13 @@ def write_photo(
 ) -> tuple[str, ...]:
     """Writes the photo with its missing pixels replaced, in the format of the path's suffix; see `encode_photo`.
 
-    signature: signs a C2PA manifest of the provenance.
-
     The file appears whole or not at all. The photo's own file is never written, whatever `overwrite` says.
     Returns notes on what the format could not keep. Raises InputError where the path cannot be written.
     """
     inputs = [photo.path] if photo.path else []
     check_output(path, inputs=inputs, overwrite=overwrite)
-    data, notes = encode_photo(photo, completed, mask, format=format_of(path), provenance=provenance)
-    if signature and provenance and mask.any():
-        original = (photo.source, photo.format) if photo.source else None
-        data = sign(data, format_of(path), signature, provenance, Path(path).name, original)
+    data, notes = encode_photo(photo, completed, mask, format=format_of(path), provenance=provenance,
+                               signature=signature, title=Path(path).name)
     check_output(path, inputs=inputs, overwrite=overwrite)
     _write_whole(Path(path), data)
     return notes

@@ -13,7 +13,7 @@ import numpy as np
 from facefill.errors import InputError
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, Provenance, read_photo, write_photo
-from facefill.files.signature import Signature
+from facefill.files.provenance import Signature
 from facefill.imaging.blend import composite
 from facefill.imaging.crop import Crop, put_all
 from facefill.imaging.detail import match_grain, restore_contrast
@@ -55,7 +55,7 @@ class Result:
     def save(self, path: str | Path, *, overwrite: bool = False, sign: Signature | None = None) -> tuple[str, ...]:
         """Write the photo in the format of the path's suffix; pixels outside the mask keep the source's samples.
 
-        sign: what `files.signature.read_signature` reads of a PEM file; signs a C2PA manifest of the completion.
+        sign: what `files.provenance.read_signature` reads of a PEM file; signs a C2PA manifest of the completion.
         Returns notes on what the format could not hold. Raises InputError for an existing file without
         `overwrite`, the source itself, an unknown suffix, a folder that cannot be written, a full disk, a key that
         cannot sign.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import time
 from collections.abc import Sequence
@@ -12,7 +11,6 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from facefill.catalog import usable
 from facefill.errors import InputError
@@ -107,21 +105,11 @@ def look(job: Job, crew: Crew, settings: Settings) -> Plan | Answer:
         return _detect(job, photo, crew)
     if not isinstance(job.options, CompleteOptions):
         return crew.inpainter.plan_unmask(photo, large_hole=job.options.large_hole)
-    mask = _read_mask(job.upload.files["mask"], photo)
+    mask = read_mask(job.upload.files["mask"], photo.pixels.shape[:2])
     holes = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1
     if holes > MOST_HOLES and not job.options.aligned:
         raise InputError(f"at most {MOST_HOLES} separate holes", f"{holes:,}", "use the command line for such a mask")
     return crew.inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
-
-
-def _read_mask(data: bytes, photo: Photo) -> Bool:
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "BMP", "WEBP", "TIFF", "JPEG")) as picture:
-            return read_mask(picture, photo.pixels.shape[:2])
-    except InputError:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError):
-        raise InputError("a mask picture", "something else or a damaged one", "save it as PNG") from None
 
 
 def _detect(job: Job, photo: Photo, crew: Crew) -> Answer:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facefill.errors import InputError
-from facefill.files.metadata import COMPOSITE, Provenance
+from facefill.files.xmp import COMPOSITE, Provenance
 
 _KINDS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif", "TIFF": "image/tiff",
           "HEIF": "image/heif"}

@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from facefill.errors import InputError
 from facefill.files.photo import Provenance, encode_photo, read_photo, write_photo
-from facefill.files.signature import Signature, read_signature, sign
+from facefill.files.provenance import Signature, read_signature, sign
 
 MADE = Provenance("swift", "ab" * 32, 7)
 START, END = datetime.datetime(2026, 1, 1), datetime.datetime(2126, 1, 1)

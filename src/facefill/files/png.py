@@ -1,0 +1,204 @@
+"""PNG files: chunks, decoding and writing.
+
+Private to the reader and writer of photos. A decoder is given nothing but the chunks that make the picture. Sources:
+PNG 3rd edition (14.2: chunks that are unknown and unsafe to copy go when samples change).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from facefill.files.colour import Native, Samples
+from facefill.files.metadata import CREDENTIALS, Found, Kept, keep
+from facefill.files.samples import CLEAR, image_of, samples_of
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_XMP_KEYWORD = "XML:com.adobe.xmp"
+_PICTURE = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_COLOURS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"mDCV": 24, b"cLLI": 8}  # bytes, at most
+_CODING = {b"hIST", b"bKGD", b"sBIT", b"pHYs", b"tIME", b"sPLT"}  # speak of the samples, or of when they were changed
+_NAMES = {b"caBX": CREDENTIALS, b"acTL": "further frames", b"fcTL": "further frames", b"fdAT": "further frames"}
+_WORDS = {"Title", "Author", "Description", "Copyright", "Creation Time", "Software", "Disclaimer", "Warning", "Source",
+          "Comment"}
+_MOST_UNPACKED, _MOST_CHUNKS = 16_000_000, 200_000
+
+
+class Chunk(NamedTuple):
+    """One PNG chunk."""
+
+    name: bytes
+    payload: bytes
+
+    def coded(self) -> bytes:
+        crc = zlib.crc32(self.payload, zlib.crc32(self.name))
+        return struct.pack(">I", len(self.payload)) + self.name + self.payload + struct.pack(">I", crc)
+
+
+def parse_png(data: bytes) -> tuple[list[Chunk], bytes]:
+    """All chunks up to IEND, in order, and what lies behind it."""
+    chunks: list[Chunk] = []
+    at = len(SIGNATURE)
+    while at + 12 <= len(data) and len(chunks) < _MOST_CHUNKS:
+        (length,) = struct.unpack_from(">I", data, at)
+        if at + 12 + length > len(data):
+            break
+        chunk = Chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length])
+        critical = not chunk.name[0] & 0x20
+        if critical and data[at + 8 + length : at + 12 + length] != chunk.coded()[-4:]:
+            raise ValueError(f"its {chunk.name.decode('latin-1')} is damaged")
+        if critical and chunk.name not in _PICTURE:
+            raise ValueError("it needs a chunk that nobody knows")
+        chunks.append(chunk)
+        at += 12 + length
+        if chunk.name == b"IEND":
+            if chunks[0].name != b"IHDR" or len(chunks[0].payload) != 13:
+                raise ValueError("its header is damaged")
+            return chunks, data[at:]
+    raise ValueError("a PNG chunk is cut off")
+
+
+def size_of(chunks: list[Chunk]) -> tuple[int, int, int, int]:
+    """Width, height, channels and bytes per sample as they will be held, by the header alone."""
+    width, height, bits, kind = struct.unpack_from(">IIBB", chunks[0].payload)
+    keyed = any(chunk.name == b"tRNS" for chunk in chunks)
+    return width, height, {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}.get(kind, 4) + keyed, 2 if bits == 16 else 1
+
+
+def decode_png(chunks: list[Chunk], trailer: bytes) -> tuple[Native, list[str]]:
+    """The samples of a PNG, and notes on them."""
+    frames = [struct.unpack_from(">I", payload)[0] for name, payload in chunks if name == b"acTL" and len(payload) == 8]
+    notes = [f"it holds {count} pictures: only the first is used" for count in frames[:1] if count > 1]
+    data = SIGNATURE + b"".join(chunk.coded() for chunk in chunks if chunk.name in _PICTURE)
+    kept = keep(_found_in(chunks, trailer))
+    colours = tuple(chunk for chunk in chunks if len(chunk.payload) <= _COLOURS.get(chunk.name, -1))
+    with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
+        image.load()
+        if data[24] == 16:
+            return _decode_deep(data, image, kept, colours, notes)
+        if image.mode == "L" and data[24] < 8:
+            notes.append(f"its {data[24]}-bit grey becomes 8-bit")
+        samples, kind, extra, bits, more = samples_of(image)
+    return Native(samples, kind, extra, bits, kept, colours), notes + more
+
+
+def _decode_deep(
+    data: bytes, image: Image.Image, kept: Kept, colours: tuple[Chunk, ...], notes: list[str]
+) -> tuple[Native, list[str]]:
+    """16-bit samples. Pillow would cut colour down to 8 bits; it alone keeps grey as grey."""
+    clear = image.info.get("transparency")
+    notes += [CLEAR] * (clear is not None)
+    if data[25] == 0:
+        grey = np.asarray(image).astype(np.uint16)
+        if clear is not None:
+            grey = np.dstack([grey, np.where(grey == clear, 0, 65535).astype(np.uint16)])
+        return Native(np.atleast_3d(grey), "grey", None if clear is None else 2, 16, kept, colours), notes
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if samples is None or samples.dtype != np.uint16:
+        raise ValueError("its samples are cut off")
+    if data[25] == 4:
+        return Native(samples[..., [0, 3]], "grey", 2, 16, kept, colours), notes
+    order = [2, 1, 0, 3][: samples.shape[2]]
+    return Native(samples[..., order], "rgb", 2 if len(order) == 4 else None, 16, kept, colours), notes
+
+
+def _found_in(chunks: list[Chunk], trailer: bytes) -> Found:
+    exif, xmp, icc, texts, dropped = [], [], b"", [], []
+    dpi, room = None, [_MOST_UNPACKED]
+    for name, payload in chunks:
+        if name == b"eXIf":
+            exif.append(payload.removeprefix(b"Exif\0\0"))
+        elif name == b"iCCP":
+            icc = _unpack(payload.partition(b"\0")[2][1:], room)
+        elif name in (b"tEXt", b"zTXt", b"iTXt"):
+            word, text = _text_of(name, payload, room)
+            if word == _XMP_KEYWORD:
+                xmp.append(text)
+            elif word in ("Raw profile type exif", "Raw profile type APP1"):
+                exif += _raw_exif(text)
+            elif word in _WORDS:
+                texts.append((word, text.decode("utf-8" if name == b"iTXt" else "latin-1", "replace")))
+            else:
+                dropped.append(f"the text {word[:40]}")
+        elif name == b"pHYs" and len(payload) == 9:
+            across, down, unit = struct.unpack(">IIB", payload)
+            dpi = (across * 0.0254, down * 0.0254) if across and down and unit == 1 else None
+        elif name not in _PICTURE | _CODING and len(payload) > _COLOURS.get(name, -1):
+            dropped.append(_NAMES.get(name, f"the chunk {name.decode('latin-1')}"))
+    dropped += ["data behind the picture"] * bool(trailer.strip(b"\0"))
+    return Found(tuple(exif), tuple(xmp), b"", icc, tuple(texts), dpi, tuple(dropped))
+
+
+def _text_of(name: bytes, payload: bytes, room: list[int]) -> tuple[str, bytes]:
+    word, _, rest = payload.partition(b"\0")
+    if name == b"zTXt":
+        rest = _unpack(rest[1:], room)
+    elif name == b"iTXt":
+        packed, rest = rest[:1] == b"\1", rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+        rest = _unpack(rest, room) if packed else rest
+    return word.decode("latin-1"), rest
+
+
+def _raw_exif(text: bytes) -> list[bytes]:
+    """EXIF in ImageMagick's hexadecimal text: a line with its name, one with its length, and digits."""
+    digits = b"".join(text.split(b"\n", 3)[3:]).replace(b"\n", b"")
+    try:
+        block = bytes.fromhex(digits.decode("ascii"))
+    except ValueError:
+        return []
+    return [block.removeprefix(b"Exif\0\0")] if block.startswith(b"Exif\0\0") else []
+
+
+def _unpack(packed: bytes, room: list[int]) -> bytes:
+    """What was deflated; nothing where it is damaged or, with all others of the file, too long."""
+    try:
+        text = zlib.decompressobj().decompress(packed, room[0] + 1)
+    except zlib.error:
+        return b""
+    room[0] -= min(len(text), room[0])
+    return text if room[0] else b""
+
+
+def encode_png(native: Native) -> tuple[bytes, list[str]]:
+    """A PNG of the samples and what is kept beside them."""
+    notes: list[str] = []
+    if native.bits == 16:
+        samples: Samples = native.samples
+        if native.kind == "grey" and native.extra is not None:
+            notes.append("its grey with alpha becomes RGB with alpha: nobody writes the one with 16 bits")
+            samples = samples[..., [0, 0, 0, 1]]
+        done, packed = cv2.imencode(".png", samples[..., [2, 1, 0, 3][: samples.shape[2]]] if samples.shape[2] > 1
+                                    else samples, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+        if not done:
+            raise ValueError("OpenCV cannot write it")
+        coded = packed.tobytes()
+    else:
+        stream = io.BytesIO()
+        image_of(native).save(stream, "PNG")
+        coded = stream.getvalue()
+    own, _ = parse_png(coded)
+    picture = [chunk for chunk in own if chunk.name in _PICTURE]
+    ordered = [picture[0], *_chunks_of(native), *picture[1:]]
+    return SIGNATURE + b"".join(chunk.coded() for chunk in ordered), notes
+
+
+def _chunks_of(native: Native) -> list[Chunk]:
+    kept, chunks = native.kept, [Chunk(*chunk) for chunk in native.colour_chunks]
+    if kept.icc:
+        chunks.append(Chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(kept.icc)))
+    if kept.dpi:
+        across, down = (min(max(round(value / 0.0254), 1), 2**31 - 1) for value in kept.dpi)
+        chunks.append(Chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
+    if kept.xmp:
+        chunks.append(Chunk(b"iTXt", _XMP_KEYWORD.encode() + bytes(5) + kept.xmp))
+    if kept.exif:
+        chunks.append(Chunk(b"eXIf", kept.exif))
+    for word, text in kept.texts:
+        chunks.append(Chunk(b"iTXt", word.encode("latin-1") + bytes(5) + text.encode()))
+    return chunks
