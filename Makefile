@@ -28,7 +28,10 @@ test: $(VENV)/ready
 
 soak: $(VENV)/ready
 	$(PIP) install -c constraints.txt -e '.[soak]'
-	$(VENV)/bin/python -m pytest -m soak
+	$(PYTHON) -m venv $(VENV)/clients   # its pins are not ours
+	$(VENV)/clients/bin/python -m pip --disable-pip-version-check -q install openapi-python-client==0.29.1
+	cd tests/server/clients && npm ci
+	OPENAPI_PYTHON_CLIENT=$(VENV)/clients/bin/openapi-python-client $(VENV)/bin/python -m pytest -m soak
 
 ## page: build src/facefill/server/page from web/ (needs Node 20; nothing else does)
 page: $(VENV)/ready

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -22,9 +22,28 @@ class InputError(ValueError):
         self.expected, self.got, self.fix = (" ".join(part.split()) for part in (expected, got, fix))
         super().__init__(f"expected {self.expected}, got {self.got}: {self.fix}")
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[InputError], tuple[Any, ...]]:
         """Three parts survive the way back from a worker process."""
         return type(self), (self.expected, self.got, self.fix)
+
+
+class TooLarge(InputError):
+    """Something is over a limit of bytes, pixels or pieces."""
+
+
+class NotAPhoto(InputError):
+    """A file is of a kind that no photo has."""
+
+
+class NothingCompleted(InputError):
+    """No face of a photo could be completed. reasons: why not, a sentence for each face."""
+
+    def __init__(self, expected: str, fix: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(expected, "; ".join(reasons) or "none", fix)
+        self.reasons = reasons
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[Any, ...]]:
+        return type(self), (self.expected, self.fix, self.reasons)
 
 
 def pick(table: Mapping[str, T], key: str, what: str, *, nearness: float = 0.6) -> T:

@@ -19,9 +19,9 @@ from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, load
 from facefill.server.app import Service, build_app
 from facefill.server.guard import connections_that_time_out
-from facefill.server.jobs import Crew
-from facefill.server.line import Line
+from facefill.server.jobs import Networks
 from facefill.server.metrics import Metrics
+from facefill.server.queue import RequestQueue
 from facefill.server.settings import Settings
 from tests.faces import draw_photo
 from tests.networks import write_inpainting
@@ -52,17 +52,17 @@ def service(folder: Path, gate: Gate, *, workers: int = 2, model: Model | None =
     finder: Any = gate
 
     @cache
-    def crews(index: int | None, method: str) -> Crew:
+    def load_for(index: int | None, method: str) -> Networks:
         loaded = model or load(network if method == "swift" else method, threads=1, exact=True)
-        return Crew(finder, cover, Inpainter(loaded, lambda: finder, lambda: cover))
+        return Networks(finder, cover, Inpainter(loaded, lambda: finder, lambda: cover))
 
     for index in (None, *range(workers)):
-        crews(index, "swift")
+        load_for(index, "swift")
 
-    def open_line(settings: Settings, metrics: Metrics) -> Line:
-        return Line(settings, metrics, crews, workers)
+    def open_queue(settings: Settings, metrics: Metrics) -> RequestQueue:
+        return RequestQueue(settings, metrics, load_for, workers)
 
-    return Service(Settings(**limits), open_line)
+    return Service(Settings(**limits), open_queue)
 
 
 @contextmanager

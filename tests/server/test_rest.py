@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from facefill.catalog import METHODS
+from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
 from facefill.runtime.model import Model
-from facefill.server.app import KINDS, Service, build_app
+from facefill.server.app import Service, build_app
+from facefill.server.errors import Refused
 from facefill.server.openapi import document
-from facefill.server.schema import Completed, Detected, Failure, Health, Method, Progress
+from facefill.server.schema import KINDS, Completed, Detected, Failure, Health, Method, Progress
+from facefill.server.upload import Upload, UploadMemory, _take_json
 from tests.server.service import PHOTO, PNG, Gate, coded, service, square_mask
 
 LIMITS = {"max_bytes": 400_000, "max_pixels": 200_000}
@@ -155,12 +160,15 @@ SPOTS = encode_picture(np.tile(np.array([[255, 0], [0, 0]], np.uint8), (80, 110)
     ("unmask", {"photo": b"x" * 1_500_000}, {}, 413, "at most 900,000 bytes"),
     ("unmask", {}, {"method": "swift"}, 422, "the file photo"),
     ("unmask", {"photo": b""}, {}, 422, "the file photo"),
-    ("unmask", {"photo": PNG, "mask": PNG}, {}, 422, "leave mask out"),
+    ("unmask", {"photo": PNG, "mask": PNG}, {}, 422, "got 'mask'"),
+    ("unmask", {"foto": PNG}, {}, 422, "did you mean 'photo'"),
+    ("unmask", {"foto": b"x" * 500_000}, {}, 422, "did you mean 'photo'"),
     ("unmask", {"photo": PNG}, {"methd": "swift"}, 422, "did you mean 'method'"),
     ("unmask", {"photo": PNG}, {"method": "swfit"}, 422, "did you mean 'swift'"),
     ("unmask", {"photo": PNG}, {"method": "/etc/passwd"}, 422, "expected a method"),
     ("unmask", {"photo": PNG}, {"seed": "-1"}, 422, "seed"),
     ("unmask", {"photo": PNG}, {"seed": "x" * 3000}, 422, "a short seed"),
+    ("unmask", {"photo": PNG}, {"large_hole": "perhaps"}, 422, "large_hole: input should be a valid boolean"),
     ("unmask", {"photo": PNG}, {"format": "GIF"}, 422, "expected a format"),
     ("complete", {"photo": PNG}, {}, 422, "the file mask"),
     ("complete", {"photo": PNG, "mask": b"junk"}, {}, 422, "a mask picture"),
@@ -182,10 +190,82 @@ def test_what_the_user_can_fix_is_said_in_three_parts(
     assert answer.status_code == status
     assert word in error.message
     assert error.message == f"expected {error.expected}, got {error.got}: {error.fix}"
-    assert made.hold.held == 0
+    assert made.memory.taken == 0
+
+
+def test_a_form_says_booleans_and_numbers_as_any_client_writes_them(client: TestClient) -> None:
+    for yes, no in (("True", "False"), ("true", "false"), ("1", "0")):
+        fields = {"preview": yes, "large_hole": no, "seed": "3"}
+        said = client.post("/v1/unmask", files={"photo": PNG}, data=fields, headers=JSON).json()
+        assert said["preview"]
+        assert said["seed"] == 3
+
+
+def test_a_file_needs_no_file_name(client: TestClient) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="photo"\r\n\r\n' + PNG + b"\r\n--x--\r\n"
+    answer = client.post("/v1/unmask", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 200
+
+
+def test_json_is_answered_with_json_and_a_form_with_the_picture_where_nobody_says(client: TestClient) -> None:
+    for accept, as_form, as_json in (("*/*", "image/png", "application/json"), ("image/*", "image/png", "image/png"),
+                                     ("application/json", "application/json", "application/json")):
+        form = client.post("/v1/unmask", files={"photo": PNG}, headers={"Accept": accept})
+        said = client.post("/v1/unmask", json={"photo": coded(PNG)}, headers={"Accept": accept})
+        assert [form.headers["content-type"], said.headers["content-type"]] == [as_form, as_json]
+
+
+def test_base64_comes_in_lines_and_in_data_urls_too(client: TestClient) -> None:
+    plain = client.post("/v1/unmask", json={"photo": coded(PNG)}, headers={"Accept": "image/*"}).content
+    escaped = coded(PNG).replace("/", "\\/").replace("+", "\\u002B")
+    for way in (json.dumps(base64.encodebytes(PNG).decode()), f'"data:image/png;base64,{coded(PNG)}"', f'"{escaped}"'):
+        answer = client.post("/v1/unmask", content=f'{{"photo": {way}}}',
+                             headers={"Content-Type": "application/json", "Accept": "image/*"})
+        assert (answer.status_code, answer.content) == (200, plain), way[:40]
+    for way in ("data:image/png,abcd", "data:", "AAA", "A=AA"):
+        assert client.post("/v1/unmask", json={"photo": way}).status_code == 422, way
+
+
+LARGE = coded(bytes(3_000_000))
+
+
+@pytest.mark.parametrize("body", [
+    f'{{"photo": "{LARGE}"}}', f'{{"photo": "\\u263a{LARGE}"}}', f'{{"photo": "{LARGE}\\/"}}',
+    '{"photo": [' + "[]," * 500_000 + "0]}", "[" * 1_000_000, '{"a":' * 500_000,
+    '{"photo": "", ' + ", ".join(f'"k{index}": {{}}' for index in range(100_000)) + "}",
+])
+def test_what_a_json_body_takes_in_memory_is_counted(body: str) -> None:
+    class Highest(UploadMemory):
+        highest = 0
+
+        def take(self, count: int) -> None:
+            super().take(count)
+            self.highest = max(self.highest, self.taken)
+
+    memory = Highest(10**9)
+    upload, sent = Upload(memory), body.encode()
+    tracemalloc.start()
+    try:
+        data = bytearray(sent)
+        upload.count(len(data))
+        with contextlib.suppress(InputError, Refused):
+            _take_json(data, upload, ("photo",))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= memory.highest + 100_000
+    upload.release()
+    assert memory.taken == 0
 
 
 @pytest.mark.parametrize(("body", "kind", "status"), [
+    (b"--x", f"multipart/form-data; boundary={'x' * 5000}", 400),
+    (b"--x", "multipart/form-data; boundary=\"\"", 415),
+    (b"--x\r\n" + b"A: b\r\n" * 5000 + b"\r\n", "multipart/form-data; boundary=x", 400),
+    (b"--x\r\n" + b"A" * 50_000, "multipart/form-data; boundary=x", 400),
+    (b"--x\r\n\r\nabc\r\n--x--\r\n", "multipart/form-data; boundary=x", 422),
+    (b'{"photo": "AAAA", "fot\xc3\xb6": 1}', "application/json", 400),
+    (b'{"photo": "AAAA", "foto": "' + b"A" * 5000 + b'"}', "application/json", 422),
     (b"--x\r\nContent-Disposition: form-data; name=photo\r\n\r\nabc", "multipart/form-data; boundary=x", 400),
     (b"no form", "multipart/form-data; boundary=x", 400),
     (b"", "multipart/form-data; boundary=x", 400),
@@ -204,7 +284,7 @@ def test_a_malformed_body_is_refused(
     answer = client.post("/v1/unmask", content=body, headers={"Content-Type": kind})
     assert answer.status_code == status
     Failure.model_validate(answer.json())
-    assert made.hold.held == 0
+    assert made.memory.taken == 0
 
 
 def test_unknown_paths_and_methods_of_http_are_said_in_the_same_words(client: TestClient) -> None:
@@ -230,9 +310,40 @@ def test_other_sites_cannot_ask_through_the_visitors_browser(client: TestClient)
     assert client.get("/v1/methods", headers={"Origin": "http://localhost:8000"}).status_code == 200
 
 
+def test_what_is_checked_is_said_once(client: TestClient) -> None:
+    for headers in ([("Origin", "https://evil.example"), ("Origin", "http://localhost:8000")],
+                    [("Host", "localhost:8000"), ("Host", "localhost:8000")],
+                    [("Authorization", "Bearer a"), ("Authorization", "Bearer b")],
+                    [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-origin")]):
+        assert client.get("/v1/methods", headers=headers).status_code == 400
+
+
+def test_a_server_for_others_answers_under_its_addresses_and_the_names_that_it_knows(tmp_path: Path) -> None:
+    token = "a-long-secret-of-ours"
+    made = service(tmp_path, Gate(), host="0.0.0.0", token=token, names=("photos.example",))
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
+        for host, status in (("rebound.example", 400), ("photos.example", 200), ("192.0.2.7:8000", 200),
+                             ("[2001:db8::1]:8000", 200), ("localhost:8000", 200), ("192.0.2.7.evil.example", 400)):
+            headers = {"Host": host, "Authorization": f"Bearer {token}"}
+            assert client.get("/v1/methods", headers=headers).status_code == status, host
+
+
+def test_a_prefix_of_a_proxy_is_taken_off_where_the_proxy_leaves_it(tmp_path: Path) -> None:
+    made = service(tmp_path, Gate(), root_path="/a/faces")
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
+        for prefix in ("", "/a/faces"):
+            assert client.get(f"{prefix}/v1/health").json()["status"] == "ok"
+            assert client.post(f"{prefix}/v1/unmask", files={"photo": PNG}).status_code == 200
+            assert client.get(f"{prefix}/").text.startswith("<!doctype html>")
+        assert client.get("/a/faces", follow_redirects=False).headers["location"] == "/a/faces/"
+        assert client.get("/a/facesv1/health").status_code == 404
+        assert client.get("/v1/openapi.json").json()["servers"] == [{"url": "/a/faces"}]
+        assert 'path="/v1/unmask",status="200"} 2.0' in client.get("/v1/metrics").text
+
+
 def test_a_token_guards_the_work_but_not_the_page(tmp_path_factory: pytest.TempPathFactory) -> None:
     token = "a-long-secret-of-ours"
-    made = service(tmp_path_factory.mktemp("net"), Gate(), host="192.0.2.1", token=token)
+    made = service(tmp_path_factory.mktemp("net"), Gate(), host="192.0.2.1", token=token, names=("photos.example",))
     with TestClient(build_app(made.settings, made), base_url="http://photos.example") as client:
         assert client.get("/v1/health").status_code == 200
         assert client.get("/docs").status_code == 200
@@ -301,6 +412,8 @@ def test_methods_health_and_metrics(client: TestClient) -> None:
 def test_the_description_names_every_path_and_its_examples_are_valid(client: TestClient) -> None:
     said = client.get("/v1/openapi.json").json()
     assert said == document()
+    names = [operation["operationId"] for path in said["paths"].values() for operation in path.values()]
+    assert sorted(names) == ["complete", "detect", "health", "methods", "metrics", "progress", "unmask"]
     assert said["openapi"].startswith("3.1")
     assert set(said["paths"]) == {*KINDS, "/v1/progress/{name}", "/v1/methods", "/v1/health", "/v1/metrics"}
     records = {"Detected": Detected, "Completed": Completed, "Health": Health, "Progress": Progress,

@@ -27,4 +27,4 @@ def test_the_server_answers_as_its_description_says(tmp_path: Path) -> None:
             "--phases", "examples,coverage,fuzzing", "--workers", "2", "--generation-database", "none",
         ], capture_output=True, text=True, timeout=900, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert made.hold.held == 0
+    assert made.memory.taken == 0

@@ -21,6 +21,8 @@ def serve(
                                               "machine can read a command line.")] = None,
     name: Annotated[list[str] | None, typer.Option(help="A host name under which a proxy offers the page; may be "
                                                    "given again.")] = None,
+    root_path: Annotated[str, typer.Option("--root-path", help="The path under which a proxy offers the server, "
+                                           "such as /faces.")] = "",
     max_mb: Annotated[int, typer.Option(min=1, max=200, help="Largest upload, in megabytes.")] = 40,
     max_megapixels: Annotated[int, typer.Option(min=1, max=100, help="Largest photo, in megapixels.")] = 50,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 64,
@@ -33,7 +35,8 @@ def serve(
     from facefill.server.settings import Settings, check_reach
 
     settings = Settings(
-        host=host, port=port, token=token, names=tuple(name or ()), device=device, threads=threads, exact=exact,
+        host=host, port=port, token=token, names=tuple(name or ()), root_path=root_path,
+        device=device, threads=threads, exact=exact,
         max_bytes=max_mb * 1_000_000, max_pixels=max_megapixels * 1_000_000, most_waiting=waiting,
         most_bytes=max(400_000_000, 4 * max_mb * 1_000_000),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 
-from facefill.errors import InputError
+from facefill.errors import InputError, NotAPhoto, TooLarge
 from facefill.files import jpeg, png, samples, tiff
 from facefill.files.colour import Native, as_srgb, is_srgb, profile_problem, straight
 from facefill.files.metadata import Kept
@@ -68,19 +68,20 @@ def sniff(data: bytes, what: str, expected: str = "photo") -> str:
     kind = "an empty file" if not data else "a GIF" if data[:4] == b"GIF8" else "something else"
     if kind == "something else" and not any(byte < 9 for byte in data[:512]):
         kind = "text"
-    raise InputError(f"a {expected} ({', '.join(FORMATS)})", f"{kind} in {what}", "convert it to PNG first")
+    refusal = NotAPhoto if expected == "photo" else InputError
+    raise refusal(f"a {expected} ({', '.join(FORMATS)})", f"{kind} in {what}", "convert it to PNG first")
 
 
 def check_size(size: Size, what: str, max_pixels: int) -> None:
     """size: width, height, channels and bytes per sample as they will be held."""
     width, height, channels, sample_bytes = size
     if width * height > max_pixels:
-        raise InputError(f"at most {max_pixels:,} pixels", f"{width} x {height} in {what}", "shrink it first")
+        raise TooLarge(f"at most {max_pixels:,} pixels", f"{width} x {height} in {what}", "shrink it first")
     held = width * height * channels * sample_bytes
     if held > _HELD_BYTES * max_pixels:
         got = f"{held:,} ({width} x {height} pixels of {channels * sample_bytes} bytes) in {what}"
         fix = "shrink it, or save it with 8 bits"
-        raise InputError(f"at most {_HELD_BYTES * max_pixels:,} bytes of samples", got, fix)
+        raise TooLarge(f"at most {_HELD_BYTES * max_pixels:,} bytes of samples", got, fix)
 
 
 def decode(

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facefill.errors import InputError, pick
+from facefill.errors import InputError, TooLarge, pick
 from facefill.files import coefficients, jpeg, samples
 from facefill.files.colour import Native, Pixels, fill, from_srgb, to_srgb
 from facefill.files.formats import DAMAGED, FORMATS, Size, check_size, decode, encode, fit, sniff, usable
@@ -97,7 +97,7 @@ def read_photo(
     data = source if isinstance(source, bytes) else _read_bytes(Path(source), max_bytes)
     what = path.name if path else "the photo"
     if len(data) > max_bytes:
-        raise InputError(f"at most {max_bytes:,} bytes", f"{len(data):,} in {what}", "shrink it first")
+        raise TooLarge(f"at most {max_bytes:,} bytes", f"{len(data):,} in {what}", "shrink it first")
     name = sniff(data, what)
     native, notes = decode(data, name, what, partial(check_size, what=what, max_pixels=max_pixels))
     if path and _SUFFIXES.get(path.suffix.lower(), name) != name:
@@ -135,7 +135,7 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
             )
         size = path.stat().st_size
         if size > max_bytes:
-            raise InputError(f"at most {max_bytes:,} bytes", f"{size:,} in {path.name}", "shrink it first")
+            raise TooLarge(f"at most {max_bytes:,} bytes", f"{size:,} in {path.name}", "shrink it first")
         return path.read_bytes()
     except OSError as error:
         raise InputError("a readable file", f"{path} ({error.strerror})", "check its permissions") from error

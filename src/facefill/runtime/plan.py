@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.errors import InputError
+from facefill.errors import NothingCompleted
 from facefill.files.photo import Photo
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
@@ -135,7 +135,7 @@ def assign(
     if not tasks:
         fix = ("try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT" if context_px is None
                else "draw a smaller mask, or add --large-hole")
-        raise InputError("a face that can be completed", "; ".join(filter(None, said)) or "none", fix)
+        raise NothingCompleted("a face that can be completed", fix, tuple(filter(None, said)))
     done = np.zeros_like(missing)
     for task in tasks:
         done[task.window] |= task.missing

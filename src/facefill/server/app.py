@@ -1,4 +1,4 @@
-"""The routes: from an HTTP request to a job in the line, and its answer back."""
+"""The routes: from an HTTP request to a job in the queue, and its answer back."""
 
 from __future__ import annotations
 
@@ -22,37 +22,31 @@ from facefill.errors import InputError
 from facefill.server.errors import Refused, error_response, refuse, status_of
 from facefill.server.guard import Guard
 from facefill.server.jobs import Job
-from facefill.server.line import Line, open_line
 from facefill.server.metrics import Metrics
 from facefill.server.openapi import document
-from facefill.server.schema import CompleteOptions, Options, UnmaskOptions, build_options, can_vary
+from facefill.server.queue import RequestQueue, open_queue
+from facefill.server.schema import KINDS, CompleteOptions, Options, build_options, can_vary
 from facefill.server.settings import Settings
-from facefill.server.upload import Hold, Upload, read_upload
+from facefill.server.upload import Upload, UploadMemory, read_upload
 
-KINDS: dict[str, tuple[type[Options], tuple[str, ...]]] = {
-    "/v1/detect": (Options, ("photo",)),
-    "/v1/unmask": (UnmaskOptions, ("photo",)),
-    "/v1/complete": (CompleteOptions, ("photo", "mask")),
-}
-"""What each path takes: its fields, and its files."""
 _PAGE_TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8",
                "css": "text/css; charset=utf-8", "svg": "image/svg+xml", "jpg": "image/jpeg"}
 _JOB_NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 class Service:
-    """One server: its line, its limits, and who is being served."""
+    """One server: its queue, its limits, and who is being served."""
 
-    def __init__(self, settings: Settings, open_with: Callable[[Settings, Metrics], Line] = open_line) -> None:
+    def __init__(self, settings: Settings, open_with: Callable[[Settings, Metrics], RequestQueue] = open_queue) -> None:
         self.settings, self.metrics = settings, Metrics()
-        self.hold = Hold(settings.most_bytes)
-        self.line = open_with(settings, self.metrics)
+        self.memory = UploadMemory(settings.most_bytes)
+        self.queue = open_with(settings, self.metrics)
         self.stopping = False
         self._named: dict[str, Job | None] = {}
         """Requests that are on their way, by the name their client gave them; None while they upload."""
-        self.metrics.watch("waiting", "Requests in the line.", self.line.waiting)
-        self.metrics.watch("working", "Threads at work.", self.line.working)
-        self.metrics.watch("upload_bytes", "Bytes of uploads in memory.", lambda: self.hold.held)
+        self.metrics.watch("waiting", "Requests in the queue.", self.queue.waiting)
+        self.metrics.watch("working", "Threads at work.", self.queue.working)
+        self.metrics.watch("upload_bytes", "Bytes of uploads in memory.", lambda: self.memory.taken)
 
     # ---- photos
 
@@ -66,10 +60,11 @@ class Service:
                 raise InputError("a Facefill-Job of this request alone", "one in use", "draw one at random")
             self._named[name] = None
         try:
-            upload = await read_upload(request, self.hold, self.settings)
+            kind, files = KINDS[request.scope["path"]]
+            upload = await read_upload(request, self.memory, self.settings, (*files, *kind.model_fields))
             try:
-                job = _build_job(request, upload)
-                self.line.put(job)
+                job = _build_job(request, upload, kind, files)
+                self.queue.put(job)
             except BaseException:
                 upload.release()
                 raise
@@ -104,7 +99,7 @@ class Service:
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "stopping" if self.stopping else "ok", "version": __version__,
-                             "waiting": self.line.waiting(), "working": self.line.working()})
+                             "waiting": self.queue.waiting(), "working": self.queue.working()})
 
     async def progress(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -114,35 +109,32 @@ class Service:
         job = self._named[name]
         if job is None:
             return JSONResponse({"stage": "uploading", "ahead": 0, "wait_s": 0.0})
-        ahead = self.line.ahead(job)
+        ahead = self.queue.ahead(job)
         return JSONResponse({"stage": "writing" if job.stage == "done" else job.stage, "ahead": ahead,
-                             "wait_s": self.line.wait_s(ahead)})
+                             "wait_s": self.queue.wait_s(ahead)})
 
     async def counts(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi(self, request: Request) -> Response:
-        return JSONResponse(document())
+        return JSONResponse(document(self.settings.root_path))
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         yield
         self.stopping = True
-        await asyncio.to_thread(self.line.close)
+        await asyncio.to_thread(self.queue.close)
 
 
-def _build_job(request: Request, upload: Upload) -> Job:
-    """Raises InputError where fields or files are missing, unknown or wrong; Refused for an unknown Accept."""
-    kind, names = KINDS[request.url.path]
-    for name in upload.files:
-        if name not in names:
-            raise InputError(f"the files {', '.join(names)}", name, f"leave {name} out")
-    for name in names:
+def _build_job(request: Request, upload: Upload, kind: type[Options], files: tuple[str, ...]) -> Job:
+    """Raises InputError where a file is missing or a field is wrong."""
+    for name in files:
         if not upload.files.get(name):
             raise InputError(f"the file {name}", "none", f"send it as the field `{name}`")
-    options = build_options(kind, upload.fields)
+    options = build_options(kind, upload.fields, strict=not upload.is_form)
     accepted = request.headers.get("accept", "*/*").lower()
-    as_json = kind is Options or "application/json" in accepted
+    asks_json, asks_picture = "application/json" in accepted, "image/" in accepted
+    as_json = kind is Options or asks_json or not (asks_picture or upload.is_form)
     if isinstance(options, CompleteOptions) and options.samples > 1 and not as_json:
         raise InputError("Accept: application/json with several samples", accepted[:80], "ask for JSON or for 1 sample")
     return Job(upload, options, as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse
 
-from facefill.errors import InputError
+from facefill.errors import InputError, NotAPhoto, TooLarge
 
 
 class Refused(Exception):
@@ -21,16 +21,10 @@ def refuse(status: int, expected: str, got: str, fix: str, retry_s: int | None =
 
 
 def status_of(error: InputError) -> int:
-    """413 for what is over a limit, 415 for what is no picture, else 422."""
-    if error.expected.startswith("at most "):
+    """The HTTP status of an error that the user can fix."""
+    if isinstance(error, TooLarge):
         return 413
-    if error.expected.startswith("a photo ("):
-        return 415
-    return 422
-
-
-def error_body(error: InputError) -> dict[str, dict[str, str]]:
-    return {"error": {"expected": error.expected, "got": error.got, "fix": error.fix, "message": str(error)}}
+    return 415 if isinstance(error, NotAPhoto) else 422
 
 
 def error_response(refused: Refused) -> JSONResponse:
@@ -39,4 +33,6 @@ def error_response(refused: Refused) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if refused.status in (400, 408, 413):
         headers["Connection"] = "close"  # what is left of the upload is not read
-    return JSONResponse(error_body(refused.error), refused.status, headers)
+    error = refused.error
+    return JSONResponse({"error": {"expected": error.expected, "got": error.got, "fix": error.fix,
+                                   "message": str(error)}}, refused.status, headers)

@@ -8,12 +8,13 @@ import re
 import time
 from typing import Any
 
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from facefill.server.errors import Refused, error_response, refuse
 from facefill.server.metrics import Metrics
-from facefill.server.settings import Settings, is_loopback
+from facefill.server.settings import Settings, is_address, is_loopback
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -29,10 +30,12 @@ HEADERS = {
 }
 _OPEN = ("/v1/health", "/v1/openapi.json")
 """What under /v1 needs no token."""
+_ONCE = (b"host", b"origin", b"authorization", b"content-type", b"sec-fetch-site")
+"""Headers of which a second one could say something else than what was checked."""
 
 
 class Guard:
-    """ASGI: refuses strangers, adds the headers, counts and times."""
+    """ASGI: takes the proxy's prefix off paths, refuses strangers, adds the headers, counts and times."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, paths: frozenset[str]) -> None:
         self._app, self._settings, self._metrics, self._paths = app, settings, metrics, paths
@@ -41,6 +44,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        prefix = self._settings.root_path
+        if prefix and scope["path"].startswith(f"{prefix}/"):  # a proxy may leave it on, or take it off
+            scope = {**scope, "path": scope["path"].removeprefix(prefix)}
         start, path = time.perf_counter(), scope["path"] if scope["path"] in self._paths else "other"
 
         async def answer(message: Message) -> None:
@@ -58,20 +64,25 @@ class Guard:
         except Refused as refused:
             await error_response(refused)(scope, receive, answer)
         else:
-            await self._app(scope, receive, answer)
+            app = RedirectResponse(f"{prefix}/") if prefix and scope["path"] == prefix else self._app
+            await app(scope, receive, answer)
         self._metrics.seconds.labels(path).observe(time.perf_counter() - start)
 
     def _check(self, scope: Scope) -> None:
         """Raises Refused: 400 for a name that is not this server's, 403 for another site's page, 401 without token.
 
-        A page elsewhere must not reach a server on localhost through the visitor's own browser, neither by a form nor
-        by a host name that is made to point here.
+        A page elsewhere must not reach a server through the visitor's own browser, neither by a form nor by a host name
+        that is made to point here.
         """
-        given = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        given: dict[bytes, str] = {}
+        for key, value in scope["headers"]:
+            if key in _ONCE and key in given:
+                raise refuse(400, f"one {key.decode()} header", "several", "send one")
+            given[key] = value.decode("latin-1")
         host = given.get(b"host", "")
         name = re.sub(r":\d+$", "", host).strip("[]").lower()
         known = is_loopback(name) or name == self._settings.host or name in self._settings.names
-        if self._settings.is_local and not known:
+        if not (known or (is_address(name) and not self._settings.is_local)):
             raise refuse(400, "a host name of this server", name[:80] or "none", "add it with --name")
         origin = given.get(b"origin", "")
         if given.get(b"sec-fetch-site") == "cross-site" or (origin and origin.partition("://")[2] != host):
@@ -86,15 +97,32 @@ class Guard:
 
 
 def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:
-    """A protocol for uvicorn that closes connections on which nobody asks anything; uvicorn itself waits for ever."""
+    """A protocol for uvicorn that closes connections on which no whole request head comes within `quiet_s` seconds;
+    uvicorn itself waits for ever, and gives everybody who sends a byte the time again."""
 
     class Protocol(H11Protocol):
+        deadline: asyncio.TimerHandle | None = None
+
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self.loop.call_later(quiet_s, self._close_if_silent)
+            self._watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def _watch(self) -> None:
+            """Start the clock where a head is awaited, and stop it where a request is being answered."""
+            if self.cycle is not None and not self.cycle.response_complete:
+                if self.deadline is not None:
+                    self.deadline.cancel()
+                self.deadline = None
+            elif self.deadline is None:
+                self.deadline = self.loop.call_later(quiet_s, self._close_if_silent)
 
         def _close_if_silent(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
+            self.deadline = None
+            if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
                 self.transport.close()
 
     return Protocol

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from facefill.catalog import usable
-from facefill.errors import InputError
+from facefill.errors import TooLarge
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, encode_photo, encode_picture, read_photo
 from facefill.imaging.crop import Crop
@@ -84,7 +84,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Crew:
+class Networks:
     """The loaded networks that one thread works with."""
 
     finder: Finder
@@ -95,26 +95,26 @@ class Crew:
 # ---- look
 
 
-def look(job: Job, crew: Crew, settings: Settings) -> Plan | Answer:
+def look(job: Job, networks: Networks, settings: Settings) -> Plan | Answer:
     """Decode the photo and plan what to complete; the answer, where nothing has to be completed for it.
 
     Raises InputError for what the user can fix.
     """
     photo = read_photo(job.upload.files["photo"], max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
     if not isinstance(job.options, CompletionOptions):
-        return _detect(job, photo, crew)
+        return _detect(job, photo, networks)
     if not isinstance(job.options, CompleteOptions):
-        return crew.inpainter.plan_unmask(photo, large_hole=job.options.large_hole)
+        return networks.inpainter.plan_unmask(photo, large_hole=job.options.large_hole)
     mask = read_mask(job.upload.files["mask"], photo.pixels.shape[:2])
     holes = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1
     if holes > MOST_HOLES and not job.options.aligned:
-        raise InputError(f"at most {MOST_HOLES} separate holes", f"{holes:,}", "use the command line for such a mask")
-    return crew.inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
+        raise TooLarge(f"at most {MOST_HOLES} separate holes", f"{holes:,}", "use the command line for such a mask")
+    return networks.inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
 
 
-def _detect(job: Job, photo: Photo, crew: Crew) -> Answer:
-    found = crew.finder.find(photo.pixels)
-    covers = crew.cover.find(photo.pixels, found)
+def _detect(job: Job, photo: Photo, networks: Networks) -> Answer:
+    found = networks.finder.find(photo.pixels)
+    covers = networks.cover.find(photo.pixels, found)
     faces = [_found(face, cover) for face, cover in zip(found, covers, strict=True)]
     job.enter("writing")
     warnings = list(photo.notes)

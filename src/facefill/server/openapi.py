@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from facefill import __version__
 from facefill.catalog import usable
 from facefill.server import schema
-from facefill.server.schema import CompleteOptions, Options, UnmaskOptions
+from facefill.server.schema import KINDS, Options
 
 Json = dict[str, Any]
 
@@ -22,10 +22,16 @@ _ERRORS = {
     413: "Over a limit: bytes, or pixels.",
     415: "Not a photo, or a body of another kind.",
     422: "Something that you can fix: what was expected, what came, what to do.",
-    429: "The line is full; come again after Retry-After seconds.",
+    429: "The queue is full; come again after Retry-After seconds.",
     500: "A fault of the server.",
     503: "The server stops, or its memory is full; come again after Retry-After seconds.",
 }
+_WORK = {
+    "/v1/detect": "Find faces and what covers them",
+    "/v1/unmask": "Take the covers off all faces",
+    "/v1/complete": "Complete what a mask names",
+}
+_FILES = {"photo": "The photo's file.", "mask": "A picture of the photo's size: white or opaque = missing."}
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsVwqiAAAAABJRU5ErkJggg=="
 """A PNG of one white pixel: a well-formed value for the examples, on which there is no face."""
 _FACE = {"box": [110.0, 60.0, 250.0, 250.0], "score": 0.93, "warnings": [],
@@ -51,8 +57,8 @@ _EXAMPLES: dict[str, Any] = {
 
 
 @cache
-def document() -> Json:
-    """The description, ready to be sent as JSON."""
+def document(root_path: str = "") -> Json:
+    """The description, ready to be sent as JSON. root_path: under which a proxy offers the server."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -60,16 +66,15 @@ def document() -> Json:
             "description": "Completes the hidden part of faces in photos. Photos are worked on in memory, never "
                            "stored, never logged. What was hidden is invented and is no evidence of anyone's identity.",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": root_path or "/"}],
         "paths": {
-            "/v1/detect": {"post": _work("Find faces and what covers them", Options, "Detected")},
-            "/v1/unmask": {"post": _work("Take the covers off all faces", UnmaskOptions, "Completed")},
-            "/v1/complete": {"post": _work("Complete what a mask names", CompleteOptions, "Completed", mask=True)},
+            **{path: {"post": _work(path, summary)} for path, summary in _WORK.items()},
             "/v1/progress/{name}": {"get": _progress()},
-            "/v1/methods": {"get": _get("Which methods there are", {
+            "/v1/methods": {"get": _get("methods", "Which methods there are", {
                 "application/json": {"schema": {"type": "array", "items": _ref("Method")}}})},
-            "/v1/health": {"get": _get("Whether it works", _json("Health"), guarded=False)},
-            "/v1/metrics": {"get": _get("Counters for Prometheus", {"text/plain": {"schema": {"type": "string"}}})},
+            "/v1/health": {"get": _get("health", "Whether it works", _json("Health"), guarded=False)},
+            "/v1/metrics": {"get": _get("metrics", "Counters for Prometheus",
+                                        {"text/plain": {"schema": {"type": "string"}}})},
         },
         "components": {
             "schemas": _schemas(),
@@ -87,7 +92,14 @@ def _schemas() -> Json:
         one = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
         found |= one.pop("$defs", {})
         found[kind.__name__] = one
+    for path, (options, files) in KINDS.items():
+        found[f"{_name(path)}Form"] = _body(options, files, binary=True)
+        found[f"{_name(path)}Json"] = _body(options, files, binary=False)
     return found
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].capitalize()
 
 
 def _ref(name: str) -> Json:
@@ -104,8 +116,9 @@ def _failures(*statuses: int) -> Json:
                           **({"headers": retry} if status in (429, 503) else {})} for status in statuses}
 
 
-def _get(summary: str, content: Json, *, guarded: bool = True) -> Json:
+def _get(name: str, summary: str, content: Json, *, guarded: bool = True) -> Json:
     return {
+        "operationId": name,
         "summary": summary,
         "responses": {"200": {"description": "Yes.", "content": content}, **_failures(400, 403),
                       **(_failures(401) if guarded else {})},
@@ -114,7 +127,7 @@ def _get(summary: str, content: Json, *, guarded: bool = True) -> Json:
 
 
 def _progress() -> Json:
-    return _get("How far a request is", _json("Progress")) | {
+    return _get("progress", "How far a request is", _json("Progress")) | {
         "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"},
                         "example": "f3b9c1d2-57aa-4f0e",
                         "description": "What the request under way carries as Facefill-Job: 16 to 64 letters, digits, "
@@ -125,9 +138,11 @@ def _progress() -> Json:
     }
 
 
-def _work(summary: str, kind: type[Options], answer: str, *, mask: bool = False) -> Json:
-    content = _json(answer)
-    if answer == "Completed":
+def _work(path: str, summary: str) -> Json:
+    options, _ = KINDS[path]
+    completes = options is not Options
+    content = _json("Completed" if completes else "Detected")
+    if completes:
         content |= {name: {"schema": {"type": "string", "format": "binary"}}
                     for name in ("image/jpeg", "image/png", "image/webp", "image/avif", "image/tiff", "image/bmp")}
     extra = {
@@ -135,42 +150,35 @@ def _work(summary: str, kind: type[Options], answer: str, *, mask: bool = False)
         "Facefill-Invented": {"description": "The honest sentence, with a picture.", "schema": {"type": "string"}},
         "Server-Timing": {"description": "Milliseconds by stage, with a picture.", "schema": {"type": "string"}},
     }
-    chosen = "" if kind is Options else " Accept: application/json answers JSON, anything else the picture."
+    chosen = (" Accept: application/json answers JSON, image/* the picture. Without either a form is answered with the "
+              "picture, JSON with JSON.") if completes else ""
+    example: Json = dict.fromkeys(KINDS[path][1], _PIXEL) | ({"method": "swift", "seed": 0} if completes else {})
     return {
+        "operationId": path.rpartition("/")[2],
         "summary": summary,
         "description": summary + "." + chosen,
         "parameters": [{"name": "Facefill-Job", "in": "header", "required": False,
                         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,64}$"},
                         "description": "A name of your choice, to ask for progress by."}],
         "requestBody": {"required": True, "content": {
-            "multipart/form-data": {"schema": _body(kind, mask, binary=True)},
-            "application/json": {"schema": _body(kind, mask, binary=False), "example": _example(kind, mask)},
+            "multipart/form-data": {"schema": _ref(f"{_name(path)}Form")},
+            "application/json": {"schema": _ref(f"{_name(path)}Json"), "example": example},
         }},
-        "responses": {"200": {"description": "Done.", "content": content,
-                              **({"headers": extra} if answer == "Completed" else {})},
+        "responses": {"200": {"description": "Done.", "content": content, **({"headers": extra} if completes else {})},
                       **_failures(400, 401, 403, 408, 413, 415, 422, 429, 500, 503)},
         "security": [{}, {"token": []}],
     }
 
 
-def _body(kind: type[Options], mask: bool, *, binary: bool) -> Json:
+def _body(kind: type[Options], names: tuple[str, ...], *, binary: bool) -> Json:
     body = TypeAdapter(kind).json_schema()
     file = {"type": "string", "format": "binary"} if binary else {
         "type": "string", "contentEncoding": "base64", "minLength": 4,
-        "pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
-    files = {"photo": file | {"description": "The photo's file."}}
-    if mask:
-        files["mask"] = file | {"description": "A picture of the photo's size: white or opaque = missing."}
+        "pattern": "^(data:[^,]*;base64,)?(\\s*[A-Za-z0-9+/]){2,}[\\sA-Za-z0-9+/]*[=\\s]*$"}
+    files = {name: file | {"description": _FILES[name]} for name in names}
     if "method" in body["properties"]:
         body["properties"]["method"]["enum"] = usable()
         body["properties"]["format"] = {"enum": ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP"] + ([] if binary else [
             None]), "description": body["properties"]["format"]["description"]}
     return {"type": "object", "properties": files | body["properties"], "required": list(files),
             "additionalProperties": False}
-
-
-def _example(kind: type[Options], mask: bool) -> Json:
-    given: Json = {"photo": _PIXEL}
-    if mask:
-        given["mask"] = _PIXEL
-    return given | ({} if kind is Options else {"method": "swift", "seed": 0})

@@ -30,7 +30,7 @@ class CompletionOptions(Options):
     method: str = "swift"
     """A name that `/v1/methods` lists as usable."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Of all randomness; the same seed gives the same picture."""
+    """Seed of the random numbers; the same seed gives the same picture."""
     large_hole: bool = False
     """Also complete a face of which more than 60 % is missing."""
     format: str | None = None
@@ -38,11 +38,11 @@ class CompletionOptions(Options):
 
 
 class UnmaskOptions(CompletionOptions):
-    """Of `/v1/unmask`."""
+    """What may be asked of `/v1/unmask`."""
 
 
 class CompleteOptions(CompletionOptions):
-    """Of `/v1/complete`."""
+    """What may be asked of `/v1/complete`."""
 
     samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 1
     """Different completions, for methods that draw noise; more than one is answered as JSON only."""
@@ -50,15 +50,21 @@ class CompleteOptions(CompletionOptions):
     """The photo is an aligned square face already: no finder, no crop, no limit on the hole."""
 
 
-def build_options(kind: type[Options], fields: dict[str, Any]) -> Options:
-    """Check the fields of a request. Raises InputError."""
+KINDS: dict[str, tuple[type[Options], tuple[str, ...]]] = {
+    "/v1/detect": (Options, ("photo",)),
+    "/v1/unmask": (UnmaskOptions, ("photo",)),
+    "/v1/complete": (CompleteOptions, ("photo", "mask")),
+}
+"""What each path takes: its options, and its files."""
+
+
+def build_options(kind: type[Options], fields: dict[str, Any], *, strict: bool) -> Options:
+    """Check the fields of a request. strict: not for forms, whose fields are texts. Raises InputError."""
     try:
-        options = kind.model_validate(fields, strict=True)
+        options = kind.model_validate(fields, strict=strict)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:60]
-        if first["type"] == "extra_forbidden":
-            pick(dict.fromkeys(["photo", *kind.model_fields]), where, "field")
         raise InputError(f"{where}: {first['msg'].lower()}", "something else", f"change {where}") from None
     if isinstance(options, CompletionOptions):
         pick(METHODS, options.method, "method")
@@ -112,7 +118,7 @@ class Picture(Answered):
     width: int
     height: int
     format: str
-    """Of the photo that came: JPEG, PNG, ..."""
+    """Format of the photo that came: JPEG, PNG, ..."""
     faces: list[FoundFace]
     warnings: list[str]
     """What was left as it is or lost, and what the method doubts of its completion."""
@@ -169,7 +175,7 @@ class Method(Answered):
 
 
 class Health(Answered):
-    """Of the server."""
+    """Whether the server works."""
 
     status: Literal["ok", "stopping"]
     version: str
@@ -178,11 +184,11 @@ class Health(Answered):
 
 
 class Progress(Answered):
-    """Of a request that is being worked on."""
+    """How far a request under way is."""
 
     stage: Literal["uploading", "waiting", "looking", "completing", "writing"]
     ahead: int
-    """Requests before it in the line."""
+    """Requests before it in the queue."""
     wait_s: float
     """About how long until it is looked at."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from facefill.config import Frozen
 from facefill.errors import InputError
@@ -17,17 +18,19 @@ class Settings(Frozen):
     """What requests must carry as `Authorization: Bearer`, None for no such rule."""
     names: tuple[str, ...] = ()
     """Host names, beside this machine's own, under which browsers may call it (that of a proxy, for example)."""
+    root_path: str = ""
+    """The path under which a proxy offers the server, such as /faces; empty for none."""
     device: str = "cpu"
     threads: int | None = None
     exact: bool = False
     max_bytes: int = 40_000_000
-    """Of one upload."""
+    """Largest upload."""
     max_pixels: int = 50_000_000
-    """Of one photo."""
+    """Largest photo."""
     most_waiting: int = 64
-    """Requests in the line; one more is told to come again."""
+    """Requests in the queue; one more is told to come again."""
     most_bytes: int = 400_000_000
-    """Of all uploads that are held at one time."""
+    """Memory of all uploads at one time."""
     quiet_s: float = 10.0
     """Longest silence of somebody who uploads, or who has said nothing yet."""
     upload_s: float = 120.0
@@ -53,8 +56,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_address(host: str) -> bool:
+    """Whether it is an IP address and no name."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def check_reach(settings: Settings) -> None:
-    """Raises InputError for a server that others could reach and nobody guards."""
+    """Raises InputError for a server that others could reach and nobody guards, and for a root path that is none."""
+    if settings.root_path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", settings.root_path):
+        raise InputError("a --root-path such as /faces", settings.root_path, "begin with / and end without")
     if not settings.is_local and not settings.token:
         raise InputError(
             f"a --token with --host {settings.host}", "none",

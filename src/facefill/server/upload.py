@@ -1,89 +1,101 @@
 """Requests' bodies into memory, never onto a disk: multipart forms, and JSON with base64.
 
-Web frameworks spool large parts of a form into temporary files. Nobody's photo may lie in one, so the form is parsed
-here, by python-multipart's parser, into memory that is counted.
+Web frameworks spool large parts of a form into temporary files, and take a part without a file name for text. Nobody's
+photo may lie on a disk, and many clients name no file, so the form is parsed here, by python-multipart's parser, into
+memory that is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import binascii
+import io
 import json
-import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from facefill.server.errors import refuse
+from facefill.errors import InputError, TooLarge, pick
+from facefill.server.errors import Refused, refuse
 from facefill.server.settings import Settings
 
-_FILES = ("photo", "mask")
-_MOST_PARTS = 16
+FILES = ("photo", "mask")
 _MOST_TEXT_BYTES = 1000
 """Of a field that is no file, and of a part's headers."""
+_MOST_SEPARATORS = 100
+"""Commas and brackets of a JSON body: each may stand for an object, which takes 20 times its bytes."""
 
 
-class Hold:
-    """Counts the bytes of all uploads that are in memory at one time; the line's threads give them back."""
+class UploadMemory:
+    """Counts the bytes of all uploads that are in memory at one time; whoever ends a request gives its share back."""
 
     def __init__(self, most: int) -> None:
-        self._most, self.held, self._lock = most, 0, threading.Lock()
+        self._most, self.taken, self._lock = most, 0, threading.Lock()
 
     def take(self, count: int) -> None:
         """Raises Refused (503) where there is no room."""
         with self._lock:
-            if self.held + count > self._most:
+            if self.taken + count > self._most:
                 raise refuse(503, "room for the upload", "a server full of photos", "send it again later", 5)
-            self.held += count
+            self.taken += count
 
     def give_back(self, count: int) -> None:
         with self._lock:
-            self.held -= count
+            self.taken -= count
 
 
 class Upload:
     """What a request carries: the files' bytes and the other fields, and the memory counted for it."""
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, memory: UploadMemory) -> None:
         self.files: dict[str, bytes] = {}
         self.fields: dict[str, Any] = {}
-        self._hold, self._taken = hold, 0
+        self.is_form = True
+        """A form's fields are texts, JSON's have types."""
+        self.memory, self._taken = memory, 0
 
     def count(self, size: int) -> None:
-        self._hold.take(size)
+        """Add bytes to what is counted for it. Raises Refused (503)."""
+        self.memory.take(size)
         self._taken += size
 
     def release(self) -> None:
         """Forget the files. Harmless when repeated."""
         self.files = {}
         taken, self._taken = self._taken, 0
-        self._hold.give_back(taken)
+        self.memory.give_back(taken)
 
 
-async def read_upload(request: Request, hold: Hold, settings: Settings) -> Upload:
-    """The body of a request. Raises Refused: 400 malformed, 408 too slow, 413 too large, 415 of another kind."""
+async def read_upload(request: Request, memory: UploadMemory, settings: Settings, names: Collection[str]) -> Upload:
+    """The body of a request. names: the fields that it may have.
+
+    Raises InputError for another field, Refused for a body that is malformed (400), too slow (408), too large (413) or
+    of another kind (415).
+    """
     kind, options = parse_options_header(request.headers.get("content-type"))
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > _most(settings):
         raise _too_large(settings)
-    upload = Upload(hold)
+    upload = Upload(memory)
     try:
         chunks = _chunks(request, upload, settings)
         if kind == b"multipart/form-data" and options.get(b"boundary"):
-            await _read_form(chunks, options[b"boundary"], upload)
+            await _read_form(chunks, options[b"boundary"], upload, names)
         elif kind == b"application/json":
-            await asyncio.to_thread(_take_json, b"".join([chunk async for chunk in chunks]), upload)
+            body = bytearray()
+            async for chunk in chunks:
+                body += chunk
+            await asyncio.to_thread(_take_json, body, upload, names)
         else:
             raise refuse(415, "multipart/form-data or application/json", kind.decode("latin-1")[:80] or "no type",
                          "send the photo as the form field `photo`")
         for name, data in upload.files.items():
             if len(data) > settings.max_bytes:
-                raise refuse(413, f"at most {settings.max_bytes:,} bytes", f"{len(data):,} in {name}", "shrink it")
+                raise TooLarge(f"at most {settings.max_bytes:,} bytes", f"{len(data):,} in {name}", "shrink it")
     except BaseException:
         upload.release()
         raise
@@ -95,8 +107,8 @@ def _most(settings: Settings) -> int:
     return settings.max_bytes * 2 + 100_000
 
 
-def _too_large(settings: Settings) -> Exception:
-    return refuse(413, f"at most {_most(settings):,} bytes", "more", "shrink the photo, or raise --max-mb")
+def _too_large(settings: Settings) -> TooLarge:
+    return TooLarge(f"at most {_most(settings):,} bytes", "more", "shrink the photo, or raise --max-mb")
 
 
 async def _chunks(request: Request, upload: Upload, settings: Settings) -> AsyncIterator[bytes]:
@@ -121,93 +133,130 @@ async def _chunks(request: Request, upload: Upload, settings: Settings) -> Async
 
 
 class _Form:
-    """The parts of a form as they come."""
+    """The parts of a form as they come. After the first problem the rest is read and dropped, so that the client,
+    which is still sending, gets to read what the problem was."""
 
-    def __init__(self) -> None:
-        self.parts: list[tuple[str, bytearray]] = []
+    def __init__(self, names: Collection[str]) -> None:
+        self.parts: dict[str, io.BytesIO] = {}
         self.whole = False
-        self._name, self._value, self._size = bytearray(), bytearray(), 0
-        self._headers: dict[bytes, bytes] = {}
+        self.problem: InputError | None = None
+        self._names, self._name = names, ""
+        self._header, self._value = bytearray(), bytearray()
+        self._disposition = b""
 
     def begin(self) -> None:
-        if len(self.parts) == _MOST_PARTS:
-            raise refuse(413, f"at most {_MOST_PARTS} fields", "more", "leave the others out")
-        self._headers, self._size = {}, 0
-        self.parts.append(("", bytearray()))
-
-    def _grow(self, target: bytearray, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > _MOST_TEXT_BYTES:
-            raise refuse(400, "short headers of a form's parts", "long ones", "send a plain form")
-        target += data
+        self._disposition = b""
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
-        self._grow(self._name, data[start:end])
+        self._header += data[start:end]
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._grow(self._value, data[start:end])
+        self._value += data[start:end]
 
     def header_end(self) -> None:
-        self._headers[bytes(self._name).lower()] = bytes(self._value)
-        self._name, self._value = bytearray(), bytearray()
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header, self._value = bytearray(), bytearray()
 
     def headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition"))
-        self.parts[-1] = (options.get(b"name", b"").decode("utf-8", "replace"), bytearray())
+        if self.problem:
+            return
+        _, options = parse_options_header(self._disposition)
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        try:
+            pick(dict.fromkeys(self._names), self._name[:40], "field")
+        except InputError as error:
+            self.problem = error
+        if self._name in self.parts:
+            self.problem = InputError(f"one {self._name}", "several", "send each field once")
+        self.parts[self._name] = io.BytesIO()
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        name, value = self.parts[-1]
-        value += data[start:end]
-        if name not in _FILES and len(value) > _MOST_TEXT_BYTES:
-            raise refuse(422, f"a short {name[:40] or 'field'}", f"over {_MOST_TEXT_BYTES} bytes", "shorten it")
+        if self.problem:
+            return
+        part = self.parts[self._name]
+        if self._name not in FILES and part.tell() + end - start > _MOST_TEXT_BYTES:
+            self.problem = InputError(f"a short {self._name}", f"over {_MOST_TEXT_BYTES} bytes", "shorten it")
+            return
+        part.write(data[start:end])
 
     def end(self) -> None:
         self.whole = True
 
 
-async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes, upload: Upload) -> None:
-    form = _Form()
+async def _read_form(
+    chunks: AsyncIterator[bytes], boundary: bytes, upload: Upload, names: Collection[str]
+) -> None:
+    form = _Form(names)
     broken = refuse(400, "a whole multipart form", "a broken or empty one", "let a library build it")
     try:
         parser = MultipartParser(boundary, {
             "on_part_begin": form.begin, "on_part_data": form.data, "on_header_field": form.header_name,
             "on_header_value": form.header_value, "on_header_end": form.header_end,
             "on_headers_finished": form.headers_finished, "on_end": form.end,
-        })
+        }, max_header_size=_MOST_TEXT_BYTES)
         async for chunk in chunks:
             parser.write(chunk)
-    except MultipartParseError:
+    except FormParserError:
         raise broken from None
+    if form.problem:
+        raise form.problem
     if not form.whole:
         raise broken
-    for name, value in form.parts:
-        if name in upload.files or name in upload.fields:
-            raise refuse(422, f"one {name[:40]}", "several", "send each field once")
-        if name in _FILES:
-            upload.files[name] = bytes(value)
+    for name, part in form.parts.items():
+        if name in FILES:
+            upload.files[name] = part.getvalue()
         else:
-            upload.fields[name] = _typed(value.decode("utf-8", "replace"))
+            upload.fields[name] = part.getvalue().decode("utf-8", "replace")
 
 
-def _typed(text: str) -> str | bool | int:
-    """What JSON would have said: a form has only text."""
-    if text in ("true", "false"):
-        return text == "true"
-    return int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else text
-
-
-def _take_json(body: bytes, upload: Upload) -> None:
+def _take_json(body: bytearray, upload: Upload, names: Collection[str]) -> None:
+    """Parse a body and empty it. What parsing takes beside it is counted as well."""
+    upload.is_form = False
+    malformed = refuse(400, "a flat JSON object in ASCII", "something else", "send {\"photo\": \"<base64>\"}")
+    if not body.isascii() or sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_SEPARATORS:
+        raise malformed
+    # The text, its strings and their bytes; one escaped character may make every character of a string take four.
+    beside = len(body) * (8 if b"\\u" in body else 2)
+    upload.memory.take(beside)
     try:
-        fields = json.loads(body)
+        upload.fields = _parse_json(body, malformed)
+        for name in upload.fields:
+            pick(dict.fromkeys(names), name[:40], "field")
+        for name in FILES:
+            if name in upload.fields:
+                upload.files[name] = _decode_base64(name, upload.fields.pop(name))
+    finally:
+        upload.memory.give_back(beside)
+
+
+def _parse_json(body: bytearray, malformed: Refused) -> dict[str, Any]:
+    text = body.decode("ascii")
+    body.clear()
+    try:
+        fields = json.loads(text)
     except (ValueError, RecursionError):
-        raise refuse(400, "a JSON object", "something else", "send {\"photo\": \"<base64>\"}") from None
+        raise malformed from None
     if not isinstance(fields, dict):
         raise refuse(422, "a JSON object", f"a {type(fields).__name__}", "send {\"photo\": \"<base64>\"}")
-    for name in _FILES:
-        if name in fields:
-            value = fields.pop(name)
-            try:
-                upload.files[name] = base64.b64decode(value, validate=True)
-            except (binascii.Error, ValueError, TypeError):
-                raise refuse(422, f"{name} in base64", "something else", "encode the file's bytes") from None
-    upload.fields = fields
+    return fields
+
+
+def _decode_base64(name: str, text: object) -> bytes:
+    """Plain base64, base64 in lines, or a data URL."""
+    wrong = InputError(f"{name} in base64", "something else", "encode the file's bytes")
+    if not isinstance(text, str):
+        raise wrong
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            raise wrong
+    data = text.encode("ascii", "replace")
+    try:
+        try:
+            return binascii.a2b_base64(data, strict_mode=True)
+        except binascii.Error:
+            data = data.translate(None, b" \t\r\n")
+            return binascii.a2b_base64(data, strict_mode=True)
+    except binascii.Error:
+        raise wrong from None

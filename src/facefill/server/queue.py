@@ -1,4 +1,4 @@
-"""The bounded line in front of the networks, and the threads that work it off.
+"""The bounded queue in front of the networks, and the worker threads that serve it.
 
 Every thread does one step of some request at a time: look, run, or finish. Running takes the crops of all requests
 that are ready into one call, shared out among the threads. A thread that works alone uses the networks that were loaded
@@ -27,7 +27,7 @@ from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, load
 from facefill.runtime.plan import Plan
 from facefill.server.errors import refuse
-from facefill.server.jobs import Answer, Crew, Job, finish, look
+from facefill.server.jobs import Answer, Job, Networks, finish, look
 from facefill.server.metrics import Metrics
 from facefill.server.settings import Settings
 
@@ -37,8 +37,8 @@ bounds the memory."""
 MOST_WORKERS = 4
 """Every one has its own networks, about 100 MB."""
 
-Crews = Callable[[int | None, str], Crew]
-"""The networks of a worker (None: those of one that is alone) with a method."""
+Loader = Callable[[int | None, str], Networks]
+"""Gives the networks of a worker with a method; worker None: those of one that works alone."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class _Ready:
         return len(self.plan.tasks)
 
 
-class Line:
-    """Requests in the order they came, and the threads that answer them."""
+class RequestQueue:
+    """Requests in the order they came, and the worker threads that answer them."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, crews: Crews, workers: int) -> None:
-        self._settings, self._metrics, self._crews = settings, metrics, crews
+    def __init__(self, settings: Settings, metrics: Metrics, load_for: Loader, workers: int) -> None:
+        self._settings, self._metrics, self._load = settings, metrics, load_for
         self._new: deque[Job] = deque()
         self._ready: list[_Ready] = []
         self._busy = 0
@@ -72,7 +72,7 @@ class Line:
     # ---- from the outside
 
     def put(self, job: Job) -> None:
-        """Queue up. Raises Refused: 429 where the line is full, 503 where the server stops."""
+        """Queue up. Raises Refused: 429 where the queue is full, 503 where the server stops."""
         with self._change:
             if self._closed:
                 raise refuse(503, "a running server", "one that stops", "send it again when it is back", 30)
@@ -111,12 +111,12 @@ class Line:
     def _work(self, index: int) -> None:
         while (step := self._next()) is not None:
             what, alone = step
-            crew = None if alone else index
+            worker = None if alone else index
             try:
                 if isinstance(what, Job):
-                    self._look(what, crew)
+                    self._look(what, worker)
                 else:
-                    self._run(what, crew)
+                    self._run(what, worker)
             finally:
                 with self._change:
                     self._busy -= 1
@@ -159,10 +159,10 @@ class Line:
         self._new = deque(job for job in self._new if not job.gone)
         self._ready = [ready for ready in self._ready if not ready.job.gone]
 
-    def _look(self, job: Job, crew: int | None) -> None:
+    def _look(self, job: Job, worker: int | None) -> None:
         job.enter("looking")
         try:
-            seen = look(job, self._crews(crew, job.method), self._settings)
+            seen = look(job, self._load(worker, job.method), self._settings)
         except BaseException as error:
             self._end(job, error=error)
             return
@@ -174,13 +174,13 @@ class Line:
             self._ready.append(_Ready(job, seen))
             self._change.notify()
 
-    def _run(self, batch: list[_Ready], crew: int | None) -> None:
+    def _run(self, batch: list[_Ready], worker: int | None) -> None:
         """One call of the model for all crops of a batch; where that fails, each request for itself."""
         method, seed, samples = batch[0].job.key
         for ready in batch:
             ready.job.enter("completing")
         try:
-            inpainter, plans = self._crews(crew, method).inpainter, [ready.plan for ready in batch]
+            inpainter, plans = self._load(worker, method).inpainter, [ready.plan for ready in batch]
             with listening() as doubts:
                 patches = inpainter.run(plans, seed=seed, samples=samples)
         except BaseException as error:
@@ -188,7 +188,7 @@ class Line:
                 self._end(batch[0].job, error=error)
                 return
             for ready in batch:
-                self._run([ready], crew)
+                self._run([ready], worker)
             return
         self._metrics.batches.observe(len(batch))
         self._metrics.crops.labels(method).inc(sum(ready.crops for ready in batch))
@@ -223,30 +223,30 @@ class Line:
 # ---- the networks
 
 
-def open_line(settings: Settings, metrics: Metrics) -> Line:
-    """A line whose threads have networks of their own; all helpers are loaded now, methods when first asked for.
+def open_queue(settings: Settings, metrics: Metrics) -> RequestQueue:
+    """A queue whose workers have networks of their own; all helpers are loaded now, methods when first asked for.
 
     Raises InputError where the weights or the device are not there.
     """
     threads = thread_count(settings.threads)
     workers = min(threads, MOST_WORKERS)
-    crews = _load_crews(settings, threads, max(1, threads // workers))
+    load_for = _load_once(settings, threads, max(1, threads // workers))
     for index in (None, *range(workers)):
-        _warm(crews(index, "swift"))
-    return Line(settings, metrics, crews, workers)
+        _warm(load_for(index, "swift"))
+    return RequestQueue(settings, metrics, load_for, workers)
 
 
-def _warm(crew: Crew) -> None:
+def _warm(networks: Networks) -> None:
     """Compile the networks for the usual sizes now, and not while the first visitor waits."""
     for height, width in ((480, 640), (640, 480), (640, 640)):
-        crew.finder.find(np.zeros((height, width, 3), np.uint8))
+        networks.finder.find(np.zeros((height, width, 3), np.uint8))
     faces = np.zeros((1, 256, 256, 3), np.uint8)
     points = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
-    crew.cover.find(faces[0], [Face((60.0, 40.0, 200.0, 250.0), points, 1.0)])
-    crew.inpainter.model.complete(faces, np.ones((1, 256, 256), bool))
+    networks.cover.find(faces[0], [Face((60.0, 40.0, 200.0, 250.0), points, 1.0)])
+    networks.inpainter.model.complete(faces, np.ones((1, 256, 256), bool))
 
 
-def _load_crews(settings: Settings, threads: int, each: int) -> Crews:
+def _load_once(settings: Settings, threads: int, each: int) -> Loader:
     lock = threading.Lock()
 
     def engine(name: str, count: int) -> Any:
@@ -265,12 +265,12 @@ def _load_crews(settings: Settings, threads: int, each: int) -> Crews:
         return load(method, device=settings.device, threads=count, exact=settings.exact)
 
     @cache
-    def crew(index: int | None, method: str) -> Crew:
+    def networks(index: int | None, method: str) -> Networks:
         finder, cover = helpers(index)
-        return Crew(finder, cover, Inpainter(model(index, method), lambda: finder, lambda: cover))
+        return Networks(finder, cover, Inpainter(model(index, method), lambda: finder, lambda: cover))
 
-    def get(index: int | None, method: str) -> Crew:
+    def get(index: int | None, method: str) -> Networks:
         with lock:
-            return crew(index if threads > 1 else None, method)
+            return networks(index if threads > 1 else None, method)
 
     return get

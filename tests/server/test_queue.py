@@ -46,7 +46,7 @@ def test_requests_share_a_call_of_the_model_and_get_what_they_would_alone(tmp_pa
         gate.open.clear()
         with ThreadPoolExecutor(10) as pool:
             coming = [pool.submit(client.post, "/v1/unmask", files={"photo": PNG}) for _ in range(10)]
-            wait_until(lambda: made.line.waiting() == 8)
+            wait_until(lambda: made.queue.waiting() == 8)
             gate.open.set()
             answers = [one.result(20) for one in coming]
         assert [answer.status_code for answer in answers] == [200] * 10
@@ -65,13 +65,13 @@ def test_a_full_line_says_when_to_come_again(tmp_path: Path) -> None:
         coming = [pool.submit(client.post, "/v1/detect", files={"photo": PNG})]
         wait_until(lambda: gate.seen == 1)
         coming += [pool.submit(client.post, "/v1/detect", files={"photo": PNG}) for _ in range(2)]
-        wait_until(lambda: made.line.waiting() == 2)
+        wait_until(lambda: made.queue.waiting() == 2)
         refused = client.post("/v1/detect", files={"photo": PNG})
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
         gate.open.set()
         assert [one.result(20).status_code for one in coming] == [200] * 3
-    assert made.hold.held == 0
+    assert made.memory.taken == 0
 
 
 def test_a_full_memory_says_when_to_come_again(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_full_memory_says_when_to_come_again(tmp_path: Path) -> None:
         refused = client.post("/v1/detect", files={"photo": PNG})
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
-        assert made.hold.held == 0
+        assert made.memory.taken == 0
 
 
 def test_one_request_that_fails_in_a_batch_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_one_request_that_fails_in_a_batch_spoils_no_other(tmp_path: Path, monke
     with TestClient(build_app(made.settings, made), base_url="http://localhost", raise_server_exceptions=False) \
             as client:
         alone = client.post("/v1/unmask", files={"photo": PNG}).content
-        inpainter = made.line._crews(None, "swift").inpainter
+        inpainter = made.queue._load(None, "swift").inpainter
         run = inpainter.run
 
         def fails_together(plans: list[object], **options: object) -> object:
@@ -97,11 +97,11 @@ def test_one_request_that_fails_in_a_batch_spoils_no_other(tmp_path: Path, monke
                 raise MemoryError
             return run(plans, **options)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(made.line._crews(0, "swift").inpainter, "run", fails_together)
+        monkeypatch.setattr(made.queue._load(0, "swift").inpainter, "run", fails_together)
         gate.open.clear()
         with ThreadPoolExecutor(3) as pool:
             coming = [pool.submit(client.post, "/v1/unmask", files={"photo": PNG}) for _ in range(3)]
-            wait_until(lambda: made.line.waiting() == 2)
+            wait_until(lambda: made.queue.waiting() == 2)
             gate.open.set()
             answers = [one.result(20) for one in coming]
     assert [(answer.status_code, answer.content == alone) for answer in answers] == [(200, True)] * 3
@@ -116,7 +116,7 @@ def test_a_fault_of_ours_is_a_500_without_inner_words(tmp_path: Path, monkeypatc
         answer = client.post("/v1/detect", files={"photo": PNG})
     assert answer.status_code == 500
     assert "division" not in answer.text
-    assert made.hold.held == 0
+    assert made.memory.taken == 0
 
 
 def test_a_client_that_goes_away_cancels_its_work(tmp_path: Path) -> None:
@@ -129,15 +129,39 @@ def test_a_client_that_goes_away_cancels_its_work(tmp_path: Path) -> None:
         wait_until(lambda: gate.seen == 1)
         second = socket.create_connection(("127.0.0.1", port))
         second.sendall(request_bytes(port))
-        wait_until(lambda: made.line.waiting() == 1)
+        wait_until(lambda: made.queue.waiting() == 1)
         second.close()
         first.close()
         wait_until(lambda: made.metrics.gone._value.get() == 2)
         gate.open.set()
-        wait_until(lambda: made.line.waiting() == 0 and made.line.working() == 0)
+        wait_until(lambda: made.queue.waiting() == 0 and made.queue.working() == 0)
     assert gate.seen == 1, "the one that waited was never looked at"
     assert made.metrics.crops.labels("swift")._value.get() == 0, "the one that was looked at was not completed"
-    assert made.hold.held == 0
+    assert made.memory.taken == 0
+
+
+def drip(connection: socket.socket, head: bytes) -> int:
+    """Send a byte every 50 ms; how many went out before the other side closed."""
+    for at in range(len(head)):
+        try:
+            connection.sendall(head[at : at + 1])
+        except OSError:
+            return at
+        time.sleep(0.05)
+    return len(head)
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_a_connection_that_drips_its_head_is_closed(tmp_path: Path, before: bytes) -> None:
+    made = service(tmp_path, Gate(), quiet_s=0.5)
+    with listening(made) as (port, _):
+        for head in (b"GET /v1/health HTTP/1.1\r\nX: " + b"x" * 200, b"\r\n" * 100, b"G" * 200):
+            dripping = socket.create_connection(("127.0.0.1", port), timeout=20)
+            if before:
+                dripping.sendall(before)
+                assert dripping.recv(10_000).startswith(b"HTTP/1.1 200")
+            assert drip(dripping, head) < len(head)
+            dripping.close()
 
 
 def test_slow_uploads_and_silent_connections_end(tmp_path: Path) -> None:
@@ -150,7 +174,7 @@ def test_slow_uploads_and_silent_connections_end(tmp_path: Path) -> None:
         assert silent.recv(1000) == b""
         slow.close()
         silent.close()
-    assert made.hold.held == 0
+    assert made.memory.taken == 0
 
 
 def test_a_stopping_server_finishes_what_it_has(tmp_path: Path) -> None:
@@ -160,7 +184,7 @@ def test_a_stopping_server_finishes_what_it_has(tmp_path: Path) -> None:
     with listening(made) as (port, stop), ThreadPoolExecutor(2) as pool:
         url = f"http://127.0.0.1:{port}/v1/unmask"
         coming = [pool.submit(httpx2.post, url, files={"photo": PNG}, timeout=20) for _ in range(2)]
-        wait_until(lambda: gate.seen == 1 and made.line.waiting() == 1)
+        wait_until(lambda: gate.seen == 1 and made.queue.waiting() == 1)
         stop()
         threading.Event().wait(0.3)
         with pytest.raises(httpx2.ConnectError):
