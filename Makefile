@@ -5,7 +5,7 @@ NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	"facefill needs Python 3.11 or newer, and this is %d.%d: name another, as in make PYTHON=python3.12" % sys.version_info[:2])'
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint soak page docs clean
+.PHONY: demo test lint soak page docs docs-check results clean
 
 ## demo: core install without torch, then unmask the example photos and show them before and after
 demo: .venv-demo/ready
@@ -37,6 +37,10 @@ soak: $(VENV)/ready
 page: $(VENV)/ready
 	$(VENV)/bin/python web/describe.py > web/openapi.json
 	cd web && npm ci && npm run types && npm test && npm run build
+
+## docs-check: which tables of the documentation are older than the code or weights that they speak of
+docs-check: $(VENV)/ready
+	$(VENV)/bin/python benchmarks/tables.py check
 
 ## docs: the documentation as a site in build/docs; nothing is fetched when it is read
 docs: $(VENV)/ready

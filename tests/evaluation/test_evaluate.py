@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facefill.catalog import file_hash
 from facefill.datasets.faces import read_dataset
-from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation import evaluate as evaluate_module
 from facefill.evaluation.benchmark import Bench, Settings, prepare
 from facefill.evaluation.evaluate import evaluate, measure_costs
+from facefill.evaluation.marks import read_tables
 from facefill.evaluation.page import COLOURS, MARKERS
 from facefill.evaluation.protocols import PROTOCOLS, draw_case
-from facefill.evaluation.report import BEGIN, END, with_section
 from facefill.imaging import metrics
 from facefill.imaging.classical import fill_telea
 from facefill.runtime.cover import FoundCover
@@ -272,12 +272,19 @@ def test_costs_are_those_of_a_process_each(faces: Path, network: Path, tmp_path:
     assert cost.peak_mb is None or 10 < cost.peak_mb < 10_000
 
 
-def test_a_section_is_exchanged_and_the_rest_kept() -> None:
-    first = with_section("# Results\n\nMine.\n", "centre", "old\n")
-    both = with_section(first + "\nBelow.\n", "worn", "other")
-    opens, closes = BEGIN.format("centre"), END.format("centre")
-    others = f"{BEGIN.format('worn')}\n\nother\n\n{END.format('worn')}"
-    assert with_section(both, "centre", "new") == (
-        f"# Results\n\nMine.\n\n{opens}\n\nnew\n\n{closes}\n\nBelow.\n\n{others}\n")
-    with pytest.raises(InputError, match="both marks"):
-        with_section(f"{opens}\n", "centre", "new")
+def test_a_page_gets_short_tables_that_say_what_they_are_of(done: Settings, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Mine\n\nAbove.\n")
+    for _ in evaluate(done, page):
+        pass
+    table, = read_tables(page.read_text(encoding="utf-8"))
+    assert page.read_text(encoding="utf-8").startswith("# Mine\n\nAbove.\n\n")
+    assert (table.name, table.commit) == (done.report.name, "0123456789ab")
+    assert "| random60@64 | telea | 12 |" in table.body
+    assert table.of["means"] == file_hash(Path(done.methods[0]))[:12]
+    assert table.outdated(lambda name: table.of[name]) == []
+    assert table.outdated(lambda name: "0") == [f"{name} changed" for name in table.of]
+    before = page.read_bytes()
+    for _ in evaluate(done, page):
+        pass
+    assert page.read_bytes() == before

@@ -25,15 +25,9 @@ from facefill import __version__
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare, show_covered
+from facefill.evaluation.marks import Written, put_table, read_tables
 from facefill.evaluation.page import as_html
-from facefill.evaluation.report import (
-    markdown_table,
-    section,
-    section_name,
-    with_section,
-    write_report,
-    write_whole,
-)
+from facefill.evaluation.report import markdown_table, short_tables, speaks_of, write_report, write_whole
 from facefill.evaluation.statistics import FEWEST, RESAMPLES
 from facefill.evaluation.strips import write_strips
 from facefill.evaluation.summary import summarise
@@ -52,12 +46,12 @@ PATIENCE_S = 2.0
 def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchmark.Progress]:
     """Complete, measure and report, telling how far it is; what an earlier run left is not computed again.
 
-    results: a Markdown file to write the tables into, between two marks with the name of the report's folder; what
-    stands outside them is kept.
+    results: a Markdown file to write short tables into, between marks with the name of the report's folder (see
+    `marks`); what stands outside them is kept.
     Raises InputError for whatever is wrong, before anything is computed where that can be known.
     """
     if results:
-        _read_results(results, settings.report.resolve().name)
+        read_tables(_read_page(results))
     bench = prepare(settings)
     yield from benchmark.run(bench)
     yield benchmark.Progress("report", 0, 1)
@@ -70,8 +64,10 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
         write_costs(bench, measure_costs(bench))
     if results:
         # Read again: somebody may have written on the page meanwhile.
-        text = _read_results(results, section_name(bench))
-        write_whole(results, with_section(text, section_name(bench), section(bench, summary)))
+        about = summary.about
+        table = Written(settings.report.resolve().name, short_tables(bench, summary), about["command"], about["commit"],
+                        speaks_of(bench))
+        write_whole(results, put_table(_read_page(results), table))
     yield benchmark.Progress("report", 1, 1)
 
 
@@ -114,13 +110,11 @@ def command(settings: Settings) -> str:
     return shlex.join(words + (["--exact"] if settings.exact else []))
 
 
-def _read_results(path: Path, name: str) -> str:
-    """The page to write into. Raises InputError for a folder, or one mark without the other."""
+def _read_page(path: Path) -> str:
+    """The page to write into. Raises InputError for a folder."""
     if path.is_dir():
         raise InputError("a Markdown file for --results", f"the folder {path}", "name a file")
-    text = path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
-    with_section(text, name, "")
-    return text
+    return path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
 
 
 def _commit() -> str:

@@ -1,5 +1,5 @@
-"""What an evaluation writes as text: report.json, .csv and .md, and its section of a page of results; the same for the
-same values, to the byte."""
+"""What an evaluation writes as text: report.json, .csv and .md, and short tables for a page; the same for the same
+values, to the byte."""
 
 from __future__ import annotations
 
@@ -13,31 +13,18 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from facefill.errors import InputError
+from facefill.catalog import file_hash
 from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
+from facefill.evaluation.marks import DIGITS
 from facefill.evaluation.protocols import VARIANTS, Paper
 from facefill.evaluation.summary import Metric, PaperLine, Row, Summary, paper_lines
 
 HONEST = "What was hidden is invented in every completion; identity figures say how much of a person is left to see, " \
     "and are no evidence of who somebody is."
-BEGIN = "<!-- evaluate {}: begin; written by `facefill evaluate --results`, edit outside -->"
-END = "<!-- evaluate {}: end -->"
-"""Around a section; in the braces the name of the report's folder, so that one page holds several evaluations."""
+DECIDES = ("evaluation/protocols.py", "imaging/metrics.py", "imaging/blend.py", "runtime/plan.py")
+"""Code of which a figure is older once it changed."""
 SHOWN = ("psnr", "hole_psnr", "ssim", "sharpness", "seam")
 BESIDE = ("lpips", "frechet", "cosine", "accepted")
-NOT_COMPARABLE = """\
-What may be compared: rows of one table here with the same n, all on the same faces and holes, by the definitions below.
-
-What may not, or only roughly:
-- The papers' faces are others than these: CelebA-HQ, or all of CelebA, cut and aligned otherwise. A centre hole hides
-  more of a face that fills more of the picture.
-- "50 %" with the centre square is half of the side, a quarter of the pixels; irregular holes of 50 % are half of the
-  pixels, but known pixels are nearer.
-- No paper states the window or colour of its SSIM; the tables by definition show how far that alone moves a number.
-- Whether known pixels are pasted back, and whether values are rounded to 8 bits first, is rarely stated; here both are.
-- Completions chosen as the best of several with the truth in hand are not comparable with one completion.
-"""
-
 Table = tuple[list[str], list[list[str]]]
 """Headings, and lines of cells."""
 
@@ -246,46 +233,29 @@ def definitions(summary: Summary) -> list[str]:
             f"- **Intervals**: 95 %, {summary.about['intervals']}."]
 
 
-# --- A section of docs/results.md ---------------------------------------------------------------
+# --- A table of a page --------------------------------------------------------------------------
 
 
-def section(bench: Bench, summary: Summary) -> str:
-    """Short tables, and what papers print beside them."""
-    about, name = summary.about, section_name(bench)
-    parts = [f"## {name.replace('-', ' ').replace('_', ' ').capitalize()}", "", f"`{about['command']}`", "",
-             f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; {about['libraries']}. Intervals: "
-             f"95 %, {about['intervals']}.", ""]
+def short_tables(bench: Bench, summary: Summary) -> str:
+    """What goes into a page: for each dataset what it is, a line per protocol and method, and the holes' hashes."""
+    about = summary.about
+    parts = [f"`{about['command']}`", "", f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; "
+             f"{about['libraries']}. In brackets 95 % intervals, {about['intervals']}.", ""]
     for dataset in bench.datasets:
         info = about["datasets"][dataset.name]
         holes = ", ".join(f"{name} {digest[:12]}" for name, digest in info["holes"].items())
-        parts += [f"### {dataset.name}", "", f"n = {info['n']} faces, SHA-256 {info['sha256'][:16]}.", "",
-                  markdown_table(_short_table(bench, summary, dataset.name)), f"Holes, SHA-256: {holes}.", ""]
-    for paper in bench.papers.values():
-        parts += _paper_parts(bench, summary, paper, 3)
-    if bench.papers:
-        parts += ["### Comparing with papers", "", NOT_COMPARABLE]
-    parts += ["### Definitions", "", *definitions(summary), "", HONEST]
-    return "\n".join(parts) + "\n"
+        parts += [f"**{dataset.name}**: {info['n']} faces of {info['people']} people, SHA-256 {info['sha256'][:16]}; "
+                  f"holes, SHA-256: {holes}.", "", markdown_table(_short_table(bench, summary, dataset.name))]
+    return "\n".join([*parts, HONEST])
 
 
-def section_name(bench: Bench) -> str:
-    """What a page of results calls this evaluation."""
-    return bench.settings.report.resolve().name
-
-
-def with_section(text: str, name: str, new: str) -> str:
-    """A page with the section of that name exchanged, or added at the end.
-
-    Raises InputError for a page with one of its marks only.
-    """
-    opens, closes = BEGIN.format(name), END.format(name)
-    begin, end = text.find(opens), text.find(closes)
-    whole = f"{opens}\n\n{new.rstrip()}\n\n{closes}"
-    if begin < 0 and end < 0:
-        return f"{text.rstrip()}\n\n{whole}\n"
-    if begin < 0 or end < begin:
-        raise InputError("both marks of the section, in order", "one of them", f"restore {opens} and {closes}")
-    return text[:begin] + whole + text[end + len(closes) :]
+def speaks_of(bench: Bench) -> dict[str, str]:
+    """Weights and code that decide what a page shows, with the first digits of their hashes."""
+    shipped = {label: model.sha256 for label, model in ((entry.label, entry.model) for entry in bench.entries)
+               if model.sha256}
+    house = Path(__file__).parents[1]
+    code = {f"src/facefill/{name}": file_hash(house / name) for name in DECIDES}
+    return {name: digest[:DIGITS] for name, digest in {**shipped, **code}.items()}
 
 
 def _short_table(bench: Bench, summary: Summary, dataset: str) -> Table:

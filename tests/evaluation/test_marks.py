@@ -1,0 +1,70 @@
+"""Tables between marks are exchanged, and those that are older than what they speak of are told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from facefill.errors import InputError
+from facefill.evaluation.marks import CLOSE, Written, put_table, read_tables
+
+ROOT = Path(__file__).parents[2]
+TABLE = Written("centre", "| a |\n|---|\n| 1 |", "facefill methods", "abc", {"swift": "0123456789ab"})
+
+
+def test_a_table_is_exchanged_and_the_rest_kept() -> None:
+    first = put_table("# Results\n\nMine.\n", TABLE)
+    both = put_table(first + "\nBelow.\n", replace(TABLE, name="worn", body="other"))
+    new = put_table(both, replace(TABLE, body="new \\1 $ {}"))
+    assert [(table.name, table.body) for table in read_tables(new)] == [("centre", "new \\1 $ {}"), ("worn", "other")]
+    assert new.startswith("# Results\n\nMine.\n\n<!-- table centre: {")
+    assert new.split(CLOSE.format("centre"))[1].startswith("\n\nBelow.\n\n<!-- table worn: {")
+    assert put_table(new, replace(TABLE, body="new \\1 $ {}")) == new
+
+
+def test_half_a_mark_is_one_clear_line() -> None:
+    page = put_table("", TABLE)
+    for spoiled in (page.replace(CLOSE.format("centre"), ""), page + page, page[page.index("| a |"):]):
+        with pytest.raises(InputError, match="both marks of the table centre"):
+            read_tables(spoiled)
+
+
+def test_a_table_is_outdated_when_its_weights_changed_or_somebody_edited_it() -> None:
+    table, = read_tables(put_table("", TABLE))
+    assert table.outdated(lambda name: "0123456789abcdef") == []
+    assert table.outdated(lambda name: "other") == ["swift changed"]
+    edited, = read_tables(put_table("", TABLE).replace("| 1 |", "| 2 |"))
+    assert edited.outdated(lambda name: "0123456789ab") == ["edited by hand"]
+
+
+def test_the_tool_writes_a_table_and_sees_that_its_code_changed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n| by | hand |\n|---|---|\n")
+    source = "src/facefill/errors.py"
+
+    def tables(*words: object) -> subprocess.CompletedProcess[str]:
+        code = (f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import pathlib, tables; "
+                f"tables.ROOT = pathlib.Path({str(tmp_path)!r}); tables.commit = lambda: 'abc'; tables.main()")
+        return subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True,
+                              check=False)
+
+    (tmp_path / "src" / "facefill").mkdir(parents=True)
+    (tmp_path / source).write_text("first")
+    made = tables("write", page, "t", "--of", source, "--by", r"printf '| a |\n|---|\n| %s |\n' 7")
+    assert made.returncode == 0, made.stderr
+    table, = read_tables(page.read_text())
+    assert table.body.endswith("| 7 |")
+    assert list(table.of) == [source]
+    fine = tables("check", page)
+    assert (fine.returncode, "1 written by commands, 1 by hand" in fine.stdout) == (0, True), fine.stderr
+    (tmp_path / source).write_text("second")
+    old = tables("check", page)
+    assert old.returncode == 1
+    assert f"page.md t: {source} changed since abc" in old.stdout
+    assert tables("again", page).returncode == tables("check", page).returncode == 0
+    assert json.loads(page.read_text().split("<!-- table t: ")[1].split(" -->")[0])["commit"] == "abc"
