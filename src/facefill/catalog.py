@@ -28,7 +28,7 @@ class Record(Frozen):
     """What is imported from that extra."""
     paper: str
     inputs: tuple[str, ...] = ("image", "mask")
-    """What the method takes, of: image, mask, worn, noise, seed."""
+    """What the method takes, of: image, mask, worn, landmarks, noise, seed."""
     blend: Literal["paste", "poisson", "fade"] = "paste"
     """How the filled picture meets the known pixels, see `imaging.blend.composite`."""
     weights: str = ""
@@ -69,8 +69,8 @@ def _classical(name: str, title: str, paper: str, package: str = "") -> Record:
 
 _RECORDS = (
     Record(
-        name="swift", title="facefill's own U-Net against a patch critic", kind="onnx",
-        paper="facefill", inputs=("image", "mask", "noise"), blend="fade", stride=16,
+        name="swift", title="facefill's own: drawn small, then in detail", kind="onnx",
+        paper="facefill", inputs=("image", "mask", "landmarks", "noise"), blend="fade", stride=64,
         wide_at_size=True,
     ),
     Record(

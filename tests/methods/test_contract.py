@@ -19,8 +19,7 @@ NAMES = sorted(CLASSES)
 SEARCH = {"width": 4, "critic_width": 4, "code_length": 8, "encoder_width": 4, "iterations": 6, "restarts": 2,
           "bf16": False}
 SMALL: dict[str, dict[str, Any]] = {
-    "swift": {"widths": (8, 8, 16, 16), "bottom_dilations": (1, 2), "critic_width": 8,
-              "adversarial": 0.1, "feature_matching": 1.0},
+    "swift": {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "critic_width": 8},
     "context_encoder": {"widths": (8, 8, 8, 8, 8, 8), "bottleneck": 8},
     "contextual_attention": {"width": 4, "critic_width": 4, "adversarial": 0.001},
     "masked_gan": {"widths": (8, 8, 8, 8, 8, 8), "noise": 2, "critic_width": 4},

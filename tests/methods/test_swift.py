@@ -1,48 +1,66 @@
-"""swift: its critics, each of which sees more of the face than the one before."""
+"""swift: two stages, each with its own players; a grey photo stays grey; what is unknown changes nothing."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from facefill.methods.base import draw_noise
-from facefill.methods.swift import Swift, SwiftConfig
+from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole, mirror_points
+from facefill.nets import projected
+from facefill.nets.critics import gradient_penalty
+from facefill.nets.small_and_detail import heat_maps, is_grey, shrink
+from tests.nets.test_perceptual import SQUEEZED, write_net
+
+SMALL = {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "critic_width": 8}
 
 
-def build(critic_scales: int, **settings: object) -> Swift:
+def build(**settings: object) -> Swift:
     torch.manual_seed(0)
-    small = {"widths": (8, 8, 16, 16), "bottom_dilations": (1,), "critic_width": 8, "adversarial": 1.0,
-             "feature_matching": 1.0, "critic_scales": critic_scales}
-    return Swift(SwiftConfig.model_validate(small | settings))
+    return Swift(SwiftConfig.model_validate(SMALL | settings))
 
 
-def example(side: int = 64) -> dict[str, Tensor]:
-    truth = torch.rand((2, 3, side, side), generator=torch.Generator().manual_seed(1)) * 2 - 1
-    mask = torch.zeros(2, 1, side, side)
+def example(side: int = 128, count: int = 2) -> dict[str, Tensor]:
+    truth = torch.rand((count, 3, side, side), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    mask = torch.zeros(count, 1, side, side)
     mask[:, :, side // 2 :, side // 4 : -side // 4] = 1
-    return {"truth": truth, "mask": mask, "image": truth * (1 - mask), "seed": torch.arange(2)}
+    return {"truth": truth, "mask": mask, "image": truth * (1 - mask), "seed": torch.arange(count)}
 
 
 def test_each_critic_looks_at_half_the_side_of_the_one_before() -> None:
-    method, batch = build(3).eval(), example()
-    assert [tuple(look[-1].shape) for look in method.judge(batch["truth"], batch["mask"])] == [
+    small, share = torch.zeros(2, 3, 64, 64), torch.ones(2, 1, 64, 64)
+    assert [tuple(look[-1].shape) for look in build(critic_scales=3).judge(small, share)] == [
         (2, 1, 4, 4), (2, 1, 2, 2), (2, 1, 1, 1)]
 
 
-@pytest.mark.parametrize(("player", "term"), [("critic", "critic"), ("generator", "adversarial"),
-                                              ("generator", "feature_matching")])
-def test_what_every_critic_says_counts(player: str, term: str) -> None:
-    method = build(2)
-    method.losses(player, example())[term].backward()
-    for scale in (0, 1):
-        first = method.get_parameter(f"critic.{scale}.stages.0.parametrizations.weight.original")
-        assert first.grad is not None
-        assert first.grad.any()
+def test_each_stage_moves_its_own_network_only() -> None:
+    method = build()
+    for player, other in (("small", "detail"), ("detail", "small")):
+        method.zero_grad()
+        torch.stack(list(method.losses(player, example()).values())).sum().backward()
+        moved = {name for name, part in method.players.items() if any(
+            p.grad is not None and p.grad.any() for p in part.parameters())}
+        assert player in moved
+        assert other not in moved
+
+
+def test_the_projected_critic_learns_with_its_heads_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projected, "CHANNELS", tuple(4 * SQUEEZED[fire] if fire else 8 for fire in (0, 3, 5, 9)))
+    method = build(projected=0.1, perceptual_net=write_net(tmp_path / "net.npz"))
+    assert list(method.players) == ["small", "critic_small", "critic_projected", "detail", "critic_detail"]
+    batch = example()
+    assert torch.isfinite(method.losses("small", batch)["projected"])
+    method.losses("critic_projected", batch)["critic_projected"].backward()
+    critic = method.players["critic_projected"]
+    assert {name.partition(".")[0] for name, _ in critic.named_parameters()} == {"heads"}
+    assert all(p.grad is not None for p in critic.parameters())
 
 
 def test_noise_moves_the_hole_only_and_no_noise_is_the_default() -> None:
-    method, batch = build(1).eval(), example()
+    method, batch = build().eval(), example()
     loud = batch | {"noise": draw_noise(batch["seed"], batch["mask"])}
     with torch.no_grad():
         default, silent, moved = (method.complete(given) for given in (
@@ -53,19 +71,70 @@ def test_noise_moves_the_hole_only_and_no_noise_is_the_default() -> None:
     assert not changed[batch["mask"] == 0].any()
 
 
-def test_completions_with_different_noise_are_pushed_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    def distance(self: Swift, device: torch.device) -> object:
-        return lambda picture, truth: (picture - truth.detach()).square().mean((1, 2, 3))
+def test_unknown_landmarks_are_as_none_and_known_ones_count() -> None:
+    method, batch = build().eval(), example()
+    points = torch.tensor([[[40.0, 50], [90, 50], [64, 70], [45, 95], [85, 95]]]).expand(2, 5, 2)
+    with torch.no_grad():
+        without, unknown, known = (method.complete(given) for given in (
+            batch, batch | {"landmarks": torch.full((2, 5, 2), torch.nan)}, batch | {"landmarks": points}))
+    assert torch.equal(without, unknown)
+    assert not torch.equal(without, known)
 
-    monkeypatch.setattr(Swift, "perceptual", distance)
-    method = build(1, perceptual=1.0, diversity=1.0, apart=100.0)
-    for seeds, expected in (((4, 8), True), ((1, 4), True), ((1, 3), False)):
-        method.zero_grad()
-        lack = method.losses("generator", example() | {"seed": torch.tensor(seeds)})["diversity"]
-        if expected:
-            lack.backward()
-            gradient = method.get_parameter("generator.noise.weight").grad
-            assert gradient is not None
-            assert gradient.any()
-        else:
-            assert lack == 0
+
+def test_a_heat_map_is_one_at_its_landmark_and_half_two_pixels_of_the_small_picture_away() -> None:
+    point = torch.tensor([[[4 * 5 + 1.5, 4 * 9 + 1.5]]])
+    heat = heat_maps(point.expand(1, 5, 2), torch.zeros(1, 1, 16, 16))
+    assert heat.shape == (1, 5, 16, 16)
+    assert heat[0, 0, 9, 5] == 1
+    assert float(heat[0, 0, 9, 7]) == pytest.approx(0.6065, abs=1e-4)  # one standard deviation
+    assert heat.flatten(2).argmax(-1).eq(9 * 16 + 5).all()
+
+
+def test_the_mirrored_face_has_mirrored_landmarks() -> None:
+    points = torch.tensor([[[10.0, 1], [50, 2], [20, 3], [12, 4], [48, 5]]])
+    heat, mirrored = (heat_maps(p, torch.zeros(1, 1, 16, 16)) for p in (points, mirror_points(points, 64)))
+    torch.testing.assert_close(heat.flip(3)[:, [1, 0, 2, 4, 3]], mirrored)
+
+
+def test_averages_are_of_known_pixels_and_hidden_ones_change_nothing() -> None:
+    image, mask = torch.full((1, 3, 4, 8), 0.5), torch.zeros(1, 1, 4, 8)
+    mask[..., :3] = 1
+    mask[..., 4:] = 1
+    average, share = shrink(image * (1 - mask), mask)
+    assert torch.equal(share, torch.tensor([[[[0.75, 1.0]]]]))
+    assert torch.equal(average[0, :, 0], torch.tensor([[0.5, 0.0]]).expand(3, 2))
+
+
+def test_a_grey_photo_is_completed_in_grey_and_a_coloured_one_is_not() -> None:
+    method, batch = build().eval(), example()
+    grey = batch["image"].mean(1, keepdim=True).expand(2, 3, -1, -1) * (1 - batch["mask"])
+    assert is_grey(grey, batch["mask"]).all()
+    assert not is_grey(batch["image"], batch["mask"]).any()
+    with torch.no_grad():
+        shown, coloured = (method(**method.shown(batch | {"image": image})) for image in (grey, batch["image"]))
+    assert (shown.amax(1) - shown.amin(1)).max() < 1e-6
+    assert (coloured.amax(1) - coloured.amin(1)).max() > 0.05
+
+
+def test_crops_lie_around_the_hole_on_the_small_pictures_grid_and_are_the_same_of_all() -> None:
+    mask = torch.zeros(3, 1, 256, 256)
+    mask[:, :, 200:220, 30:40] = 1
+    place = torch.arange(256.0).expand(3, 1, 256, 256)
+    cut, across = cut_at_hole([mask, place], mask, torch.arange(3), 128)
+    assert cut.shape == (3, 1, 128, 128)
+    assert (cut.sum((1, 2, 3)) > 0).all()
+    assert (across[:, 0, 0, 0] % 4 == 0).all()
+
+
+def test_bending_leaves_what_is_known() -> None:
+    small, share = torch.rand(2, 3, 16, 16), torch.zeros(2, 1, 16, 16)
+    share[..., 8:, :] = 1
+    bent = bend(small, share, torch.arange(2))
+    assert torch.equal(bent[..., :8, :], small[..., :8, :])
+    assert not torch.equal(bent[..., 8:, :], small[..., 8:, :])
+
+
+def test_the_gradient_penalty_of_a_known_slope() -> None:
+    mask = torch.ones(2, 1, 4, 4)
+    penalty = gradient_penalty(lambda x: [3 * x.mean(1, keepdim=True)], torch.rand(2, 3, 4, 4), mask)
+    torch.testing.assert_close(penalty, torch.full((2,), 48.0))  # 3 channels of 16 pixels, a slope of 1 at each

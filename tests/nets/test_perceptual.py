@@ -64,16 +64,17 @@ def test_the_distance_multiplied_out_is_that_of_vectors_of_unit_length() -> None
 
 
 def test_a_missing_file_is_one_line_and_only_training_asks_for_it(tmp_path: Path) -> None:
-    small = {"widths": (8, 8, 16, 16), "bottom_dilations": (1,), "critic_width": 8, "perceptual": 1.0}
+    small = {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "adversarial": 0.0,
+             "feature_matching": 0.0, "perceptual": 1.0}
     swift = Swift(SwiftConfig.model_validate(small))
-    picture, mask = torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
-    batch = {"image": picture, "truth": picture, "mask": mask}
+    picture, mask = torch.zeros(1, 3, 128, 128), torch.ones(1, 1, 128, 128)
+    batch = {"image": picture, "truth": picture, "mask": mask, "seed": torch.arange(1)}
     assert swift.complete(batch).shape == picture.shape
     with pytest.raises(InputError, match="perceptual_net"):
-        swift.losses("generator", batch)
+        swift.losses("small", batch)
     net = write_net(tmp_path / "net.npz")
     swift = Swift(SwiftConfig.model_validate({**small, "perceptual_net": net}))
-    terms = swift.losses("generator", batch)
+    terms = swift.losses("small", batch)
     terms["perceptual"].backward()
     assert terms["perceptual"] > 0
     assert not any("perceptual" in name for name in swift.state_dict())

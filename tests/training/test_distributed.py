@@ -28,11 +28,11 @@ from tests.toy_datasets import write_dataset
 RECIPE = """
 method = "swift"
 [model]
-widths = [8, 8, 16, 16]
-bottom_dilations = [1, 2]
+small_widths = [8, 16]
+detail_widths = [8, 16]
+bottom_dilations = [1]
 critic_width = 8
-adversarial = 0.05
-feature_matching = 1.0
+critic_scales = 1
 [data]
 folder = {folder!r}
 cache = {cache!r}

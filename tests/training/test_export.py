@@ -17,7 +17,7 @@ from facefill.training.checkpoint import save_weights
 from facefill.training.export import export, open_method
 from facefill.training.recipe import build_method
 
-SMALL = {"swift": {"widths": (8, 8, 16, 16), "bottom_dilations": (1, 2)},
+SMALL = {"swift": {"small_widths": (8, 8, 8, 16), "detail_widths": (8, 8, 16), "bottom_dilations": (1,)},
          "context_encoder": {"widths": (4,) * 6, "bottleneck": 4},
          "masked_gan": {"widths": (4,) * 6, "noise": 2, "critic_width": 4},
          "cover": {"widths": (8, 8, 16), "bottom_dilations": (1,)}}

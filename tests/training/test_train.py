@@ -25,8 +25,8 @@ from facefill.training.train import train
 from tests.toy_datasets import write_dataset
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"widths": [8, 8, 16, 16], "bottom_dilations": [1, 2], "critic_width": 8, "adversarial": 0.05,
-         "feature_matching": 1.0}
+SMALL = {"small_widths": [8, 16], "detail_widths": [8, 16], "bottom_dilations": [1], "critic_width": 8,
+         "critic_scales": 1}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(folder: Path, images: int = 48, **train: Any) -> Recipe:
-    stages = [{"side_px": 48, "images": 16, "batch": 4}, {"side_px": 64, "images": images - 16, "batch": 4}]
+    stages = [{"side_px": 64, "images": 16, "batch": 4}, {"side_px": 96, "images": images - 16, "batch": 4}]
     return build(Recipe, {
         "method": "swift", "model": SMALL,
         "data": {"folder": folder, "cache": folder / "cache", "side_px": 64, "validation_images": 2, "workers": 0,
@@ -82,7 +82,7 @@ def test_the_log_has_every_term_and_the_weights_say_what_they_are(folder: Path, 
     assert best["score"] == pytest.approx(max(line["score"] for line in lines), abs=1e-5)
     tensors, about = load_weights(path, "swift")
     assert about["images"] == 32
-    assert about["config"]["widths"] == SMALL["widths"]
+    assert about["config"]["small_widths"] == SMALL["small_widths"]
     assert all(value.dtype == torch.float16 for value in tensors.values())
     with pytest.raises(InputError, match=r"weights of cover, got weights\.safetensors of swift"):
         load_weights(path, "cover")
@@ -243,7 +243,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(
         base = recipe(folder).model_dump()
         base["data"]["holes"] = {"centre": 1}
         base["model"] = {**SMALL, "adversarial": 0.0, "feature_matching": 0.0}
-        base["train"]["stages"] = [{"side_px": 48, "images": 8, "batch": 4, "accumulate": accumulate}]
+        base["train"]["stages"] = [{"side_px": 64, "images": 8, "batch": 4, "accumulate": accumulate}]
         seen.clear()
         train(build(Recipe, base, "test"), tmp_path / name)
         return seen[0]
@@ -266,5 +266,6 @@ def test_the_critic_may_take_more_turns_and_the_generator_gets_a_fresh_batch(
 
     monkeypatch.setattr(CLASSES["swift"], "losses", counted)
     train(recipe(folder, 32, critic_turns=3), tmp_path / "run")
-    assert [player for player, _ in turns] == 2 * ["critic", "critic", "critic", "generator"]
+    critics, others = ["critic_small", "critic_detail"], ["small", "detail"]
+    assert [player for player, _ in turns] == 2 * (3 * critics + others)
     assert len({seed for _, seed in turns}) == 8

@@ -12,7 +12,7 @@ from facefill.config import Frozen
 Batch = dict[str, Tensor]
 """Pictures (N, 3, H, W) float32 in [-1, 1]: `worn` (the covered picture; grey in a hole that is no cover), `image`
 (that, with `hole_value` in the hole), `truth`; `mask` (N, 1, H, W) float32, 1 = missing; `landmarks` (N, 5, 2)
-in pixels; `seed` (N,) int64, the source of all randomness."""
+in pixels, nan where unknown; `seed` (N,) int64, the source of all randomness."""
 
 
 class Method(nn.Module):
@@ -21,7 +21,7 @@ class Method(nn.Module):
     Config: ClassVar[type[Frozen]]
     """The method's settings; the defaults are the paper's."""
     inputs: ClassVar[tuple[str, ...]] = ("image", "mask")
-    """What `forward` and the exported file take, of: image, mask, worn, noise."""
+    """What `forward` and the exported file take, of: image, mask, worn, landmarks, noise."""
     outputs: ClassVar[tuple[str, ...]] = ("filled",)
     """What `explain` returns and the exported file gives, the filled picture first."""
     hole_value: ClassVar[float] = 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,3 +57,13 @@ def feature_distance(fake: list[Tensor], real: list[Tensor]) -> Tensor:
     """Mean over layers of the mean absolute difference of their features (Wang et al. 2018, equation 4)."""
     layers = zip(fake, real, strict=True)
     return torch.stack([(a - b).abs().mean(dtype=torch.float32) for a, b in layers]).mean()
+
+
+def gradient_penalty(judge: Callable[[Tensor], list[Tensor]], truth: Tensor, mask: Tensor) -> Tensor:
+    """R1 (Mescheder et al. 2018, equation 9) of each picture, (N,): the squared gradient, in the hole, of its scores at
+    the truth, weighed by their share of the hole."""
+    shown = truth.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        total = torch.stack([(at.float() * share_of_hole(mask, at)).sum() for at in judge(shown)]).sum()
+        (gradient,) = torch.autograd.grad(total, shown, create_graph=True)
+    return (gradient * mask).square().sum((1, 2, 3))

@@ -144,8 +144,9 @@ class Inpainter:
         faces = np.concatenate([plan.crops[0] for plan in plans])
         masks = np.concatenate([plan.crops[1] for plan in plans])
         seeds = [seed + index for plan in plans for index in range(len(plan.tasks))]
-        worn = {"worn": np.concatenate([plan.worn for plan in plans])} if "worn" in self.model.record.inputs else {}
-        filled = self.model.complete(faces, masks, seeds=seeds, samples=samples, **worn)
+        wanted = [name for name in ("worn", "landmarks") if name in self.model.record.inputs]
+        inputs = {name: np.concatenate([getattr(plan, name) for plan in plans]) for name in wanted}
+        filled = self.model.complete(faces, masks, seeds=seeds, samples=samples, **inputs)
         ends = np.cumsum([len(plan.tasks) for plan in plans])
         return list(np.split(filled, ends[:-1]))
 

@@ -90,15 +90,16 @@ class Model:
         """Of the weights; None for a method without any."""
 
     def complete(
-        self, faces: U8, masks: Bool, *, seeds: Sequence[int] | None = None, samples: int = 1, **inputs: U8
+        self, faces: U8, masks: Bool, *, seeds: Sequence[int] | None = None, samples: int = 1,
+        **inputs: NDArray[Any]
     ) -> U8:
         """Complete aligned faces.
 
         faces: (N, H, W, 3) uint8 RGB, any H and W. masks: (N, H, W) bool, True = missing. seeds: one per face, for
         methods that draw. samples: completions per face; above 1 only where the method draws. The first one is the
         method's best, which a network that takes noise gives without any; the others show what else could be there.
-        inputs: other pictures that the method takes, such as worn (N, H, W, 3), the covered faces; without it the holes
-        of `faces` are grey there.
+        inputs: what else the method takes: worn (N, H, W, 3), the covered faces, without which the holes of `faces` are
+        grey there; landmarks (N, 5, 2) in pixels of the faces, nan where unknown, as all are if it is left out.
         Returns (N, samples, H, W, 3) uint8; known pixels come back bit for bit.
         Raises InputError for shapes that do not fit, and for samples of a method that has only one.
         """
@@ -114,6 +115,8 @@ class Model:
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
         if "worn" in self.record.inputs and "worn" not in inputs:
             inputs["worn"] = grey_holes(faces, masks)
+        if "landmarks" in self.record.inputs and "landmarks" not in inputs:
+            inputs["landmarks"] = np.full((len(faces), 5, 2), np.nan, np.float32)
         filled = self._fill_at_size(faces, masks, list(seeds or range(len(faces))), samples, inputs)
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
@@ -124,7 +127,7 @@ class Model:
         ])
 
     def _fill_at_size(
-        self, faces: U8, masks: Bool, seeds: list[int], samples: int, inputs: dict[str, U8]
+        self, faces: U8, masks: Bool, seeds: list[int], samples: int, inputs: dict[str, NDArray[Any]]
     ) -> U8:
         """`fill`; square faces with wide holes at the side that the network is made for, if that is better for it."""
         side, (height, width) = self.record.size_px, faces.shape[1:3]
@@ -134,7 +137,8 @@ class Model:
         wide = np.array([(_depth(mask) > WIDE * height).sum() > WIDE_SHARE * mask.sum() for mask in masks])
         for group, at in ((wide, side), (~wide, height)):
             if group.any():
-                shown = {name: resize(value[group], at, at) for name, value in inputs.items()}
+                shown = {name: (value[group] + 0.5) * (at / height) - 0.5 if name == "landmarks"
+                         else resize(value[group], at, at) for name, value in inputs.items()}
                 hidden = resize_masks(masks[group], at, at)
                 ours = [seed for seed, chosen in zip(seeds, group, strict=True) if chosen]
                 drawn = self.fill(resize(faces[group], at, at), hidden, ours, samples, shown)
@@ -142,7 +146,7 @@ class Model:
         return filled
 
     def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, NDArray[Any]]
     ) -> U8:
         """What the method drew, (N, samples, H, W, 3), known pixels too, before compositing; unchecked."""
         raise NotImplementedError
@@ -182,7 +186,7 @@ class OnnxModel(Model):
         self._engine = engine
 
     def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, NDArray[Any]]
     ) -> U8:
         drawn = []
         for sample in range(samples):
@@ -196,7 +200,7 @@ class OnnxModel(Model):
         return given["borrowed"] if "borrowed" in given else super().borrowed(faces, masks)
 
     def _run(
-        self, faces: U8, masks: Bool, inputs: dict[str, U8], seeds: Sequence[int | None]
+        self, faces: U8, masks: Bool, inputs: dict[str, NDArray[Any]], seeds: Sequence[int | None]
     ) -> dict[str, NDArray[np.float32]]:
         arrays: dict[str, Any] = {}
         fitted = self._fit_masks(masks)
@@ -208,6 +212,8 @@ class OnnxModel(Model):
                 arrays[name] = np.where(fitted[:, None], np.float32(self.record.hole_value), image)
             elif name == "noise":
                 arrays[name] = draw_noise(seeds, *fitted.shape[1:])
+            elif name == "landmarks":
+                arrays[name] = inputs[name].astype(np.float32)
             else:
                 arrays[name] = to_network(self._fit(inputs[name]))
         return self._engine.run(arrays)
@@ -235,11 +241,11 @@ class TorchModel(Model):
         self.method: Any = method
 
     def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, NDArray[Any]]
     ) -> U8:
         import torch
 
-        batch = {key: value.repeat(samples, 1, 1, 1) for key, value in self._batch(faces, masks, inputs).items()}
+        batch = {key: value.repeat(samples, *[1] * (value.ndim - 1)) for key, value in self._batch(faces, masks, inputs).items()}
         drawn_from = [seed_of(seed, sample) for sample in range(samples) for seed in seeds or range(len(faces))]
         batch["seed"] = torch.tensor(drawn_from, dtype=torch.int64)
         if "noise" in self.record.inputs:
@@ -274,12 +280,13 @@ class TorchModel(Model):
         with _TORCH:
             return in_own_thread(work)
 
-    def _batch(self, faces: U8, masks: Bool, inputs: dict[str, U8]) -> dict[str, Any]:
+    def _batch(self, faces: U8, masks: Bool, inputs: dict[str, NDArray[Any]]) -> dict[str, Any]:
         import torch
 
         missing = torch.from_numpy(self._fit_masks(masks))[:, None]
         truth = torch.from_numpy(to_network(self._fit(faces)))
-        batch = {name: torch.from_numpy(to_network(self._fit(value))) for name, value in inputs.items()}
+        batch = {name: torch.from_numpy(value.astype(np.float32) if name == "landmarks"
+                                        else to_network(self._fit(value))) for name, value in inputs.items()}
         return batch | {"image": torch.where(missing, self.record.hole_value, truth), "mask": missing.float()}
 
 
@@ -293,7 +300,7 @@ class ClassicalModel(Model):
         self._rule = CLASSICAL[record.name]
 
     def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, U8]
+        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, NDArray[Any]]
     ) -> U8:
         return np.stack([self._rule(face, mask) for face, mask in zip(faces, masks, strict=True)])[:, None]
 

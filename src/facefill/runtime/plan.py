@@ -103,6 +103,13 @@ class Plan:
         faces, masks = self.crops
         return faces if self.covered else grey_holes(faces, masks)
 
+    @property
+    def landmarks(self) -> NDArray[np.float32]:
+        """(N, 5, 2) pixels of the crops: those of the face that a crop is of, nan in a crop of none."""
+        return np.stack([
+            np.full((5, 2), np.nan, np.float32) if task.face is None
+            else task.crop.to_crop(self.faces[task.face].landmarks).astype(np.float32) for task in self.tasks])
+
 
 def assign(
     photo: Photo, missing: Bool, found: Sequence[Face], crops: Sequence[Crop], warnings: Sequence[str], *,

@@ -24,6 +24,8 @@ EXAMPLE_PX = 96
 """Least side of the example that is traced: what is done block by block has more than one there, or the exporter takes
 one for all."""
 PLANES = {"image": 3, "worn": 3, "mask": 1, "noise": 1}
+PLAIN_FACE = ((0.37, 0.48), (0.62, 0.48), (0.5, 0.62), (0.4, 0.75), (0.6, 0.75))
+"""Landmarks of an example, over its side."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
     program = torch.onnx.export(
         _ByPlace(method).eval(), tuple(example.values()), dynamo=True, opset_version=18, verbose=False,
         input_names=list(method.inputs), output_names=list(getattr(method, "outputs", ["filled"])),
-        dynamic_shapes=((free,) * len(example),),
+        dynamic_shapes=(tuple({0: free[0]} if name == "landmarks" else free for name in example),),
     )
     assert program is not None
     model = program.model_proto
@@ -123,6 +125,10 @@ def _example(method: Any, count: int, side: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     values = {}
     for name in method.inputs:
+        if name == "landmarks":
+            values[name] = torch.tensor(PLAIN_FACE).mul(side).expand(count, 5, 2).clone()
+            values[name][1:] = torch.nan  # one face with landmarks, the others without
+            continue
         coarse = torch.rand((count, PLANES[name], 8, 8), generator=generator) * 2 - 1
         fine = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
         values[name] = (fine > 0).float() if name == "mask" else fine

@@ -34,6 +34,10 @@ class Stage(Frozen):
     """Learning rate after warm-up."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """cosine falls to 2 % of the rate at the stage's end."""
+    players: tuple[str, ...] | None = None
+    """Who learns in this stage, by the names of the method's players; None: all."""
+    model: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the method in this stage that differ from [model]; they cannot change a network's size."""
 
     @property
     def sides_px(self) -> tuple[int, ...]:
@@ -102,6 +106,8 @@ def read_recipe(path: Path, settings: list[str]) -> Recipe:
     """
     recipe = build(Recipe, override(read_toml(path), settings), path.name)
     _ = recipe.pictures
+    for stage in recipe.train.stages:
+        settings_of(recipe, stage)
     return recipe.model_copy(update={"model": _resolve(recipe.method, recipe.model).model_dump()})
 
 
@@ -109,6 +115,11 @@ def build_method(name: str, settings: dict[str, Any]) -> Any:
     """A method, or a helper network, with fresh weights. Raises InputError for an unknown name or setting."""
     resolved = _resolve(name, settings)
     return TRAINABLE[name](resolved)
+
+
+def settings_of(recipe: Recipe, stage: Stage) -> Frozen:
+    """The method's settings in a stage. Raises InputError for one that it does not have."""
+    return _resolve(recipe.method, {**recipe.model, **stage.model})
 
 
 def _resolve(name: str, settings: dict[str, Any]) -> Frozen:

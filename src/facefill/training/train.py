@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facefill.errors import InputError
+from facefill.errors import InputError, pick
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
 from facefill.training.data import Source, batches, plan_steps
 from facefill.training.distributed import World, apart, free_only, join, wrap_turns
 from facefill.training.log import RunLog
-from facefill.training.recipe import Recipe, Stage, TrainConfig, build_method, open_source
+from facefill.training.recipe import Recipe, Stage, TrainConfig, build_method, open_source, settings_of
 
 SHOWN = 12
 """Validation faces on a sample sheet."""
@@ -80,13 +80,15 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
         begun, since = time.monotonic(), 0
         for stage, begin, end in _stages(settings.stages):
             learning = source.learning(settings.seed)
+            method.config = settings_of(recipe, stage)
+            movers = pick_movers(players, stage)
             steps = list(plan_steps(max(shown, begin), end, stage.batch, stage.sides_px, begin))
             for step, raw in zip(steps, batches(learning, steps, workers, world), strict=True):
                 count, mine = step.end - step.begin, len(world.share(step.begin, step.end))
                 rate = _rate(stage, shown - begin + count, settings.warmup_images)
                 parts = [(source.to_batch(part, method, device), min(mine, len(part["index"])))
                          for part in _parts(raw, stage.accumulate)]
-                moves = _moving(players, turn, settings.critic_turns)
+                moves = _moving(movers, turn, settings.critic_turns)
                 for name in moves:
                     free_only(method, players[name])
                     optimizers[name].zero_grad(set_to_none=True)
@@ -102,13 +104,13 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
                         for term, value in terms.items():
                             sums[term] += float(value.detach()) * pictures
                             counts[term] += pictures
-                    if name == "generator":
+                    if draws(name):
                         nn.utils.clip_grad_norm_(players[name].parameters(), settings.clip_norm)
                         _set_rate(optimizers[name], rate)
                     else:
                         _set_rate(optimizers[name], rate * settings.critic_rate)
                     optimizers[name].step()
-                if "generator" in moves:
+                if any(draws(name) for name in moves):
                     since_last = count * (1 if settings.critic_turns == 1 else settings.critic_turns + 1)
                     _average(average, method.generator, since_last, shown + count, settings.ema_images)
                 shown, turn, since = shown + count, turn + 1, since + count
@@ -181,11 +183,11 @@ def _stages(stages: tuple[Stage, ...]) -> Iterator[tuple[Stage, int, int]]:
 
 
 def _moving(players: Iterable[str], turn: int, critic_turns: int) -> list[str]:
-    """Who moves on the turn-th batch: everybody, or the others `critic_turns` times and then the generator alone."""
+    """Who moves on the turn-th batch: everybody, or the critics `critic_turns` times and then the others alone."""
     if critic_turns == 1:
         return list(players)
     alone = turn % (critic_turns + 1) == critic_turns
-    return [name for name in players if (name == "generator") == alone]
+    return [name for name in players if draws(name) == alone]
 
 
 def _parts(raw: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
@@ -196,9 +198,21 @@ def _parts(raw: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
 
 
 def _optimizer(name: str, player: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
-    betas = settings.betas if name == "generator" else settings.critic_betas
-    decay = settings.weight_decay if name == "generator" else 0.0
+    betas = settings.betas if draws(name) else settings.critic_betas
+    decay = settings.weight_decay if draws(name) else 0.0
     return torch.optim.AdamW(player.parameters(), lr=0.0, betas=betas, weight_decay=decay, fused=True)
+
+
+def draws(player: str) -> bool:
+    """Whether a player makes pictures; the others, called critics, judge them."""
+    return not player.startswith("critic")
+
+
+def pick_movers(players: dict[str, nn.Module], stage: Stage) -> list[str]:
+    """The players of a stage, in the order they move. Raises InputError for a name that the method does not have."""
+    for name in stage.players or ():
+        pick(players, name, "player")
+    return [name for name in players if stage.players is None or name in stage.players]
 
 
 def _rate(stage: Stage, images: int, warmup_images: int) -> float:

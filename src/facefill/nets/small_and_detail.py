@@ -1,0 +1,121 @@
+"""A face drawn small, then in detail: the two networks of swift and what joins them.
+
+*small* decides what the face is, at a quarter of the side, where a picture costs a sixteenth; *detail* adds what that
+leaves out. Everything between them (averages of known pixels, heat maps, enlargement) is part of what is exported.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, cat, nn
+
+from facefill.nets.layers import UNet
+
+FACTOR = 4
+"""Pixels of the picture on a pixel of the small one, along each side."""
+STEP = FACTOR * 16
+"""The picture's side is a multiple of this: the small network halves its picture four times."""
+POINTS = 5
+"""Landmarks: the viewer's left and right eye, the nose, the left and right corner of the mouth."""
+UNKNOWN = -1e4
+"""Where an unknown landmark is put: its heat map is 0."""
+REACH = 2.0
+"""Standard deviation of a landmark's heat map in pixels of the small picture."""
+UNSEEN = 31.5 / 32
+"""Where more than this share of a block is missing, its average tells nothing."""
+GREY = 1 / 127.5
+"""Known pixels whose channels are less than this apart on average, on [-1, 1], are those of a grey photo."""
+
+
+class SmallNet(nn.Module):
+    """The known average, the share missing and the landmarks' heat maps to the whole face, at 1/`FACTOR` of the side.
+
+    Noise joins at the bottom, times the hole's share there; without it comes the default face.
+    """
+
+    def __init__(self, widths: tuple[int, ...], bottom_dilations: tuple[int, ...], noise: int) -> None:
+        super().__init__()
+        self.net = UNet(4 + POINTS, 3, widths, bottom_dilations)
+        self.step = self.net.block * 2 ** (len(widths) - 1)
+        self.noise = nn.Conv2d(noise, widths[-1], 1, bias=False)
+        nn.init.normal_(self.noise.weight, std=0.05)
+
+    def forward(self, average: Tensor, share: Tensor, heat: Tensor, noise: Tensor) -> Tensor:
+        """average (N, 3, h, w), share (N, 1, h, w), heat (N, 5, h, w), noise (N, C, h/step, w/step): (N, 3, h, w)."""
+        added = self.noise(noise) * F.avg_pool2d(share, self.step)
+        drawn: Tensor = self.net(cat([average, share, heat], 1), added)
+        return drawn
+
+
+class SmallAndDetail(nn.Module):
+    """Picture (N, 3, H, W) with 0 in the hole, mask (N, 1, H, W), landmarks (N, 5, 2), nan where unknown, and noise (N, 1,
+    H, W) to the filled picture; H and W multiples of `STEP`."""
+
+    def __init__(self, small: SmallNet, detail: UNet) -> None:
+        super().__init__()
+        self.small, self.detail = small, detail
+
+    def forward(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
+        """The filled picture; grey where everything known is grey."""
+        filled = self.refine(image, mask, enlarge(self.draw(image, mask, landmarks, noise)))
+        return torch.where(is_grey(image, mask), luminance(filled), filled)
+
+    def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
+        """The completed small picture (N, 3, H/4, W/4)."""
+        average, share = shrink(image, mask)
+        return self.complete(average, share, heat_maps(landmarks, share), noise)
+
+    def complete(self, average: Tensor, share: Tensor, heat: Tensor, noise: Tensor) -> Tensor:
+        """As `draw`, from the small picture's own pixels and heat maps."""
+        channels = self.small.noise.in_channels
+        thrown = F.pixel_unshuffle(noise, FACTOR * self.small.step)[:, :channels]
+        drawn = self.small(average, share, heat, thrown)
+        return (drawn * share + average * (1 - share)).clamp(-1, 1)
+
+    def refine(self, image: Tensor, mask: Tensor, coarse: Tensor) -> Tensor:
+        """The filled picture from the enlarged small one."""
+        filled: Tensor = coarse + self.detail(cat([image, mask, coarse], 1))
+        return filled
+
+
+def shrink(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The average of each block's known pixels, 0 where hardly any is known, and the share of it that is missing.
+
+    image: (N, 3, H, W), 0 in the hole.
+    """
+    share = F.avg_pool2d(mask, FACTOR)
+    average = F.avg_pool2d(image, FACTOR) / (1 - share).clamp_min(1e-6)
+    return torch.where(share > UNSEEN, 0.0, average), share
+
+
+def enlarge(small: Tensor) -> Tensor:
+    """The small picture at the full size, bicubic."""
+    return F.interpolate(small, scale_factor=float(FACTOR), mode="bicubic", align_corners=False)
+
+
+def heat_maps(landmarks: Tensor, like: Tensor) -> Tensor:
+    """(N, 5, h, w), a Gaussian of `REACH` around each landmark (N, 5, 2), given in pixels of the full picture.
+
+    like: (N, 1, h, w), any tensor of the small picture's size.
+    """
+    places = ((landmarks.nan_to_num(UNKNOWN) + 0.5) / FACTOR - 0.5)[..., None]
+    # Counted from the tensor itself, so that an exported file does it for any size.
+    across = torch.cumsum(torch.ones_like(like[:, :, 0]), -1) - 1
+    down = torch.cumsum(torch.ones_like(like[:, :, :, 0]), -1) - 1
+    x, y = (torch.exp(-((line - places[:, :, axis]) / REACH).square() / 2)
+            for axis, line in enumerate((across, down)))
+    return y[..., None] * x[..., None, :]
+
+
+def luminance(picture: Tensor) -> Tensor:
+    """ITU-R BT.601 luma in all three channels."""
+    red, green, blue = picture.split(1, 1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue).expand_as(picture)
+
+
+def is_grey(image: Tensor, mask: Tensor) -> Tensor:
+    """(N, 1, 1, 1): whether the known pixels of each picture have no colour."""
+    known = 1 - mask
+    chroma = (image.amax(1, keepdim=True) - image.amin(1, keepdim=True)) * known
+    return chroma.sum((2, 3), keepdim=True) < GREY * known.sum((2, 3), keepdim=True)
