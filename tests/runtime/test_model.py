@@ -39,12 +39,12 @@ def test_any_size_comes_back_with_its_known_pixels(tiny: Model, height: int, wid
 
 
 def test_padding_reflects_so_that_the_cut_picture_is_as_if_whole(tiny: Model) -> None:
-    flat = np.full((1, 20, 20, 3), 100, np.uint8)
-    mask = np.zeros((1, 20, 20), bool)
-    mask[0, 19, 10] = True
+    flat = np.full((1, 40, 40, 3), 100, np.uint8)
+    mask = np.zeros((1, 40, 40), bool)
+    mask[0, 39, 10] = True
     # The hole holds 0 on [-1, 1]; its neighbour below is the reflected row above, so 8 of 9 pixels are known.
     expected = from_network(np.full((1, 3, 1, 1), (100 / 127.5 - 1) * 8 / 9 + 0.25, np.float32))[0, 0, 0, 0]
-    assert tiny.fill(flat, mask, None, 1, {})[0, 0, 19, 10, 0] == expected
+    assert tiny.fill(flat, mask, None, 1, {})[0, 0, 39, 10, 0] == expected
 
 
 def test_wide_holes_of_other_sizes_are_filled_at_the_networks_own_and_fine_ones_as_they_are(

@@ -269,3 +269,25 @@ def test_the_critic_may_take_more_turns_and_the_generator_gets_a_fresh_batch(
     critics, others = ["critic_small", "critic_detail"], ["small", "detail"]
     assert [player for player, _ in turns] == 2 * (3 * critics + others)
     assert len({seed for _, seed in turns}) == 8
+
+
+def test_a_stage_names_who_learns_in_it_and_changes_settings(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[tuple[str, float]] = []
+    losses = CLASSES["swift"].losses
+
+    def noted(self: Any, player: str, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        turns.append((player, self.config.adversarial))
+        return losses(self, player, batch)
+
+    monkeypatch.setattr(CLASSES["swift"], "losses", noted)
+    stages = [{"side_px": 64, "images": 8, "batch": 4, "players": ["small"], "model": {"adversarial": 0.0}},
+              {"side_px": 64, "images": 8, "batch": 4, "players": ["critic_detail", "detail"]}]
+    train(recipe(folder, stages=stages), tmp_path / "run")
+    assert turns == 2 * [("small", 0.0)] + 2 * [("detail", 0.02), ("critic_detail", 0.02)]
+    with pytest.raises(InputError, match="did you mean 'small'"):
+        train(recipe(folder, stages=[{**stages[0], "players": ["smal"]}]), tmp_path / "other")
+    with pytest.raises(InputError, match="did you mean 'adversarial'"):
+        read_recipe(ROOT / "configs" / "swift.toml",
+                    ["train.stages=[{side_px = 64, images = 8, model = {adverserial = 1}}]"])

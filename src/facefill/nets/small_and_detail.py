@@ -99,7 +99,7 @@ def heat_maps(landmarks: Tensor, like: Tensor) -> Tensor:
 
     like: (N, 1, h, w), any tensor of the small picture's size.
     """
-    places = ((landmarks.nan_to_num(UNKNOWN) + 0.5) / FACTOR - 0.5)[..., None]
+    places = ((landmarks.nan_to_num(UNKNOWN, UNKNOWN, UNKNOWN) + 0.5) / FACTOR - 0.5)[..., None]
     # Counted from the tensor itself, so that an exported file does it for any size.
     across = torch.cumsum(torch.ones_like(like[:, :, 0]), -1) - 1
     down = torch.cumsum(torch.ones_like(like[:, :, :, 0]), -1) - 1

@@ -115,8 +115,6 @@ class Model:
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
         if "worn" in self.record.inputs and "worn" not in inputs:
             inputs["worn"] = grey_holes(faces, masks)
-        if "landmarks" in self.record.inputs and "landmarks" not in inputs:
-            inputs["landmarks"] = np.full((len(faces), 5, 2), np.nan, np.float32)
         filled = self._fill_at_size(faces, masks, list(seeds or range(len(faces))), samples, inputs)
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
@@ -213,7 +211,7 @@ class OnnxModel(Model):
             elif name == "noise":
                 arrays[name] = draw_noise(seeds, *fitted.shape[1:])
             elif name == "landmarks":
-                arrays[name] = inputs[name].astype(np.float32)
+                arrays[name] = inputs.get(name, np.full((len(faces), 5, 2), np.nan)).astype(np.float32)
             else:
                 arrays[name] = to_network(self._fit(inputs[name]))
         return self._engine.run(arrays)
