@@ -2,8 +2,8 @@
 
 What it is made of, and why:
 - *small* draws the whole face at 64 px. Whether it is a face is decided there, where a picture costs a sixteenth, and
-  where a critic sees a whole mouth. It is told where the eyes, the nose and the mouth are: what is left of a turned face
-  beside a mask does not say how far it is turned.
+  where a critic sees a whole mouth. It is told where the eyes, the nose and the mouth are: what is left of a turned
+  face beside a mask does not say how far it is turned.
 - *detail* adds what 64 px cannot show. It learns on crops around holes and judges nothing but sharpness: most crops are
   told the true face's small picture, bent a little, and only they meet a critic; the others are told the first stage's,
   and must keep it when shrunk. A critic on those draws cracks around lips.
@@ -96,6 +96,7 @@ class Swift(Method):
     """The two networks, patch critics at several scales for *small*, one at the full side for *detail*."""
 
     Config = SwiftConfig
+    generator: SmallAndDetail
     inputs: ClassVar[tuple[str, ...]] = ("image", "mask", "landmarks", "noise")
     stride: ClassVar[int] = STEP
 
@@ -300,7 +301,7 @@ def cut_at_hole(pictures: list[Tensor], mask: Tensor, seeds: Tensor, side_px: in
         places = mask[index, 0].nonzero()
         chance, *shift = torch.rand(3, generator=generator).tolist()
         middle = places[int(chance * len(places))].tolist() if len(places) else [height // 2, width // 2]
-        top, left = (min(max(int(at + (move - 0.5) * side_px / 2) - side_px // 2, 0), limit - side_px) // FACTOR * FACTOR
+        top, left = (min(max(int(at + (move - 1.5) * side_px / 2), 0), limit - side_px) // FACTOR * FACTOR
                      for at, move, limit in zip(middle, shift, (height, width), strict=True))
         for part, picture in zip(cut, pictures, strict=True):
             part.append(picture[index, :, top : top + side_px, left : left + side_px])

@@ -49,8 +49,8 @@ class SmallNet(nn.Module):
 
 
 class SmallAndDetail(nn.Module):
-    """Picture (N, 3, H, W) with 0 in the hole, mask (N, 1, H, W), landmarks (N, 5, 2), nan where unknown, and noise (N, 1,
-    H, W) to the filled picture; H and W multiples of `STEP`."""
+    """Picture (N, 3, H, W) with 0 in the hole, mask (N, 1, H, W), landmarks (N, 5, 2), nan where unknown, and noise
+    (N, 1, H, W) to the filled picture; H and W multiples of `STEP`."""
 
     def __init__(self, small: SmallNet, detail: UNet) -> None:
         super().__init__()
@@ -71,7 +71,8 @@ class SmallAndDetail(nn.Module):
         channels = self.small.noise.in_channels
         thrown = F.pixel_unshuffle(noise, FACTOR * self.small.step)[:, :channels]
         drawn = self.small(average, share, heat, thrown)
-        return (drawn * share + average * (1 - share)).clamp(-1, 1)
+        completed: Tensor = drawn * share + average * (1 - share)
+        return completed.clamp(-1, 1)
 
     def refine(self, image: Tensor, mask: Tensor, coarse: Tensor) -> Tensor:
         """The filled picture from the enlarged small one."""
@@ -110,12 +111,13 @@ def heat_maps(landmarks: Tensor, like: Tensor) -> Tensor:
 
 def luminance(picture: Tensor) -> Tensor:
     """ITU-R BT.601 luma in all three channels."""
-    red, green, blue = picture.split(1, 1)
-    return (0.299 * red + 0.587 * green + 0.114 * blue).expand_as(picture)
+    luma = 0.299 * picture[:, :1] + 0.587 * picture[:, 1:2] + 0.114 * picture[:, 2:]
+    return luma.expand_as(picture)
 
 
 def is_grey(image: Tensor, mask: Tensor) -> Tensor:
     """(N, 1, 1, 1): whether the known pixels of each picture have no colour."""
     known = 1 - mask
     chroma = (image.amax(1, keepdim=True) - image.amin(1, keepdim=True)) * known
-    return chroma.sum((2, 3), keepdim=True) < GREY * known.sum((2, 3), keepdim=True)
+    grey: Tensor = chroma.sum((2, 3), keepdim=True) < GREY * known.sum((2, 3), keepdim=True)
+    return grey

@@ -243,7 +243,7 @@ class TorchModel(Model):
     ) -> U8:
         import torch
 
-        batch = {key: value.repeat(samples, *[1] * (value.ndim - 1)) for key, value in self._batch(faces, masks, inputs).items()}
+        batch = {key: torch.cat([value] * samples) for key, value in self._batch(faces, masks, inputs).items()}
         drawn_from = [seed_of(seed, sample) for sample in range(samples) for seed in seeds or range(len(faces))]
         batch["seed"] = torch.tensor(drawn_from, dtype=torch.int64)
         if "noise" in self.record.inputs:
