@@ -41,8 +41,8 @@ def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
     assert (tmp_path / "out.onnx").stat().st_size < 1.5 * weights.stat().st_size + 60_000
     if name == "swift":
         model, method = load(tmp_path / "out.onnx", threads=1, exact=True), open_method(weights)
-        face = np.random.default_rng(0).integers(0, 256, (1, 80, 48, 3), np.uint8)
-        mask = np.zeros((1, 80, 48), bool)
+        face = np.random.default_rng(0).integers(0, 256, (1, 128, 64, 3), np.uint8)
+        mask = np.zeros((1, 128, 64), bool)
         mask[:, 20:60, 10:30] = True
         image = torch.where(torch.from_numpy(mask)[:, None], 0.0,
                             torch.from_numpy(face).permute(0, 3, 1, 2).float() / 127.5 - 1)
