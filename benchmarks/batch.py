@@ -34,8 +34,8 @@ import numpy as np
 
 from facefill.batch.folder import LocalFolder, Selection
 from facefill.batch.job import Item, Job, make_job
-from facefill.batch.local import Crew, plan_workers
-from facefill.batch.manifest import Line
+from facefill.batch.local import WorkerPool, plan_workers
+from facefill.batch.manifest import Outcome
 from facefill.batch.run import run
 from facefill.runtime.engine import thread_count
 
@@ -129,14 +129,14 @@ def compare_speed(photos: Path, rounds: int, folder: Path) -> None:
     counts = [count for count in (1, 2) if count <= cores]
     plans = {f"{count} worker(s) x {plan_workers(count, None)[1]} thread(s)": plan_workers(count, None)
              for count in counts}
-    crews = {name: Crew(job(f"crew{plan[0]}"), *plan) for name, plan in plans.items()}
+    pools = {name: WorkerPool(job(f"pool{plan[0]}"), *plan) for name, plan in plans.items()}
     loops = {f"loop, {cores} thread(s)": Loop(job("loop"), None), "loop, 1 thread": Loop(job("loop1"), 1)}
     ways: dict[str, Callable[[list[Item]], Iterable[object]]] = {name: one.complete for name, one in loops.items()}
     pids = {name: one.pids for name, one in loops.items()}
-    for name, crew in crews.items():
-        crew.__enter__()
-        ways[name] = lambda some, crew=crew: crew.complete(iter(some))
-        pids[name] = [hand.process.pid for hand in crew._hands]
+    for name, pool in pools.items():
+        pool.__enter__()
+        ways[name] = lambda some, pool=pool: pool.complete(iter(some))
+        pids[name] = [member.process.pid for member in pool._members]
     for way in ways.values():
         seconds_of(lambda way=way: way(turns[0]))
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -147,8 +147,8 @@ def compare_speed(photos: Path, rounds: int, folder: Path) -> None:
             before = cpu_seconds(pids[name])
             rates[name].append(len(turn) / seconds_of(lambda way=way, turn=turn: way(turn)))
             costs[name].append((cpu_seconds(pids[name]) - before) / len(turn))
-    for crew in crews.values():
-        crew.__exit__()
+    for pool in pools.values():
+        pool.__exit__()
     names = list(ways)
     print(f"{'':<28}{'photos/s':>10}{'/ ' + names[0]:>20}{'/ ' + names[1]:>20}{'CPU s/photo':>14}"
           f"   of {rounds} rounds, {cores} cores, load {os.getloadavg()[0]:.0f}")
@@ -171,7 +171,7 @@ def family() -> list[int]:
     return found
 
 
-def measure_lines(lines: Iterable[Line]) -> tuple[float, float, float]:
+def measure_lines(lines: Iterable[Outcome]) -> tuple[float, float, float]:
     """Photos per second after the first came, seconds until then, and processor seconds of each, of all processes."""
     begun = time.perf_counter()
     times, before = [], 0.0
@@ -195,9 +195,9 @@ def compare_ray(photos: Path, folder: Path) -> None:
                 up = time.perf_counter() - start
                 rates[name], first, costs[name] = measure_lines(cluster.complete_with(job)(iter(items)))
         else:
-            with Crew(job, *plan_workers(None, None)) as crew:
+            with WorkerPool(job, *plan_workers(None, None)) as pool:
                 up = time.perf_counter() - start
-                rates[name], first, costs[name] = measure_lines(crew.complete(iter(items)))
+                rates[name], first, costs[name] = measure_lines(pool.complete(iter(items)))
         print(f"{name:<16}{rates[name]:8.2f} photos/s, {costs[name]:.3f} CPU s/photo, {up + first:6.1f} s until the "
               f"first, load {os.getloadavg()[0]:.0f}", flush=True)
     for what, values in (("time", {name: 1 / rate for name, rate in rates.items()}), ("processor time", costs)):
@@ -216,14 +216,14 @@ def memory_mib() -> float:
 def measure_memory(photos: Path, folder: Path, marks: tuple[int, ...]) -> None:
     job, count = make_job(str(photos), str(folder / "memory")), 0
 
-    def each(line: Line) -> None:
+    def each(line: Outcome) -> None:
         nonlocal count
         count += 1
         if count in marks:
             print(f"after {count:5d} photos: {memory_mib():6.0f} MiB at most in all processes", flush=True)
 
-    with Crew(job, *plan_workers(None, None)) as crew:
-        run(job, crew.complete, select=Selection(), each=each)
+    with WorkerPool(job, *plan_workers(None, None)) as pool:
+        run(job, pool.complete, select=Selection(), each=each)
 
 
 def measure_resume(folder: Path, count: int) -> None:
@@ -239,8 +239,9 @@ def measure_resume(folder: Path, count: int) -> None:
                 (place / f"{start:07d}" / f"{index:07d}.jpg").touch()
     with (target / "manifest.jsonl").open("wb") as file:
         for entry in LocalFolder(source).entries(Selection()):
-            file.write(Line(entry.name, "completed", stamp=entry.stamp, source_sha256="0" * 64, result_sha256="0" * 64,
-                            method=job.method, model_sha256="0" * 64, recipe=job.recipe).encode())
+            file.write(Outcome(entry.name, "completed", stamp=entry.stamp, source_sha256="0" * 64,
+                               result_sha256="0" * 64, method=job.method, model_sha256="0" * 64,
+                               recipe=job.recipe).encode())
     code = ("import sys, time, resource; from facefill.batch.run import run; from facefill.batch.job import Job\n"
             "from facefill.batch.folder import Selection; job = Job(*sys.argv[1:4], recipe=sys.argv[4])\n"
             "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"

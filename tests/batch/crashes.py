@@ -8,7 +8,7 @@ from typing import Any
 
 from facefill.batch.job import Job
 from facefill.batch.local import _received
-from facefill.batch.manifest import Line
+from facefill.batch.manifest import Outcome
 
 
 def deadly(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
@@ -17,7 +17,7 @@ def deadly(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
     for item in _received(pipe):
         if item.name == "poison":
             os._exit(9)
-        pipe.send(Line(item.name, "completed"))
+        pipe.send(Outcome(item.name, "completed"))
 
 
 def stillborn(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
@@ -29,4 +29,4 @@ def telling(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
     """Each line says which process it is from."""
     pipe.send("ready")
     for item in _received(pipe):
-        pipe.send(Line(item.name, "completed", str(os.getpid())))
+        pipe.send(Outcome(item.name, "completed", str(os.getpid())))

@@ -15,7 +15,7 @@ from PIL import Image
 from facefill.batch.bucket import Bucket
 from facefill.batch.folder import Selection
 from facefill.batch.job import Item, Job, make_job, open_places
-from facefill.batch.manifest import Line
+from facefill.batch.manifest import Outcome
 from facefill.batch.progress import Tally
 from facefill.batch.run import run
 
@@ -49,18 +49,18 @@ class Copies:
     dies_after: int | None = None
     done: list[str] = field(default_factory=list)
 
-    def complete(self, items: Iterator[Item]) -> Iterator[Line]:
+    def complete(self, items: Iterator[Item]) -> Iterator[Outcome]:
         source, target, _ = open_places(self.job)
         for item in items:
             if len(self.done) == self.dies_after:
                 raise KeyboardInterrupt
             self.done.append(item.name)
             if item.problem or item.name in self.fails:
-                yield Line(item.name, "failed", item.problem or "it fails", item.stamp, recipe=self.job.recipe)
+                yield Outcome(item.name, "failed", item.problem or "it fails", item.stamp, recipe=self.job.recipe)
                 continue
             data = source.read(item.name)
             target.write(item.name, data + b" completed")
-            yield Line(item.name, "completed", "", item.stamp, hashlib.sha256(data).hexdigest(), faces_found=1,
+            yield Outcome(item.name, "completed", "", item.stamp, hashlib.sha256(data).hexdigest(), faces_found=1,
                        faces_completed=1, recipe=self.job.recipe, method=self.job.method, seed=self.job.seed)
 
 

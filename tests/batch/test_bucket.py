@@ -16,10 +16,11 @@ from fsspec.registry import _registry
 from facefill.batch import bucket as bucket_module
 from facefill.batch import lock as lock_module
 from facefill.batch.bucket import TRIES, Bucket
-from facefill.batch.folder import Selection, open_folder
+from facefill.batch.folder import Selection
 from facefill.batch.job import make_job
 from facefill.batch.lock import LEASE, lock
-from facefill.batch.manifest import BucketJournal, Line
+from facefill.batch.manifest import BucketJournal, Outcome
+from facefill.batch.places import open_folder
 from facefill.batch.run import preview, run
 from facefill.batch.worker import Worker
 from facefill.errors import InputError
@@ -243,7 +244,7 @@ def test_urls_that_nothing_opens(url: str, word: str, monkeypatch: pytest.Monkey
 def test_the_pieces_of_a_manifest_keep_their_order(memory: str) -> None:
     bucket = Bucket(memory)
     journal = BucketJournal(bucket)
-    lines = [Line(f"{index}.jpg", "completed").encode() for index in range(3)]
+    lines = [Outcome(f"{index}.jpg", "completed").encode() for index in range(3)]
     for line in lines:
         journal.append(line)
         journal._flush()

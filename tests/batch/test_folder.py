@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facefill.batch import folder as folder_module
-from facefill.batch.folder import LocalFolder, NoRoom, Selection, check_name
+from facefill.batch.folder import LocalFolder, Selection, Unwritable, check_name
 from facefill.errors import InputError
 
 NAMES = ["plain.jpg", "with space.JPG", "käse 顔 🙂.png", "a" * 251 + ".png", "deep/er/x.webp", "new\nline.jpg",
@@ -30,6 +30,7 @@ def found(folder: LocalFolder, select: Selection | None = None) -> list[str]:
 
 
 def test_every_name_is_found_read_and_written(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
     folder, out = put(tmp_path / "in", NAMES), LocalFolder(tmp_path / "out")
     assert found(folder) == sorted(NAMES)
     for name in NAMES:
@@ -52,6 +53,42 @@ def test_photos_are_known_by_their_suffix_or_by_patterns(tmp_path: Path) -> None
     assert found(folder, Selection(exclude=("raw/*",))) == ["a.jpg"]
     assert found(folder, Selection(include=("*.jpg",), exclude=("a*",))) == ["raw/c.jpg"]
     assert found(folder, Selection(include=("*.txt",))) == ["b.txt"]
+
+
+def test_small_copies_that_other_programs_leave_are_no_photos(tmp_path: Path) -> None:
+    folder = put(tmp_path, ["a.jpg", "._a.jpg", "@eaDir/a.jpg/thumb.jpg", "sub/.thumbnails/b.jpg", "sub/b.jpg"])
+    assert found(folder) == ["a.jpg", "sub/b.jpg"]
+    assert found(folder, Selection(include=("*.jpg",))) == ["a.jpg", "sub/b.jpg"]
+
+
+def test_files_without_a_suffix_are_counted(tmp_path: Path) -> None:
+    folder = put(tmp_path, ["a.jpg", "IMG_0001", "sub/IMG_0002", ".hidden", "notes.txt", "raw/IMG_0003"])
+
+    def missed(select: Selection) -> int:
+        calls: list[None] = []
+        for _ in folder.entries(select, lambda: calls.append(None)):
+            pass
+        return len(calls)
+
+    assert missed(Selection()) == 3
+    assert missed(Selection(exclude=("raw/*",))) == 2
+    assert missed(Selection(include=("*",))) == 0
+
+
+def test_a_link_in_out_is_never_written_through(tmp_path: Path) -> None:
+    photos = put(tmp_path / "in", ["sub/a.jpg"])
+    out = put(tmp_path / "out", ["b.jpg"])
+    (tmp_path / "out/sub").symlink_to(tmp_path / "in/sub", target_is_directory=True)
+    (tmp_path / "out/c.jpg").symlink_to(tmp_path / "in/sub/a.jpg")
+    with pytest.raises(InputError, match="sub, a link"):
+        out.write("sub/a.jpg", b"new")
+    with pytest.raises(InputError, match="sub, a link"):
+        out.write("sub/deeper/a.jpg", b"new")
+    with pytest.raises(InputError, match="sub, a link"):
+        out.remove("sub/a.jpg")
+    out.write("c.jpg", b"new")
+    assert photos.read("sub/a.jpg") == b"sub/a.jpg"
+    assert found(photos) == ["sub/a.jpg"]
 
 
 def test_links_to_photos_count_and_links_to_folders_do_not_loop(tmp_path: Path) -> None:
@@ -110,7 +147,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(folder_module.os, "fsync", full)
-    with pytest.raises(NoRoom, match="No space left"):
+    with pytest.raises(Unwritable, match="No space left"):
         folder.write("a.jpg", b"new")
     assert folder.read("a.jpg") == b"a.jpg"
     assert list((tmp_path / ".facefill").iterdir()) == []

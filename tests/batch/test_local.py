@@ -18,7 +18,7 @@ import pytest
 from facefill.batch import local
 from facefill.batch.folder import Selection
 from facefill.batch.job import Item, Job, make_job
-from facefill.batch.local import Crew, plan_workers
+from facefill.batch.local import WorkerPool, plan_workers
 from facefill.batch.run import run
 from facefill.batch.worker import Worker
 from facefill.errors import InputError
@@ -92,21 +92,21 @@ def test_a_photo_that_kills_its_worker_fails_alone(job: Job, monkeypatch: pytest
     monkeypatch.setattr(local, "_work", deadly)
     names = [f"{index}.jpg" for index in range(20)]
     names.insert(7, "poison")
-    with Crew(job, 1, 1) as crew:
-        lines = [(line.photo, line.status) for line in crew.complete(Item(name, "") for name in names)]
+    with WorkerPool(job, 1, 1) as pool:
+        lines = [(line.photo, line.status) for line in pool.complete(Item(name, "") for name in names)]
     assert sorted(lines) == sorted((name, "failed" if name == "poison" else "completed") for name in names)
 
 
 def test_workers_that_cannot_begin_are_not_started_for_ever(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_work", stillborn)
-    with Crew(job, 1, 1) as crew, pytest.raises(InputError, match=r"a worker process that starts, got one.* 7"):
-        list(crew.complete(iter([Item("a.jpg", "")])))
+    with WorkerPool(job, 1, 1) as pool, pytest.raises(InputError, match=r"a worker process that starts, got one.* 7"):
+        list(pool.complete(iter([Item("a.jpg", "")])))
 
 
 def test_few_photos_are_shared_out_among_all_workers(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_work", telling)
-    with Crew(job, 2, 1) as crew:
-        said = Counter(line.reason for line in crew.complete(Item(f"{index}.jpg", "") for index in range(12)))
+    with WorkerPool(job, 2, 1) as pool:
+        said = Counter(line.reason for line in pool.complete(Item(f"{index}.jpg", "") for index in range(12)))
     assert sorted(said.values()) == [6, 6]
 
 
@@ -151,7 +151,7 @@ def test_threads_that_compute_are_measured_to_be_no_more_than_asked_for(tmp_path
                 counts.append(running_threads(process.pid))
             time.sleep(0.01)
     counts.sort()
-    # The first process, which only hands out names, may run for a moment beside them.
+    # The first process, which only processes out names, may run for a moment beside them.
     assert counts[len(counts) // 2] <= 2
     assert counts[len(counts) * 95 // 100] <= 3
 

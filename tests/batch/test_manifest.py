@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from facefill.batch.folder import LocalFolder, NoRoom
-from facefill.batch.manifest import FileJournal, Line, Manifest
+from facefill.batch.folder import LocalFolder, Unwritable
+from facefill.batch.manifest import FileJournal, Manifest, Outcome
 
-FIRST = [Line("a.jpg", "completed", stamp="1", source_sha256="aa", recipe="r", warnings=("ä",)),
-         Line("b/c.jpg", "refused", "no face", stamp="2", recipe="r")]
+FIRST = [Outcome("a.jpg", "completed", stamp="1", source_sha256="aa", recipe="r", warnings=("ä",)),
+         Outcome("b/c.jpg", "refused", "no face", stamp="2", recipe="r")]
 
 
 def opened(folder: Path, recipe: str = "r") -> Manifest:
     return Manifest(LocalFolder(folder), recipe)
 
 
-def write(folder: Path, lines: list[Line], *, ends: bool = True) -> None:
+def write(folder: Path, lines: list[Outcome], *, ends: bool = True) -> None:
     manifest = opened(folder)
     for line in lines:
         manifest.add(line)
@@ -27,14 +27,14 @@ def write(folder: Path, lines: list[Line], *, ends: bool = True) -> None:
 
 def test_a_line_survives_its_way_through_the_file(tmp_path: Path) -> None:
     write(tmp_path, FIRST)
-    assert [Line.decode(line) for line in FileJournal(tmp_path / "manifest.jsonl").lines()] == FIRST
+    assert [Outcome.decode(line) for line in FileJournal(tmp_path / "manifest.jsonl").lines()] == FIRST
 
 
 def test_names_that_are_no_text_are_kept(tmp_path: Path) -> None:
-    line = Line("bad \udcff.jpg", "completed", stamp="1", recipe="r")
+    line = Outcome("bad \udcff.jpg", "completed", stamp="1", recipe="r")
     for _ in range(2):
         write(tmp_path, [line])
-    assert [Line.decode(line) for line in FileJournal(tmp_path / "manifest.jsonl").lines()] == [line]
+    assert [Outcome.decode(line) for line in FileJournal(tmp_path / "manifest.jsonl").lines()] == [line]
 
 
 def test_cut_at_any_byte_it_loses_the_torn_line_only(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_cut_at_any_byte_it_loses_the_torn_line_only(tmp_path: Path) -> None:
 
 
 def test_the_latest_line_of_a_photo_counts_and_stays(tmp_path: Path) -> None:
-    again = Line("a.jpg", "failed", "gone", stamp="3", recipe="r")
+    again = Outcome("a.jpg", "failed", "gone", stamp="3", recipe="r")
     write(tmp_path, [*FIRST, again], ends=False)
     manifest = opened(tmp_path)
     known = manifest.known("a.jpg")
@@ -96,9 +96,9 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
             return getattr(self.file, name)
 
     monkeypatch.setattr(journal, "_file", Full(journal._file))
-    with pytest.raises(NoRoom):
+    with pytest.raises(Unwritable):
         journal.append(FIRST[1].encode())
-    assert [Line.decode(line) for line in (tmp_path / "manifest.jsonl").read_bytes().splitlines()] == FIRST[:1]
+    assert [Outcome.decode(line) for line in (tmp_path / "manifest.jsonl").read_bytes().splitlines()] == FIRST[:1]
 
 
 def test_another_recipe_is_noticed(tmp_path: Path) -> None:

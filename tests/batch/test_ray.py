@@ -24,7 +24,7 @@ from PIL import Image
 from facefill.batch import ray as ray_module
 from facefill.batch.folder import Selection
 from facefill.batch.job import make_job
-from facefill.batch.ray import Cluster, Work, _Broken, _completer, _Roll
+from facefill.batch.ray import Cluster, Work, _Broken, _completer, _Registry
 from facefill.batch.run import run
 from facefill.errors import InputError
 from tests.batch.photos import lines_of, tree_of, write_photos
@@ -100,11 +100,11 @@ def test_a_cluster_that_gives_nothing_again_and_again_is_given_up() -> None:
 
 
 def test_the_roll_has_each_actor_once_until_it_is_called() -> None:
-    roll, one, again, other = _Roll(), *(SimpleNamespace(_actor_id=number) for number in (1, 1, 2))
+    registry, one, again, other = _Registry(), *(SimpleNamespace(_actor_id=number) for number in (1, 1, 2))
     for actor in (one, again, other):  # one that was started again enters again
-        roll.enter(actor)
-    assert [actor._actor_id for actor in roll.call()] == [1, 2]
-    assert roll.call() == []
+        registry.enter(actor)
+    assert [actor._actor_id for actor in registry.call()] == [1, 2]
+    assert registry.call() == []
 
 
 def test_an_actor_completes_what_it_is_sent(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facefill.batch import run as run_module
-from facefill.batch.folder import Selection
+from facefill.batch.folder import LocalFolder, Selection, Unwritable
 from facefill.batch.job import Job, make_job
 from facefill.batch.lock import lock
 from facefill.batch.run import preview
@@ -71,6 +72,68 @@ def test_what_failed_is_tried_again(photos: Path, tmp_path: Path) -> None:
     assert (tally.done["completed"], tally.done["failed"], tally.left_out) == (5, 1, 1)
     assert copy_all(photos, tmp_path / "out")[1] == [bad]
     assert lines_of(tmp_path / "out")[bad]["status"] == "completed"
+
+
+@pytest.mark.parametrize("fails", [(), ("a/photo 0002.png",)])
+def test_a_photo_that_fails_later_leaves_no_old_result(photos: Path, tmp_path: Path, fails: tuple[str, ...]) -> None:
+    changed = "a/photo 0002.png"
+    copy_all(photos, tmp_path / "out")
+    (photos / changed).write_bytes(b"another photo")
+    copy_all(photos, tmp_path / "out", fails=fails)
+    assert (changed in tree_of(tmp_path / "out")) == (not fails)
+    assert lines_of(tmp_path / "out")[changed]["status"] == ("failed" if fails else "completed")
+    assert len(tree_of(tmp_path / "out")) == 6 - len(fails)
+
+
+def test_an_out_with_a_link_into_in_changes_no_photo(photos: Path, tmp_path: Path) -> None:
+    before = tree_of(photos)
+    copy_all(photos, tmp_path / "out", select=Selection(include=("b/*",)))
+    (tmp_path / "out/a").symlink_to(photos / "a", target_is_directory=True)
+    with pytest.raises(InputError, match="a, a link"):
+        copy_all(photos, tmp_path / "out")
+    assert tree_of(photos) == before
+
+
+@pytest.mark.parametrize("name", ["manifest.jsonl", ".facefill", ".facefill/lock"])
+def test_a_link_in_place_of_a_file_of_facefills_own_is_refused(photos: Path, tmp_path: Path, name: str) -> None:
+    copy_all(photos, tmp_path / "out")
+    (tmp_path / "out" / name).rename(tmp_path / "theirs")
+    (tmp_path / "out" / name).symlink_to(tmp_path / "theirs")
+    theirs = tmp_path / "theirs" / "lock" if name == ".facefill" else tmp_path / "theirs"
+    theirs.write_bytes(b"keep\n")
+    job = make_job(str(photos), str(tmp_path / "out"), method="telea")
+    for what in (lambda: copy_all(photos, tmp_path / "out", force=True), lambda: preview(job, select=Selection())):
+        with pytest.raises(InputError, match=f"{name} of its own in OUT, got a link"):
+            what()
+    assert theirs.read_bytes() == b"keep\n"
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder", "some results"])
+def test_a_removed_out_ends_the_run_and_the_next_one_repairs(photos: Path, tmp_path: Path, left: str,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    out, write = tmp_path / "out", LocalFolder.write
+
+    def remove_then_write(folder: LocalFolder, name: str, data: bytes) -> None:
+        if left == "some results":
+            (out / "manifest.jsonl").unlink()
+        else:
+            shutil.rmtree(out)
+        if left == "an empty folder":
+            out.mkdir()
+        monkeypatch.setattr(LocalFolder, "write", write)
+        folder.write(name, data)
+
+    copy_all(photos, out, select=Selection(include=("a/*",)))
+    monkeypatch.setattr(LocalFolder, "write", remove_then_write)
+    with pytest.raises(Unwritable):
+        copy_all(photos, out)
+    assert len(copy_all(photos, out)[1]) == 6
+    assert len(tree_of(out)) == len(lines_of(out)) == 6
+
+
+def test_files_without_a_suffix_are_told(photos: Path, tmp_path: Path) -> None:
+    (photos / "IMG_0001").write_bytes(b"a photo?")
+    assert "1 files without a suffix left out" in str(copy_all(photos, tmp_path / "out")[0])
 
 
 def test_damaged_lines_are_said_and_their_photos_done_again(photos: Path, tmp_path: Path) -> None:
@@ -163,8 +226,6 @@ def test_what_a_killed_run_left_half_written_goes(photos: Path, tmp_path: Path) 
 
 
 def test_a_lock_is_let_go_when_the_run_fails(photos: Path, tmp_path: Path) -> None:
-    from facefill.batch.folder import LocalFolder
-
     with pytest.raises(KeyboardInterrupt), lock(LocalFolder(tmp_path)):
         raise KeyboardInterrupt
     with lock(LocalFolder(tmp_path)):

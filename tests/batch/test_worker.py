@@ -17,7 +17,7 @@ import facefill
 from facefill.batch import worker as worker_module
 from facefill.batch.folder import LocalFolder, Selection
 from facefill.batch.job import Item, make_job
-from facefill.batch.manifest import Line, hash_sources
+from facefill.batch.manifest import Outcome, hash_sources
 from facefill.batch.run import mask_names
 from facefill.batch.worker import TOGETHER, Worker, _Work
 from facefill.runtime.inpainter import Inpainter
@@ -34,6 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "masks/b/photo 0001.png").unlink()
     Image.new("L", (9, 9), 255).save(root / "masks/a/photo 0002.png")
     (root / "masks/b/photo 0003.png").write_bytes(b"no mask")
+    for name in ("out", "other"):
+        (root / name).mkdir()
     return root
 
 
@@ -52,11 +54,11 @@ def good(folder: Path) -> list[Item]:
 
 
 @pytest.fixture(scope="module")
-def lines(folder: Path, worker: Worker) -> dict[str, Line]:
+def lines(folder: Path, worker: Worker) -> dict[str, Outcome]:
     return {line.photo: line for line in worker.complete(items_of(folder))}
 
 
-def test_bad_ones_fail_and_the_others_are_completed(lines: dict[str, Line]) -> None:
+def test_bad_ones_fail_and_the_others_are_completed(lines: dict[str, Outcome]) -> None:
     assert len(lines) == 10
     reasons = {line.photo: line.reason for line in lines.values() if line.status != "completed"}
     assert all(line.status in ("completed", "failed") for line in lines.values())
@@ -67,7 +69,7 @@ def test_bad_ones_fail_and_the_others_are_completed(lines: dict[str, Line]) -> N
     assert "mask picture" in reasons["b/photo 0003.png"]
 
 
-def test_each_is_what_it_would_be_alone(folder: Path, lines: dict[str, Line], tmp_path: Path) -> None:
+def test_each_is_what_it_would_be_alone(folder: Path, lines: dict[str, Outcome], tmp_path: Path) -> None:
     name = "a/photo 0004.png"
     facefill.complete(folder / "in" / name, folder / "masks" / name, method="telea").save(tmp_path / "alone.png")
     assert (folder / "out" / name).read_bytes() == (tmp_path / "alone.png").read_bytes()
@@ -87,7 +89,7 @@ def test_what_a_method_doubts_stands_in_the_line_of_its_photo(
     fresh = Worker(replace(worker.job, target=str(tmp_path)), 1)
     # `complete` takes together what happens to have been read.
     read = [fresh._step(fresh._read, _Work(item, fresh._blank(item))) for item in good(folder)[:3]]
-    warned = ["1 of 1 crops: far off" in work.line.warnings for work in fresh._complete(fresh._lanes[0], read)]
+    warned = ["1 of 1 crops: far off" in work.outcome.warnings for work in fresh._complete(fresh._networks[0], read)]
     assert warned == ([True, False, False] if together else [True, True, True])
 
 
@@ -96,12 +98,13 @@ def test_each_keeps_its_format(folder: Path, worker: Worker, tmp_path: Path) -> 
     kinds = {"a.jpg": "JPEG", "b.webp": "WEBP", "c.tif": "TIFF", "d.bmp": "BMP", "e.avif": "AVIF", "f.png": "PNG"}
     for file in kinds:
         Image.open(folder / "in" / name).save(tmp_path / file)
+    (tmp_path / "out").mkdir()
     mixed = Worker(replace(job, source=str(tmp_path), target=str(tmp_path / "out")), 1)
     assert {line.status for line in mixed.complete([Item(file, "s", mask=name) for file in kinds])} == {"completed"}
     assert {file: Image.open(tmp_path / "out" / file).format for file in kinds} == kinds
 
 
-def test_a_line_says_what_was_done(folder: Path, lines: dict[str, Line]) -> None:
+def test_a_line_says_what_was_done(folder: Path, lines: dict[str, Outcome]) -> None:
     name = "b/photo 0005.png"
     line, mask = lines[name], np.asarray(Image.open(folder / "masks" / name)) > 127
     assert line.source_sha256 == hashlib.sha256((folder / "in" / name).read_bytes()).hexdigest()
@@ -113,7 +116,7 @@ def test_a_line_says_what_was_done(folder: Path, lines: dict[str, Line]) -> None
 
 
 def test_the_same_content_under_another_time_is_not_done_again(
-    folder: Path, worker: Worker, lines: dict[str, Line]
+    folder: Path, worker: Worker, lines: dict[str, Outcome]
 ) -> None:
     line = lines["a/photo 0004.png"]
     sources = hash_sources(line.source_sha256, line.mask_sha256, line.recipe)
@@ -214,7 +217,7 @@ def test_photos_in_memory_have_a_limit_but_one_always_fits(
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_several_threads_do_what_one_does(folder: Path, lines: dict[str, Line], threads: int) -> None:
+def test_several_threads_do_what_one_does(folder: Path, lines: dict[str, Outcome], threads: int) -> None:
     several = Worker(make_job(str(folder / "in"), str(folder / "other"), masks=str(folder / "masks"),
                               method="telea"), threads)
     found = {line.photo: line.result_sha256 for line in several.complete(items_of(folder))}

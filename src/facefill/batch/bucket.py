@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,18 +53,20 @@ class Bucket:
     def names(self, select: Selection) -> Iterator[str]:
         return (entry.name for entry in self.entries(select))
 
-    def entries(self, select: Selection) -> Iterator[Entry]:
+    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[Entry]:
         start = len(self.root) + 1
         for about in self._pages() if self.kinds & {"s3", "s3a"} else self._walk():
             whole = str(about["name"])
             name = whole[start:]
             hidden = name.startswith(f"{STATE}/") or (self._without and whole.startswith(self._without))
-            if not hidden and select.takes(name):
+            if not hidden and select.misses(name):
+                missed()
+            elif not hidden and select.takes(name):
                 change = next((about[key] for key in _CHANGES if about.get(key)), "")
                 yield Entry(name, int(about["size"] or 0), f"{about['size']}-{change}")
 
     def _pages(self) -> Iterator[dict[str, Any]]:
-        """Of S3: a thousand at a time, so that a bucket of any size takes the same memory."""
+        """Files of S3: a thousand at a time, so that a bucket of any size takes the same memory."""
         bucket, _, prefix = self.root.partition("/")
         more: dict[str, str] = {}
         while True:
@@ -77,7 +80,7 @@ class Bucket:
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _walk(self) -> Iterator[dict[str, Any]]:
-        """Of others: one folder at a time."""
+        """Files of other stores: one folder at a time."""
         waiting = [self.root]
         while waiting:
             inside = waiting.pop()
@@ -139,8 +142,8 @@ class Bucket:
         return True
 
     def remove(self, name: str) -> None:
-        """Remove a file."""
-        self._ask("remove", name, lambda: self.fs.rm_file(self.path(name)))
+        with suppress(_Absent):
+            self._ask("remove", name, lambda: self.fs.rm_file(self.path(name)))
 
     def list_state(self, inside: str) -> list[str]:
         """The names in one of facefill's own folders in `STATE`, sorted."""

@@ -9,7 +9,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,11 +24,14 @@ MANIFEST = "manifest.jsonl"
 SUFFIXES = frozenset(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
 MOST_BYTES = 200_000_000
 """A larger file is no photo; it is not even read."""
+_LEFT_OUT = frozenset({"@eaDir", ".thumbnails"})
+"""Folders in which storage boxes and desktops keep small copies of photos."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""Errors after which no other file can be written either."""
 
 
-class NoRoom(InputError):
-    """Nothing can be written any more: going on would compute in vain."""
+class Unwritable(InputError):
+    """Nothing can be written to OUT any more: going on would compute in vain."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Entry:
 class Selection:
     """Which files are photos: by their suffix, or what `include` names; never what `exclude` names.
 
-    Patterns are the shell's, for the whole name or its last part; "*" also stands for "/".
+    Patterns are the shell's, for the whole name or its last part; "*" also stands for "/". Small copies that storage
+    boxes and desktops leave (@eaDir, .thumbnails) and what macOS keeps beside files (._*) are no photos.
     """
 
     include: tuple[str, ...] = ()
@@ -55,13 +59,20 @@ class Selection:
 
     def takes(self, name: str) -> bool:
         """Whether the file of that name is wanted."""
-        last = name.rpartition("/")[2]
+        *folders, last = name.split("/")
+        if last.startswith("._") or not _LEFT_OUT.isdisjoint(folders):
+            return False
 
         def named(patterns: tuple[str, ...]) -> bool:
             return any(fnmatchcase(name, pattern) or fnmatchcase(last, pattern) for pattern in patterns)
 
         wanted = named(self.include) if self.include else os.path.splitext(last)[1].lower() in SUFFIXES
         return wanted and not named(self.exclude)
+
+    def misses(self, name: str) -> bool:
+        """Whether a file is left out only because its name has no suffix."""
+        last = name.rpartition("/")[2]
+        return not self.include and "." not in last and self.takes(f"{name}.jpg")
 
 
 class Folder(Protocol):
@@ -70,8 +81,11 @@ class Folder(Protocol):
     def names(self, select: Selection) -> Iterator[str]:
         """The names of wanted files, in any order, without holding them all."""
 
-    def entries(self, select: Selection) -> Iterator[Entry]:
-        """The same with what is known of each. What cannot be looked at is an entry with a problem."""
+    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[Entry]:
+        """The same with what is known of each. What cannot be looked at is an entry with a problem.
+
+        missed: called for each file that is left out because its name has no suffix.
+        """
 
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
@@ -80,7 +94,11 @@ class Folder(Protocol):
         """The bytes of a file."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Make or replace a file: it is there whole or not at all. Raises NoRoom where nothing more fits."""
+        """Make or replace a file: it is there whole or not at all. Raises Unwritable where nothing more fits, or the
+        folder is gone."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
 
 
 def check_name(name: str) -> str:
@@ -105,10 +123,12 @@ class LocalFolder:
     def names(self, select: Selection) -> Iterator[str]:
         return (name for name, found, _ in self._walk() if found and select.takes(name))
 
-    def entries(self, select: Selection) -> Iterator[Entry]:
+    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[Entry]:
         for name, found, problem in self._walk():
             if problem:
                 yield Entry(name, 0, "", problem)
+            elif select.misses(name):
+                missed()
             elif found and select.takes(name):
                 try:
                     about = found.stat()
@@ -134,7 +154,8 @@ class LocalFolder:
                     for entry in found:
                         name = f"{inside}{entry.name}"
                         if entry.is_dir(follow_symlinks=False):
-                            if Path(entry.path) != self._without and name != STATE:
+                            left_out = name == STATE or entry.name in _LEFT_OUT
+                            if Path(entry.path) != self._without and not left_out:
                                 waiting.append(f"{name}/")
                         elif not (entry.is_symlink() and _is_folder(entry)):
                             yield name, entry, ""
@@ -154,19 +175,39 @@ class LocalFolder:
         beside = self.root / STATE / f"{secrets.token_hex(8)}.part"
         try:
             try:
-                beside.parent.mkdir(parents=True, exist_ok=True)
+                beside.parent.mkdir(exist_ok=True)
                 with open(beside, "xb") as stream:
                     stream.write(data)
                     stream.flush()
                     os.fsync(stream.fileno())
+                self._check_links(name)
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(beside, self.root / name)
             finally:
                 beside.unlink(missing_ok=True)
         except OSError as error:
-            kind = NoRoom if error.errno in _FULL else InputError
+            kind = Unwritable if error.errno in _FULL or not self.root.is_dir() else InputError
             raise kind("a folder that can be written", f"{name} ({error.strerror})",
                        "make room, then run again: the same command goes on") from None
+
+    def remove(self, name: str) -> None:
+        self._check_links(name)
+        try:
+            (self.root / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError("a folder that can be written", f"{name} ({error.strerror})", "check its rights") from None
+
+    def _check_links(self, name: str) -> None:
+        """A folder in OUT that is a link may lead anywhere, also to the photos themselves."""
+        for folder in (self.root / name).relative_to(self.root).parents:
+            if (self.root / folder).is_symlink():
+                raise InputError("folders of its own in OUT", f"{folder}, a link", "remove the link, then run again")
+
+    def check_state(self) -> None:
+        """Raises InputError where one of facefill's own files in it is a link, which would be written through."""
+        for name in (STATE, f"{STATE}/lock", MANIFEST):
+            if (self.root / name).is_symlink():
+                raise InputError(f"a {name} of its own in OUT", "a link", "remove the link, or choose another OUT")
 
     def clean(self) -> None:
         """Remove what killed runs left half written; only for who holds the lock."""
@@ -179,27 +220,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def is_url(place: str) -> bool:
-    """Whether it names a place that fsspec opens, rather than a path: s3://bucket/photos."""
-    scheme, colon, _ = place.partition("://")
-    return bool(colon) and scheme != "file"
-
-
-def local_path(place: str) -> Path:
-    """The path that a place names, file:// or plain."""
-    return Path(place.removeprefix("file://"))
-
-
-def open_folder(place: str, without: str | None = None) -> Folder:
-    """The folder at a path or a URL. without: a place in it that is not listed.
-
-    Raises InputError where fsspec, or what it needs for that kind of URL, is missing.
-    """
-    if is_url(place):
-        from facefill.batch.bucket import Bucket
-
-        return Bucket(place, without if without and is_url(without) else None)
-    leave = local_path(without).resolve() if without and not is_url(without) else None
-    return LocalFolder(local_path(place).resolve(), leave)

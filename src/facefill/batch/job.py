@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from facefill.batch.folder import Folder, check_name, is_url, local_path, open_folder
+from facefill.batch.folder import Folder, check_name
+from facefill.batch.places import is_url, local_path, open_folder
 from facefill.catalog import METHODS, file_hash, find_weights, shipped_weights
 from facefill.errors import InputError, pick
 
@@ -28,9 +29,9 @@ class Job:
     device: str = "cpu"
     exact: bool = False
     model_sha256: str = ""
-    """Of the method's weights; empty where it has none."""
+    """Hash of the method's weights; empty where it has none."""
     recipe: str = ""
-    """Of all above but the places, and of the networks' weights: another one makes other results."""
+    """Hash of all above but the places, and of the networks' weights: another one makes other results."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Item:
     mask: str = ""
     """Its name among the masks."""
     sources: int | None = None
-    """Of the sources that its result in OUT was made from, see `manifest.hash_sources`."""
+    """Hash of the sources that its result in OUT was made from, see `manifest.hash_sources`."""
 
 
 def make_job(

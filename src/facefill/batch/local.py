@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from facefill.batch.job import Item, Job
-from facefill.batch.manifest import Line
+from facefill.batch.manifest import Outcome
 from facefill.errors import InputError
 from facefill.runtime.engine import thread_count
 
@@ -36,8 +36,8 @@ def plan_workers(workers: int | None, threads: int | None) -> tuple[int, int]:
     return workers, total // workers
 
 
-class _Hand:
-    """A worker process and what it has in hand."""
+class _Member:
+    """A worker process and what it was given."""
 
     def __init__(self, job: Job, threads: int) -> None:
         ours, theirs = get_context("spawn").Pipe()
@@ -61,89 +61,89 @@ class _Hand:
         self.pipe.close()
 
 
-class Crew:
-    """Some workers; use as a context. A worker that dies is replaced, what it had in hand is done again, each photo
+class WorkerPool:
+    """Some workers; use as a context. A worker that dies is replaced, what it was given is done again, each photo
     alone in a worker; one that kills its worker even so has failed."""
 
     def __init__(self, job: Job, workers: int, threads: int) -> None:
         """threads: of each worker."""
         self._job, self._workers, self._threads = job, workers, threads
-        self._hands: list[_Hand] = []
+        self._members: list[_Member] = []
         self._suspects: deque[Item] = deque()
 
-    def __enter__(self) -> Crew:
-        self._hands = [_Hand(self._job, self._threads) for _ in range(self._workers)]
+    def __enter__(self) -> WorkerPool:
+        self._members = [_Member(self._job, self._threads) for _ in range(self._workers)]
         return self
 
     def __exit__(self, *_: object) -> None:
-        for hand in self._hands:
-            hand.end()
-        for hand in self._hands:
-            hand.process.join(1.0)
-            hand.process.kill()
-            hand.process.join()
+        for member in self._members:
+            member.end()
+        for member in self._members:
+            member.process.join(1.0)
+            member.process.kill()
+            member.process.join()
 
-    def complete(self, items: Iterator[Item]) -> Iterator[Line]:
-        """A line for each photo, in the order in which they are done.
+    def complete(self, items: Iterator[Item]) -> Iterator[Outcome]:
+        """What became of each photo, in the order in which they are done.
 
         Raises InputError where the workers cannot begin: a missing package, not enough memory.
         """
         more = True
         while True:
             more = self._feed(items) if more or self._suspects else False
-            busy = [hand for hand in self._hands if hand.items]
+            busy = [member for member in self._members if member.items]
             if not busy and not more and not self._suspects:
                 return
-            for pipe in connection.wait([hand.pipe for hand in self._hands]):
-                hand = next(hand for hand in self._hands if hand.pipe is pipe)
-                yield from self._hear(hand)
+            for pipe in connection.wait([member.pipe for member in self._members]):
+                member = next(member for member in self._members if member.pipe is pipe)
+                yield from self._hear(member)
 
     def _feed(self, items: Iterator[Item]) -> bool:
         """Fill every worker up, the emptiest first, so that few photos are shared out as well; False when no photo is
         left. While there are suspects, workers run empty first."""
         if self._suspects:
-            for hand in self._hands:
-                if self._suspects and not hand.items:
-                    hand.give(self._suspects.popleft())
+            for member in self._members:
+                if self._suspects and not member.items:
+                    member.give(self._suspects.popleft())
             return True
-        while len((hand := min(self._hands, key=lambda hand: len(hand.items))).items) < AHEAD:
+        while len((member := min(self._members, key=lambda member: len(member.items))).items) < AHEAD:
             item = next(items, None)
             if item is None:
                 return False
-            hand.give(item)
+            member.give(item)
         return True
 
-    def _hear(self, hand: _Hand) -> Iterator[Line]:
+    def _hear(self, member: _Member) -> Iterator[Outcome]:
         try:
-            said = hand.pipe.recv()
+            said = member.pipe.recv()
         except (EOFError, OSError):
-            yield from self._bury(hand)
+            yield from self._bury(member)
             return
         if isinstance(said, InputError):
             raise said
-        if isinstance(said, Line):
-            del hand.items[said.photo]
+        if isinstance(said, Outcome):
+            del member.items[said.photo]
             yield said
         else:
-            hand.ready = True
+            member.ready = True
 
-    def _bury(self, hand: _Hand) -> Iterator[Line]:
+    def _bury(self, member: _Member) -> Iterator[Outcome]:
         """Replace a dead worker."""
-        hand.process.join()
-        code = hand.process.exitcode
-        if not hand.ready:
+        member.process.join()
+        code = member.process.exitcode
+        if not member.ready:
             raise InputError("a worker process that starts", f"one that ended with {code}",
                              "free some memory, or give fewer --workers")
-        held = list(hand.items.values())
+        held = list(member.items.values())
         if len(held) == 1:
             yield _died(self._job, held[0], code)
         else:
             self._suspects.extend(held)
-        self._hands[self._hands.index(hand)] = _Hand(self._job, self._threads)
+        self._members[self._members.index(member)] = _Member(self._job, self._threads)
 
 
-def _died(job: Job, item: Item, code: int | None) -> Line:
-    return Line(item.name, "failed", f"the process that worked on it died ({code}): out of memory, or a crash in a "
+def _died(job: Job, item: Item, code: int | None) -> Outcome:
+    return Outcome(item.name, "failed", f"the process that worked on it died ({code}): out of memory, or a crash in a "
                 "library", item.stamp, method=job.method, model_sha256=job.model_sha256, seed=job.seed,
                 recipe=job.recipe)
 
@@ -165,7 +165,7 @@ def _environment(threads: int) -> Iterator[None]:
 
 
 def _work(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
-    """A worker process: photos in, lines out."""
+    """A worker process: photos in, outcomes out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it and ends the others
     import cv2
 
@@ -179,8 +179,8 @@ def _work(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
         return
     try:
         pipe.send("ready")
-        for line in worker.complete(_received(pipe)):
-            pipe.send(line)
+        for outcome in worker.complete(_received(pipe)):
+            pipe.send(outcome)
     except OSError:
         os._exit(1)
 

@@ -3,6 +3,7 @@ lasts, so that it is right after a kill at any byte."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 from facefill.batch.bucket import Bucket
-from facefill.batch.folder import MANIFEST, STATE, Folder, LocalFolder, NoRoom
+from facefill.batch.folder import MANIFEST, STATE, Folder, LocalFolder, Unwritable
 from facefill.batch.table import Table, hash64
 from facefill.errors import InputError
 
-Status = Literal["completed", "refused", "failed", "unchanged", "full"]
+Status = Literal["completed", "refused", "failed", "unchanged", "unwritable"]
 STATUSES = ("completed", "refused", "failed")
 LINES = "lines"
 FLUSH_S, FLUSH_LINES = 5.0, 1000
@@ -25,34 +26,35 @@ FLUSH_S, FLUSH_LINES = 5.0, 1000
 
 
 @dataclass(frozen=True)
-class Line:
+class Outcome:
     """What became of a photo."""
 
     photo: str
     """Its name in IN; that of its result in OUT is the same."""
     status: Status
     """completed: its result is in OUT. refused: there is nothing in it that could be completed. failed: it could not be
-    read or written; tried again by the next run. Never in the file: unchanged (only its time was new) and full."""
+    read or written; tried again by the next run. Never in the file: unchanged (only its time was new) and unwritable
+    (OUT takes nothing more; the run ends)."""
     reason: str = ""
     stamp: str = ""
     """Another one when the source, or its mask, has changed."""
     source_sha256: str = ""
     mask_sha256: str = ""
-    """Of its file in --mask-dir."""
+    """Hash of its file in --mask-dir."""
     result_sha256: str = ""
     faces_found: int = 0
     faces_completed: int = 0
     faces_refused: tuple[str, ...] = ()
     """Why, a sentence each."""
     hole_share: float = 0.0
-    """Of the photo's pixels that were completed, 0 to 1."""
+    """Share of the photo's pixels that were completed, 0 to 1."""
     seconds: float = 0.0
-    """Of work on this photo, without waiting."""
+    """Work on this photo, without waiting."""
     method: str = ""
     model_sha256: str = ""
     seed: int = 0
     recipe: str = ""
-    """Of everything that the result depends on beside the photo."""
+    """Hash of everything that the result depends on beside the photo."""
     warnings: tuple[str, ...] = ()
     """What the file could not keep."""
 
@@ -65,7 +67,7 @@ class Line:
             return json.dumps(said).encode() + b"\n"
 
     @classmethod
-    def decode(cls, line: bytes) -> Line:
+    def decode(cls, line: bytes) -> Outcome:
         """What `encode` wrote."""
         said = json.loads(line)
         return cls(**{**said, "faces_refused": tuple(said["faces_refused"]), "warnings": tuple(said["warnings"])})
@@ -145,10 +147,10 @@ class Manifest:
         """Whether the photo has still that stamp, and this run the same recipe."""
         return known.stamp == hash64(stamp + self._recipe)
 
-    def add(self, line: Line) -> None:
+    def add(self, outcome: Outcome) -> None:
         """Write a line. It survives the end of this process when this returns (in a bucket: at the next upload)."""
-        self._double = self._double or self._known.get(line.photo) is not None
-        self._journal.append(line.encode())
+        self._double = self._double or self._known.get(outcome.photo) is not None
+        self._journal.append(outcome.encode())
 
     def close(self) -> None:
         """Leave one line for each photo, the latest."""
@@ -195,7 +197,8 @@ class FileJournal:
             raise self._failed(error) from None
 
     def _failed(self, error: OSError) -> InputError:
-        return NoRoom("room for the manifest", f"{self._path} ({error.strerror})", "make room, then run again")
+        return Unwritable("a manifest that can be written", f"{self._path} ({error.strerror})", "see to that, then run "
+                          "again: the same command goes on")
 
     def lines(self) -> Iterator[bytes]:
         if not self._path.exists():
@@ -206,9 +209,11 @@ class FileJournal:
     def append(self, line: bytes) -> None:
         assert self._file
         try:
+            if not os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
+                raise FileNotFoundError(errno.ENOENT, "another file, or folder, is there now")
             written = self._file.write(line)
             if written != len(line):
-                raise OSError(28, "No space left on device")
+                raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
             self._file.truncate(self._end)
             raise self._failed(error) from None

@@ -20,17 +20,23 @@ class Tally:
     """What has become of the photos so far."""
 
     done: Counter[str] = field(default_factory=Counter)
-    """Of this run, by status."""
+    """Photos of this run, by status."""
     before: Counter[str] = field(default_factory=Counter)
     """Done by earlier runs, by status; untouched by this one."""
     faces: int = 0
     """Completed in this run."""
     seconds: float = 0.0
-    """Of this run, from the first photo handed out."""
+    """How long this run takes, from the first photo handed out."""
     stopped: str = ""
     """Why the run ended before its photos did."""
+    without_suffix: int = 0
+    """Files of IN that may be photos, but whose names do not say so."""
     damaged_lines: int = 0
-    """Of the manifest; what they were about was done again."""
+    """Lines of the manifest that are no JSON; what they were about was done again."""
+
+    def miss(self) -> None:
+        """Count a file without a suffix."""
+        self.without_suffix += 1
 
     @property
     def left_out(self) -> int:
@@ -48,6 +54,8 @@ class Tally:
         if earlier := self.before.total():
             also = ", ".join(f"{self.before[status]} {status}" for status in ("refused",) if self.before[status])
             parts.append(f"{earlier} done before" + (f" ({also})" if also else ""))
+        if self.without_suffix:
+            parts.append(f"{self.without_suffix} files without a suffix left out (--include '*' takes them)")
         if self.damaged_lines:
             parts.append(f"{self.damaged_lines} damaged lines of the manifest dropped")
         rate = f", {self.done.total() / self.seconds:.2f} photos/s" if self.seconds and self.done.total() else ""

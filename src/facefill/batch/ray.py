@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from facefill.batch.job import Item, Job
-from facefill.batch.manifest import Line
+from facefill.batch.manifest import Outcome
 from facefill.errors import InputError
 from facefill.runtime.engine import thread_count
 
@@ -41,7 +41,7 @@ has given nothing at all, it gets twice the time; after so many of these in a ro
 INIT_DEATHS = 4
 """Actors that may die one after the other before they have loaded their networks."""
 STORE_BYTES = 300_000_000
-"""Of a Ray that is started here; only names, lines and small pictures of faces pass through it."""
+"""Of a Ray that is started here; only names, outcomes and small pictures of faces pass through it."""
 
 Result = tuple[int, bytes]
 
@@ -63,7 +63,7 @@ class Cluster:
     def __init__(self, address: str, threads: int | None = None) -> None:
         self._address, self._threads = address, threads
         self._ray: Any = None
-        self._roll: Any = None
+        self._registry: Any = None
         self._ours = False
         self._actors = 1
 
@@ -84,7 +84,7 @@ class Cluster:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._actors = min(cores, self._threads) if self._threads else cores
-        self._roll = ray.remote(num_cpus=0, max_restarts=-1)(_Roll).remote()
+        self._registry = ray.remote(num_cpus=0, max_restarts=-1)(_Registry).remote()
         return self
 
     def _connect(self) -> None:
@@ -111,10 +111,10 @@ class Cluster:
 
     def complete_with(self, job: Job) -> Complete:
         """How `run` completes photos on the cluster: every machine must see IN, OUT and the masks."""
-        def complete(items: Iterator[Item]) -> Iterator[Line]:
+        def complete(items: Iterator[Item]) -> Iterator[Outcome]:
             said = (json.dumps(astuple(item)).encode() for item in items)
             for item, result in self.spread(partial(_completer, job), said):
-                yield Line.decode(result) if result else _died(job, Item(*json.loads(item)))
+                yield Outcome.decode(result) if result else _died(job, Item(*json.loads(item)))
 
         return complete
 
@@ -177,7 +177,7 @@ class Cluster:
             warnings.simplefilter("ignore", DeprecationWarning)
             # `from_arrow` would first run a task for each block, and wait for ever where no core is free for it.
             done = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
-                _Actor, fn_constructor_args=(make, self._roll), batch_size=None, batch_format="pyarrow", num_cpus=1,
+                _Actor, fn_constructor_args=(make, self._registry), batch_size=None, batch_format="pyarrow", num_cpus=1,
                 compute=pool, max_restarts=-1, max_task_retries=0,
             )
         try:
@@ -194,11 +194,11 @@ class Cluster:
     def _dismiss(self) -> None:
         """End the actors of a dataset. Ray keeps those that were killed meanwhile: idle, on the cores of the next."""
         with suppress(self._ray.exceptions.RayError):
-            for actor in self._ray.get(self._roll.call.remote()):
+            for actor in self._ray.get(self._registry.call.remote()):
                 self._ray.kill(actor)
 
 
-class _Roll:
+class _Registry:
     """The actors that have begun since it was called last; an actor itself, that needs no core."""
 
     def __init__(self) -> None:
@@ -217,11 +217,11 @@ class _Broken(Exception):
 
 
 class _Actor:
-    def __init__(self, make: Callable[[], Work], roll: Any) -> None:
+    def __init__(self, make: Callable[[], Work], registry: Any) -> None:
         import cv2
         import ray
 
-        roll.enter.remote(ray.get_runtime_context().current_actor)
+        registry.enter.remote(ray.get_runtime_context().current_actor)
         cv2.setNumThreads(1)
         self._work = make()
 
@@ -246,8 +246,8 @@ def _completer(job: Job) -> Work:
     def work(items: list[bytes]) -> Iterator[Result]:
         photos = [Item(*json.loads(item)) for item in items]
         places = {photo.name: place for place, photo in enumerate(photos)}
-        for line in worker.complete(photos):
-            yield places[line.photo], line.encode()
+        for outcome in worker.complete(photos):
+            yield places[outcome.photo], outcome.encode()
 
     return work
 
@@ -266,6 +266,6 @@ def _looker(rules: Rules, covers: bool) -> Work:
     return work
 
 
-def _died(job: Job, item: Item) -> Line:
-    return Line(item.name, "failed", "the actors that worked on it died: out of memory, or a crash in a library",
+def _died(job: Job, item: Item) -> Outcome:
+    return Outcome(item.name, "failed", "the actors that worked on it died: out of memory, or a crash in a library",
                 item.stamp, method=job.method, model_sha256=job.model_sha256, seed=job.seed, recipe=job.recipe)

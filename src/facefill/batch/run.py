@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from facefill.batch.bucket import Bucket
-from facefill.batch.folder import MANIFEST, MOST_BYTES, STATE, Entry, Folder, LocalFolder, NoRoom, Selection
+from facefill.batch.folder import MANIFEST, MOST_BYTES, STATE, Entry, Folder, LocalFolder, Selection, Unwritable
 from facefill.batch.job import Item, Job, name_problem, open_places
 from facefill.batch.lock import lock
-from facefill.batch.manifest import Line, Manifest
+from facefill.batch.manifest import Manifest, Outcome
 from facefill.batch.progress import Display, Tally
 from facefill.batch.table import Table, hash64
 from facefill.errors import InputError
 
-Complete = Callable[[Iterator[Item]], Iterator[Line]]
-"""How photos are completed: `local.Crew.complete`, or a cluster's way. It takes them as it needs them."""
+Complete = Callable[[Iterator[Item]], Iterator[Outcome]]
+"""How photos are completed: `local.WorkerPool.complete`, or a cluster's way. It takes them as it needs them."""
 
 
 @dataclass
@@ -35,18 +35,18 @@ class _Plan:
     _claimed: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._source, self._target, masks = open_places(self.job)
+        self._source, self.target, masks = open_places(self.job)
         rows = masks.entries(Selection(include=("*",))) if masks else iter(())
         self._masks = Table((entry.name, (hash64(entry.stamp),)) for entry in rows) if masks else None
         self._there: Table | None = None
-        if isinstance(self._target, Bucket) and len(self.manifest):
-            names = self._target.names(Selection(include=("*",)))
+        if isinstance(self.target, Bucket) and len(self.manifest):
+            names = self.target.names(Selection(include=("*",)))
             self._there = Table(((name, ()) for name in names), 0)
-        self._one_case = isinstance(self._target, LocalFolder) and ignores_case(self._target)
+        self._one_case = isinstance(self.target, LocalFolder) and ignores_case(self.target)
 
     def items(self) -> Iterator[Item]:
         """The photos that are to be done, as a stream; the others are counted."""
-        for entry in self._source.entries(self.select):
+        for entry in self._source.entries(self.select, self.tally.miss):
             item = self._item(entry)
             known = None if self.force or item.problem else self.manifest.known(entry.name)
             if known and known.status != "failed" and (known.status == "refused" or self._has(entry.name)):
@@ -68,7 +68,7 @@ class _Plan:
         return Item(entry.name, stamp, problem, mask)
 
     def _has(self, name: str) -> bool:
-        return self._there.get(name) is not None if self._there is not None else self._target.has(name)
+        return self._there.get(name) is not None if self._there is not None else self.target.has(name)
 
     def _clash(self, name: str) -> str:
         """Where OUT takes A.jpg and a.jpg for one file, the first of them has it."""
@@ -101,15 +101,17 @@ def ignores_case(folder: LocalFolder) -> bool:
 
 def run(
     job: Job, complete: Complete, *, select: Selection, force: bool = False, max_errors: int | None = None,
-    each: Callable[[Line], None] = lambda line: None,
+    each: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Tally:
     """Complete what is not done yet. The same call goes on after a kill at any moment.
 
-    force: do everything again. max_errors: stop when so many photos have failed. each: gets every new line.
+    force: do everything again. max_errors: stop when so many photos have failed. each: gets every new outcome.
     Raises InputError where OUT is in use, holds other files, or was begun with other options without `force`, and where
     it is full.
     """
     source, target, _ = open_places(job)
+    if isinstance(target, LocalFolder):
+        target.check_state()
     _check_ours(target, force)
     _check_photos(source, select)
     tally = Tally()
@@ -129,20 +131,23 @@ def run(
     return tally
 
 
-def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[[Line], None]) -> None:
+def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[[Outcome], None]) -> None:
     tally, start = plan.tally, time.monotonic()
-    for line in complete(plan.items()):
+    for outcome in complete(plan.items()):
         tally.seconds = time.monotonic() - start
-        if line.status == "full":
-            raise NoRoom("room for the results", line.reason, "make room, then run again: the same command goes on")
-        if line.status == "unchanged":
-            known = plan.manifest.known(line.photo)
+        known = plan.manifest.known(outcome.photo)
+        if outcome.status == "unwritable":
+            raise Unwritable("an OUT that can be written", outcome.reason, "see to that, then run again: the same "
+                             "command goes on")
+        if outcome.status == "unchanged":
             tally.before[known.status if known else "completed"] += 1
             continue
-        plan.manifest.add(line)
-        each(line)
-        tally.done[line.status] += 1
-        tally.faces += line.faces_completed
+        if outcome.status != "completed" and known and known.status == "completed":
+            plan.target.remove(outcome.photo)  # made of another photo, or in another way
+        plan.manifest.add(outcome)
+        each(outcome)
+        tally.done[outcome.status] += 1
+        tally.faces += outcome.faces_completed
         plan.show()
         if max_errors is not None and tally.done["failed"] >= max_errors:
             tally.stopped = f"{tally.done['failed']} photos failed; the same command goes on"
@@ -152,6 +157,8 @@ def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[
 def preview(job: Job, *, select: Selection, force: bool = False) -> tuple[Tally, Iterator[Item]]:
     """What `run` would do, without doing it: the photos, and a tally that counts the others while they are read."""
     source, target, _ = open_places(job)
+    if isinstance(target, LocalFolder):
+        target.check_state()
     _check_ours(target, force)
     _check_photos(source, select)
     manifest, tally = Manifest(target, job.recipe, writes=False), Tally()
@@ -164,6 +171,8 @@ def _check_ours(target: Folder, force: bool) -> None:
     if force or target.has(MANIFEST):
         return
     if isinstance(target, LocalFolder):
+        if target.has(STATE):  # a batch has been here, and somebody removed its manifest
+            return
         try:
             found = next((entry.name for entry in os.scandir(target.root) if entry.name != STATE), "")
         except FileNotFoundError:

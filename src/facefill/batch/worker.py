@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.batch.folder import LocalFolder, NoRoom
+from facefill.batch.folder import LocalFolder, Unwritable
 from facefill.batch.job import Item, Job, open_places
-from facefill.batch.manifest import Line, hash_sources
-from facefill.errors import InputError
+from facefill.batch.manifest import Outcome, hash_sources
+from facefill.errors import InputError, NothingCompleted
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, encode_photo, read_photo
 from facefill.runtime.doubts import listening
@@ -33,7 +33,7 @@ TOGETHER = 4
 """Photos whose faces go to the model in one call, at most; as many as are read, without waiting."""
 MOST_PX = 16_000_000
 """A thread decodes no further photo when those that it holds have so many pixels."""
-HANDS, FAR_HANDS = 1, 4
+IO_THREADS, FAR_IO_THREADS = 1, 4
 """Threads that read, and that write: they wait for a disk, or for a store that is far away."""
 
 
@@ -42,7 +42,7 @@ class _Work:
     """A photo on its way through the worker."""
 
     item: Item
-    line: Line
+    outcome: Outcome
     data: bytes = b""
     """Of the photo's file, then of its result's."""
     mask: bytes = b""
@@ -50,7 +50,7 @@ class _Work:
     plan: Plan | None = None
     px: int = 0
     ended: bool = False
-    """Its line is final."""
+    """Its outcome is final."""
 
 
 class _Watched:
@@ -66,7 +66,7 @@ class _Watched:
         return faces
 
 
-class _Lane:
+class _Networks:
     """The networks of one thread. Two threads with a network each do more than one with two: only the networks gain
     from a second thread, and not twice."""
 
@@ -86,21 +86,21 @@ class Worker:
     def __init__(self, job: Job, threads: int) -> None:
         self.job = job
         self._source, self._target, self._masks = open_places(job)
-        self._readers = HANDS if isinstance(self._source, LocalFolder) else FAR_HANDS
-        self._writers = HANDS if isinstance(self._target, LocalFolder) else FAR_HANDS
-        self._lanes = [_Lane(job) for _ in range(threads)]
+        self._readers = IO_THREADS if isinstance(self._source, LocalFolder) else FAR_IO_THREADS
+        self._writers = IO_THREADS if isinstance(self._target, LocalFolder) else FAR_IO_THREADS
+        self._networks = [_Networks(job) for _ in range(threads)]
         self._traced: set[str] = set()
         """Tracebacks that have been printed, each once."""
 
-    def complete(self, items: Iterable[Item]) -> Iterator[Line]:
-        """A line for each photo, in the order in which they are done. What goes wrong with one is in its line.
+    def complete(self, items: Iterable[Item]) -> Iterator[Outcome]:
+        """What became of each photo, in the order in which they are done. What goes wrong with one is in its outcome.
 
         items: taken as they are needed; the iterator may wait.
         """
-        read: queue.Queue[_Work | None] = queue.Queue(TOGETHER * len(self._lanes))
+        read: queue.Queue[_Work | None] = queue.Queue(TOGETHER * len(self._networks))
         done: queue.Queue[_Work | None] = queue.Queue(TOGETHER)
-        lines: queue.Queue[Line | None] = queue.Queue(TOGETHER)
-        taking, source, lanes = threading.Lock(), iter(items), list(self._lanes)
+        outcomes: queue.Queue[Outcome | None] = queue.Queue(TOGETHER)
+        taking, source, networks = threading.Lock(), iter(items), list(self._networks)
 
         def readers() -> None:
             while True:
@@ -111,23 +111,23 @@ class Worker:
                 read.put(self._step(self._read, _Work(item, self._blank(item))))
 
         def completers() -> None:
-            lane = lanes.pop()
+            nets = networks.pop()
             while (batch := _take(read)) is not None:
-                for work in self._complete(lane, batch):
+                for work in self._complete(nets, batch):
                     done.put(work)
 
         def writers() -> None:
             while (work := done.get()) is not None:
-                lines.put(self._step(self._write, work).line)
+                outcomes.put(self._step(self._write, work).outcome)
 
-        _start(readers, self._readers, partial(_put_ends, read, len(self._lanes)))
-        _start(completers, len(self._lanes), partial(_put_ends, done, self._writers))
-        _start(writers, self._writers, lambda: lines.put(None))
-        yield from iter(lines.get, None)
+        _start(readers, self._readers, partial(_put_ends, read, len(self._networks)))
+        _start(completers, len(self._networks), partial(_put_ends, done, self._writers))
+        _start(writers, self._writers, lambda: outcomes.put(None))
+        yield from iter(outcomes.get, None)
 
-    def _blank(self, item: Item) -> Line:
+    def _blank(self, item: Item) -> Outcome:
         job = self.job
-        return Line(item.name, "failed", stamp=item.stamp, method=job.method, model_sha256=job.model_sha256,
+        return Outcome(item.name, "failed", stamp=item.stamp, method=job.method, model_sha256=job.model_sha256,
                     seed=job.seed, recipe=job.recipe)
 
     def _step(self, step: Callable[[_Work], None], work: _Work) -> _Work:
@@ -136,11 +136,11 @@ class Worker:
             return work
         try:
             step(work)
-        except NoRoom as error:
-            _end(work, status="full", reason=str(error))
+        except Unwritable as error:
+            _end(work, status="unwritable", reason=error.got)
         except InputError as error:
             _fail(work, str(error))
-        except Exception as error:  # our bug, or a library's: the other photos go on, and the line says it
+        except Exception as error:  # our bug, or a library's: the other photos go on, and the outcome says it
             if (said := traceback.format_exc()) not in self._traced:
                 self._traced.add(said)
                 print(f"{work.item.name}: {said}", file=sys.stderr, flush=True)
@@ -154,62 +154,62 @@ class Worker:
         work.data = self._source.read(item.name)
         work.mask = self._masks.read(item.mask) if self._masks and item.mask else b""
         source_sha, mask_sha = (hashlib.sha256(data).hexdigest() if data else "" for data in (work.data, work.mask))
-        work.line = replace(work.line, source_sha256=source_sha, mask_sha256=mask_sha)
+        work.outcome = replace(work.outcome, source_sha256=source_sha, mask_sha256=mask_sha)
         if item.sources is not None and item.sources == hash_sources(source_sha, mask_sha, self.job.recipe):
             _end(work, status="unchanged")
 
-    def _complete(self, lane: _Lane, batch: list[_Work]) -> Iterator[_Work]:
+    def _complete(self, nets: _Networks, batch: list[_Work]) -> Iterator[_Work]:
         """Decode some photos, complete their faces together, and encode each."""
         while batch:
             some: list[_Work] = []
             while batch and sum(work.px for work in some) < MOST_PX:
-                some.append(self._step(partial(self._plan, lane), batch.pop(0)))
+                some.append(self._step(partial(self._plan, nets), batch.pop(0)))
             able = [work for work in some if work.plan]
             plans = [work.plan for work in able if work.plan]
             try:
                 start = time.perf_counter()
                 with listening() as doubts:
-                    patches = lane.inpainter.run(plans, seed=self.job.seed)
+                    patches = nets.inpainter.run(plans, seed=self.job.seed)
                 each_s = (time.perf_counter() - start) / max(1, len(able))
             except Exception:  # one of them; alone each says for itself
                 each_s, patches = 0.0, [np.empty(0, np.uint8)] * len(able)
             shares = doubts.of(plans)
             plans.clear()  # each photo goes once it is finished
             for work, drawn, doubted in zip(able, patches, shares, strict=True):
-                work.line = replace(work.line, seconds=work.line.seconds + each_s)
-                self._step(partial(self._finish, lane, drawn, doubted), work)
+                work.outcome = replace(work.outcome, seconds=work.outcome.seconds + each_s)
+                self._step(partial(self._finish, nets, drawn, doubted), work)
             yield from some
 
-    def _plan(self, lane: _Lane, work: _Work) -> None:
+    def _plan(self, nets: _Networks, work: _Work) -> None:
         with _timed(work):
             source = read_photo(work.data)
             work.px = source.pixels.size // 3
             mask = _decode_mask(work.mask, source) if self._masks else None
             work.data = work.mask = b""
-            lane.finder.found = 0
+            nets.finder.found = 0
             try:
                 if mask is None:
-                    work.plan = lane.inpainter.plan_unmask(source, large_hole=self.job.large_hole)
+                    work.plan = nets.inpainter.plan_unmask(source, large_hole=self.job.large_hole)
                 else:
-                    work.plan = lane.inpainter.plan_complete(source, mask, large_hole=self.job.large_hole)
+                    work.plan = nets.inpainter.plan_complete(source, mask, large_hole=self.job.large_hole)
             except InputError as error:
-                _end(work, status="refused", reason=str(error), faces_found=lane.finder.found,
-                     faces_refused=tuple(error.got.split("; ")) if lane.finder.found else ())
+                reasons = error.reasons if isinstance(error, NothingCompleted) else ()
+                _end(work, status="refused", reason=str(error), faces_found=nets.finder.found, faces_refused=reasons)
 
-    def _finish(self, lane: _Lane, patches: NDArray[np.uint8], doubts: tuple[str, ...], work: _Work) -> None:
+    def _finish(self, nets: _Networks, patches: NDArray[np.uint8], doubts: tuple[str, ...], work: _Work) -> None:
         """patches: (N, 1, S, S, 3), or nothing where the call that should have drawn them failed."""
         assert work.plan
         with _timed(work):
             if not patches.size:
                 with listening() as heard:
-                    patches = lane.inpainter.run([work.plan], seed=self.job.seed)[0]
+                    patches = nets.inpainter.run([work.plan], seed=self.job.seed)[0]
                 doubts = heard.of([work.plan])[0]
-            result = lane.inpainter.finish(work.plan, patches[:, 0], seed=self.job.seed)
+            result = nets.inpainter.finish(work.plan, patches[:, 0], seed=self.job.seed)
             work.plan = None
             work.data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance)
             digest = hashlib.sha256(work.data).hexdigest()
-        work.line = replace(
-            work.line, result_sha256=digest, faces_found=len(result.faces),
+        work.outcome = replace(
+            work.outcome, result_sha256=digest, faces_found=len(result.faces),
             faces_completed=sum(bool(face.missing.any()) for face in result.faces),
             faces_refused=tuple("; ".join(face.warnings) for face in result.faces if face.warnings),
             hole_share=round(float(result.mask.mean()), 6), warnings=(*result.source.notes, *notes, *doubts),
@@ -231,11 +231,11 @@ class _timed:
 
     def __exit__(self, *_: object) -> None:
         spent = time.perf_counter() - self._start
-        self._work.line = replace(self._work.line, seconds=round(self._work.line.seconds + spent, 4))
+        self._work.outcome = replace(self._work.outcome, seconds=round(self._work.outcome.seconds + spent, 4))
 
 
 def _end(work: _Work, **said: Any) -> None:
-    work.line = replace(work.line, **said)
+    work.outcome = replace(work.outcome, **said)
     work.ended = True
     work.plan, work.data, work.mask = None, b"", b""
 

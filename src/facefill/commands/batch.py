@@ -15,7 +15,7 @@ from facefill.errors import InputError
 if TYPE_CHECKING:
     from facefill.batch.folder import Selection
     from facefill.batch.job import Job
-    from facefill.batch.manifest import Line
+    from facefill.batch.manifest import Outcome
     from facefill.batch.progress import Tally
     from facefill.batch.run import Complete
 
@@ -67,18 +67,18 @@ def _run(
     job: Job, select: Selection, force: bool, max_errors: int | None, workers: int | None, threads: int | None,
     ray: str | None, as_json: bool,
 ) -> Tally:
-    from facefill.batch.local import Crew, plan_workers
+    from facefill.batch.local import WorkerPool, plan_workers
     from facefill.batch.run import run
 
-    def tell(line: Line) -> None:
+    def tell(outcome: Outcome) -> None:
         if as_json:
-            print(line.encode().decode("utf-8"), end="", flush=True)
-        elif line.status != "completed":
-            print(f"{line.photo}: {line.status}: {line.reason}", file=sys.stderr, flush=True)
+            print(outcome.encode().decode("utf-8"), end="", flush=True)
+        elif outcome.status != "completed":
+            print(f"{outcome.photo}: {outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
 
     with ExitStack() as stack:
         if ray is None:
-            complete: Complete = stack.enter_context(Crew(job, *plan_workers(workers, threads))).complete
+            complete: Complete = stack.enter_context(WorkerPool(job, *plan_workers(workers, threads))).complete
         else:
             from facefill.batch.ray import Cluster
 
@@ -99,4 +99,5 @@ def _preview(job: Job, select: Selection, force: bool, as_json: bool) -> None:
             name = item.name.encode(errors="backslashreplace").decode()
             print(f"{name}: {item.problem}" if item.problem else name)
     earlier = f", {tally.before.total()} done before" if tally.before else ""
-    print(f"{count} photos to do{earlier}", file=sys.stderr)
+    nameless = f", {tally.without_suffix} files without a suffix left out" if tally.without_suffix else ""
+    print(f"{count} photos to do{earlier}{nameless}", file=sys.stderr)
