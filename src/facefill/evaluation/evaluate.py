@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill import __version__
+from facefill.datasets.manifest import write_whole
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare, show_covered
 from facefill.evaluation.marks import Written, put_table, read_tables
 from facefill.evaluation.page import as_html
-from facefill.evaluation.report import markdown_table, short_tables, speaks_of, write_report, write_whole
+from facefill.evaluation.report import markdown_table, short_tables, speaks_of, write_report
 from facefill.evaluation.statistics import FEWEST, RESAMPLES
 from facefill.evaluation.strips import write_strips
 from facefill.evaluation.summary import summarise
@@ -57,7 +58,7 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
     yield benchmark.Progress("report", 0, 1)
     summary = summarise(bench, describe(bench))
     write_report(bench, summary)
-    write_whole(settings.report / "report.html", as_html(bench, summary))
+    write_whole(settings.report / "report.html", as_html(bench, summary).encode())
     if settings.per_picture:
         yield from write_strips(bench)
     if settings.timings:
@@ -67,7 +68,7 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
         about = summary.about
         table = Written(settings.report.resolve().name, short_tables(bench, summary), about["command"], about["commit"],
                         speaks_of(bench))
-        write_whole(results, put_table(_read_page(results), table))
+        write_whole(results, put_table(_read_page(results), table).encode())
     yield benchmark.Progress("report", 1, 1)
 
 
@@ -226,5 +227,6 @@ def write_costs(bench: Bench, costs: Sequence[Cost]) -> None:
         "Memory: the largest resident size of a process that does nothing else.\n\n"
     ) + markdown_table((["method", "load s", "peak MB", *(f"{name} ms" for name in names)], lines))
     folder = bench.settings.report
-    write_whole(folder / "timings.json", json.dumps({**machine, "costs": [asdict(c) for c in costs]}, indent=1) + "\n")
-    write_whole(folder / "timings.md", text)
+    found = json.dumps({**machine, "costs": [asdict(cost) for cost in costs]}, indent=1)
+    write_whole(folder / "timings.json", f"{found}\n".encode())
+    write_whole(folder / "timings.md", text.encode())

@@ -20,6 +20,7 @@ from facefill.evaluation.protocols import Protocol
 from facefill.evaluation.report import (
     HONEST,
     Table,
+    definitions,
     difference_table,
     facts_of,
     group_table,
@@ -99,9 +100,8 @@ def as_html(bench: Bench, summary: Summary) -> str:
         parts.append(_table(paper_table(paper_lines(bench, summary, paper))))
         if paper.printed:
             parts.append("<p>What the paper prints:</p>" + _table(printed_table(paper)))
-    meanings = [*((metric.title, metric.definition) for metric in summary.metrics),
-                ("Intervals", f"95 %, {summary.about['intervals']}")]
-    defined = "".join(f"<dt>{html.escape(title)}</dt><dd>{html.escape(text)}.</dd>" for title, text in meanings)
+    defined = "".join(f"<dt>{html.escape(title)}</dt><dd>{html.escape(text)}.</dd>"
+                      for title, text in definitions(summary))
     parts.append(f"<h2>Definitions</h2><dl>{defined}</dl><p>{HONEST}</p><script>{SCRIPT}</script></body></html>")
     return "\n".join(parts) + "\n"
 

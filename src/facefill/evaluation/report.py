@@ -7,13 +7,13 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from facefill.catalog import file_hash
+from facefill.datasets.manifest import write_whole
 from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
 from facefill.evaluation.marks import DIGITS
 from facefill.evaluation.protocols import VARIANTS, Paper
@@ -32,16 +32,9 @@ Table = tuple[list[str], list[list[str]]]
 def write_report(bench: Bench, summary: Summary) -> None:
     """Write report.json, report.csv and report.md into the settings' folder, each whole or not at all."""
     folder = bench.settings.report
-    write_whole(folder / "report.json", _as_json(bench, summary))
-    write_whole(folder / "report.csv", _as_csv(summary))
-    write_whole(folder / "report.md", as_markdown(bench, summary))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write beside, then rename."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    for name, text in (("json", _as_json(bench, summary)), ("csv", _as_csv(summary)),
+                       ("md", as_markdown(bench, summary))):
+        write_whole(folder / f"report.{name}", text.encode())
 
 
 def _as_json(bench: Bench, summary: Summary) -> str:
@@ -98,8 +91,11 @@ def as_markdown(bench: Bench, summary: Summary) -> str:
                 if table[1]:
                     parts += [f"### {title}: {dataset.name}, {protocol.name}\n", markdown_table(table)]
     for paper in bench.papers.values():
-        parts += _paper_parts(bench, summary, paper, 2)
-    parts += ["## Definitions\n", *definitions(summary), "", HONEST]
+        parts += [f"## By the definitions of: {paper.title}", "", says(paper), "",
+                  markdown_table(paper_table(paper_lines(bench, summary, paper)))]
+        if paper.printed:
+            parts += ["What the paper prints:", "", markdown_table(printed_table(paper))]
+    parts += ["## Definitions\n", *(f"- **{title}**: {text}." for title, text in definitions(summary)), "", HONEST]
     return "\n".join(parts) + "\n"
 
 
@@ -227,10 +223,10 @@ def facts_of(summary: Summary) -> list[str]:
     return facts
 
 
-def definitions(summary: Summary) -> list[str]:
-    """Items of a list."""
-    return [*(f"- **{metric.title}**: {metric.definition}." for metric in summary.metrics),
-            f"- **Intervals**: 95 %, {summary.about['intervals']}."]
+def definitions(summary: Summary) -> list[tuple[str, str]]:
+    """What each column means."""
+    return [*((metric.title, metric.definition) for metric in summary.metrics),
+            ("Intervals", f"95 %, {summary.about['intervals']}")]
 
 
 # --- A table of a page --------------------------------------------------------------------------
@@ -269,12 +265,3 @@ def _short_table(bench: Bench, summary: Summary, dataset: str) -> Table:
             rows = [summary.find(dataset, protocol.name, entry.label, metric.name) for metric in metrics]
             lines.append([protocol.name, entry.label, str(_count(rows)), *_intervals(rows, metrics)])
     return ["holes", "method", "n", *map(heading, metrics)], lines
-
-
-def _paper_parts(bench: Bench, summary: Summary, paper: Paper, level: int) -> list[str]:
-    """What a paper says, the same completions by its possible definitions, and what it prints."""
-    parts = [f"{'#' * level} By the definitions of: {paper.title}", "", says(paper), "",
-             markdown_table(paper_table(paper_lines(bench, summary, paper)))]
-    if paper.printed:
-        parts += ["What the paper prints:", "", markdown_table(printed_table(paper))]
-    return parts

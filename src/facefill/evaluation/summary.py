@@ -100,20 +100,16 @@ class Summary:
     differences: list[Difference] = field(default_factory=list)
     cases: list[dict[str, str]] = field(default_factory=list)
     """Which pictures are shown: dataset, protocol, rank (best, median, worst), file."""
+    _by_name: dict[tuple[str, ...], Row] = field(default_factory=dict)
 
     def find(
         self, dataset: str, protocol: str, method: str, metric: str, kind: str = "", group: str = ""
     ) -> Row | None:
         """The row of these names, None where there is none."""
-        return self._index().get((dataset, protocol, method, metric, kind, group))
-
-    def _index(self) -> dict[tuple[str, ...], Row]:
-        if len(self.__dict__.get("_rows", ())) != len(self.rows):
-            self.__dict__["_rows"] = {
-                (row.dataset, row.protocol, row.method, row.metric, row.kind, row.group): row for row in self.rows
-            }
-        found: dict[tuple[str, ...], Row] = self.__dict__["_rows"]
-        return found
+        if len(self._by_name) != len(self.rows):
+            self._by_name = {(row.dataset, row.protocol, row.method, row.metric, row.kind, row.group): row
+                             for row in self.rows}
+        return self._by_name.get((dataset, protocol, method, metric, kind, group))
 
 
 def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
