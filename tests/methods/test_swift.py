@@ -134,6 +134,19 @@ def test_bending_leaves_what_is_known() -> None:
     assert not torch.equal(bent[..., 8:, :], small[..., 8:, :])
 
 
+@pytest.mark.parametrize("player", ["small", "detail"])
+def test_what_lies_outside_the_photo_is_not_judged(player: str) -> None:
+    method, outside = build(crop_px=32), torch.zeros(2, 1, 128, 128)
+    outside[..., 64:] = 1
+    batch = example()
+    batch |= {"outside": outside, "mask": torch.maximum(batch["mask"], outside)}
+    batch["image"] = batch["truth"] * (1 - batch["mask"])
+    other = batch | {"truth": torch.where(outside > 0.5, -batch["truth"], batch["truth"])}
+    one, same = (method.losses(player, dict(given)) for given in (batch, other))
+    for name in {"l1", "mirror", "detail_l1", "keep"} & set(one):
+        torch.testing.assert_close(one[name], same[name])
+
+
 def test_the_gradient_penalty_of_a_known_slope() -> None:
     mask = torch.ones(2, 1, 4, 4)
     penalty = gradient_penalty(lambda x: [3 * x.mean(1, keepdim=True)], torch.rand(2, 3, 4, 4), mask)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from facefill.datasets import cache
 from facefill.errors import InputError
 from facefill.imaging.masks import MASKS
+from facefill.training import data
 from facefill.training.data import (
     DataConfig,
     Faces,
@@ -153,3 +154,31 @@ def test_what_is_no_dataset_is_one_line(folder: Path, tmp_path: Path) -> None:
               config_of(folder, holes={"center": 1}), 0)
     with pytest.raises(InputError, match="split"):
         read_faces(config_of(folder, split="test"))
+
+
+def test_beyond_an_edge_all_is_missing_and_most_of_the_picture_stays(faces: Faces, folder: Path) -> None:
+    config = config_of(folder, holes={"centre": 1}, edges=1.0)
+    items = [Holes(faces, config, 0)[place, 64] for place in range(40)]
+    assert all(item["mask"][item["outside"]].all() for item in items)
+    shares = np.array([item["outside"].mean() for item in items])
+    assert 0 < shares.mean() < 0.35
+    assert shares.max() < 0.8
+    assert not Holes(faces, config, 0, frozen=True)[0, 64]["outside"].any(), "validation shows whole pictures"
+    assert "outside" not in Holes(faces, config.model_copy(update={"edges": 0.0}), 0)[0, 64]
+
+
+def test_grey_pictures_have_no_colour_and_come_as_often_as_asked(faces: Faces, folder: Path) -> None:
+    config = config_of(folder, grey=0.5, colour=0.5)
+    chroma = [np.ptp(Holes(faces, config, 0)[place, 64]["truth"].astype(int), axis=-1).max() for place in range(60)]
+    assert 15 < sum(value == 0 for value in chroma) < 45
+
+
+def test_turned_faces_come_more_often(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of(folder, validation_images=2, turned=3)
+    lengths = []
+    for limit in (-1.0, 9.0):
+        monkeypatch.setattr(data, "TURNED", limit)
+        chosen = FaceSource(config).learning(0)._chosen
+        lengths.append(len(chosen))
+        assert len(set(chosen)) == lengths[-1] / (3 if limit < 0 else 1)
+    assert lengths[0] == 3 * lengths[1]

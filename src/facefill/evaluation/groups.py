@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from facefill.datasets.faces import Dataset
 from facefill.errors import InputError
+from facefill.imaging.crop import turn_of
 
 U8 = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -21,7 +22,7 @@ Points = NDArray[np.float64]
 RESOLUTIONS = ((200, "below 200 px"), (400, "200 to 399 px"), (10**9, "400 px and more"))
 """Native sides of a face; below 200 px the 256 picture was upsampled."""
 VIEWS = ((0.1, "frontal"), (0.2, "turned"), (math.inf, "half profile and more"))
-"""How far the nose lies beside the middle of eyes and mouth, as a share of the eyes' distance."""
+"""Limits of `imaging.crop.turn_of`."""
 
 
 def group_faces(
@@ -96,7 +97,4 @@ def _tercile(tones: NDArray[np.float64], index: int) -> str:
 def _view(landmarks: Points | None) -> str:
     if landmarks is None:
         return ""
-    eyes, nose, mouth = landmarks[:2], landmarks[2], landmarks[3:]
-    across = eyes[1] - eyes[0]
-    beside = (nose - (eyes.mean(axis=0) + mouth.mean(axis=0)) / 2) @ across / (across @ across)
-    return next(name for limit, name in VIEWS if abs(beside) < limit)
+    return next(name for limit, name in VIEWS if turn_of(landmarks) < limit)

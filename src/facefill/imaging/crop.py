@@ -200,6 +200,15 @@ class Crop:
         return inside
 
 
+def turn_of(landmarks: Points) -> float:
+    """How far a face is turned to a side: the nose's distance from the middle of eyes and mouth along the eyes' line,
+    as a share of the eyes' distance; nan of unknown landmarks (5, 2)."""
+    eyes, nose, mouth = landmarks[:2], landmarks[2], landmarks[3:]
+    across = eyes[1] - eyes[0]
+    beside = nose - (eyes.mean(axis=0) + mouth.mean(axis=0)) / 2
+    return abs(float(beside @ across) / max(float(across @ across), 1e-9))
+
+
 def put_all(photo: Pixels, crops: Sequence[Crop], patches: Sequence[Pixels], masks: Sequence[Mask]) -> Pixels:
     """Return a copy of the photo whose missing pixels show the patches, each in the mask (H, W) of its own crop.
 

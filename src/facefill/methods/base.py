@@ -12,7 +12,8 @@ from facefill.config import Frozen
 Batch = dict[str, Tensor]
 """Pictures (N, 3, H, W) float32 in [-1, 1]: `worn` (the covered picture; grey in a hole that is no cover), `image`
 (that, with `hole_value` in the hole), `truth`; `mask` (N, 1, H, W) float32, 1 = missing; `landmarks` (N, 5, 2)
-in pixels, nan where unknown; `seed` (N,) int64, the source of all randomness."""
+in pixels, nan where unknown; `outside` (N, 1, H, W), only in recipes with `edges`, 1 beyond the photo: missing, and not
+to be judged; `seed` (N,) int64, the source of all randomness."""
 
 
 class Method(nn.Module):

@@ -145,6 +145,10 @@ class Swift(Method):
         quiet = seeds % 2 == 0
         noise = draw_noise(seeds, batch["mask"]) * ~quiet[:, None, None, None]
         completed = self.generator.complete(average, share, heat_maps(points, share), noise)
+        hole = share
+        if "outside" in batch:
+            beyond = F.avg_pool2d(batch["outside"], FACTOR)
+            completed, hole = completed.lerp(truth, beyond), share - beyond
         batch["small"], batch["small_truth"], batch["share"] = completed.detach(), truth, share
         terms = {"l1": hole_l1(completed, truth, share)}
         if config.mirror:
@@ -153,14 +157,14 @@ class Swift(Method):
                 seen = mirror_points(points[quiet], batch["image"].shape[-1])
                 other = self.generator.complete(average[quiet].flip(3), share[quiet].flip(3),
                                                 heat_maps(seen, share[quiet]), noise[quiet]).flip(3)
-                lack = hole_l1(other, completed[quiet], share[quiet]) * quiet.float().mean()
+                lack = hole_l1(other, completed[quiet], hole[quiet]) * quiet.float().mean()
             terms["mirror"] = config.mirror * lack
         looks = [self.judge(shown, share) for shown in (completed, truth)] if self._has_critics else []
         terms |= self._learned_terms(completed, truth, share, looks)
         if config.projected and self.projected is not None:
-            seen, hole = shift_and_tone(completed, share, seeds)
-            scores = self.projected(self.perceptual(seen.device), seen, hole)
-            terms["projected"] = config.projected * torch.stack([generator_hinge(at, hole) for at in scores]).mean()
+            moved, where = shift_and_tone(completed, share, seeds)
+            scores = self.projected(self.perceptual(truth.device), moved, where)
+            terms["projected"] = config.projected * torch.stack([generator_hinge(at, where) for at in scores]).mean()
         return terms
 
     def _critic_losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -216,19 +220,22 @@ class Swift(Method):
         small, small_truth, share = self._small_pictures(batch)
         told = (seeds % TOLD != 0)[:, None, None, None]
         hint = torch.where(told, bend(small_truth, share, seeds), small)
-        truth, mask, image, coarse = cut_at_hole(
-            [batch["truth"], batch["mask"], batch["image"], enlarge(hint)], batch["mask"], seeds, self.config.crop_px)
+        beyond = batch["outside"] if "outside" in batch else torch.zeros_like(batch["mask"])
+        truth, mask, image, coarse, outside = cut_at_hole(
+            [batch["truth"], batch["mask"], batch["image"], enlarge(hint), beyond], batch["mask"] * (1 - beyond), seeds,
+            self.config.crop_px)
         filled = self.generator.refine(image, mask, coarse)
-        completed = filled * mask + truth * (1 - mask)
+        judgeable = mask * (1 - outside)
+        completed = filled * judgeable + truth * (1 - judgeable)
         # For crops that are told the first stage's picture the truth is not what they should become.
         judged = torch.where(told, completed, truth)
         batch["detail"], batch["detail_truth"], batch["detail_seen"] = judged.detach(), truth, cat([mask, coarse], 1)
         shrunk, wanted, where = (F.avg_pool2d(picture, FACTOR) for picture in (
-            completed, coarse, mask * ~told))
+            completed, coarse, judgeable * ~told))
         terms = {"detail_l1": hole_l1(judged, truth, mask), "keep": hole_l1(shrunk, wanted, where)}
         looks = [[self.detail_critic(cat([shown, batch["detail_seen"]], 1))] for shown in (judged, truth)] \
             if self._has_critics else []
-        return terms | self._learned_terms(judged, truth, mask * told, looks, "detail_")
+        return terms | self._learned_terms(judged, truth, judgeable * told, looks, "detail_")
 
     def _detail_critic_losses(self, batch: Batch) -> dict[str, Tensor]:
         if "detail" not in batch:

@@ -22,6 +22,7 @@ from facefill.covers.wear import COVERS, KINDS, wear
 from facefill.datasets.cache import Pictures, digest_of, list_entries, open_pictures
 from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, scale_landmarks
 from facefill.errors import InputError, pick
+from facefill.imaging.crop import turn_of
 from facefill.imaging.masks import MASKS, dilate
 from facefill.offline import cache_folder
 from facefill.runtime.helpers import Finds, open_finder
@@ -29,6 +30,8 @@ from facefill.training.distributed import World
 
 MIRRORED = [1, 0, 2, 4, 3]
 """Which landmark each becomes in a mirrored face."""
+TURNED = 0.15
+"""Of `turn_of`, about half way to a half profile."""
 
 
 class DataConfig(Frozen):
@@ -54,6 +57,12 @@ class DataConfig(Frozen):
     """Strength of random brightness, contrast and white balance; 1 is as far as photos of one face differ."""
     grow: float = 0.0
     """Masks of covers grow by a random share of the side up to this, as they do where a cover has to be found."""
+    grey: float = Field(default=0.0, ge=0, le=1)
+    """Share of the pictures without colour: a grey photo has to stay grey."""
+    edges: float = Field(default=0.0, ge=0, le=1)
+    """Share of the pictures of which a part lies outside their photo: missing, and not judged."""
+    turned: int = Field(default=1, ge=1)
+    """How many times as often as others faces are shown that are turned by more than `TURNED`."""
     cache: Path | None = None
     """Folder for the decoded faces; None: facefill in the user's cache folder."""
     stream: bool = False
@@ -149,8 +158,9 @@ class Holes(Dataset[dict[str, Any]]):
         holes = config.holes
         for name in holes:
             pick({**MASKS, "worn": None, "cover": None, "none": None}, name, "hole")
-        free = (config.jitter, config.colour, config.grow)
-        self._jitter, self._colour, self._grow = (0.0, 0.0, 0.0) if frozen else free
+        free = (config.jitter, config.colour, config.grow, config.grey, config.edges)
+        self._jitter, self._colour, self._grow, self._grey, self._edges = (0.0,) * 5 if frozen else free
+        self._has_edges = config.edges > 0
         self._faces, self._seed, self._frozen = faces, seed, frozen
         self._chosen = np.arange(len(faces.names)) if chosen is None else chosen
         self._names = tuple(holes)
@@ -179,8 +189,17 @@ class Holes(Dataset[dict[str, Any]]):
         if self._colour:
             levels = _tint(self._colour, rng)
             face, worn = cv2.LUT(face, levels), cv2.LUT(worn, levels)
-        return {"truth": face, "worn": worn, "mask": mask, "landmarks": landmarks.astype(np.float32),
-                "seed": int(rng.integers(2**62)), "index": index}
+        if self._grey and rng.random() < self._grey:
+            face, worn = (cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+                          for shown in (face, worn))
+        item_of = {"truth": face, "worn": worn, "mask": mask, "landmarks": landmarks.astype(np.float32),
+                   "seed": int(rng.integers(2**62)), "index": index}
+        if self._has_edges:
+            outside = np.zeros_like(mask)
+            if rng.random() < self._edges:
+                outside = draw_edges(side_px, rng)
+            item_of |= {"outside": outside, "mask": mask | outside}
+        return item_of
 
     def __len__(self) -> int:
         return len(self._chosen) if self._frozen else 2**62
@@ -196,6 +215,20 @@ def _moved(
     matrix[:, 2] += rng.uniform(-0.06, 0.06, 2) * side
     moved = cv2.warpAffine(face, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return moved, (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def draw_edges(side_px: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(S, S), True beyond the edges of a photo that ends within the crop: on each side with its own chance, mostly
+    little, up to half of what lies between the middle and the side; the photo is turned by up to 12 degrees."""
+    place = (np.arange(side_px) + 0.5) / side_px * 2 - 1
+    turn = np.radians(rng.uniform(-12, 12))
+    across = np.cos(turn) * place + np.sin(turn) * place[:, None]
+    down = np.cos(turn) * place[:, None] - np.sin(turn) * place
+    outside = np.zeros((side_px, side_px), bool)
+    for towards, chance in ((across, 0.35), (-across, 0.35), (down, 0.55), (-down, 0.45)):
+        if rng.random() < chance:
+            outside |= towards > 1 - 0.5 * rng.random() ** 1.6
+    return outside
 
 
 def _tint(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -232,7 +265,9 @@ class FaceSource:
         """finder: see `read_faces`."""
         self._config = config
         self._faces = read_faces(config, finder)
-        self._learning, chosen = split_validation(self._faces.identities, config.validation_images)
+        learning, chosen = split_validation(self._faces.identities, config.validation_images)
+        turned = np.array([turn_of(points) > TURNED for points in self._faces.landmarks[learning]], bool)
+        self._learning = np.repeat(learning, np.where(turned, config.turned, 1))
         self._judged = self._faces.subset(chosen)
         self.names, self.digest, self.validation_images = self._faces.names, self._faces.digest, len(chosen)
 
@@ -315,6 +350,7 @@ def to_batch(raw: dict[str, Tensor], hole_value: float, device: torch.device) ->
     for name in ("truth", "worn"):
         values = batch[name].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
         batch[name] = values.div_(127.5).sub_(1)
-    batch["mask"] = batch["mask"][:, None].float()
+    for name in {"mask", "outside"} & set(batch):
+        batch[name] = batch[name][:, None].float()
     batch["image"] = torch.where(batch["mask"] > 0.5, hole_value, batch["worn"])
     return batch
