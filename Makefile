@@ -63,7 +63,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(NEW_ENOUGH)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install "$$(grep '^torch==' constraints.txt)"
-	$(PIP) install -c constraints.txt -e '.[train,evaluate,serve,batch,s3,gs,dev]'
+	$(PIP) install -c constraints.txt -e '.[train,evaluate,serve,batch,s3,gs,video,dev]'
 	touch $@
 
 clean:

@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "facefill"
 PICTURE = ROOT / "docs" / "house.svg"
 LAYERS = (
     ("commands",),
-    ("batch", "server"),
+    ("batch", "server", "video"),
     ("training", "evaluation"),
     ("datasets",),
     ("runtime",),
@@ -25,6 +25,7 @@ LAYERS = (
 """Rooms from the top of the house to its foundation; those of one row share a layer."""
 SAYS = {
     "commands": "the command line", "batch": "folders, buckets, clusters", "server": "REST and the page",
+    "video": "films, frame after frame",
     "training": "the one loop, recipes, export", "evaluation": "protocols, metrics, reports",
     "datasets": "manifests, shards, prepare", "runtime": "a photo's way, without torch",
     "methods": "one paper, one file", "files": "formats and what is kept", "covers": "draws masks, glasses, hands",

@@ -23,6 +23,7 @@ from facefill.commands.prepare import prepare
 from facefill.commands.serve import serve
 from facefill.commands.train import train
 from facefill.commands.unmask import unmask
+from facefill.commands.video import video
 from facefill.commands.wear import wear
 from facefill.errors import InputError
 
@@ -39,7 +40,7 @@ def facefill(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-for command in (unmask, complete, methods, batch, prepare, wear, serve, train, evaluate, export):
+for command in (unmask, complete, methods, batch, prepare, wear, serve, video, train, evaluate, export):
     app.command()(command)
 
 

@@ -1,0 +1,1 @@
+"""Films: read, completed frame after frame, and written again."""

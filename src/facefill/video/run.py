@@ -1,0 +1,231 @@
+"""A film completed in segments, so that the same command goes on where it was stopped."""
+
+from __future__ import annotations
+
+import heapq
+import io
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+
+from facefill import __version__
+from facefill.errors import InputError
+from facefill.runtime.inpainter import HONEST
+from facefill.runtime.stream import Stream
+from facefill.video.film import U8, add_video, encoder_of, open_film, read_frames, to_rgb, write_into
+
+SEGMENT_FRAMES = 240
+"""A segment is written as a whole; a stopped run loses no more than one."""
+WARM_FRAMES = 6
+"""Frames before a segment with which following and blending begin, so that no seam is seen."""
+
+
+@dataclass
+class Second:
+    """What was done in one second of the film."""
+
+    second: int
+    frames: int = 0
+    faces: int = 0
+    """Most in a frame."""
+    completed: int = 0
+    """Frames in which a face was completed."""
+    too_covered: int = 0
+    """Frames in which a face was left as it is, because too much of it is hidden."""
+
+
+@dataclass
+class _State:
+    """What is done: kept beside the segments."""
+
+    job: dict[str, Any]
+    segments: int = 0
+    frames: int = 0
+    warm: int | None = None
+    """Time stamp from which the next segment's warm-up is read."""
+    start: int | None = None
+    """Time stamp of the next segment's first frame, None at the end."""
+    ended: bool = False
+
+    def save(self, folder: Path) -> None:
+        part = folder / "state.part"
+        part.write_text(json.dumps(asdict(self)))
+        os.replace(part, folder / "state.json")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished film."""
+
+    frames: int
+    resumed: int
+    """Frames that an earlier run had finished."""
+    left_out: tuple[str, ...] = field(default=())
+    """Streams of the source that were not copied."""
+
+
+def convert(
+    source: Path, target: Path, open_stream: Callable[[], Stream], job: dict[str, Any], *, overwrite: bool = False,
+    tell: Callable[[Second, float], None] = lambda second, length_s: None,
+) -> Done:
+    """Complete the faces of a film. open_stream: a fresh `Stream` for each segment. job: what decides the result
+    (method, weights, ...); segments of another job are done again. tell: called after every second of the film, with
+    the film's length in seconds (0 where it does not say).
+
+    Sound and subtitles are copied with their time stamps; other data and the file's own metadata are not.
+    Raises InputError for what is no film, a suffix or a sound that do not fit, and an existing target.
+    """
+    encoder_of(target)
+    film = open_film(source)
+    if target.exists() and (target.samefile(source) or not overwrite):
+        raise InputError("a new file", f"{target}, which exists",
+                         "choose another" if target.samefile(source) else "choose another, or give --overwrite")
+    copied, left_out = _copied(film, target)
+    job = job | {"version": __version__, "suffix": target.suffix.lower(), "bytes": source.stat().st_size,
+                 "changed": source.stat().st_mtime_ns, "segment": SEGMENT_FRAMES}
+    folder = target.with_name(f".{target.name}.facefill")
+    state = _open_state(folder, job)
+    resumed = state.frames
+    if not state.ended:
+        _work(film, target, folder, state, open_stream, tell)
+    if not state.frames:
+        raise InputError("a film", f"{source.name} without a frame", "give a video file")
+    part = target.with_name(f".{target.name}.part{target.suffix}")
+    _join(film, copied, folder, state.segments, part, f"{HONEST} Completed by facefill, {job['method']}.")
+    os.replace(part, target)
+    shutil.rmtree(folder)
+    film.close()
+    return Done(state.frames, resumed, left_out)
+
+
+def _copied(film: Any, target: Path) -> tuple[list[Any], tuple[str, ...]]:
+    """The streams that go over as they are, and what is said of the others."""
+    kept = [stream for stream in film.streams if stream.type in ("audio", "subtitle")]
+    left = [f"a stream of {stream.type}" for stream in film.streams
+            if stream.type not in ("audio", "subtitle", "video")]
+    with av.open(io.BytesIO(), "w", format=_format(target)) as trial:
+        try:
+            for stream in kept:
+                trial.add_stream_from_template(stream)
+        except (av.FFmpegError, ValueError):
+            raise InputError(f"sound and subtitles that {target.suffix} holds",
+                             " and ".join(stream.codec_context.name for stream in kept),
+                             "choose a name that ends in .mkv") from None
+    return kept, tuple(left)
+
+
+def _format(target: Path) -> str:
+    return {".mkv": "matroska", ".webm": "webm", ".mov": "mov"}.get(target.suffix.lower(), "mp4")
+
+
+def _open_state(folder: Path, job: dict[str, Any]) -> _State:
+    if folder.is_symlink():
+        raise InputError("a folder of our own", f"the link {folder}", "remove it")
+    try:
+        state = _State(**json.loads((folder / "state.json").read_text()))
+        if state.job == job:
+            return state
+    except (OSError, ValueError, TypeError):
+        pass  # nothing, or nothing that can be gone on with: from the beginning
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise InputError("a folder that can be written to", f"{folder.parent}: {error.strerror}",
+                         "choose another") from None
+    return _State(job)
+
+
+def _work(
+    film: Any, target: Path, folder: Path, state: _State, open_stream: Callable[[], Stream],
+    tell: Callable[[Second, float], None],
+) -> None:
+    source = film.streams.video[0]
+    length_s = float(film.duration or 0) / av.time_base
+    recent: deque[tuple[int, U8]] = deque(maxlen=WARM_FRAMES)
+    frames = read_frames(film, state.warm)
+    frame = next(frames, None)
+    while frame is not None and state.start is not None and frame.pts < state.start:
+        recent.append((frame.pts, to_rgb(frame)))
+        frame = next(frames, None)
+    second: Second | None = None
+    while frame is not None:
+        stream = open_stream()
+        for _, pixels in recent:
+            stream.complete(pixels)
+        with av.open(str(folder / f"{state.segments:05d}.nut"), "w") as out:
+            coded = add_video(out, target, source, frame)
+            for _ in range(SEGMENT_FRAMES):
+                at = int(frame.pts * source.time_base)
+                if second is None or at != second.second:
+                    if second is not None:
+                        tell(second, length_s)
+                    second = Second(at)
+                pixels = to_rgb(frame)
+                recent.append((frame.pts, pixels))
+                _complete(frame, pixels, stream, second)
+                frame.pict_type = 0
+                for packet in coded.encode(frame):
+                    out.mux(packet)
+                state.frames += 1
+                frame = next(frames, None)
+                if frame is None:
+                    break
+            for packet in coded.encode():
+                out.mux(packet)
+        state.segments += 1
+        state.warm, state.start = recent[0][0], frame.pts if frame else None
+        state.ended = frame is None
+        state.save(folder)
+    if second is not None:
+        tell(second, length_s)
+
+
+def _complete(frame: Any, pixels: U8, stream: Stream, second: Second) -> None:
+    done = stream.complete(pixels)
+    if done.mask.any():
+        write_into(frame, done.pixels, done.mask)
+    second.frames += 1
+    second.faces = max(second.faces, done.faces)
+    second.completed += done.completed > 0
+    second.too_covered += done.too_covered > 0
+
+
+def _join(film: Any, copied: list[Any], folder: Path, segments: int, target: Path, comment: str) -> None:
+    """Write the packets of all segments and of the copied streams into one file, in the order of time."""
+    film.seek(0)
+    options = {"movflags": "+faststart"} if target.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
+    with av.open(str(target), "w", options=options) as out:
+        with av.open(str(folder / "00000.nut")) as first:
+            video = out.add_stream_from_template(first.streams.video[0])
+        video.time_base = film.streams.video[0].time_base
+        places = {stream.index: out.add_stream_from_template(stream) for stream in copied}
+        out.metadata["comment"] = comment
+        for packet in heapq.merge(_coded(folder, segments, video), _others(film, copied, places),
+                                  key=lambda packet: packet.dts * packet.time_base):
+            out.mux(packet)
+
+
+def _coded(folder: Path, segments: int, stream: Any) -> Iterator[Any]:
+    for number in range(segments):
+        with av.open(str(folder / f"{number:05d}.nut")) as segment:
+            for packet in segment.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    yield packet
+
+
+def _others(film: Any, copied: list[Any], places: dict[int, Any]) -> Iterator[Any]:
+    if not copied:
+        return
+    for packet in film.demux(copied):
+        if packet.dts is not None:
+            packet.stream = places[packet.stream.index]
+            yield packet

@@ -1,0 +1,26 @@
+"""`facefill video` as somebody calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.running import Run, refused
+
+pytest.importorskip("av", reason="pip install av")
+
+from tests.video.clips import write_clip
+
+
+def test_the_command_prints_a_line_of_json_for_each_second(run: Run, tmp_path: Path) -> None:
+    write_clip(tmp_path / "in.mp4", frames=30)
+    code, out, err = run("video", tmp_path / "in.mp4", tmp_path / "out.mp4", "--json")
+    assert code == 0, err
+    lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    assert [(line["second"], line["frames"]) for line in lines] == [(0, 25), (1, 5)]
+    assert "30 frames" in err
+    assert "invented" in err
+    assert "exists" in refused(run, tmp_path, "video", tmp_path / "in.mp4", tmp_path / "out.mp4")

@@ -1,0 +1,84 @@
+"""Frames are completed where faces are covered, nowhere else, and without flicker."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facefill.runtime.cover import FoundCover
+from facefill.runtime.finder import Face
+from facefill.runtime.model import Model, load
+from facefill.runtime.stream import Stream
+from tests.networks import write_inpainting
+from tests.runtime.test_inpainter import Covers, Finds
+from tests.runtime.test_track import LANDMARKS, PHOTO, moved
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return load(write_inpainting(tmp_path_factory.mktemp("net") / "tiny.onnx"), threads=1, exact=True)
+
+
+def stream(model: Model, cover: object | None = None) -> Stream:
+    return Stream(Finds(LANDMARKS), cover or Covers(slice(120, 220)), model)  # type: ignore[arg-type]
+
+
+def test_outside_the_mask_a_frame_stays_bit_for_bit(model: Model) -> None:
+    film = stream(model)
+    for step in range(4):
+        frame, _ = moved(step, step)
+        before = frame.copy()
+        done = film.complete(frame)
+        assert (frame == before).all()
+        assert done.completed == done.faces == 1
+        assert (done.pixels[~done.mask] == frame[~done.mask]).all()
+        assert (done.pixels != frame).any(-1)[done.mask].mean() > 0.5
+
+
+def test_the_hole_of_a_still_face_hardly_changes_although_the_camera_is_noisy(model: Model) -> None:
+    rng = np.random.default_rng(1)
+    film = stream(model)
+    shown = []
+    for _ in range(12):
+        noisy = np.clip(PHOTO + rng.normal(0, 3, PHOTO.shape), 0, 255).astype(np.uint8)
+        shown.append(film.complete(noisy))
+    still = np.logical_and.reduce([frame.mask for frame in shown])
+    changes = [np.abs(one.pixels[still].astype(int) - other.pixels[still]).mean()
+               for one, other in itertools.pairwise(shown[4:])]
+    assert still.sum() > 500
+    assert max(changes) <= 1.5
+
+
+def test_a_cover_that_comes_and_goes_is_held(model: Model) -> None:
+    class Blinks(Covers):
+        frame = 0
+
+        def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+            self.frame += 1
+            if self.frame % 2:
+                return super().find(photo, faces)
+            return [FoundCover((slice(0), slice(0)), np.zeros((0, 0), bool)) for _ in faces]
+
+    film = stream(model, Blinks(slice(120, 220)))
+    masks = [film.complete(PHOTO).mask.sum() for _ in range(6)]
+    assert min(masks) > 0.95 * max(masks) > 0
+
+
+def test_a_face_under_a_cover_that_hides_too_much_is_left_and_counted(model: Model) -> None:
+    class Hidden(Covers):
+        def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+            return [FoundCover((slice(0, photo.shape[0]), slice(0, photo.shape[1])), np.ones(photo.shape[:2], bool))]
+
+    done = stream(model, Hidden(slice(0))).complete(PHOTO)
+    assert (done.faces, done.completed, done.too_covered) == (1, 0, 1)
+    assert (done.pixels == PHOTO).all()
+
+
+def test_the_same_frames_give_the_same_bytes(model: Model, tmp_path: Path) -> None:
+    frames = [moved(2 * step, step)[0] for step in range(5)]
+    one, other = stream(model), stream(model)
+    for frame in frames:
+        assert (one.complete(frame).pixels == other.complete(frame).pixels).all()

@@ -1,0 +1,93 @@
+"""Faces are followed between the finder's looks, smoothly, and let go when they are gone."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from facefill.runtime.finder import Face
+from facefill.runtime.track import EVERY_FRAMES, Tracker, movement, overlap
+from tests.faces import draw_photo
+from tests.runtime.test_inpainter import Finds
+
+PHOTO, LANDMARKS = draw_photo(320, 240, faces=1, seed=3)
+
+
+def moved(dx: float, dy: float, angle: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """The photo and its landmarks after a movement."""
+    matrix = cv2.getRotationMatrix2D((160, 120), angle, 1.0)
+    matrix[:, 2] += dx, dy
+    shown = cv2.warpAffine(PHOTO, matrix, (320, 240), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return shown, LANDMARKS[0] @ matrix[:, :2].T + matrix[:, 2]
+
+
+class Once(Finds):
+    """Sees the face at the first look only, and counts."""
+
+    def __init__(self, landmarks: list[np.ndarray], times: int = 1) -> None:
+        super().__init__(landmarks)
+        self.times, self.looks = times, 0
+
+    def find(self, photo: np.ndarray) -> list[Face]:
+        self.looks += 1
+        return super().find(photo) if self.looks <= self.times else []
+
+
+def test_between_looks_a_face_moves_with_the_picture() -> None:
+    finder = Once(LANDMARKS)
+    tracker = Tracker(finder)
+    for step in range(EVERY_FRAMES):
+        frame, truth = moved(2.0 * step, 1.0 * step, 0.5 * step)
+        (track,) = tracker.follow(frame)
+        assert np.abs(track.measured - truth).max() < 1.5
+        assert np.abs(track.face.landmarks - truth).max() < 6, "smoothing lags little"
+    assert finder.looks == 1
+
+
+def test_a_face_that_the_finder_no_longer_sees_is_let_go() -> None:
+    tracker = Tracker(Once(LANDMARKS))
+    counts = [len(tracker.follow(PHOTO)) for _ in range(3 * EVERY_FRAMES)]
+    assert counts[: 2 * EVERY_FRAMES] == [1] * (2 * EVERY_FRAMES), "one look that misses it is forgiven"
+    assert counts[-1] == 0
+
+
+def test_the_finder_s_unrest_does_not_move_a_still_face() -> None:
+    rng = np.random.default_rng(0)
+
+    class Restless(Finds):
+        def find(self, photo: np.ndarray) -> list[Face]:
+            self.landmarks = [LANDMARKS[0] + rng.normal(0, 1.5, (5, 2))]
+            return super().find(photo)
+
+    tracker = Tracker(Restless(LANDMARKS))
+    places = [tracker.follow(PHOTO)[0].face.landmarks for _ in range(60)]
+    steps = np.abs(np.diff(places, axis=0)).max((1, 2))
+    assert steps.max() < 1.0
+    assert len({track.number for track in tracker.follow(PHOTO)}) == 1
+
+
+def test_another_scene_is_looked_at_at_once() -> None:
+    finder = Once(LANDMARKS, times=9)
+    tracker = Tracker(finder)
+    (first,) = tracker.follow(PHOTO)
+    (second,) = tracker.follow(255 - PHOTO)
+    assert finder.looks == 2
+    assert second.number != first.number
+
+
+def test_a_face_without_anything_to_hold_on_to_is_looked_at_in_every_frame() -> None:
+    flat = np.full_like(PHOTO, 120)
+    assert movement(flat[..., 0], flat[..., 0], np.array([50.0, 50, 150, 150])) is None
+    finder = Once(LANDMARKS, times=9)
+    tracker = Tracker(finder)
+    for _ in range(3):
+        tracker.follow(flat)
+    assert finder.looks == 3
+
+
+@pytest.mark.parametrize(("box", "share"), [((0, 0, 10, 10), 1.0), ((5, 0, 15, 10), 1 / 3), ((20, 0, 30, 10), 0.0)])
+def test_overlap_is_intersection_over_union(box: tuple[float, ...], share: float) -> None:
+    landmarks = np.zeros((5, 2))
+    one, other = Face((0, 0, 10, 10), landmarks, 1.0), Face(box, landmarks, 1.0)  # type: ignore[arg-type]
+    assert overlap(one, other) == pytest.approx(share)
