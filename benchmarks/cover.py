@@ -33,7 +33,8 @@ from facefill.evaluation.protocols import PROTOCOLS, draw_case, hole_rng
 from facefill.evaluation.statistics import bootstrap
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import GROW_PX, THRESHOLD, Cover, clean, follow, grow
+from facefill.runtime.cover import GROW_PX, INSET_PX, OUTSIDE, THRESHOLD, Cover, clean, follow, grow
+from facefill.runtime.cover import SIDE_PX as SQUARE_PX
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder, overlaps
 
@@ -46,7 +47,12 @@ NOT_PLAIN = ("017539.jpg", "018314.jpg")
 
 def cover_scores(cover: Cover) -> Callable[[U8], NDArray[np.float32]]:
     """How sure the network is that anything covers each pixel of an aligned face, (S, S)."""
-    return lambda face: cover.probabilities(face).sum(0)
+    def scores(face: U8) -> NDArray[np.float32]:
+        view = np.full((SQUARE_PX, SQUARE_PX, 3), OUTSIDE, np.uint8)
+        view[:SIDE_PX, INSET_PX : INSET_PX + SIDE_PX] = face
+        return np.asarray(cover.probabilities(view).sum(0)[:SIDE_PX, INSET_PX : INSET_PX + SIDE_PX], np.float32)
+
+    return scores
 
 
 def overlap(found: Mask, truth: Mask) -> float:

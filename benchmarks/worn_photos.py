@@ -28,7 +28,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from cover import read_real
+from cover import cover_scores, read_real
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -131,7 +131,7 @@ def check_leftover(folder: Path, covers: Path) -> None:
     """Print how leftover and the outlined share of the rim agree, on each half of the labelled faces."""
     cases = read_real(folder, covers)
     cover = Cover(load_engine(weights_folder() / "cover.onnx", threads=1, exact=True))
-    scores = np.stack([cover.probabilities(case[0]).sum(0) for case in cases])
+    scores = np.stack([cover_scores(cover)(case[0]) for case in cases])
     pairs = []
     for (face, truth, inside), score in zip(cases, scores, strict=True):
         for hole in misplaced(clean(score > THRESHOLD)):

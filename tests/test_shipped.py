@@ -22,7 +22,7 @@ from facefill.runtime.model import grey_holes
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-LIMITS_MB = {"swift": 24, "cover": 4, "finder": 1.5, "context_encoder": 8, "contextual_attention": 8, "masked_gan": 10,
+LIMITS_MB = {"swift": 24, "cover": 8, "finder": 1.5, "context_encoder": 8, "contextual_attention": 8, "masked_gan": 10,
              "latent_search": 11}
 
 

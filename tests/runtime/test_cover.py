@@ -124,7 +124,7 @@ def test_a_mask_follows_the_colour_of_its_cover_as_far_as_the_network_allows() -
     found[60:110, 30:90] = True
     whole = found.copy()
     whole[60:110, 90:100] = True
-    unsure = np.where(whole, 0.1, 0.0).astype(np.float32)
+    unsure = np.where(whole, 0.2, 0.0).astype(np.float32)
     kept = found.copy()
     got = follow(found, face, unsure)
     assert (found == kept).all()

@@ -1,14 +1,21 @@
-"""The cover network: which pixels of an aligned face are covered. Trained by the same loop as the methods."""
+"""The cover network: which pixels around a face are covered, and by what. Trained by the same loop as the methods."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
-from facefill.nets.layers import UNet
+from facefill.nets.layers import UNet, conv, residuals
+
+KINDS = 3
+"""Kinds of covers, in the order of `runtime.cover.KINDS`."""
+UNKNOWN, IGNORED = 9, 255
+"""What a label says beside 0 = nothing and 1, 2, 3 = a cover of that kind: a cover of a kind that nobody told, and a
+pixel that does not count."""
 
 
 class CoverConfig(Frozen):
@@ -19,23 +26,42 @@ class CoverConfig(Frozen):
     bottom_dilations: tuple[int, ...] = (1, 2, 4)
     """One residual block each, at 1/32 of the side."""
     block: int = 4
-    """The network works on blocks of so many pixels: it decides for each pixel at the price of fewer."""
+    """The U-Net works on blocks of so many pixels."""
+    passed: int = 4
+    """Channels that the U-Net gives each pixel; edges are then drawn at half the side with four times as many."""
+    fine_dilations: tuple[int, ...] = (1, 2)
+    """One residual block each, at half the side."""
+
+
+class CoverGenerator(nn.Module):
+    """(N, 3, H, W) to (N, `KINDS`, H, W) logits over "nothing covers this pixel", whose own logit is 0."""
+
+    def __init__(self, config: CoverConfig) -> None:
+        super().__init__()
+        self.trunk = UNet(3, config.passed, config.widths, config.bottom_dilations, config.block)
+        self.stem = conv(12, 4 * config.passed)
+        self.fine = residuals(4 * config.passed, config.fine_dilations)
+        self.head = conv(4 * config.passed, 4 * KINDS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.stem(F.pixel_unshuffle(x, 2)) + F.pixel_unshuffle(self.trunk(x), 2)
+        return F.pixel_shuffle(self.head(self.fine(seen)), 2)
 
 
 class CoverNet(nn.Module):
-    """A small U-Net from a (N, 3, H, W) picture in [-1, 1] to the (N, 1, H, W) probability that a pixel is covered."""
+    """From a (N, 3, H, W) picture in [-1, 1] to (N, `KINDS`, H, W), the probability that each kind covers a pixel."""
 
     Config = CoverConfig
     inputs: ClassVar[tuple[str, ...]] = ("worn",)
     hole_value: ClassVar[float] = 0.0
-    size: ClassVar[int | None] = 256
+    size: ClassVar[int | None] = 320
     stride: ClassVar[int] = 32
     exports: ClassVar[bool] = True
 
     def __init__(self, config: CoverConfig) -> None:
         super().__init__()
         self.config = config
-        self.generator = UNet(3, 1, config.widths, config.bottom_dilations, config.block)
+        self.generator = CoverGenerator(config)
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -43,26 +69,36 @@ class CoverNet(nn.Module):
         return {"generator": self.generator}
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        """The probability that each pixel is covered, (N, 1, H, W) in [0, 1]."""
-        scores: Tensor = self.generator(inputs["worn"])
-        covered: Tensor = scores.float().sigmoid()
-        return covered
+        """The probability of each kind at each pixel, (N, `KINDS`, H, W); their sum is that of any cover."""
+        logits: Tensor = self.generator(inputs["worn"]).float()
+        return F.pad(logits, (0, 0, 0, 0, 1, 0)).softmax(1)[:, 1:]
 
     def losses(self, player: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cross-entropy over all pixels, and 1 - Dice (Milletari et al. 2016, equation for D) over the batch, which
-        weighs a small cover like a large one."""
-        scores, mask = self.generator(batch["worn"]).float(), batch["mask"]
-        covered = scores.sigmoid()
-        overlap = (covered * mask).sum((1, 2, 3)) + 8
-        dice = 2 * overlap / ((covered.square() + mask.square()).sum((1, 2, 3)) + 16)
-        return {"entropy": F.binary_cross_entropy_with_logits(scores, mask), "dice": 0.5 * (1 - dice.mean())}
+        """Cross-entropy over the pixels that count, and 1 - Dice (Milletari et al. 2016, equation for D) of any cover,
+        which weighs a small cover like a large one. batch: `worn`, and `kinds` (N, H, W), see `UNKNOWN`."""
+        logits, kinds = self.generator(batch["worn"]).float(), batch["kinds"]
+        logs = F.pad(logits, (0, 0, 0, 0, 1, 0)).log_softmax(1)
+        any_log = logs[:, 1:].logsumexp(1)
+        named = torch.where(kinds <= KINDS, kinds, 0).long()
+        log = torch.where(kinds == UNKNOWN, any_log, logs.gather(1, named[:, None])[:, 0])
+        counts = (kinds != IGNORED).float()
+        covered, mask = any_log.exp() * counts, ((kinds > 0) & (kinds != IGNORED)).float()
+        overlap = (covered * mask).sum((1, 2)) + 8
+        dice = 2 * overlap / ((covered.square() + mask).sum((1, 2)) + 16)
+        return {"entropy": -(log * counts).sum() / counts.sum().clamp_min(1), "dice": 0.5 * (1 - dice.mean())}
 
     def show(self, batch: dict[str, Tensor]) -> list[Tensor]:
-        """Pictures for a sample sheet: the covered face, the probability that each pixel is covered, the true mask."""
-        return [batch["worn"], self.forward(worn=batch["worn"]) * 2 - 1, batch["mask"] * 2 - 1]
+        """Pictures for a sample sheet: the covered face; the probabilities of the kinds as colours; the label."""
+        kinds = batch["kinds"]
+        label = torch.stack([kinds == kind for kind in range(1, KINDS + 1)], 1).float()
+        label[(kinds == IGNORED)[:, None].expand_as(label)] = 0.5
+        return [batch["worn"], self.forward(worn=batch["worn"]) * 2 - 1, label * 2 - 1]
 
     def score(self, batch: dict[str, Tensor]) -> Tensor:
-        """Intersection over union of each picture's mask, (N,); 1 where both are empty."""
-        found, mask = self.forward(worn=batch["worn"]) > 0.5, batch["mask"] > 0.5
-        both, either = (found & mask).sum((1, 2, 3)), (found | mask).sum((1, 2, 3))
+        """Intersection over union of each picture's cover of any kind, (N,), over the pixels that count; 1 where
+        both are empty."""
+        kinds = batch["kinds"]
+        counts, mask = kinds != IGNORED, (kinds > 0) & (kinds != IGNORED)
+        found = (self.forward(worn=batch["worn"]).sum(1) > 0.5) & counts
+        both, either = (found & mask).sum((1, 2)), (found | mask).sum((1, 2))
         return (both + 1e-6) / (either + 1e-6)

@@ -20,9 +20,9 @@ KINDS = ("mask", "sunglasses", "other")
 A network with one output doesn't tell them apart."""
 FACE_PX = 256
 """Side of the aligned face (`Crop.around_face`) in the network's picture."""
-SIDE_PX = 256
+SIDE_PX = 320
 """Side of the network's picture."""
-INSET_PX = 0
+INSET_PX = 32
 """Columns beside the aligned face on either side; twice as many rows are below it, none above."""
 OUTSIDE = 128
 """Level of all channels where the photo does not reach."""
@@ -30,13 +30,13 @@ THRESHOLD = 0.5
 """Probability from which a pixel counts as covered."""
 SMALLEST_SHARE = 0.004
 """A spot below this share of the aligned face is no cover: it is dropped, as are holes in a cover below it filled."""
-DOUBT = 0.02
+DOUBT = 0.1
 """Probability up to which the network rules a pixel out, whatever it looks like."""
-LIKE_LEVELS = 30.0
+LIKE_LEVELS = 20.0
 """Distance in RGB up to which a pixel looks like the cover beside it."""
 REACH_PX = 16
 """How far from the found edge a pixel is looked at, twice over."""
-GROW_PX = 4
+GROW_PX = 3
 """How far the mask grows beyond the found edge: the network is exact to a pixel or two, and a rim of the cover that
 stays would bleed into the completed skin."""
 

@@ -72,11 +72,7 @@ class Finder:
         of the photo upright and in one size, and looked at again, as it is and mirrored.
         """
         height, width = photo.shape[:2]
-        view = _shrink(photo, LONG_SIDE_PX)
-        rows = [self._look(view, photo.shape)]
-        if max(view.shape[:2]) > COARSE_SIDE_PX:
-            rows.append(self._look(_shrink(view, COARSE_SIDE_PX), photo.shape))
-        seen = [self._look_again(photo, row) for row in merge(np.concatenate(rows))]
+        seen = [self._look_again(photo, row) for row in self._suspects(photo, CANDIDATE)]
         sure = np.array([row for row in seen if row is not None], np.float32).reshape(-1, 15)
         faces: list[Face] = []
         for face in (_face(row, height, width) for row in merge(sure)):
@@ -84,13 +80,25 @@ class Finder:
                 faces.append(face)
         return sorted(faces, key=_area, reverse=True)
 
-    def _look(self, view: NDArray[np.uint8], shape: tuple[int, ...]) -> F32:
+    def suspect(self, photo: NDArray[np.uint8], least: float) -> list[tuple[float, NDArray[np.float64]]]:
+        """Score and (5, 2) landmarks of all that the first look takes for a face with that score or more."""
+        return [(float(row[0]), row[5:].reshape(5, 2).astype(np.float64)) for row in self._suspects(photo, least)]
+
+    def _suspects(self, photo: NDArray[np.uint8], least: float) -> list[F32]:
+        """What the first look finds, in its two sizes."""
+        view = _shrink(photo, LONG_SIDE_PX)
+        rows = [self._look(view, photo.shape, least)]
+        if max(view.shape[:2]) > COARSE_SIDE_PX:
+            rows.append(self._look(_shrink(view, COARSE_SIDE_PX), photo.shape, least))
+        return merge(np.concatenate(rows))
+
+    def _look(self, view: NDArray[np.uint8], shape: tuple[int, ...], least: float) -> F32:
         """Findings (n, 15) in one size, in pixels of the photo."""
         height, width = view.shape[:2]
         down, right = -height % CANVAS_PX, -width % CANVAS_PX
         canvas = cv2.copyMakeBorder(view, 0, down, 0, right, cv2.BORDER_CONSTANT, value=(128, 128, 128))
         said = next(iter(self._engine.run({"image": to_network(canvas[None])}).values()))
-        rows = decode(said[0], canvas.shape[0], canvas.shape[1], CANDIDATE)
+        rows = decode(said[0], canvas.shape[0], canvas.shape[1], least)
         scale = np.array([shape[1] / width, shape[0] / height], np.float32)
         rows[:, 1:] = ((rows[:, 1:].reshape(-1, 7, 2) + 0.5) * scale - 0.5).reshape(-1, 14)
         return rows

@@ -187,7 +187,7 @@ class Holes(Dataset[dict[str, Any]]):
             grown = dilate(mask, rng.uniform(0, self._grow * side_px))
             mask = mask if grown.all() else grown
         if self._colour:
-            levels = _tint(self._colour, rng)
+            levels = tint(self._colour, rng)
             face, worn = cv2.LUT(face, levels), cv2.LUT(worn, levels)
         if self._grey and rng.random() < self._grey:
             face, worn = (cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -231,7 +231,7 @@ def draw_edges(side_px: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     return outside
 
 
-def _tint(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+def tint(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A (1, 256, 3) table of levels: contrast, brightness and a gain for each channel."""
     levels = np.arange(256, dtype=np.float64)[:, None] / 255
     gamma = 2 ** (strength * rng.uniform(-0.6, 0.6))

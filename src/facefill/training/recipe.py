@@ -12,11 +12,17 @@ from facefill.errors import InputError, pick
 from facefill.methods import CLASSES
 from facefill.nets.cover import CoverNet
 from facefill.nets.finder import Finder
+from facefill.nets.second_look import SecondLook
+from facefill.training.covering import CoveringConfig, CoverSource, LookSource
 from facefill.training.data import DataConfig, FaceSource, Source
 from facefill.training.lessons import LessonConfig, LessonSource
 
-TRAINABLE: dict[str, Any] = {**CLASSES, "cover": CoverNet, "finder": Finder}
+TRAINABLE: dict[str, Any] = {**CLASSES, "cover": CoverNet, "finder": Finder, "second_look": SecondLook}
 """All that the loop trains: the methods, and the helper networks, which have players and losses like a method."""
+
+
+SOURCES = {"finder": "lessons", "cover": "covering", "second_look": "covering"}
+"""Which part of a recipe says what these learn from; methods have `data`."""
 
 
 class Stage(Frozen):
@@ -85,17 +91,19 @@ class Recipe(Frozen):
     """Aligned faces with holes."""
     lessons: LessonConfig | None = None
     """What the finder learns from, in place of `data`."""
+    covering: CoveringConfig | None = None
+    """What the cover network and the second look learn from, in place of `data`."""
     train: TrainConfig
 
     @property
-    def pictures(self) -> DataConfig | LessonConfig:
+    def pictures(self) -> DataConfig | LessonConfig | CoveringConfig:
         """Where the pictures come from. Raises InputError where nothing, or both, says so."""
-        wanted, other = ("lessons", "data") if self.method == "finder" else ("data", "lessons")
-        if getattr(self, wanted) is None or getattr(self, other) is not None:
-            said = [f"[{name}]" for name in ("data", "lessons") if getattr(self, name) is not None]
-            raise InputError(f"[{wanted}] and no [{other}] for {self.method}", " and ".join(said) or "none",
-                             "see configs/")
-        chosen: DataConfig | LessonConfig = getattr(self, wanted)
+        wanted = SOURCES.get(self.method, "data")
+        given = [name for name in ("data", "lessons", "covering") if getattr(self, name) is not None]
+        if given != [wanted]:
+            raise InputError(f"[{wanted}] and nothing else for {self.method}",
+                             " and ".join(f"[{name}]" for name in given) or "none", "see configs/")
+        chosen: DataConfig | LessonConfig | CoveringConfig = getattr(self, wanted)
         return chosen
 
 
@@ -131,4 +139,8 @@ def _resolve(name: str, settings: dict[str, Any]) -> Frozen:
 def open_source(recipe: Recipe) -> Source:
     """Open what a recipe's pictures come from."""
     pictures = recipe.pictures
-    return LessonSource(pictures) if isinstance(pictures, LessonConfig) else FaceSource(pictures)
+    if isinstance(pictures, LessonConfig):
+        return LessonSource(pictures)
+    if isinstance(pictures, CoveringConfig):
+        return CoverSource(pictures) if recipe.method == "cover" else LookSource(pictures)
+    return FaceSource(pictures)

@@ -1,0 +1,232 @@
+"""What the cover network and the second look learn from, as sources of the training loop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from facefill.config import Frozen
+from facefill.covers.fabric import choose
+from facefill.datasets.progress import track
+from facefill.nets.cover import IGNORED
+from facefill.offline import cache_folder
+from facefill.runtime.cover import OUTSIDE
+from facefill.runtime.finder import Finder
+from facefill.runtime.helpers import open_finder
+from facefill.training.data import DataConfig, Faces, read_faces, split_validation, tint
+from facefill.training.looks import Looks
+from facefill.training.painter import Painter, degrade, draw_pool, move
+from facefill.training.real_covers import Covered, read_bodies, read_others, read_real
+from facefill.training.teacher import YuNet, label_faces
+
+SHOWN = {"pool": 0.62, "mask": 0.2, "glasses": 0.08, "none": 0.1}
+"""Of what the cover network sees: what was drawn, and faces in real masks, in real sunglasses and without either."""
+JUDGED_SEED = 99
+
+
+class CoveringConfig(Frozen):
+    """Which faces and which real covers."""
+
+    folder: Path
+    """A dataset of aligned faces."""
+    split: str = "train"
+    """The rows of its manifest to learn from."""
+    covers: Path | None = None
+    """Real covers with outlines and photos without a face, see `real_covers`; None: drawn covers only."""
+    unsure: tuple[str, ...] = ()
+    """Files of `covers` whose covers are not followed below the aligned face."""
+    without: tuple[str, ...] = ("mask+sunglasses",)
+    """Kinds of `covers` to leave out: those that judge."""
+    worn: Path | None = None
+    """A text file with the dataset's faces that are covered themselves, to leave out, a name a line."""
+    teacher: Path | None = None
+    """yunet.onnx, whose landmarks take the place of the dataset's; faces that it does not find are left out."""
+    kept: int = 500
+    """Faces of the split kept from training, the same as other recipes keep."""
+    faces: int = 7000
+    """So many of the dataset's faces, chosen by hash."""
+    pool: int = 8000
+    """Pictures that are drawn beforehand and shown again and again, mirrored, moved and tinted."""
+    seed: int = 1
+    """Of what is drawn."""
+    validation_images: int = 200
+    cache: Path | None = None
+    """Folder for what is drawn; None: facefill in the user's cache folder."""
+    workers: int = 0
+    """Processes that read the pool."""
+
+
+class _Drawn:
+    """What both networks learn from: drawn pictures, real covers, and both kinds once more for judging."""
+
+    def __init__(self, config: CoveringConfig) -> None:
+        data = DataConfig(folder=config.folder, split=config.split, holes={"none": 1}, cache=config.cache)
+        aligned = read_faces(data)
+        self.digest = aligned.digest
+        cache = config.cache or cache_folder()
+        places, judged = split_validation(aligned.identities, config.kept)
+        worn = set(config.worn.read_text(encoding="utf-8").split()) if config.worn else set()
+        order = sorted((at for at in places.tolist() if aligned.names[at] not in worn),
+                       key=lambda at: hashlib.sha256(f"cover/{aligned.names[at]}".encode()).digest())[: config.faces]
+        if config.teacher:
+            aligned = _taught(aligned, [*judged.tolist(), *order], config.teacher, cache)
+        known = np.isfinite(aligned.landmarks[:, 0, 0])
+        real = read_real(config.covers, "train", config.unsure) if config.covers else []
+        real = [face for face in real if face.kind not in config.without]
+        self.real = [face for face in real if not held_out(face.file)]
+        self.held = [face for face in real if held_out(face.file)]
+        bodies = read_bodies(config.covers) if config.covers else []
+        painter = Painter(aligned, np.array([at for at in order if known[at]]), self.real, bodies)
+        self.judge = Painter(aligned, judged[known[judged]], self.held, bodies)
+        key = hashlib.sha256(f"{aligned.digest}/{config.model_dump_json()}".encode()).hexdigest()[:16]
+        self.pool, self.marks = draw_pool(painter, config.pool, config.seed, cache / f"{key}-covering.u8")
+
+
+def _taught(aligned: Faces, places: list[int], teacher: Path, cache: Path) -> Faces:
+    """The faces with the teacher's landmarks at these places, nan elsewhere and where it finds none."""
+    key = hashlib.sha256(f"{aligned.digest}/{places}".encode()).hexdigest()[:16]
+    path = cache / f"{key}-taught.npy"
+    if not path.is_file():
+        marks = np.full((len(aligned.names), 5, 2), np.nan, np.float32)
+        knows = YuNet(teacher)
+        for at in track(places, "labelling", len(places)):
+            _, points, found = label_faces(aligned.pixels[at][None], knows)
+            if found[0]:
+                marks[at] = points[0]
+        np.save(path, marks)
+    return replace(aligned, landmarks=np.load(path))
+
+
+def held_out(file: str) -> bool:
+    """Whether a real face chooses weights and teaches nothing: every eighth, all faces of a photo alike."""
+    photo = file.rsplit("_", 1)[0] if Path(file).name.startswith("fm_") else file
+    return hashlib.sha256(f"cover/{photo}".encode()).digest()[0] < 32
+
+
+class CoverSource:
+    """Faces and what covers them; a `training.data.Source`."""
+
+    names: tuple[str, ...] = ("a covered face",)
+
+    def __init__(self, config: CoveringConfig) -> None:
+        self._drawn = _Drawn(config)
+        count = max(config.validation_images - len(self._drawn.held), 0)
+        drawn = [self._drawn.judge.draw(np.random.default_rng([JUDGED_SEED, at])) for at in range(count)]
+        self._judged = [*self._drawn.held, *drawn]
+        self.digest, self.validation_images = self._drawn.digest, len(self._judged)
+
+    def learning(self, seed: int) -> Dataset[dict[str, Any]]:
+        """Endless."""
+        return Learning(self._drawn.pool, self._drawn.real, seed)
+
+    def validation(self) -> Dataset[dict[str, Any]]:
+        """Real covers of other photos first, then drawn ones on other faces."""
+        return Judged(self._judged)
+
+    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
+        """What the network's losses get."""
+        return _to_batch(raw, "worn", device)
+
+
+class LookSource:
+    """Faces and what is none; a `training.data.Source`."""
+
+    names: tuple[str, ...] = ("an aligned square",)
+
+    def __init__(self, config: CoveringConfig, finder: Callable[[], Any] = open_finder) -> None:
+        """finder: opens a `Finder`, whose mistakes on photos without a face are shown most."""
+        self._drawn = _Drawn(config)
+        photos = read_others(config.covers) if config.covers else []
+        found = _mistakes(finder(), photos) if photos else []
+        kept = self._drawn.pool[: len(self._drawn.pool) // 20], self._drawn.marks[: len(self._drawn.marks) // 20]
+        count = len(kept[0])
+        self._learning = (self._drawn.pool[count:], self._drawn.marks[count:], self._drawn.real, photos,
+                          [mistake for mistake in found if mistake[0] % 8])
+        self._judged = Looks(*kept, self._drawn.held, photos, [mistake for mistake in found if not mistake[0] % 8], 2)
+        self.digest, self.validation_images = self._drawn.digest, config.validation_images
+
+    def learning(self, seed: int) -> Dataset[dict[str, Any]]:
+        """Endless."""
+        return Looks(*self._learning, seed)
+
+    def validation(self) -> Dataset[dict[str, Any]]:
+        """Other drawn pictures, other real faces, mistakes on other photos."""
+        return self._judged
+
+    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
+        """What the network's losses get."""
+        return _to_batch(raw, "image", device)
+
+
+def _mistakes(finder: Finder, photos: list[NDArray[np.uint8]]) -> list[tuple[int, NDArray[np.float64]]]:
+    """Which photo, and the five landmarks, where the finder sees something; the surer it is, the more often."""
+    mistakes = []
+    for place, photo in enumerate(track(photos, "finding faces where none are", len(photos))):
+        for score, landmarks in finder.suspect(photo, 0.15):
+            often = int(np.searchsorted([0.25, 0.4, 0.66], score))
+            mistakes += [(place, landmarks)] * (1, 2, 5, 12)[often]
+    return mistakes
+
+
+def _to_batch(raw: dict[str, Tensor], picture: str, device: torch.device) -> dict[str, Tensor]:
+    batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
+    values = batch[picture].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+    return {**batch, picture: values.div_(127.5).sub_(1)}
+
+
+class Learning(Dataset[dict[str, Any]]):
+    """Item `place, side_px` is the place-th picture that the cover network sees."""
+
+    def __init__(self, pool: NDArray[np.uint8], real: list[Covered], seed: int) -> None:
+        self._pool, self._seed = pool, seed
+        kinds = {"mask": [face for face in real if face.kind not in ("none", "sunglasses")],
+                 "glasses": [face for face in real if face.kind == "sunglasses"],
+                 "none": [face for face in real if face.kind == "none"]}
+        self._real = {name: faces for name, faces in kinds.items() if faces}
+        self._shares = {name: share for name, share in SHOWN.items() if name == "pool" or name in self._real}
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
+        """worn (S, S, 3) uint8, kinds (S, S) uint8: see `nets.cover`."""
+        rng = np.random.default_rng([self._seed, item[0]])
+        name = choose(rng, self._shares)
+        if name == "pool":
+            stored = self._pool[int(rng.integers(len(self._pool)))]
+            face = Covered(stored[..., :3], stored[..., 3], np.zeros((5, 2)))
+            face = move(face, rng) if rng.random() < 0.5 else face
+        else:
+            faces = self._real[name]
+            face = degrade(move(faces[int(rng.integers(len(faces)))], rng), rng)
+        if rng.random() < 0.5:
+            face = face.mirrored()
+        picture = np.ascontiguousarray(face.picture)
+        if rng.random() < 0.8:
+            picture = np.array(cv2.LUT(picture, tint(0.8, rng)), np.uint8)
+            picture[(face.kinds == IGNORED) & (face.picture == OUTSIDE).all(2)] = OUTSIDE
+        return {"worn": picture, "kinds": np.ascontiguousarray(face.kinds), "index": 0}
+
+    def __len__(self) -> int:
+        return 2**62
+
+
+class Judged(Dataset[dict[str, Any]]):
+    """The faces as they are."""
+
+    def __init__(self, faces: list[Covered]) -> None:
+        self._faces = faces
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
+        face = self._faces[item[0]]
+        return {"worn": face.picture, "kinds": face.kinds, "index": 0}
+
+    def __len__(self) -> int:
+        return len(self._faces)

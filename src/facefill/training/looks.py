@@ -1,0 +1,136 @@
+"""What the second look learns from: faces as a finder would align them, covered ones too, and what is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from facefill.imaging.crop import Crop
+from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around
+from facefill.runtime.finder import Face
+from facefill.runtime.second_look import SIDE_PX as LOOK_PX
+from facefill.training import backdrops
+from facefill.training.data import MIRRORED, tint
+from facefill.training.real_covers import Covered, warp_known
+
+U8 = NDArray[np.uint8]
+Points = NDArray[np.float64]
+NEGATIVE = 0.4
+"""Of what is seen, the share that is no face."""
+OTHERS = {"found": 0.4, "anywhere": 0.18, "tiles": 0.07, "beside": 0.12, "drawn": 0.08, "turned": 0.05, "cloth": 0.1}
+
+
+USUAL = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
+"""Landmarks of a face of `FACE_PX`."""
+
+
+class Looks(Dataset[dict[str, Any]]):
+    """Item `place, side_px` is the place-th picture that training sees."""
+
+    def __init__(
+        self, pool: NDArray[np.uint8], marks: NDArray[np.float32], real: Sequence[Covered], others: Sequence[U8],
+        found: Sequence[tuple[int, Points]], seed: int,
+    ) -> None:
+        """pool, marks: of `covering.draw_pool`. real: faces in photos. others: photos without a face. found: where a
+        finder saw one there all the same: which photo, five landmarks."""
+        self._pool, self._marks, self._real, self._others, self._found = pool, marks, real, others, found
+        self._seed = seed
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
+        rng = np.random.default_rng([self._seed, item[0]])
+        face = rng.random() >= NEGATIVE
+        picture, points = self._face(rng) if face else (self._other(rng), np.zeros((5, 2)))
+        if rng.random() < 0.5:
+            picture = picture[:, ::-1]
+            points = np.stack([LOOK_PX - 1 - points[:, 0], points[:, 1]], 1)[MIRRORED]
+        if rng.random() < 0.8:
+            outside = (picture == OUTSIDE).all(2)
+            picture = cv2.LUT(np.ascontiguousarray(picture), tint(0.8, rng))
+            picture[outside] = OUTSIDE
+        if rng.random() < 0.35:
+            small = int(rng.integers(30, LOOK_PX))
+            picture = cv2.resize(cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (LOOK_PX, LOOK_PX))
+        units = (points - (LOOK_PX - 1) / 2) / LOOK_PX
+        return {"image": np.ascontiguousarray(picture), "faces": np.float32(face),
+                "landmarks": units.astype(np.float32), "index": 0}
+
+    def __len__(self) -> int:
+        return 2**62
+
+    def _face(self, rng: Generator) -> tuple[U8, Points]:
+        if rng.random() < 0.3 and self._real:
+            face = self._real[int(rng.integers(len(self._real)))]
+            picture, points = face.picture, face.landmarks
+        else:
+            at = int(rng.integers(len(self._pool)))
+            picture, points = self._pool[at, ..., :3], self._marks[at].astype(np.float64)
+        apart = float(np.hypot(*(points[1] - points[0])))
+        seen = points + rng.normal(0, 0.07 * apart, (1, 2)) + rng.normal(0, 0.05 * apart, (5, 2))
+        if rng.random() < 0.3:
+            seen += rng.normal(0, 0.12 * apart, (1, 2))
+            seen = seen.mean(0) + (seen - seen.mean(0)) * 2 ** rng.normal(0, 0.2)
+        square = _square(seen)
+        view, _ = warp_known(np.ascontiguousarray(picture), square.matrix, LOOK_PX)
+        return view, square.to_crop(points)
+
+    def _other(self, rng: Generator) -> U8:
+        names = list(OTHERS)
+        kind = names[int(rng.choice(len(names), p=np.array(list(OTHERS.values())) / sum(OTHERS.values())))]
+        at = int(rng.integers(len(self._pool)))
+        face, marks = self._pool[at, ..., :3], self._marks[at].astype(np.float64)
+        apart = float(np.hypot(*(marks[1] - marks[0])))
+        if kind == "found" and self._found:
+            index, points = self._found[int(rng.integers(len(self._found)))]
+            apart = float(np.hypot(*(points[1] - points[0])))
+            points = points + rng.normal(0, 0.1 * apart, (1, 2)) + rng.normal(0, 0.05 * apart, (5, 2))
+            return self._cut(self._others[index], points)
+        if kind == "tiles":
+            return self._cut(backdrops.shuffle_tiles(np.ascontiguousarray(face), rng), marks)
+        if kind == "beside":
+            way = rng.uniform(0, 2 * np.pi)
+            return self._cut(face, marks + apart * rng.uniform(1.8, 3) * np.array([np.cos(way), np.sin(way)]))
+        if kind == "turned":
+            return np.ascontiguousarray(self._cut(face, marks)[::-1, ::-1])
+        picture = self._others[int(rng.integers(len(self._others)))]
+        side = rng.uniform(0.08, 0.6) * min(picture.shape[:2])
+        middle = rng.uniform((0, 0), picture.shape[1::-1])
+        points = middle + (USUAL - USUAL.mean(0)) / FACE_PX * side
+        view = self._cut(picture, points)
+        if kind == "drawn":
+            return _print(view, self._cut(face, marks), rng)
+        if kind == "cloth":  # a cover that nobody wears
+            worn = (self._pool[at, ..., 3] > 0) & (self._pool[at, ..., 3] < 10)
+            alpha = self._cut(np.repeat(worn[..., None].astype(np.uint8) * 255, 3, 2), marks, 0)[..., :1] / 255.0
+            return np.rint(view + (self._cut(face, marks) - view.astype(np.float32)) * alpha).astype(np.uint8)
+        return view
+
+    @staticmethod
+    def _cut(picture: U8, points: Points, outside: int = OUTSIDE) -> U8:
+        try:
+            square = _square(points)
+        except ValueError:
+            square = _square(USUAL)
+        view, known = warp_known(np.ascontiguousarray(picture), square.matrix, LOOK_PX)
+        view[~known] = outside
+        return view
+
+
+def _print(cloth: U8, face: U8, rng: Generator) -> U8:
+    """A face in few flat colours, as printed on a garment."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), (0, 0), float(rng.uniform(0.7, 2.5)))
+    steps = int(rng.integers(2, 4))
+    level = np.digitize(grey, np.quantile(grey, np.linspace(0, 1, steps + 1)[1:-1]))
+    colours = rng.integers(0, 256, (steps, 3))
+    ink = colours[level]
+    alpha = float(rng.uniform(0.5, 1)) * (level < steps - 1 if rng.random() < 0.5 else np.ones_like(level))
+    return np.asarray(np.rint(cloth + (ink - cloth.astype(np.float32)) * alpha[..., None]), np.uint8)
+
+
+def _square(landmarks: Points) -> Crop:
+    return square_around(Face((0.0, 0.0, 1.0, 1.0), landmarks, 1.0), LOOK_PX)

@@ -1,0 +1,217 @@
+"""Draws what `cover` and the second look learn from: aligned faces in a wider square, with drawn covers and with covers
+that other people really wear, as small, badly aligned or compressed photos show them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from facefill.covers.fabric import choose
+from facefill.covers.glasses import glasses
+from facefill.covers.head import Head, estimate_light
+from facefill.covers.sheet import Scene
+from facefill.covers.wear import BESIDE, COVERS, FACE_MASKS, compose, wear
+from facefill.datasets.progress import track
+from facefill.errors import InputError
+from facefill.nets.cover import IGNORED
+from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
+from facefill.training.data import MIRRORED, Faces
+from facefill.training.real_covers import GLASSES, MASK, NOTHING, OTHER, Covered, put_on
+
+U8 = NDArray[np.uint8]
+MIXES = {"drawn": 0.42, "glasses": 0.13, "pasted mask": 0.2, "pasted glasses": 0.09, "plain": 0.08, "real": 0.08}
+"""Of what is drawn. real: faces with their whole photos around them, with further covers drawn on."""
+SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
+"""Where the aligned face lies in the wider square."""
+OFFSET = np.array([INSET_PX, 0.0])
+
+
+class Painter:
+    """Draws pictures with labels; a picture depends on nothing but its generator."""
+
+    def __init__(self, faces: Faces, chosen: NDArray[np.int64], real: list[Covered], bodies: list[U8]) -> None:
+        self._faces, self._chosen, self._bodies = faces, chosen, bodies
+        self._masks = [face for face in real if face.kind in ("mask", "scarf")]
+        self._glasses = [face for face in real if face.kind == "sunglasses"]
+        self._plain = [face for face in real if face.kind == "none"]
+        self._mixes = {name: share for name, share in MIXES.items() if real or name in ("drawn", "glasses", "plain")}
+
+    def draw(self, rng: Generator) -> Covered:
+        """One picture."""
+        mix = choose(rng, self._mixes)
+        if mix == "real":
+            base = _pick(self._glasses if rng.random() < 0.6 else self._plain, rng)
+            base = base.mirrored() if rng.random() < 0.5 else base
+        else:
+            base = self._base(rng)
+            while base.kinds.min() == IGNORED:
+                base = self._base(rng)
+        try:
+            face = self._cover(base, mix, rng)
+        except InputError:  # landmarks that no cover fits
+            return self.draw(rng)
+        return degrade(move(face, rng), rng)
+
+    def _cover(self, face: Covered, mix: str, rng: Generator) -> Covered:
+        if mix not in ("glasses", "pasted glasses", "real") and rng.random() < (0.35 if mix == "plain" else 0.1):
+            face = draw_glasses(face, rng, clear=True)
+        if mix == "plain":
+            return face
+        if mix == "glasses":
+            face = draw_glasses(face, rng, clear=False)
+            return face if rng.random() < 0.6 else self._mask(face, rng)
+        if mix == "pasted glasses":
+            face = put_on(face, self._glasses, rng)
+            return face if rng.random() < 0.7 else self._mask(face, rng)
+        if mix == "pasted mask" or (mix == "real" and rng.random() < 0.3):
+            face = put_on(face, self._masks, rng)
+            return draw_glasses(face, rng, clear=False) if rng.random() < 0.1 and mix != "real" else face
+        kind = choose(rng, COVERS)
+        worn = draw(face, rng, kind)
+        if kind in FACE_MASKS and mix != "real" and rng.random() < 0.1:
+            beside = choose(rng, BESIDE)
+            worn = draw_glasses(worn, rng, clear=False) if beside == "sunglasses" else draw(worn, rng, beside)
+        return worn
+
+    def _mask(self, face: Covered, rng: Generator) -> Covered:
+        if self._masks and rng.random() < 0.4:
+            return put_on(face, self._masks, rng)
+        return draw(face, rng, choose(rng, {kind: COVERS[kind] for kind in FACE_MASKS}))
+
+    def _base(self, rng: Generator) -> Covered:
+        """An aligned face in the wider square, most often with something around it."""
+        if self._plain and rng.random() < 0.15:
+            plain = _pick(self._plain, rng)
+            picture, points = plain.picture[SQUARE], plain.landmarks - OFFSET
+            label = plain.kinds[SQUARE]
+        else:
+            index = int(self._chosen[int(rng.integers(len(self._chosen)))])
+            picture, points = self._faces.pixels[index], self._faces.landmarks[index].astype(np.float64)
+            label = np.zeros((FACE_PX, FACE_PX), np.uint8)
+        if rng.random() < 0.5:
+            picture, label = picture[:, ::-1], label[:, ::-1]
+            points = np.stack([FACE_PX - 1 - points[:, 0], points[:, 1]], 1)[MIRRORED]
+        return self._around(np.ascontiguousarray(picture), label, points, rng)
+
+    def _around(self, picture: U8, label: U8, points: NDArray[np.float64], rng: Generator) -> Covered:
+        canvas = np.full((SIDE_PX, SIDE_PX, 3), OUTSIDE, np.uint8)
+        kinds = np.full((SIDE_PX, SIDE_PX), IGNORED, np.uint8)
+        below = SIDE_PX - FACE_PX
+        way = rng.random()
+        if way < 0.75:
+            wide = cv2.copyMakeBorder(picture, 0, below, INSET_PX, INSET_PX, cv2.BORDER_REFLECT_101)
+            soft = cv2.GaussianBlur(wide, (0, 0), float(rng.uniform(2, 10)))
+            canvas = np.where((np.arange(SIDE_PX) < FACE_PX)[:, None, None] & (way < 0.3), wide, soft)
+            kinds[:] = NOTHING
+        canvas[SQUARE], kinds[SQUARE] = picture, label
+        if way < 0.6 and self._bodies:
+            self._dress(canvas, rng)
+        return Covered(canvas, kinds, points + OFFSET)
+
+    def _dress(self, canvas: U8, rng: Generator) -> None:
+        """Put neck and clothes below the face, in place."""
+        body = _pick(self._bodies, rng)
+        scale = float(np.exp(rng.normal(np.log(2.56 * 550 / body.shape[1]), 0.15)))
+        top = FACE_PX - int(rng.integers(0, 14))
+        rows, columns = SIDE_PX - top, SIDE_PX
+        matrix = np.array([[1 / scale, 0, body.shape[1] / 2 + rng.normal(0, 8) - columns / 2 / scale],
+                           [0, 1 / scale, rng.uniform(0, 3)]])
+        piece = cv2.warpAffine(body, matrix, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                               borderMode=cv2.BORDER_REPLICATE)
+        fade = np.clip(np.arange(rows, dtype=np.float32) / float(rng.uniform(1, 12)), 0, 1)[:, None, None]
+        canvas[top:] = np.rint(canvas[top:] + (piece.astype(np.float32) - canvas[top:]) * fade).astype(np.uint8)
+
+
+def _pick(values: list[Any], rng: Generator) -> Any:
+    return values[int(rng.integers(len(values)))]
+
+
+def draw(face: Covered, rng: Generator, kind: str) -> Covered:
+    """The face with a cover of `imaging.wear`."""
+    worn = wear(face.picture, face.landmarks, rng, kind)
+    label = MASK if kind in FACE_MASKS else GLASSES if kind == "sunglasses" else OTHER
+    return _relabel(face, worn.face, worn.mask, label)
+
+
+def draw_glasses(face: Covered, rng: Generator, *, clear: bool) -> Covered:
+    """The face with glasses; clear ones cover nothing."""
+    head = Head.from_landmarks(face.landmarks, SIDE_PX)
+    light = estimate_light(face.picture, head, rng)
+    layers = glasses(Scene(face.picture, head, light, hairy=bool(rng.random() < 0.7)), rng, clear)
+    if not layers:
+        return face
+    picture, mask = compose(face.picture, head, light, layers, rng)
+    return _relabel(face, picture, mask, NOTHING if clear else GLASSES)
+
+
+def _relabel(face: Covered, picture: U8, mask: NDArray[np.bool_], label: int) -> Covered:
+    """What lies outside the photo stays outside; clear glasses leave labels as they are."""
+    outside = (face.kinds == IGNORED) & (face.picture == OUTSIDE).all(2)
+    picture = np.where(outside[..., None], np.uint8(OUTSIDE), picture)
+    kinds = face.kinds if label == NOTHING else np.where(mask & ~outside, np.uint8(label), face.kinds)
+    return Covered(picture, kinds, face.landmarks, face.kind, face.file)
+
+
+def move(face: Covered, rng: Generator) -> Covered:
+    """Turned, scaled and shifted as landmarks that are a little off would; now and then at the photo's edge."""
+    picture, kinds, points = face.picture, face.kinds, face.landmarks
+    if rng.random() < 0.75:
+        middle = (SIDE_PX / 2, FACE_PX / 2)
+        matrix = cv2.getRotationMatrix2D(middle, float(rng.normal(0, 5)), 2 ** float(rng.normal(0, 0.09)))
+        matrix[:, 2] += rng.normal(0, 0.025, 2) * SIDE_PX
+        size = (SIDE_PX, SIDE_PX)
+        picture = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT,
+                                 borderValue=(OUTSIDE,) * 3)
+        kinds = cv2.warpAffine(kinds, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
+                               borderValue=IGNORED)
+        points = points @ matrix[:, :2].T + matrix[:, 2]
+    if rng.random() < 0.25:
+        picture, kinds = picture.copy(), kinds.copy()
+        for side in rng.choice(4, int(rng.integers(1, 3)), replace=False):
+            cut = int(rng.uniform(0, 0.22) * SIDE_PX)
+            part = (np.s_[:cut], np.s_[SIDE_PX - cut :], np.s_[:, :cut], np.s_[:, SIDE_PX - cut :])[side]
+            picture[part], kinds[part] = OUTSIDE, IGNORED
+    return Covered(np.asarray(picture, np.uint8), np.asarray(kinds, np.uint8), points, face.kind, face.file)
+
+
+def degrade(face: Covered, rng: Generator) -> Covered:
+    """As a small, noisy or strongly compressed photo would show it."""
+    picture = face.picture
+    if rng.random() < 0.5:
+        small = int(np.exp(rng.uniform(np.log(75), np.log(SIDE_PX))))
+        how = cv2.INTER_CUBIC if rng.random() < 0.6 else cv2.INTER_LINEAR
+        picture = cv2.resize(cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (SIDE_PX, SIDE_PX),
+                             interpolation=how)
+    if rng.random() < 0.25:
+        noise = rng.normal(0, rng.uniform(1, 9), picture.shape)
+        picture = np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+    if rng.random() < 0.4:
+        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))])[1]
+        picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    picture = picture.copy()
+    outside = (face.kinds == IGNORED) & (face.picture == OUTSIDE).all(2)
+    picture[outside] = OUTSIDE
+    return Covered(picture, face.kinds, face.landmarks, face.kind, face.file)
+
+
+def draw_pool(painter: Painter, count: int, seed: int, path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(count, S, S, 4) pictures and labels, and (count, 5, 2) landmarks, drawn once and kept in files."""
+    shape = (count, SIDE_PX, SIDE_PX, 4)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}")
+        marks = np.zeros((count, 5, 2), np.float32)
+        with beside.open("wb") as file:
+            for at in track(range(count), "drawing covers", count):
+                face = painter.draw(np.random.default_rng([seed, at]))
+                file.write(np.dstack([face.picture, face.kinds]).tobytes())
+                marks[at] = face.landmarks
+        np.save(path.with_suffix(".npy"), marks)
+        beside.replace(path)
+    return np.memmap(path, np.uint8, "r", shape=shape), np.load(path.with_suffix(".npy"))

@@ -1,0 +1,252 @@
+"""Photos of people in real masks and sunglasses, with outlines: cut out as `cover` looks at them, and put onto others.
+
+The folder: manifest.csv with the columns file, mask, ignore, kind, split, photo, m0 to m5 (a 256 px aligned face ->
+the photo at its first size) and five landmarks in the aligned face; images/, masks/ and ignore/ at 256 px, photos/ of
+any size, negatives.csv and negatives/. Outlines exist inside the aligned face only; below it a cover goes on as far as
+its colours tell (GrabCut, Rother et al. 2004).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from facefill.nets.cover import IGNORED, UNKNOWN
+from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
+from facefill.training.data import MIRRORED
+
+U8 = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
+NOTHING, MASK, GLASSES, OTHER = range(4)
+LABELS = {"none": NOTHING, "mask": MASK, "scarf": MASK, "mask on a mannequin": MASK, "sunglasses": GLASSES,
+          "mask+hand": UNKNOWN, "mask+sunglasses": UNKNOWN}
+FOLLOWED_PX = 46
+"""How far below its outline a cover is followed."""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A face as `cover` looks at it."""
+
+    picture: U8
+    """(S, S, 3) RGB, `OUTSIDE` where the photo does not reach."""
+    kinds: U8
+    """(S, S), see `nets.cover.UNKNOWN`; `IGNORED` outside the photo."""
+    landmarks: Points
+    """(5, 2) pixels."""
+    kind: str = ""
+    file: str = ""
+
+    def mirrored(self) -> Covered:
+        points = np.stack([self.picture.shape[0] - 1 - self.landmarks[:, 0], self.landmarks[:, 1]], 1)[MIRRORED]
+        return Covered(np.ascontiguousarray(self.picture[:, ::-1]), np.ascontiguousarray(self.kinds[:, ::-1]), points,
+                       self.kind, self.file)
+
+
+def read_real(folder: Path, split: str, unsure: Sequence[str] = ()) -> list[Covered]:
+    """The faces of a split. unsure: files whose cover is not followed below the aligned face."""
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    return [_read(folder, row, row["file"] not in unsure) for row in rows]
+
+
+def _read(folder: Path, row: dict[str, str], follow: bool) -> Covered:
+    face = _rgb(folder / row["file"])
+    label = np.zeros((FACE_PX, FACE_PX), np.uint8)
+    if row["mask"]:
+        label[_grey(folder / row["mask"]) > 127] = LABELS[row["kind"]]
+    if row["ignore"]:
+        label[_grey(folder / row["ignore"]) > 127] = IGNORED
+    names = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
+    points = np.array([[float(row[f"{name}_x"]) + INSET_PX, float(row[f"{name}_y"])] for name in names])
+    square = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
+    kinds = np.full((SIDE_PX, SIDE_PX), IGNORED, np.uint8)
+    picture = np.full((SIDE_PX, SIDE_PX, 3), OUTSIDE, np.uint8)
+    if row["photo"]:
+        picture, known = _wide(_rgb(folder / row["photo"]), face, row)
+        rim = np.where(known, _beyond(picture, label, known) if follow else IGNORED, IGNORED)
+        kinds = rim.astype(np.uint8)
+        picture[square][label != IGNORED] = face[label != IGNORED]
+        kinds[square] = np.where(known[square], label, IGNORED)
+    else:
+        picture[square], kinds[square] = face, label
+    return Covered(picture, kinds, points, row["kind"], row["file"])
+
+
+def _wide(photo: U8, face: U8, row: dict[str, str]) -> tuple[U8, NDArray[np.bool_]]:
+    """What lies around an aligned face in its photo, and where that is."""
+    matrix = np.array([float(row[f"m{k}"]) for k in range(6)]).reshape(2, 3)
+    scale = 1.0 if max(photo.shape[:2]) < 1024 else _stored_scale(photo, face, matrix)
+    matrix = matrix.copy()
+    matrix[:, 2] = (matrix[:, 2] + 0.5) * scale - 0.5
+    matrix[:, :2] *= scale
+    matrix[:, 2] -= matrix[:, :2] @ (INSET_PX, 0)
+    return warp_known(photo, matrix, SIDE_PX)
+
+
+def warp_known(photo: U8, matrix: Points, side: int) -> tuple[U8, NDArray[np.bool_]]:
+    """(side, side) samples of a photo and which of them lie inside it. matrix: (2, 3), output -> photo."""
+    shrink = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    matrix = matrix.copy()
+    if shrink > 1.25:
+        matrix[:, 2] = (matrix[:, 2] + 0.5) / shrink - 0.5
+        matrix[:, :2] /= shrink
+        small = cv2.resize(photo, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+        photo = np.asarray(small, np.uint8)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    picture = cv2.warpAffine(photo, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    ones = np.ones(photo.shape[:2], np.uint8)
+    known = cv2.warpAffine(ones, matrix, (side, side), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
+    picture[~known] = OUTSIDE
+    return np.asarray(picture, np.uint8), known
+
+
+def _stored_scale(photo: U8, face: U8, matrix: Points) -> float:
+    """How much smaller the stored photo is than the one that the matrix belongs to: where both agree best."""
+    target = cv2.resize(face, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+    def gap(scale: float) -> float:
+        small = matrix.copy()
+        small[:, 2] = (matrix @ [1.5, 1.5, 1] + 0.5) * scale - 0.5
+        small[:, :2] *= 4 * scale
+        view, _ = warp_known(photo, small, 64)
+        return float(np.abs(view.astype(np.float32) - target).mean())
+
+    coarse = np.exp(np.linspace(np.log(0.05), 0, 240))
+    best = int(np.argmin([gap(scale) for scale in coarse]))
+    fine = np.linspace(coarse[max(best - 1, 0)], coarse[min(best + 1, 239)], 40)
+    return float(fine[int(np.argmin([gap(scale) for scale in fine]))])
+
+
+def _beyond(picture: U8, label: U8, known: NDArray[np.bool_]) -> U8:
+    """The label outside the aligned face: nothing, but for a cover that reaches its edge and goes on."""
+    kinds = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    square = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
+    inner = np.full((SIDE_PX, SIDE_PX), NOTHING, np.uint8)
+    inner[square] = label
+    cover = (inner != NOTHING) & (inner != IGNORED)
+    inside = np.zeros_like(cover)
+    inside[square] = True
+    near = cv2.dilate(cover.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    if not (near & ~inside & known).any():
+        return kinds
+    reach = cv2.distanceTransform((~cover).astype(np.uint8), cv2.DIST_L2, 5)
+    state = np.full((SIDE_PX, SIDE_PX), cv2.GC_BGD, np.uint8)
+    state[~inside & known & (reach < FOLLOWED_PX)] = cv2.GC_PR_BGD
+    state[~inside & known & (reach < 14)] = cv2.GC_PR_FGD
+    state[cover] = cv2.GC_FGD
+    state[inner == IGNORED] = cv2.GC_PR_BGD
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(0)
+    cv2.grabCut(np.ascontiguousarray(picture[..., ::-1]), state, None, *models, 5, cv2.GC_INIT_WITH_MASK)
+    found = ((state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD)) & ~inside & known
+    found = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+    parts = cv2.connectedComponents((found | cover).astype(np.uint8), connectivity=4)[1]
+    found &= np.isin(parts, np.unique(parts[cover]))
+    kinds[found] = int(label[(label != NOTHING) & (label != IGNORED)].max())
+    if (found & (reach > FOLLOWED_PX - 3)).any():  # it goes on, and nothing tells how far
+        kinds[~inside & (reach >= FOLLOWED_PX)] = IGNORED
+    return kinds
+
+
+def _rgb(path: Path) -> U8:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert picture is not None, path
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+def _grey(path: Path) -> U8:
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
+def read_others(folder: Path) -> list[U8]:
+    """Photos without a face."""
+    with (folder / "negatives.csv").open(newline="", encoding="utf-8") as file:
+        return [_rgb(folder / row["file"]) for row in csv.DictReader(file) if row["split"] == "train"]
+
+
+def read_bodies(folder: Path) -> list[U8]:
+    """What is worn below a chin: the upper parts of clothed people without their heads."""
+    with (folder / "negatives.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train" and row["kind"].startswith("clothed")]
+    pictures = [_rgb(folder / row["file"]) for row in rows]
+    return [picture[: picture.shape[0] // 3] for picture in pictures]
+
+
+def put_on(face: Covered, others: Sequence[Covered], rng: Generator) -> Covered:
+    """The face with a cover that somebody else wears: of eight that are drawn the one whose pose is nearest."""
+    drawn = [others[int(rng.integers(len(others)))] for _ in range(8)]
+    drawn = [other.mirrored() if rng.random() < 0.5 else other for other in drawn]
+    source = min(drawn, key=lambda other: float(np.abs(_pose(other.landmarks) - _pose(face.landmarks)).sum()))
+    matrix = _fit(source.landmarks, face.landmarks)
+    size = (face.picture.shape[1], face.picture.shape[0])
+    worn = (source.kinds != NOTHING) & (source.kinds != IGNORED)
+    alpha = cv2.GaussianBlur(worn.astype(np.float32), (0, 0), 0.7)
+    near = cv2.dilate(worn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    alpha[(source.kinds == IGNORED) & ~near] = 0
+    alpha = cv2.warpAffine(alpha, matrix, size, flags=cv2.INTER_LINEAR)
+    cloth = _dyed(source.picture, rng) if rng.random() < 0.4 else source.picture
+    cloth = cv2.warpAffine(cloth, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    gain = _light(face) / _light(source)
+    gain = np.clip(gain, 0.35, 2.2) ** 0.7 * 2 ** rng.uniform(-0.15, 0.15)
+    cloth = np.clip(cloth.astype(np.float32) * gain, 0, 255)
+    under = face.picture.astype(np.float32)
+    move = np.array([[1, 0, rng.normal(0, 2)], [0, 1, rng.uniform(0, 5)]])
+    dark = cv2.GaussianBlur(cv2.warpAffine(alpha, move, size), (0, 0), rng.uniform(2, 6)) * rng.uniform(0, 0.45)
+    under *= 1 - dark[..., None]
+    known = (face.picture != OUTSIDE).any(2) | (face.kinds != IGNORED)
+    alpha = alpha * known
+    picture = np.rint(under + (cloth - under) * alpha[..., None]).astype(np.uint8)
+    picture[~known] = OUTSIDE
+    kind = source.kinds[worn].max() if worn.any() else NOTHING
+    kinds = np.where(alpha > 0.5, kind, face.kinds).astype(np.uint8)
+    return Covered(picture, kinds, face.landmarks, source.kind, face.file)
+
+
+def _pose(points: Points) -> Points:
+    """How far a nose stands aside and down, in eye distances."""
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    apart = max(float(np.hypot(*(points[1] - points[0]))), 1.0)
+    return np.asarray((points[2] - (eyes + mouth) / 2) / apart)
+
+
+def _fit(source: Points, target: Points) -> Points:
+    """The (2, 3) affinity between five landmarks in the least squares sense, little sheared."""
+    full = np.column_stack([source, np.ones(5)])
+    affine = np.linalg.lstsq(full, target, rcond=None)[0].T
+    similar = cv2.estimateAffinePartial2D(source.astype(np.float32), target.astype(np.float32), method=cv2.LMEDS)[0]
+    if similar is None or np.linalg.det(affine[:, :2]) <= 0:
+        return np.asarray(affine if similar is None else similar, np.float64)
+    return np.asarray(0.6 * affine + 0.4 * similar, np.float64)
+
+
+def _light(face: Covered) -> Points:
+    """Mean colour of what shows between the eyes and on the cheeks, RGB."""
+    eyes, nose, mouth = face.landmarks[:2].mean(0), face.landmarks[2], face.landmarks[3:].mean(0)
+    apart = float(np.hypot(*(face.landmarks[1] - face.landmarks[0])))
+    spots = np.stack([eyes - 0.25 * (mouth - eyes), (eyes + nose) / 2, *(face.landmarks[:2] + 0.35 * (mouth - eyes)),
+                      *(face.landmarks[3:] + (mouth - eyes) * 0.3)])
+    colours = []
+    for x, y in np.rint(spots).astype(int):
+        half = max(2, int(0.1 * apart))
+        part = np.s_[max(y - half, 0) : max(y + half + 1, 1), max(x - half, 0) : max(x + half + 1, 1)]
+        shown = face.kinds[part] == NOTHING
+        if shown.mean() > 0.6 if shown.size else False:
+            colours.append(face.picture[part][shown].mean(0))
+    return np.median(colours, 0) + 8 if colours else np.full(3, 128.0)
+
+
+def _dyed(picture: U8, rng: Generator) -> U8:
+    """The picture in other colours."""
+    hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(int) + int(rng.integers(0, 180))) % 180
+    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.4, 1.5), 0, 255)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
