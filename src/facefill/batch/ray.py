@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import pickle
+import secrets
 import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from facefill.batch.job import Item, Job
 from facefill.batch.manifest import Outcome
 from facefill.errors import InputError
+from facefill.offline import cache_folder
 from facefill.runtime.engine import thread_count
 
 if TYPE_CHECKING:
@@ -95,9 +98,11 @@ class Cluster:
                 _knock(self._address)
                 ray.init(self._address, **options)
                 return
+            _know_a_token()
             try:
                 ray.init("auto", **options)
             except ConnectionError:
+                _keep_to_itself()
                 # Ray's own niceness of 15 leaves its actors next to nothing beside any other work: they seem to hang.
                 ray.init("local", num_cpus=thread_count(self._threads), include_dashboard=False,
                          object_store_memory=STORE_BYTES, _system_config={"worker_niceness": 0}, **options)
@@ -229,6 +234,30 @@ class _Actor:
         numbers = batch["number"].to_pylist()
         results = list(self._work(batch["item"].to_pylist()))
         return {"number": [numbers[place] for place, _ in results], "result": [result for _, result in results]}
+
+
+def _know_a_token() -> None:
+    """Name the token that runs of this user share, in our cache; Ray would write one to ~/.ray. A token that the user
+    has already stays."""
+    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or (Path.home() / ".ray/auth_token").exists():
+        return
+    path = cache_folder() / "ray_token"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError), open(path, "x", opener=partial(os.open, mode=0o600)) as file:
+        file.write(secrets.token_hex(32))
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+
+
+def _keep_to_itself() -> None:
+    """Have the Ray that is started here speak through loopback only.
+
+    Its API server asks the clouds' metadata services which of them it runs on, also where it is not to report it, and
+    nothing here needs that server. Ray has no option for either (2.60 to 2.63).
+    """
+    from ray._private import node, ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = False  # its address is then 127.0.0.1
+    node.Node.start_api_server = lambda *_, **__: None
 
 
 def _knock(address: str) -> None:
