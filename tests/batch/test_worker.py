@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import c2pa
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
 import facefill
@@ -20,10 +22,12 @@ from facefill.batch.job import Item, make_job
 from facefill.batch.manifest import Outcome, hash_sources
 from facefill.batch.run import mask_names
 from facefill.batch.worker import TOGETHER, Worker, _Work
+from facefill.files.provenance import read_signature
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import ClassicalModel
 from facefill.runtime.plan import Plan
 from tests.batch.photos import DAMAGED, write_photos
+from tests.files.test_provenance import write_key
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +230,15 @@ def test_several_threads_do_what_one_does(folder: Path, lines: dict[str, Outcome
 
 def test_masks_are_found_beside_their_names() -> None:
     assert list(mask_names("a/b.c.jpg")) == ["a/b.c.jpg", "a/b.c.png", "a/b.c.jpg.png", "a/b.c-mask.png"]
+
+
+def test_a_signed_run_signs_each_result(folder: Path, tmp_path: Path) -> None:
+    path = write_key(tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1()))
+    plain, signed = (make_job(str(folder / "in"), str(folder / "signed"), masks=str(folder / "masks"), method="telea",
+                              signature=key) for key in (None, read_signature(path)))
+    assert plain.recipe != signed.recipe
+    assert "PRIVATE" not in repr(signed)
+    (line,) = Worker(signed, 1).complete(good(folder)[:1])
+    assert line.status == "completed"
+    with c2pa.Reader(folder / "signed" / line.photo) as reader:
+        assert reader.get_validation_state() == "Valid"

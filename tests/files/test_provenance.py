@@ -102,6 +102,45 @@ def test_a_changed_pixel_breaks_it(signature: Signature) -> None:
         assert reader.get_validation_state() == "Invalid"
 
 
+def photographed(format: str, signature: Signature, *, thumbnail: bool) -> bytes:
+    """A photo that a camera signed."""
+    kind = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}[format]
+    created = {"action": "c2pa.created", "digitalSourceType":
+               "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"}
+    manifest = {"claim_generator_info": [{"name": "camera", "version": "1"}], "title": "as it was",
+                "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}]}
+    settings = c2pa.Settings.from_dict({"builder": {"thumbnail": {"enabled": thumbnail}}})
+    info = c2pa.C2paSignerInfo(signature.algorithm.encode(), signature.certificates, signature.key, None)
+    signed = io.BytesIO()
+    with c2pa.Signer.from_info(info) as signer, c2pa.Builder(manifest, context=c2pa.Context(settings=settings)) as made:
+        made.sign(signer, kind, io.BytesIO(photo_and_hole(format)[0]), signed)
+    return signed.getvalue()
+
+
+@pytest.mark.parametrize("thumbnail", [False, True])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_manifest_that_came_with_the_photo_goes_or_becomes_an_ingredient(
+    format: str, thumbnail: bool, signature: Signature
+) -> None:
+    source = photographed(format, signature, thumbnail=thumbnail)
+    kind = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}[format]
+    photo = read_photo(source)
+    _, completed, hole = photo_and_hole(format)
+    plain, notes = encode_photo(photo, completed, hole, provenance=MADE)
+    assert "Content Credentials of the photo before" in " ".join(notes)
+    with pytest.raises(c2pa.C2paError):
+        c2pa.Reader(kind, io.BytesIO(plain))
+    signed, notes = encode_photo(photo, completed, hole, provenance=MADE, signature=signature)
+    assert "Content Credentials" not in " ".join(notes)
+    with c2pa.Reader(kind, io.BytesIO(signed)) as reader:
+        assert reader.get_validation_state() == "Valid"
+        said = json.loads(reader.json())
+    (parent,) = said["manifests"][said["active_manifest"]]["ingredients"]
+    assert said["manifests"][parent["active_manifest"]]["title"] == "as it was"
+    assert len(signed) < len(plain) + 40_000
+    assert signed.count(b"\xff\xd8\xff") == plain.count(b"\xff\xd8\xff"), "a thumbnail would still show the old face"
+
+
 @pytest.mark.parametrize(("key", "algorithm"), [
     (rsa.generate_private_key(65537, 2048), "ps256"), (ed25519.Ed25519PrivateKey.generate(), "ed25519"),
     (ec.generate_private_key(ec.SECP384R1()), "es384"),

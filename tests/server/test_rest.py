@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 import logging
 import sys
@@ -12,19 +13,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import c2pa
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.testclient import TestClient
 
 from facefill.catalog import METHODS
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
+from facefill.files.provenance import read_signature
 from facefill.runtime.model import Model
 from facefill.server.app import Service, build_app
 from facefill.server.errors import Refused
 from facefill.server.openapi import document
 from facefill.server.schema import KINDS, Completed, Detected, Failure, Health, Method, Progress
 from facefill.server.upload import Upload, UploadMemory, _take_json
+from tests.files.test_provenance import write_key
 from tests.server.service import PHOTO, PNG, Gate, coded, service, square_mask
 
 LIMITS = {"max_bytes": 400_000, "max_pixels": 200_000}
@@ -59,6 +64,18 @@ def test_unmask_answers_the_picture_and_changes_nothing_else(client: TestClient)
     assert mask.any()
     assert (after[~mask] == PHOTO[~mask]).all()
     assert (after[mask] != PHOTO[mask]).any()
+
+
+def test_a_server_with_a_key_signs_what_it_completes(tmp_path: Path) -> None:
+    key = read_signature(write_key(tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1())))
+    made = service(tmp_path, Gate(), signature=key)
+    assert "PRIVATE" not in repr(made.settings)
+    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
+        picture = client.post("/v1/unmask", files={"photo": PNG})
+        unsigned = client.post("/v1/unmask", files={"photo": PNG}, data={"format": "BMP"})
+    with c2pa.Reader("image/png", io.BytesIO(picture.content)) as reader:
+        assert reader.get_validation_state() == "Valid"
+    assert unsigned.status_code == 422
 
 
 class Doubting(Model):

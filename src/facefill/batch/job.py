@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from facefill.batch.folder import Folder, check_name
 from facefill.batch.places import is_url, local_path, open_folder
 from facefill.catalog import METHODS, file_hash, find_weights, shipped_weights
 from facefill.errors import InputError, pick
+from facefill.files.provenance import Signature
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Job:
     """Hash of the method's weights; empty where it has none."""
     recipe: str = ""
     """Hash of all above but the places, and of the networks' weights: another one makes other results."""
+    signature: Signature | None = field(default=None, repr=False)
+    """Signs a C2PA manifest of each result."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Item:
 
 def make_job(
     source: str, target: str, *, masks: str = "", method: str = "swift", seed: int = 0, large_hole: bool = False,
-    device: str = "cpu", exact: bool = False,
+    device: str = "cpu", exact: bool = False, signature: Signature | None = None,
 ) -> Job:
     """A checked job. Raises InputError for places that do not fit together, and for an unknown method."""
     for place in filter(None, (source, masks)):
@@ -61,10 +64,11 @@ def make_job(
     _check_apart(source, target)
     sha256 = _hash_model(method)
     helpers = sorted(entry.sha256 for name, entry in shipped_weights().items() if name in ("finder", "cover"))
-    said = json.dumps([method, sha256, helpers, seed, large_hole, exact, device, bool(masks)])
+    signed_by = [hashlib.sha256(signature.certificates).hexdigest()] if signature else []
+    said = json.dumps([method, sha256, helpers, seed, large_hole, exact, device, bool(masks), *signed_by])
     return Job(source=_absolute(source), target=_absolute(target), masks=_absolute(masks) if masks else "",
                method=method, seed=seed, large_hole=large_hole, device=device, exact=exact, model_sha256=sha256,
-               recipe=hashlib.sha256(said.encode()).hexdigest()[:16])
+               recipe=hashlib.sha256(said.encode()).hexdigest()[:16], signature=signature)
 
 
 def open_places(job: Job) -> tuple[Folder, Folder, Folder | None]:

@@ -206,7 +206,8 @@ class Worker:
                 doubts = heard.of([work.plan])[0]
             result = nets.inpainter.finish(work.plan, patches[:, 0], seed=self.job.seed)
             work.plan = None
-            work.data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance)
+            work.data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance,
+                                            signature=self.job.signature, title=work.item.name)
             digest = hashlib.sha256(work.data).hexdigest()
         work.outcome = replace(
             work.outcome, result_sha256=digest, faces_found=len(result.faces),

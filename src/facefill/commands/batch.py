@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facefill.commands.options import AsJson, Device, Exact, Large, Method, Seed
+from facefill.commands.options import AsJson, Device, Exact, Large, Method, Seed, Sign
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,14 +39,15 @@ def batch(
     device: Device = "cpu",
     threads: Annotated[int | None, typer.Option(help="Number of threads of all workers together. Default: "
                                                 "FACEFILL_THREADS, else what the machine allows.")] = None,
-    exact: Exact = False, as_json: AsJson = False,
+    exact: Exact = False, sign: Sign = None, as_json: AsJson = False,
 ) -> None:
     """Complete the faces of all photos in a folder or bucket; manifest.jsonl in OUT says what became of each."""
     from facefill.batch.folder import Selection
     from facefill.batch.job import make_job
+    from facefill.commands.output import open_signature
 
     job = make_job(source, target, masks=mask_dir or "", method=method, seed=seed, large_hole=large_hole,
-                   device=device, exact=exact)
+                   device=device, exact=exact, signature=open_signature(sign))
     select = Selection(tuple(include or ()), tuple(exclude or ()))
     if ray is not None and workers is not None:
         raise InputError("--workers or --ray", "both", "Ray shares the cluster's cores itself: leave --workers out")

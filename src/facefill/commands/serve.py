@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from facefill.commands.options import Device, Exact, Threads, need
+from facefill.commands.options import Device, Exact, Sign, Threads, need
 from facefill.errors import InputError
 
 
@@ -26,19 +26,20 @@ def serve(
     max_mb: Annotated[int, typer.Option(min=1, max=200, help="Largest upload, in megabytes.")] = 40,
     max_megapixels: Annotated[int, typer.Option(min=1, max=100, help="Largest photo, in megapixels.")] = 50,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 64,
-    device: Device = "cpu", threads: Threads = None, exact: Exact = False,
+    device: Device = "cpu", threads: Threads = None, exact: Exact = False, sign: Sign = None,
     log: Annotated[Path | None, typer.Option(help="Write the log here and not to stderr. It never holds a photo or a "
                                              "file name.")] = None,
 ) -> None:
     """Serve the page and the REST API; nothing leaves this machine (needs the extra `serve`)."""
     need("serve", "starlette", "uvicorn", "python_multipart", "prometheus_client")
+    from facefill.commands.output import open_signature
     from facefill.server.settings import Settings, check_reach
 
     settings = Settings(
         host=host, port=port, token=token, names=tuple(name or ()), root_path=root_path,
         device=device, threads=threads, exact=exact,
         max_bytes=max_mb * 1_000_000, max_pixels=max_megapixels * 1_000_000, most_waiting=waiting,
-        most_bytes=max(400_000_000, 4 * max_mb * 1_000_000),
+        most_bytes=max(400_000_000, 4 * max_mb * 1_000_000), signature=open_signature(sign),
     )
     check_reach(settings)
     _run(settings, log)

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -60,8 +61,9 @@ class Coefficients(NamedTuple):
     lock: Lock
 
 
-class _Change(NamedTuple):
-    """Some blocks of one component: a view of the component, where in it, and what they hold or held."""
+@dataclass
+class _Change:
+    """Some blocks of one component: a view of the component, where in it, and what they are to hold, or held."""
 
     blocks: NDArray[np.int32]
     places: tuple[NDArray[np.int64], ...]
@@ -89,14 +91,19 @@ def replace_blocks(
         return None
     with coefficients.lock:
         changes = _changes(coefficients, jpeg, completed, mask, to_native)
-        before = [change._replace(values=change.blocks[change.places]) for change in changes]
         try:
-            for change in changes:
-                change.blocks[change.places] = change.values
+            _swap(changes)
             return _write(coefficients.picture)
         finally:  # another completion of the photo may follow, and a copy of all blocks would take longer
-            for change in before:
-                change.blocks[change.places] = change.values
+            _swap(changes)
+
+
+def _swap(changes: list[_Change]) -> None:
+    """Changes all blocks, or back."""
+    for change in changes:
+        held = change.blocks[change.places]
+        change.blocks[change.places] = change.values
+        change.values = held
 
 
 def _changes(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
+from PIL import Image
 
 from facefill.errors import InputError, NotAPhoto, TooLarge
 from facefill.files import jpeg, png, samples, tiff
@@ -24,7 +25,7 @@ Size = tuple[int, int, int, int]
 _HELD_BYTES = 4  # per pixel that is allowed: 8 bits of RGB and alpha
 DAMAGED = (
     *(OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, ArithmeticError, RuntimeError),
-    *(struct.error, zlib.error, cv2.error, MemoryError),
+    *(struct.error, zlib.error, cv2.error, MemoryError, Image.DecompressionBombError),
 )
 """What the libraries raise for a picture file that is damaged or cut off."""
 

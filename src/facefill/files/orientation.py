@@ -7,6 +7,7 @@ wherever in the file it stands; where none has, XMP's `tiff:Orientation` does. W
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.files.directories import Directories, numbers
+from facefill.files.directories import Directories
 
 ORIENTATION = 0x0112
 _IN_XMP = re.compile(r"\btiff:Orientation(?:\s*=\s*[\"']|\s*>)\s*([1-8])\b")
@@ -25,9 +26,11 @@ def orientation_of(exif: Iterable[bytes], xmp: Iterable[str] = ()) -> int:
     for block in exif:
         directories = Directories(block)
         entry = directories.first.get(ORIENTATION)
-        value = next(iter(numbers(directories.order, entry)), 0) if entry else 0
-        if 1 <= value <= 8:
-            return value
+        kind = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}.get(entry.kind) if entry else None
+        if entry and kind and entry.length:
+            (value,) = struct.unpack_from(directories.order + kind, entry.value)  # type: ignore[arg-type]
+            if 1 <= value <= 8:
+                return int(value)
     return next((int(found[1]) for packet in xmp if (found := _IN_XMP.search(packet))), 1)
 
 

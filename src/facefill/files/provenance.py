@@ -18,6 +18,7 @@ from facefill.files.xmp import COMPOSITE, Provenance
 _KINDS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif", "TIFF": "image/tiff",
           "HEIF": "image/heif"}
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
+_PARENT = "the photo before"
 _FIX = "give a PEM file with your private key and its certificate chain, the key's own certificate first"
 
 
@@ -69,36 +70,75 @@ def sign(
     """The file with a manifest that says what was completed, by what, and from which photo.
 
     data: a completed photo's file of that format (a key of `photo.FORMATS`). title: its name. original: the bytes and
-    format of the photo that it was made from; it becomes the manifest's parent, of which the hash goes in and no
-    thumbnail, which would still show the old face.
+    format of the photo that it was made from; it becomes the manifest's parent, with its own manifest and its hash.
+    No thumbnail goes in, which would still show the old face: those of the parent's manifest are redacted, and a
+    manifest that holds other pictures stays out.
     Raises InputError for a format that holds no manifest and for certificates that C2PA does not accept.
     """
     _need_c2pa()
     import c2pa
 
-    from facefill import __version__
-
     if format not in _KINDS:
         raise InputError("a format that holds a C2PA manifest", format, f"write one of {', '.join(_KINDS)}")
-    tool = {"name": "facefill", "version": __version__}
-    parameters = {"method": provenance.method, "weights_sha256": provenance.weights_sha256, "seed": provenance.seed}
-    edited = {"action": "c2pa.edited", "digitalSourceType": COMPOSITE, "softwareAgent": tool, "parameters": parameters}
-    manifest = {"claim_generator_info": [tool], "title": title,
-                "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [edited]}}]}
-    context = c2pa.Context(settings=c2pa.Settings.from_dict({"builder": {"thumbnail": {"enabled": False}}}))
-    info = c2pa.C2paSignerInfo(signature.algorithm.encode(), signature.certificates, signature.key, None)
-    signed = io.BytesIO()
+    if original and original[1] in _KINDS:
+        try:
+            redacted = _thumbnails_of(*original)
+            signed = _build(data, format, signature, _manifest(provenance, title, {"redactions": redacted}), original)
+            if _count_pictures(signed) <= _count_pictures(data):
+                return signed
+        except c2pa.C2paError:  # its manifest cannot be read: it is named without it
+            pass
+    parent = {"title": _PARENT, "relationship": "parentOf", "instance_id": "xmp:iid:before"}
     try:
-        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(manifest, context=context) as builder:
-            builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
-            if original and original[1] in _KINDS:
-                parent = {"title": "the photo before", "relationship": "parentOf"}
-                builder.add_ingredient(parent, _KINDS[original[1]], io.BytesIO(original[0]))
-            builder.sign(signer, _KINDS[format], io.BytesIO(data), signed)
+        return _build(data, format, signature, _manifest(provenance, title, {"ingredients": [parent]}))
     except c2pa.C2paError as error:
         said = " ".join(str(error).split())
         raise InputError("a key and certificates that C2PA accepts", said, _FIX) from error
+
+
+def _manifest(provenance: Provenance, title: str, more: dict[str, Any]) -> dict[str, Any]:
+    from facefill import __version__
+
+    tool = {"name": "facefill", "version": __version__}
+    parameters = {"method": provenance.method, "weights_sha256": provenance.weights_sha256, "seed": provenance.seed}
+    edited = {"action": "c2pa.edited", "digitalSourceType": COMPOSITE, "softwareAgent": tool, "parameters": parameters}
+    return {"claim_generator_info": [tool], "title": title,
+            "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [edited]}}]} | more
+
+
+def _build(
+    data: bytes, format: str, signature: Signature, manifest: dict[str, Any],
+    original: tuple[bytes, str] | None = None,
+) -> bytes:
+    import c2pa
+
+    context = c2pa.Context(settings=c2pa.Settings.from_dict({"builder": {"thumbnail": {"enabled": False}}}))
+    info = c2pa.C2paSignerInfo(signature.algorithm.encode(), signature.certificates, signature.key, None)
+    signed = io.BytesIO()
+    with c2pa.Signer.from_info(info) as signer, c2pa.Builder(manifest, context=context) as builder:
+        builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+        if original:
+            parent = {"title": _PARENT, "relationship": "parentOf"}
+            builder.add_ingredient(parent, _KINDS[original[1]], io.BytesIO(original[0]))
+        builder.sign(signer, _KINDS[format], io.BytesIO(data), signed)
     return signed.getvalue()
+
+
+def _thumbnails_of(data: bytes, format: str) -> list[str]:
+    """Where in a file's manifests thumbnails are, as JUMBF addresses; none where it holds no manifest."""
+    import c2pa
+
+    try:
+        with c2pa.Reader(_KINDS[format], io.BytesIO(data)) as reader:
+            said = reader.json()
+    except c2pa.C2paError:
+        return []
+    found = re.findall(r'"identifier":\s*"(self#jumbf=/c2pa/[^"]*c2pa\.thumbnail[^"]*)"', said)
+    return list(dict.fromkeys(found))
+
+
+def _count_pictures(data: bytes) -> int:
+    return sum(data.count(start) for start in (b"\xff\xd8\xff", b"\x89PNG", b"WEBPVP8", b"ftypavif", b"ftypheic"))
 
 
 def _need_c2pa() -> None:

@@ -41,12 +41,12 @@ class Tiff:
         self.count = len(pages)
         self.order, self._data = self.directories.order, data
         self.at, self.tags = max(pages, key=lambda page: self._area(page[1]))
-        if self.directories.broken or self._area(self.tags) == 0:
-            raise ValueError("its directories are damaged")
         raw = {50706, 33421, 33422} & set().union(*(tags for _, tags in pages)) or data[8:10] == b"CR"
         reduced = self.number(_SUBFILE, 0) & 1 and 330 in self.tags
         if raw or reduced or any(numbers(self.order, tags.get(262)) in ((32803,), (34892,)) for _, tags in pages):
             raise InputError(_RAW, "one (DNG, NEF, CR2 or alike)", "develop it to JPEG or TIFF first")
+        if self.directories.broken or self._area(self.tags) == 0:
+            raise ValueError("its directories are damaged")
         extras = self._numbers(_EXTRA)
         channels = self.number(277, 1)
         colours = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}.get(self.number(262, 1), channels)

@@ -16,6 +16,7 @@ from facefill.catalog import usable
 from facefill.errors import TooLarge
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, encode_photo, encode_picture, read_photo
+from facefill.files.provenance import Signature
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
 from facefill.imaging.sheets import mean_distance, spread_map
@@ -148,15 +149,17 @@ def _window(missing: Bool, left: int, top: int) -> Cover:
 # ---- finish
 
 
-def finish(job: Job, plan: Plan, patches: U8, doubts: Sequence[str], inpainter: Inpainter) -> Answer:
+def finish(
+    job: Job, plan: Plan, patches: U8, doubts: Sequence[str], inpainter: Inpainter, signature: Signature | None = None
+) -> Answer:
     """Put the model's patches (N, samples, S, S, 3), and what it doubts of them, into the photo and encode the
-    answer."""
+    answer. signature: whose name stands under it."""
     options = job.options
     assert isinstance(options, CompletionOptions)
     results = [inpainter.finish(plan, patches[:, index], seed=options.seed, doubts=doubts)
                for index in range(patches.shape[1])]
     coded = [encode_photo(result.source, result.photo, result.mask, format=options.format,
-                          provenance=result.provenance) for result in results]
+                          provenance=result.provenance, signature=signature) for result in results]
     warnings = [*results[0].warnings, *coded[0][1]]
     media_type = MEDIA_TYPES[options.format or plan.photo.format]
     job.enter("done")

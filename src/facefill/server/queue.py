@@ -198,7 +198,8 @@ class RequestQueue:
                 continue
             ready.job.enter("writing")
             try:
-                self._end(ready.job, finish(ready.job, ready.plan, patch, doubted, inpainter))
+                self._end(ready.job, finish(ready.job, ready.plan, patch, doubted, inpainter,
+                                            self._settings.signature))
             except BaseException as error:
                 self._end(ready.job, error=error)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from pydantic import Field
+
 from facefill.config import Frozen
 from facefill.errors import InputError
+from facefill.files.provenance import Signature
 
 
 class Settings(Frozen):
@@ -23,6 +26,8 @@ class Settings(Frozen):
     device: str = "cpu"
     threads: int | None = None
     exact: bool = False
+    signature: Signature | None = Field(default=None, repr=False)
+    """Signs a C2PA manifest of each completion."""
     max_bytes: int = 40_000_000
     """Largest upload."""
     max_pixels: int = 50_000_000
