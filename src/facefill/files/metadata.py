@@ -95,8 +95,7 @@ def keep(found: Found) -> Kept:
     texts = tuple((word, text) for word, text in found.texts if is_harmless(text))
     dropped += [f"the text {word[:40]}" for word, text in found.texts if (word, text) not in texts]
     orientation = orientation_of(found.exif, map(as_text, found.xmp))
-    if orientation_of([exif] if exif else [], [as_text(xmp)] if xmp else []) != orientation:
-        exif = _with_orientation(exif, orientation)
+    exif = _with_orientation(exif, orientation, said=orientation == orientation_of((), [as_text(xmp)] if xmp else []))
     return Kept(exif, xmp, _keep_iptc(found.iptc, dropped) or None, _keep_profile(found.icc, dropped) or None, texts,
                 found.dpi, orientation, tuple(dict.fromkeys(dropped)))
 
@@ -106,10 +105,14 @@ def is_harmless(text: str) -> bool:
     return len(text) <= _LONGEST_TEXT and not _BINARY.search(text)
 
 
-def _with_orientation(exif: bytes | None, orientation: int) -> bytes:
+def _with_orientation(exif: bytes | None, orientation: int, *, said: bool) -> bytes | None:
+    """The EXIF block with that orientation in the plainest way. said: without EXIF, the file says so already."""
     tags, order = tags_of(exif)
-    kept = [tag for tag in tags if tag.number != ORIENTATION]
-    return build_block(order, [*kept, tag_of(order, ORIENTATION, 3, orientation)])
+    found = [tag for tag in tags if tag.number == ORIENTATION]
+    plain = tag_of(order, ORIENTATION, 3, orientation)
+    if [(tag.kind, tag.value) for tag in found] == [(plain.kind, plain.value)] or (not found and said):
+        return exif
+    return build_block(order, [*(tag for tag in tags if tag.number != ORIENTATION), plain])
 
 
 def tags_of(exif: bytes | None) -> tuple[list[Tag], str]:
