@@ -233,6 +233,7 @@ def test_masks_are_found_beside_their_names() -> None:
 
 
 def test_a_signed_run_signs_each_result(folder: Path, tmp_path: Path) -> None:
+    (folder / "signed").mkdir()
     path = write_key(tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1()))
     plain, signed = (make_job(str(folder / "in"), str(folder / "signed"), masks=str(folder / "masks"), method="telea",
                               signature=key) for key in (None, read_signature(path)))

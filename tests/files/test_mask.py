@@ -12,6 +12,8 @@ from facefill.errors import InputError
 from facefill.files.mask import read_mask
 from facefill.imaging.masks import dilate
 
+from .photo_files import picture
+
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
@@ -139,3 +141,43 @@ def test_another_size_is_refused_before_anything_is_decoded(tmp_path: Path) -> N
     Image.new("1", (9000, 9000)).save(tmp_path / "large.png")
     with pytest.raises(InputError, match="one of 9000x9000"):
         read_mask(tmp_path / "large.png", (40, 60))
+
+
+def feathered(share: float) -> np.ndarray:
+    """A mask of which that share is middle grey."""
+    grey = hole(100, 100).astype(np.uint8) * 255
+    grey[-int(100 * share) :] = 128
+    return grey
+
+
+def test_a_photo_given_as_its_mask_is_refused(tmp_path: Path) -> None:
+    photo = picture(100, 100)
+    for source in (photo, feathered(0.25), np.dstack([feathered(0.25)] * 3)):
+        Image.fromarray(source).save(tmp_path / "mask.png")
+        for given in (tmp_path / "mask.png", (tmp_path / "mask.png").read_bytes(), source):
+            with pytest.raises(InputError, match="neither dark nor bright"):
+                read_mask(given, (100, 100))
+    assert read_mask(feathered(0.15), (100, 100)).any()
+
+
+def test_soft_alpha_is_no_photo() -> None:
+    alpha = np.linspace(0, 255, 100).astype(np.uint8)
+    drawn = np.dstack([*[np.zeros((100, 100), np.uint8)] * 3, np.tile(alpha, (100, 1))])
+    assert read_mask(drawn, (100, 100)).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_masks_come_in_the_formats_of_photos_only(tmp_path: Path) -> None:
+    drawn = Image.fromarray(hole().astype(np.uint8) * 255)
+    for suffix in ("gif", "eps", "ico", "ppm"):
+        drawn.convert("RGB" if suffix == "eps" else "L").save(tmp_path / f"mask.{suffix}")
+        with pytest.raises(InputError, match="a mask picture"):
+            read_mask(tmp_path / f"mask.{suffix}", (40, 60))
+    for suffix in ("png", "tif", "bmp", "webp", "avif", "jpg"):
+        drawn.save(tmp_path / f"mask.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
+        assert (read_mask(tmp_path / f"mask.{suffix}", (40, 60)) != hole()).mean() < 0.02
+
+
+@pytest.mark.parametrize("file", [b"", b"II*\0", b"MM\0*\0\0\0\x08\xff\xff", b"II+\0\x08\0\0\0" + b"\xff" * 40])
+def test_files_that_are_traps_are_one_line(file: bytes) -> None:
+    with pytest.raises(InputError):
+        read_mask(file, (40, 60))

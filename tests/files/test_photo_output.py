@@ -138,6 +138,13 @@ def test_a_new_file_has_the_permissions_of_any_other(photo: Photo, tmp_path: Pat
     assert (tmp_path / "out.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@pytest.mark.parametrize(("format", "side"), [("JPEG", 70_000), ("WEBP", 16_384), ("AVIF", 70_000)])
+def test_sides_beyond_what_a_format_holds_are_one_line(format: str, side: int) -> None:
+    wide = read_photo(files.picture(1, side))
+    with pytest.raises(InputError, match=f"for {format}"):
+        encode_photo(wide, wide.pixels, np.ones((1, side), bool), format=format)
+
+
 def test_the_notes_come_back(photo: Photo, tmp_path: Path) -> None:
     assert any("codes with loss" in note for note in write(photo, tmp_path / "out.jpg"))
 

@@ -1,0 +1,65 @@
+"""What phones put beside a photo: it is said that it goes, and what pointed at it goes as well."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from facefill.files.jpeg import Segment, parse_jpeg
+from facefill.files.photo import encode_photo, read_photo
+
+from . import photo_files as files
+
+MOTION = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:Container="http://ns.google.com/photos/1.0/container/" xmlns:Item="http://ns.google.com/photos/1.0/container/item/"
+ xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" xmlns:GDepth="http://ns.google.com/photos/1.0/depthmap/"
+ GCamera:MotionPhoto="1" GCamera:MicroVideoOffset="4000" hdrgm:Version="1.0" GDepth:Data="/9j/4AAQ"
+ dc:format="image/jpeg">
+<Container:Directory><rdf:Seq><rdf:li rdf:parseType="Resource">
+<Container:Item Item:Mime="video/mp4" Item:Length="4000"/>
+</rdf:li></rdf:Seq></Container:Directory></rdf:Description></rdf:RDF></x:xmpmeta>"""
+VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(range(256)) * 8
+GAIN_MAP = files.coded(files.image("L", 20, 24, seed=5), "JPEG")
+MARKS = (b"MotionPhoto", b"MicroVideo", b"hdrgm", b"Container", b"GDepth", b"21496", b"MPF\0", b"ftyp", b"SEFT")
+
+
+def completed(source: bytes) -> tuple[bytes, str]:
+    photo = read_photo(source)
+    mask = np.zeros(photo.pixels.shape[:2], bool)
+    mask[8:16, 8:16] = True
+    result, notes = encode_photo(photo, 255 - photo.pixels, mask)
+    assert np.array_equal(read_photo(result).pixels[32:], photo.pixels[32:])
+    return result, " ".join(notes)
+
+
+@pytest.mark.parametrize(("metadata", "trailer", "said"), [
+    ([], VIDEO, "the video of a motion photo"),
+    ([], b"\0\0SEFHMotionPhoto_Data" + bytes(200) + b"SEFT", "the video of a motion photo"),
+    ([], GAIN_MAP, "further pictures"),
+    ([Segment(0xE2, b"MPF\0II*\0" + bytes(60))], GAIN_MAP, "further pictures"),
+    ([Segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4))], GAIN_MAP, "a gain map's marks"),
+    ([], b"\0\0SEFHImage_UTC_Data" + bytes(20) + b"SEFT", "data behind the picture"),
+    ([Segment(0xE4, b"Google Makernote")], b"", "an APP4 block (Google Makernote)"),
+])
+def test_what_lies_beside_the_photo_goes_with_its_marks(metadata: list[Segment], trailer: bytes, said: str) -> None:
+    xmp = Segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + MOTION)
+    source = parse_jpeg(files.coded(files.image("RGB", 64, 80), "JPEG")).coded([xmp, *metadata]) + trailer
+    result, notes = completed(source)
+    assert said in notes
+    assert "XMP MotionPhoto" in notes
+    assert not [mark for mark in MARKS if mark in result]
+    assert b"image/jpeg" in result
+
+
+def test_heic_of_more_than_8_bits_says_what_it_loses() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    samples = files.picture(48, 64, 3, bits=16)
+    stream = io.BytesIO()
+    pillow_heif.from_bytes(mode="RGB;16", size=(64, 48), data=samples.tobytes()).save(stream, quality=90)
+    assert "its 10 or 12 bits become 8" in read_photo(stream.getvalue()).notes
+    eight = io.BytesIO()
+    pillow_heif.from_pillow(files.image("RGB", 48, 64)).save(eight, quality=90)
+    assert read_photo(eight.getvalue()).notes == ()
