@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from facefill.datasets.manifest import place_in
 from facefill.errors import InputError, pick
 from facefill.files.photo import FORMATS, read_photo
 from facefill.runtime.helpers import open_finder
@@ -147,6 +148,8 @@ def _listed(folder: Path, manifest: Path, split: str | None) -> list[Face]:
         if split is None or (row.get("split") or "") == split:
             try:
                 faces.append(_face_of(folder, row))
+            except InputError:
+                raise
             except ValueError as error:
                 got = f"{error} in line {number} of {manifest}"
                 raise InputError("numbers in the manifest", got, "mend it") from None
@@ -158,14 +161,13 @@ def _listed(folder: Path, manifest: Path, split: str | None) -> list[Face]:
 
 
 def _face_of(folder: Path, row: dict[str, str]) -> Face:
-    inside = folder / (row.get("split") or "") / row["file"]
     columns = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
     landmarks = None
     if all(row.get(column) for column in columns):
         pixels = np.array([float(row[column]) for column in columns]).reshape(5, 2)
         landmarks = (pixels + 0.5) / MANIFEST_PX
     side = row.get("native_side_px")
-    return Face(inside if inside.is_file() else folder / row["file"], row["file"], row.get("source") or "",
+    return Face(place_in(folder, row), row["file"], row.get("source") or "",
                 row.get("identity") or "", round(float(side)) if side else None, landmarks)
 
 

@@ -88,11 +88,26 @@ def read_manifest(folder: Path, split: str | None = None) -> list[Entry]:
     if split is not None and any(splits):
         pick(splits, split, f"split in {manifest}")
         rows = [row for row in rows if (row.get("split") or "") == split]
-    entries = []
-    for row in rows:
-        inside = folder / (row.get("split") or "") / row["file"]
-        entries.append(Entry(row, inside if inside.is_file() else folder / row["file"]))
-    return entries
+    return [Entry(row, place_in(folder, row)) for row in rows]
+
+
+def place_in(folder: Path, row: Row) -> Path:
+    """The picture of a row, folder/split/file or folder/file. Raises InputError for one that is not in the folder."""
+    file = check_inside(row["file"], "the manifest")
+    inside = folder / check_inside(row.get("split") or ".", "the manifest") / file
+    return inside if inside.is_file() else folder / file
+
+
+def check_inside(name: str | None, where: str) -> str:
+    """The name, of a file in some folder. Raises InputError where it is none or leads out of the folder.
+
+    Results are written under the names of a dataset, so that one of somebody else must not choose any place.
+    """
+    parts = Path(name or "").parts
+    leads_out = ".." in parts or os.path.isabs(name or "") or os.path.splitdrive(name or "")[0]
+    if not name or "\0" in name or leads_out or any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
+        raise InputError(f"names inside the dataset in {where}", repr(name)[:80], "mend that row")
+    return name
 
 
 def find_pictures(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from facefill.datasets.manifest import SUFFIXES, Entry, Row, read_manifest, write_whole
+from facefill.datasets.manifest import SUFFIXES, Entry, Row, check_inside, read_manifest, write_whole
 from facefill.errors import InputError
 
 INDEX = "shards.json"
@@ -70,7 +70,7 @@ def read_shards(folder: Path, split: str | None = None) -> list[Entry]:
     Raises InputError for a damaged shard, or where one that shards.json lists is missing or has another size.
     """
     paths = sorted(folder.glob("*.tar"))
-    listed = json.loads((folder / INDEX).read_text(encoding="utf-8")) if (folder / INDEX).is_file() else {}
+    listed = _read_index(folder / INDEX)
     if missing := sorted(set(listed) - {path.name for path in paths}):
         raise InputError(f"the {len(listed)} shards of {INDEX}", f"no {missing[0]} in {folder}", "copy it again")
     entries: list[Entry] = []
@@ -88,6 +88,18 @@ def read_shards(folder: Path, split: str | None = None) -> list[Entry]:
     return entries
 
 
+def _read_index(path: Path) -> dict[str, dict[str, Any]]:
+    if not path.is_file():
+        return {}
+    try:
+        listed: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(about["faces"], int) for about in listed.values()):
+            raise ValueError("no number of faces")
+    except (OSError, ValueError, RecursionError, AttributeError, TypeError, KeyError) as error:
+        raise InputError(f"a whole {INDEX}", f"{path} ({error})", "copy it again, or remove it") from None
+    return listed
+
+
 def _unpack(path: Path) -> Iterator[Entry]:
     """The faces of a shard, where their bytes lie in it."""
     pictures: dict[str, tarfile.TarInfo] = {}
@@ -101,8 +113,10 @@ def _unpack(path: Path) -> Iterator[Entry]:
                 elif suffix == ".json" and (stream := tar.extractfile(member)):
                     said = json.load(stream)
                     rows[key] = {name: str(value) for name, value in said.items()} if isinstance(said, dict) else {}
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise InputError("a whole tar shard", f"{path} ({error})", "copy it again") from None
     for key, member in pictures.items():
         row = {"file": f"{path.stem}/{member.name}", **rows.get(key, {})}
+        for column in ("file", "split"):
+            check_inside(row.get(column) or ".", path.name)
         yield Entry(row, path, member.offset_data, member.size)

@@ -31,7 +31,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError("a whole .safetensors file", f"{path.name} ({error})", "get it again") from error
     if header is None:
         raise InputError("weights that facefill wrote", f"{path.name} without its header", "train or convert them")
-    about: dict[str, Any] = json.loads(header)
+    try:
+        about: dict[str, Any] = json.loads(header)
+        whole = isinstance(about["method"], str) and isinstance(about["config"], dict)
+    except (ValueError, RecursionError, TypeError, KeyError):
+        whole = False
+    if not whole:
+        raise InputError("weights that facefill wrote", f"{path.name} with a damaged header", "get it again")
     return tensors, about
 
 
@@ -49,6 +55,6 @@ def open_method(path: Path, name: str | None = None, settings: Sequence[str] = (
         method.generator.load_state_dict({key: value.float() for key, value in tensors.items()})
     except RuntimeError:
         if not settings:
-            raise
+            raise InputError(f"weights of {about['method']}", f"{path.name} with others", "get it again") from None
         raise InputError("settings that the weights fit", " ".join(settings), "leave the networks' sizes out") from None
     return method.eval().requires_grad_(False), name or about["method"]

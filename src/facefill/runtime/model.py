@@ -65,7 +65,12 @@ def _record_of(path: Path, adapter: str | None) -> tuple[Record, Adapter | None]
     """What an exported file says of itself; for one that says nothing, what the adapter says."""
     said = read_metadata(path)
     if "facefill.record" in said:
-        return build(Record, json.loads(said["facefill.record"]), path.name), None
+        try:
+            record = json.loads(said["facefill.record"])
+        except (ValueError, RecursionError):
+            raise InputError("an .onnx file that `facefill export` wrote", f"{path.name} with a damaged record",
+                             "export it again") from None
+        return build(Record, record, path.name), None
     if "facefill.method" in said:  # exported before files carried their record
         return pick(METHODS, said["facefill.method"], "method"), None
     if adapter is None:
