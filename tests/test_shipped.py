@@ -141,7 +141,9 @@ def test_the_search_completes_a_face_and_knows_its_constants(name: str) -> None:
     mask[:, 20:44, 20:44] = True
     filled = facefill.load(name, threads=1).fill(face, mask, [0], 1, {})[:, 0]
     mean = ((tensors["mean_face"].float() + 1) * 127.5).permute(1, 2, 0).numpy()
-    ours, plain = (np.abs(picture - face[0].astype(float))[~mask[0]].mean() for picture in (filled[0], mean))
+    near = np.zeros((64, 64), bool)
+    near[17:47, 17:47] = True  # dip weighs only what is known within 3 px of the hole
+    ours, plain = (np.abs(picture - face[0].astype(float))[near & ~mask[0]].mean() for picture in (filled[0], mean))
     assert ours < plain
 
 

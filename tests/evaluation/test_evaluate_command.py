@@ -55,7 +55,7 @@ def test_the_command_writes_reports_and_results(run: Run, faces: Path, tmp_path:
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""), "self-contained"
     text = results.read_text(encoding="utf-8")
-    assert text.startswith("# Results\n\nWritten by hand.\n\n<!-- evaluate report: begin")
+    assert text.startswith("# Results\n\nWritten by hand.\n\n<!-- table report: {")
     assert str(tmp_path) not in text + page
     assert f"facefill evaluate {faces.name} --methods telea,navier_stokes --holes random20@64 --limit 4" in text
 
