@@ -150,6 +150,11 @@ def test_methods_never_import_one_another() -> None:
     assert guilty == []
 
 
+def test_the_core_works_without_scipy_which_is_as_large_as_opencv() -> None:
+    assert [module for module, tree in TREES.items() for name, _ in imports_of(tree)
+            if name.split(".")[0] == "scipy"] == []
+
+
 def test_torchvision_is_nowhere() -> None:
     names = {name.split(".")[0] for tree in TREES.values() for name, _ in imports_of(tree)}
     assert "torchvision" not in names

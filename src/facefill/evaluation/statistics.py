@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 Doubles = NDArray[np.float64]
 People = Sequence[str] | NDArray[np.str_]
@@ -122,10 +121,10 @@ def frechet_distance(first: Doubles, second: Doubles) -> float:
     # exact, without the square root of a singular matrix.
     left, right = ((values - values.mean(axis=0)) / math.sqrt(len(values) - 1) for values in (first, second))
     small = left @ right.T if max(len(left), len(right)) < left.shape[1] else _root(left) @ _root(right).T
-    shared = float(linalg.svdvals(small, check_finite=False).sum())
+    shared = float(np.linalg.svd(small, compute_uv=False).sum())
     return float(shift @ shift + (left**2).sum() + (right**2).sum() - 2 * shared)
 
 
 def _root(values: Doubles) -> Doubles:
     """(D, D) upper triangular R with R^T R = V^T V."""
-    return np.asarray(linalg.qr(values, mode="r", check_finite=False)[0][: values.shape[1]])
+    return np.asarray(np.linalg.qr(values, mode="r")[: values.shape[1]])

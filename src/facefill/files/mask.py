@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -14,19 +14,20 @@ from PIL import Image
 from facefill.errors import InputError
 from facefill.files.colour import Native, to_srgb
 from facefill.files.orientation import upright
-from facefill.files.photo import read_samples
+from facefill.files.photo import open_source, read_samples
 from facefill.imaging.masks import Mask, dilate
 
 _DARK, _BRIGHT, _MOST_MIDDLE = 63, 192, 0.2
 
 
 def read_mask(
-    source: str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic],
+    source: str | os.PathLike[str] | BinaryIO | bytes | Image.Image | NDArray[np.generic],
     shape: tuple[int, ...],
     *,
     dilate_px: float = 0,
 ) -> Mask:
-    """Return the mask for a photo of `shape` (H, W, ...) from a file, its bytes, a Pillow picture or an array.
+    """Return the mask for a photo of `shape` (H, W, ...) from a path, an open file, its bytes, a Pillow picture or an
+    array.
 
     The rule: white or opaque = missing. Where there is an alpha channel that is not the same everywhere,
     alpha > 127 is missing; otherwise luma > 127 is (of 255; 16-bit files are scaled). A bool array is taken as
@@ -36,10 +37,10 @@ def read_mask(
 
     Raises InputError: not a picture, wrong type, another size, nothing or all missing, looking inverted, or a photo.
     """
-    if isinstance(source, np.ndarray):
-        mask = _mask_of_array(source, shape)
+    given = open_source(source)
+    if isinstance(given, np.ndarray):
+        mask = _mask_of_array(given, shape)
     else:
-        given = source if isinstance(source, bytes | Image.Image) else Path(source)
         native = read_samples(given, "the mask", partial(_refuse_other_sides, shape=shape))
         mask = _mask_of_array(_levels(native), shape)
     _refuse_useless(mask)

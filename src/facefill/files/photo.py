@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -75,13 +76,13 @@ class Photo:
 
 
 def read_photo(
-    source: Path | str | bytes | Image.Image | NDArray[np.uint8],
+    source: str | os.PathLike[str] | BinaryIO | bytes | Image.Image | NDArray[np.uint8],
     *,
     max_pixels: int = 100_000_000,
     max_bytes: int = 200_000_000,
     ahead: bool = False,
 ) -> Photo:
-    """A photo from a file, the bytes of one, a Pillow image or an (H, W, 3) uint8 RGB array.
+    """A photo from a path, an open file, the bytes of one, a Pillow image or an (H, W, 3) uint8 RGB array.
 
     max_pixels, max_bytes: limits, checked before anything is decoded; of samples at most four bytes are held for each
     pixel that is allowed. ahead: read what writing this JPEG will need in a thread beside, while the caller does other
@@ -89,12 +90,13 @@ def read_photo(
     the largest.
     Raises InputError where the source is missing, too large, damaged or of a kind that is not supported.
     """
+    source = open_source(source, max_bytes)
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
         return _from_image(source, max_pixels)
-    path = None if isinstance(source, bytes) else Path(source)
-    data = source if isinstance(source, bytes) else _read_bytes(Path(source), max_bytes)
+    path = None if isinstance(source, bytes) else source
+    data = source if isinstance(source, bytes) else _read_bytes(source, max_bytes)
     what = path.name if path else "the photo"
     if len(data) > max_bytes:
         raise TooLarge(f"at most {max_bytes:,} bytes", f"{len(data):,} in {what}", "shrink it first")
@@ -106,6 +108,28 @@ def read_photo(
     ahead = ahead and name == "JPEG" and pixels.size <= 3 * _MOST_PIXELS_AHEAD
     coming = coefficients.read_ahead(jpeg.parse_jpeg(data)) if ahead else None
     return Photo(pixels, name, data, tuple(notes), path, native.kept, native.kind, ahead=coming)
+
+
+def open_source(source: object, max_bytes: int = 200_000_000) -> Path | bytes | Image.Image | NDArray[Any]:
+    """What a caller gives for a picture, as one of four types; arrays are those of NumPy, and tensors on the CPU.
+
+    Raises InputError for anything else.
+    """
+    if isinstance(source, Image.Image | np.ndarray | bytes):
+        return source
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str | os.PathLike):
+        return Path(os.fsdecode(source))
+    got = f"a {type(source).__module__}.{type(source).__qualname__}".replace("a builtins.", "a ")
+    try:
+        if hasattr(source, "__array__"):
+            return np.asarray(source)
+        if hasattr(source, "read") and isinstance(data := source.read(max_bytes + 1), bytes):
+            return data
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        got = f"{got} ({str(error)[:200]})"
+    raise InputError("a path, a file open for reading bytes, its bytes, a Pillow image or an array", got, "convert it")
 
 
 def read_samples(

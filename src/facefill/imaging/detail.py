@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from facefill.imaging.blend import windows
 from facefill.imaging.masks import Mask, bounding_box
@@ -186,13 +185,16 @@ def _mean_of(values: Floats, part: Mask, sigma_px: float) -> Floats:
 
 def _covariance(values: Floats, where: Mask, reach: int) -> NDArray[np.float64]:
     """Return the mean product of two of the chosen pixels for each offset up to `reach`, (2 reach + 1) squared."""
-    shape = [fft.next_fast_len(side + reach, real=True) for side in values.shape]
-    counts, products = (
-        fft.irfft2(np.abs(fft.rfft2(layer, shape)) ** 2, shape)
-        for layer in (where.astype(np.float32), np.where(where, values, np.float32(0)))
-    )
-    near = np.ix_(*(np.arange(-reach, reach + 1) % side for side in shape))
+    counts, products = (_correlation(layer, reach) for layer in (where.astype(np.float32), np.where(where, values, 0)))
+    near = np.ix_(*(np.arange(-reach, reach + 1) % side for side in products.shape))
     return np.asarray(products[near] / np.maximum(counts[near], 1), np.float64)
+
+
+def _correlation(layer: Floats, reach: int) -> Floats:
+    """The sum of products of two pixels for each offset up to `reach`, which wraps at the far sides."""
+    below, right = (cv2.getOptimalDFTSize(side + reach) - side for side in layer.shape)
+    spectrum = cv2.dft(cv2.copyMakeBorder(layer, 0, below, 0, right, cv2.BORDER_CONSTANT))
+    return np.asarray(cv2.idft(cv2.mulSpectrums(spectrum, spectrum, 0, conjB=True), flags=cv2.DFT_SCALE))
 
 
 def _spectrum(covariance: NDArray[np.float64], side: int) -> NDArray[np.float64]:

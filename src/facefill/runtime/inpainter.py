@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from facefill.threads import once
 HONEST = "What was hidden is invented: it shows what could be there, and is no evidence of anyone's identity."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A completed photo."""
 
@@ -49,8 +49,14 @@ class Result:
     """(H, W), True at every completed pixel."""
     faces: tuple[FoundFace, ...]
     warnings: tuple[str, ...]
-    source: Photo = field(repr=False)
-    provenance: Provenance = field(repr=False)
+    source: Photo
+    provenance: Provenance
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        done = sum(bool(face.missing.any()) for face in self.faces)
+        return (f"Result({width}x{height}, {int(self.mask.sum()):,} pixels and {done} of {len(self.faces)} faces "
+                f"completed by {self.provenance.method}, {len(self.warnings)} warnings)")
 
     def save(self, path: str | Path, *, overwrite: bool = False, sign: Signature | None = None) -> tuple[str, ...]:
         """Write the photo in the format of the path's suffix; pixels outside the mask keep the source's samples.
@@ -240,8 +246,9 @@ _open_once = once(open_inpainter)
 def unmask(photo: Any, *, method: str = "swift", seed: int = 0, large_hole: bool = False) -> Result:
     """Find the faces of a photo and what covers each, and complete what is covered.
 
-    photo: a path, a Pillow image or (H, W, 3) uint8 RGB. method: see `facefill.METHODS`. seed: of all randomness.
-    large_hole: also complete a face of which more than 60 % is missing.
+    photo: a path, an open file, its bytes, a Pillow image or (H, W, 3) uint8 RGB. method: see `facefill.METHODS`.
+    seed: of the random numbers; the same one gives the same picture. large_hole: also complete a face of which more
+    than 60 % is missing.
     Raises InputError when no face could be completed; faces that could not, while others could, are warned about.
     """
     inpainter = _open_once(method)
@@ -253,7 +260,7 @@ def complete(
 ) -> Result:
     """Complete the missing pixels of a photo.
 
-    photo: as for `unmask`. mask: a path or (H, W) array of the photo's size, True or above 127 = missing.
+    photo: as for `unmask`. mask: the same kinds, of the photo's size, True or above 127 = missing.
     aligned: the photo is an aligned square face already: no finder, no crop, no limit on the hole.
     Raises InputError for a mask that does not fit, is empty or full, or leaves no face that can be completed.
     """
