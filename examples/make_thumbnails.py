@@ -1,10 +1,11 @@
 """Make the page's samples and the thumbnails of its methods, in web/src, from the example photos.
 
-    python examples/make_thumbnails.py      # then: make page
+    python examples/make_thumbnails.py [METHOD...]      # default: all that are usable; then: make page
 
 Every usable method completes one example; its thumbnail is the face.
 """
 
+import sys
 from pathlib import Path
 
 from PIL import Image
@@ -25,7 +26,7 @@ def main() -> None:
         photo = Image.open(HERE / f"{name}.jpg")
         photo.thumbnail((SAMPLE_PX, SAMPLE_PX))
         photo.save(PAGE / "samples" / f"{name}.jpg", quality=85)
-    for method in usable():
+    for method in sys.argv[1:] or usable():
         result = unmask(HERE / "astronaut-surgical.jpg", method=method)
         x0, y0, x1, y1 = result.faces[0].box
         half, x, y = 0.58 * max(x1 - x0, y1 - y0), (x0 + x1) / 2, (y0 + y1) / 2

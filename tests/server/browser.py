@@ -18,7 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 ROOT = Path(__file__).parents[2]
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 EXAMPLE = ROOT / "examples" / "astronaut-surgical.jpg"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
@@ -51,13 +55,22 @@ def served(*options: str) -> Iterator[str]:
         process.communicate(timeout=60)
 
 
+def write_camera(path: Path, frames: list[np.ndarray]) -> None:
+    """A film of (H, W, 3) RGB frames as YUV4MPEG2, which Chromium's fake camera shows again and again."""
+    height, width = frames[0].shape[:2]
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420\n".encode())
+        for frame in frames:
+            file.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes())
+
+
 @contextmanager
-def browser() -> Iterator[Any]:
+def browser(*flags: str) -> Iterator[Any]:
     """A Playwright browser, without a window."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        opened = play.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, *flags])
         yield opened
         opened.close()
 

@@ -14,11 +14,10 @@ from PIL import Image
 
 from facefill.catalog import METHODS
 from facefill.files.photo import read_photo
-from tests.server.browser import EXAMPLE, ROOT, complete, find_chromium, wait_for_faces
+from tests.server.browser import EXAMPLE, complete, find_chromium, wait_for_faces
 from tests.server.service import PNG, Gate, listening, service
 from tests.server.test_rest import Varied
 
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = [
     pytest.mark.soak,
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed: pip install playwright"),

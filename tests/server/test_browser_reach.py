@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.server.browser import EXAMPLE, ROOT, complete, find_chromium, served, wait_for_faces
+from tests.server.browser import AXE, EXAMPLE, complete, find_chromium, served, wait_for_faces
 
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = [
     pytest.mark.soak,
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed: pip install playwright"),

@@ -31,6 +31,18 @@ export interface Engine {
   methods(): Promise<Method[]>;
   detect(photo: Blob, preview: boolean, signal: AbortSignal, doing: Doing): Promise<Detected>;
   complete(wish: Wish, signal: AbortSignal, doing: Doing): Promise<Completed>;
+  /** Frames go in one after the other, and come back completed in their order. ended: null where we closed it. */
+  watch(shown: (frame: Blob, said: Said) => void, ended: (trouble: Trouble | null) => void): Camera;
+}
+
+export interface Said { faces: number; completed: number; too_covered: number; ms: number }
+
+/** A camera that is being worked on. */
+export interface Camera {
+  /** How many frames are on their way. */
+  readonly waiting: number;
+  send(frame: Blob): void;
+  close(): void;
 }
 
 export const plain = (method: string): string => method.replaceAll("_", " ");

@@ -7,6 +7,7 @@ import {
 } from "./engine";
 import { takeFiles, takeMasks } from "./files";
 import { listenToKeys } from "./keys";
+import { goLive } from "./live";
 import { coverLayer, Mask, type Point } from "./mask";
 import { nameOf, splitName } from "./names";
 import { attach, type Desk } from "./paint";
@@ -323,6 +324,9 @@ button("photograph").addEventListener("click", () => void takePhoto().then(
   (file) => file && open(file, file.name),
   () => showTrouble(new Trouble(0, "The camera cannot be used here.", "Allow it in the browser, or choose a photo.")),
 ));
+
+button("go-live").hidden = !("requestVideoFrameCallback" in HTMLVideoElement.prototype);
+button("go-live").addEventListener("click", () => void goLive(engine));
 
 const TOOLS = ["hand", "brush", "erase", "lasso"];
 for (const tool of document.querySelectorAll<HTMLElement>("[data-tool]")) {

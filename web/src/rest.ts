@@ -2,7 +2,8 @@
  * the page, which may lie below a prefix. */
 
 import {
-  CANCELLED, plain, Trouble, type Completed, type Detected, type Doing, type Engine, type Method, type Progress, type Wish,
+  CANCELLED, plain, Trouble, type Camera, type Completed, type Detected, type Doing, type Engine, type Method,
+  type Progress, type Said, type Wish,
 } from "./engine";
 
 let token = sessionStorage.getItem("token") ?? "";
@@ -91,6 +92,46 @@ function post<T>(path: string, form: Form, last: string, signal: AbortSignal, do
   });
 }
 
+/** What a WebSocket offers as its subprotocols: browsers send no Authorization with one. */
+export function protocolsOf(secret: string): string[] {
+  const coded = btoa(secret).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return secret ? ["facefill", `token.${coded}`] : ["facefill"];
+}
+
+function watch(shown: (frame: Blob, said: Said) => void, ended: (trouble: Trouble | null) => void): Camera {
+  const address = new URL("v1/live", document.baseURI);
+  address.protocol = address.protocol.replace("http", "ws");
+  const socket = new WebSocket(address, protocolsOf(token));
+  const early: Blob[] = [];
+  let said: Said | null = null, waiting = 0, closed = false;
+  socket.onopen = () => { for (const frame of early.splice(0)) socket.send(frame); };
+  socket.onmessage = ({ data }: MessageEvent<string | Blob>) => {
+    if (typeof data === "string") {
+      said = JSON.parse(data) as Said;
+    } else {
+      waiting--;
+      shown(data, said!);
+    }
+  };
+  socket.onclose = ({ code, reason }) => {
+    if (closed) ended(null);
+    else if (code === 1013) ended(new Trouble(0, "Too many cameras run on this server.", "Try again when one has ended."));
+    else ended(new Trouble(0, `The camera's connection ended${reason && `: ${reason}`}.`, "Start it again."));
+  };
+  return {
+    get waiting() { return waiting; },
+    send(frame) {
+      waiting++;
+      if (socket.readyState === WebSocket.OPEN) socket.send(frame);
+      else early.push(frame);
+    },
+    close() {
+      closed = true;
+      socket.close();
+    },
+  };
+}
+
 export const rest: Engine = {
   methods: () => get<Method[]>("v1/methods"),
   detect: (photo, preview, signal, doing) =>
@@ -99,4 +140,5 @@ export const rest: Engine = {
     photo, mask, method: method.name, seed: String(seed), samples: String(samples), large_hole: String(largeHole),
     preview: String(preview),
   }, sayMethod(method), signal, doing),
+  watch,
 };

@@ -70,7 +70,7 @@ export interface components {
             height: number;
             /**
              * Format
-             * @description Of the photo that came: JPEG, PNG, ...
+             * @description Format of the photo that came: JPEG, PNG, ...
              */
             format: string;
             /** Faces */
@@ -105,7 +105,7 @@ export interface components {
             height: number;
             /**
              * Format
-             * @description Of the photo that came: JPEG, PNG, ...
+             * @description Format of the photo that came: JPEG, PNG, ...
              */
             format: string;
             /** Faces */
@@ -221,7 +221,7 @@ export interface components {
         };
         /**
          * Health
-         * @description Of the server.
+         * @description Whether the server works.
          */
         Health: {
             /**
@@ -238,7 +238,7 @@ export interface components {
         };
         /**
          * Progress
-         * @description Of a request that is being worked on.
+         * @description How far a request under way is.
          */
         Progress: {
             /**
@@ -248,7 +248,7 @@ export interface components {
             stage: "uploading" | "waiting" | "looking" | "completing" | "writing";
             /**
              * Ahead
-             * @description Requests before it in the line.
+             * @description Requests before it in the queue.
              */
             ahead: number;
             /**
@@ -277,6 +277,202 @@ export interface components {
          */
         Failure: {
             error: components["schemas"]["Problem"];
+        };
+        DetectForm: {
+            /**
+             * Format: binary
+             * @description The photo's file.
+             */
+            photo: string;
+            /**
+             * Preview
+             * @description Also answer the picture as a JPEG, which every browser shows, for formats that it does not.
+             * @default false
+             */
+            preview: boolean;
+        };
+        DetectJson: {
+            /** @description The photo's file. */
+            photo: string;
+            /**
+             * Preview
+             * @description Also answer the picture as a JPEG, which every browser shows, for formats that it does not.
+             * @default false
+             */
+            preview: boolean;
+        };
+        UnmaskForm: {
+            /**
+             * Format: binary
+             * @description The photo's file.
+             */
+            photo: string;
+            /**
+             * Preview
+             * @description Also answer the picture as a JPEG, which every browser shows, for formats that it does not.
+             * @default false
+             */
+            preview: boolean;
+            /**
+             * Method
+             * @description A name that `/v1/methods` lists as usable.
+             * @default swift
+             * @enum {string}
+             */
+            method: "swift" | "context_encoder" | "contextual_attention" | "masked_gan" | "latent_search" | "dip" | "telea" | "navier_stokes" | "total_variation" | "biharmonic" | "patchmatch";
+            /**
+             * Seed
+             * @description Seed of the random numbers; the same seed gives the same picture.
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Large Hole
+             * @description Also complete a face of which more than 60 % is missing.
+             * @default false
+             */
+            large_hole: boolean;
+            /**
+             * @description The format of the answer's photo, such as PNG; the photo's own where it is left out.
+             * @enum {unknown}
+             */
+            format?: "JPEG" | "PNG" | "WEBP" | "AVIF" | "TIFF" | "BMP";
+        };
+        UnmaskJson: {
+            /** @description The photo's file. */
+            photo: string;
+            /**
+             * Preview
+             * @description Also answer the picture as a JPEG, which every browser shows, for formats that it does not.
+             * @default false
+             */
+            preview: boolean;
+            /**
+             * Method
+             * @description A name that `/v1/methods` lists as usable.
+             * @default swift
+             * @enum {string}
+             */
+            method: "swift" | "context_encoder" | "contextual_attention" | "masked_gan" | "latent_search" | "dip" | "telea" | "navier_stokes" | "total_variation" | "biharmonic" | "patchmatch";
+            /**
+             * Seed
+             * @description Seed of the random numbers; the same seed gives the same picture.
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Large Hole
+             * @description Also complete a face of which more than 60 % is missing.
+             * @default false
+             */
+            large_hole: boolean;
+            /**
+             * @description The format of the answer's photo, such as PNG; the photo's own where it is left out.
+             * @enum {unknown}
+             */
+            format?: "JPEG" | "PNG" | "WEBP" | "AVIF" | "TIFF" | "BMP" | null;
+        };
+        CompleteForm: {
+            /**
+             * Format: binary
+             * @description The photo's file.
+             */
+            photo: string;
+            /**
+             * Format: binary
+             * @description A picture of the photo's size: white or opaque = missing.
+             */
+            mask: string;
+            /**
+             * Preview
+             * @description Also answer the picture as a JPEG, which every browser shows, for formats that it does not.
+             * @default false
+             */
+            preview: boolean;
+            /**
+             * Method
+             * @description A name that `/v1/methods` lists as usable.
+             * @default swift
+             * @enum {string}
+             */
+            method: "swift" | "context_encoder" | "contextual_attention" | "masked_gan" | "latent_search" | "dip" | "telea" | "navier_stokes" | "total_variation" | "biharmonic" | "patchmatch";
+            /**
+             * Seed
+             * @description Seed of the random numbers; the same seed gives the same picture.
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Large Hole
+             * @description Also complete a face of which more than 60 % is missing.
+             * @default false
+             */
+            large_hole: boolean;
+            /**
+             * @description The format of the answer's photo, such as PNG; the photo's own where it is left out.
+             * @enum {unknown}
+             */
+            format?: "JPEG" | "PNG" | "WEBP" | "AVIF" | "TIFF" | "BMP";
+            /**
+             * Samples
+             * @description Different completions, for methods that draw noise; more than one is answered as JSON only.
+             * @default 1
+             */
+            samples: number;
+            /**
+             * Aligned
+             * @description The photo is an aligned square face already: no finder, no crop, no limit on the hole.
+             * @default false
+             */
+            aligned: boolean;
+        };
+        CompleteJson: {
+            /** @description The photo's file. */
+            photo: string;
+            /** @description A picture of the photo's size: white or opaque = missing. */
+            mask: string;
+            /**
+             * Preview
+             * @description Also answer the picture as a JPEG, which every browser shows, for formats that it does not.
+             * @default false
+             */
+            preview: boolean;
+            /**
+             * Method
+             * @description A name that `/v1/methods` lists as usable.
+             * @default swift
+             * @enum {string}
+             */
+            method: "swift" | "context_encoder" | "contextual_attention" | "masked_gan" | "latent_search" | "dip" | "telea" | "navier_stokes" | "total_variation" | "biharmonic" | "patchmatch";
+            /**
+             * Seed
+             * @description Seed of the random numbers; the same seed gives the same picture.
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Large Hole
+             * @description Also complete a face of which more than 60 % is missing.
+             * @default false
+             */
+            large_hole: boolean;
+            /**
+             * @description The format of the answer's photo, such as PNG; the photo's own where it is left out.
+             * @enum {unknown}
+             */
+            format?: "JPEG" | "PNG" | "WEBP" | "AVIF" | "TIFF" | "BMP" | null;
+            /**
+             * Samples
+             * @description Different completions, for methods that draw noise; more than one is answered as JSON only.
+             * @default 1
+             */
+            samples: number;
+            /**
+             * Aligned
+             * @description The photo is an aligned square face already: no finder, no crop, no limit on the hole.
+             * @default false
+             */
+            aligned: boolean;
         };
     };
     responses: never;

@@ -18,6 +18,10 @@ describe("what the page says while it waits", () => {
     expect(said.sayMethod(method)).toBe("Completing with latent search, about 9 s a face");
     expect(said.sayMethod({ ...method, name: "swift", ms: 41 })).toBe("Completing with swift");
   });
+  it("offers its token to a WebSocket in URL-safe base64", () => {
+    expect(said.protocolsOf("")).toEqual(["facefill"]);
+    expect(said.protocolsOf("a>?secret")).toEqual(["facefill", "token.YT4_c2VjcmV0"]);
+  });
   it("turns the server's three parts into a sentence and a way out", () => {
     const body = JSON.stringify({ error: { expected: "a photo", got: "text", fix: "give a photo" } });
     const { what, fix, status } = said.trouble(422, body);

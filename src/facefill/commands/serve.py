@@ -31,7 +31,7 @@ def serve(
                                              "file name.")] = None,
 ) -> None:
     """Serve the page and the REST API; nothing leaves this machine (needs the extra `serve`)."""
-    need("serve", "starlette", "uvicorn", "python_multipart", "prometheus_client")
+    need("serve", "starlette", "uvicorn", "python_multipart", "prometheus_client", "websockets")
     from facefill.commands.output import open_signature
     from facefill.server.settings import Settings, check_reach
 
@@ -53,11 +53,13 @@ def _run(settings: Any, log: Path | None) -> None:
 
     from facefill.server.app import build_app
     from facefill.server.guard import connections_that_time_out
+    from facefill.server.live import MOST_BYTES
 
     _keep_memory_down()
     protocol: Any = connections_that_time_out(settings.quiet_s)
     server = uvicorn.Server(uvicorn.Config(
-        build_app(settings), host=settings.host, port=settings.port, http=protocol, ws="none", access_log=False,
+        build_app(settings), host=settings.host, port=settings.port, http=protocol, ws="websockets-sansio",
+        ws_max_size=MOST_BYTES, ws_per_message_deflate=False, access_log=False,
         server_header=False, date_header=False, timeout_keep_alive=int(settings.quiet_s),
         timeout_graceful_shutdown=int(settings.grace_s), log_config=_log_config(log),
     ))

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from facefill import __version__
 from facefill.catalog import describe, usable
@@ -22,6 +22,7 @@ from facefill.errors import InputError
 from facefill.server.errors import Refused, error_response, refuse, status_of
 from facefill.server.guard import Guard
 from facefill.server.jobs import Job
+from facefill.server.live import Live
 from facefill.server.metrics import Metrics
 from facefill.server.openapi import document
 from facefill.server.queue import RequestQueue, open_queue
@@ -41,11 +42,13 @@ class Service:
         self.settings, self.metrics = settings, Metrics()
         self.memory = UploadMemory(settings.most_bytes)
         self.queue = open_with(settings, self.metrics)
+        self.live = Live(settings, self.queue.networks())
         self.stopping = False
         self._named: dict[str, Job | None] = {}
         """Requests that are on their way, by the name their client gave them; None while they upload."""
         self.metrics.watch("waiting", "Requests in the queue.", self.queue.waiting)
         self.metrics.watch("working", "Threads at work.", self.queue.working)
+        self.metrics.watch("live", "Cameras.", lambda: self.live.count)
         self.metrics.watch("upload_bytes", "Bytes of uploads in memory.", lambda: self.memory.taken)
 
     # ---- photos
@@ -201,7 +204,8 @@ def build_app(settings: Settings, service: Service | None = None) -> Starlette:
         "/v1/methods": service.methods, "/v1/health": service.health, "/v1/metrics": service.counts,
         "/v1/openapi.json": service.openapi, "/v1/progress/{name}": service.progress,
     }
-    routes = [Route(path, service.work, methods=["POST"]) for path in KINDS]
+    routes: list[BaseRoute] = [Route(path, service.work, methods=["POST"]) for path in KINDS]
+    routes.append(WebSocketRoute("/v1/live", service.live.serve))
     routes += [Route(path, endpoint, methods=["GET"]) for path, endpoint in words.items()]
     routes += [_page_route(path, *entry) for path, entry in page.items()]
     paths = frozenset([*KINDS, *words, *page])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import re
 import time
@@ -41,12 +42,15 @@ class Guard:
         self._app, self._settings, self._metrics, self._paths = app, settings, metrics, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         prefix = self._settings.root_path
         if prefix and scope["path"].startswith(f"{prefix}/"):  # a proxy may leave it on, or take it off
             scope = {**scope, "path": scope["path"].removeprefix(prefix)}
+        if scope["type"] == "websocket":
+            await self._pass_socket(scope, receive, send)
+            return
         start, path = time.perf_counter(), scope["path"] if scope["path"] in self._paths else "other"
 
         async def answer(message: Message) -> None:
@@ -67,6 +71,22 @@ class Guard:
             app = RedirectResponse(f"{prefix}/") if prefix and scope["path"] == prefix else self._app
             await app(scope, receive, answer)
         self._metrics.seconds.labels(path).observe(time.perf_counter() - start)
+
+    async def _pass_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same rules for a WebSocket: browsers let any page open one to any server, and name the page's Origin."""
+        shown = next((name for name in scope["subprotocols"] if name.startswith("token.")), "")
+        try:
+            token = base64.urlsafe_b64decode(f"{shown.removeprefix('token.')}===")
+        except ValueError:
+            token = b""
+        bearer = [(b"authorization", b"Bearer " + token)] if token else []
+        try:
+            self._check({**scope, "headers": [*scope["headers"], *bearer]})
+        except Refused:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         """Raises Refused: 400 for a name that is not this server's, 403 for another site's page, 401 without token.
@@ -102,6 +122,7 @@ def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:
 
     class Protocol(H11Protocol):
         deadline: asyncio.TimerHandle | None = None
+        upgraded = False
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -111,9 +132,13 @@ def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:
             super().data_received(data)
             self._watch()
 
+        def handle_websocket_upgrade(self, event: Any) -> None:
+            self.upgraded = True  # another protocol has the connection from here on
+            super().handle_websocket_upgrade(event)
+
         def _watch(self) -> None:
             """Start the clock where a head is awaited, and stop it where a request is being answered."""
-            if self.cycle is not None and not self.cycle.response_complete:
+            if self.upgraded or (self.cycle is not None and not self.cycle.response_complete):
                 if self.deadline is not None:
                     self.deadline.cancel()
                 self.deadline = None

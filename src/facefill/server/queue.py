@@ -92,6 +92,10 @@ class RequestQueue:
         """About how long until a request with so many before it is looked at, from what the last ones took."""
         return round(self._pace_s * ahead / len(self._threads), 1)
 
+    def networks(self) -> Networks:
+        """Those for all processor threads, with the default method."""
+        return self._load(None, "swift")
+
     def waiting(self) -> int:
         return len(self._new) + len(self._ready)
 

@@ -1,0 +1,115 @@
+"""The live camera in a real Chromium, whose camera shows a film of the example portrait."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from facefill.files.photo import read_photo
+from tests.server.browser import AXE, EXAMPLE, PHONE, browser, find_chromium, wait_for_faces, write_camera
+from tests.server.conftest import watched
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed: pip install playwright"),
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
+]
+
+
+@pytest.fixture(scope="module")
+def seen() -> np.ndarray:
+    """What the camera sees, (480, 640, 3): the portrait's face in the middle."""
+    portrait = read_photo(EXAMPLE).pixels
+    view = cv2.resize(portrait, (1000, 1000), interpolation=cv2.INTER_CUBIC)[60:540, 120:760]
+    return np.ascontiguousarray(view)
+
+
+@pytest.fixture(scope="module")
+def camera(seen: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    path = tmp_path_factory.mktemp("camera") / "camera.y4m"
+    write_camera(path, [seen] * 10)
+    with browser(f"--use-file-for-fake-video-capture={path}") as opened:
+        yield opened
+
+
+@pytest.fixture(params=[("desktop", "light"), ("phone", "dark")], ids=lambda param: "-".join(param))
+def live(camera: Any, url: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+    size = PHONE if request.param[0] == "phone" else {"width": 1200, "height": 800}
+    context = camera.new_context(viewport=size, color_scheme=request.param[1], permissions=["camera"])
+    for page in watched(context.new_page(), url):
+        page.click("#go-live")
+        page.wait_for_selector("#rate:has-text('frames per second')", timeout=60_000)
+        page.wait_for_timeout(1500)
+        yield page
+    context.close()
+
+
+def frame_of(page: Any, folder: Path) -> np.ndarray:
+    with page.expect_download() as coming:
+        page.click("#still")
+        page.click("#clips li:last-child a")
+    coming.value.save_as(folder / "still.png")
+    return read_photo(folder / "still.png").pixels.astype(int)
+
+
+def test_the_camera_runs_with_the_cover_off_and_every_frame_says_invented(
+    live: Any, seen: np.ndarray, tmp_path: Path
+) -> None:
+    assert "1 face, 1 completed" in live.text_content("#live-faces")
+    assert "invented" in live.text_content("#live-honest")
+    shown = frame_of(live, tmp_path)
+    changed = np.abs(shown - seen).max(-1) > 40
+    assert 0.01 < changed.mean() < 0.25
+    assert changed[-40:, :150].mean() > 0.2, "the mark in the corner"
+    live.evaluate(AXE.read_text())
+    bad = [one["id"] for one in live.evaluate("axe.run()")["violations"] if one["impact"] in ("serious", "critical")]
+    assert bad == []
+    assert live.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
+
+
+def test_a_still_face_does_not_flicker(live: Any) -> None:
+    shown = np.array(live.evaluate("""async () => {
+        const sheet = document.querySelector('#live-sheet'), frames = [];
+        const ink = sheet.getContext('2d'), rate = document.querySelector('#rate');
+        for (let taken = 0; taken < 8; taken++) {
+            await new Promise((resolve) => setTimeout(resolve, 200));
+            const { data } = ink.getImageData(300, 220, 60, 50);
+            frames.push([...data].filter((_, at) => at % 4 < 3));
+        }
+        return frames;
+    }"""), int)
+    changes = [np.abs(one - other).mean() for one, other in itertools.pairwise(shown)]
+    assert max(changes) <= 1.5
+    assert int(re.match(r"\d+", live.text_content("#rate"))[0]) >= 1  # type: ignore[index]
+
+
+def test_a_clip_is_recorded_and_the_end_lets_the_camera_go(live: Any, tmp_path: Path) -> None:
+    live.click("#record")
+    assert live.text_content("#record") == "Stop"
+    live.wait_for_timeout(1500)
+    with live.expect_download() as coming:
+        live.click("#record")
+        live.click("#clips li:last-child a")
+    coming.value.save_as(tmp_path / "clip.webm")
+    with av.open(str(tmp_path / "clip.webm")) as clip:
+        assert sum(1 for _ in clip.decode(video=0)) >= 2
+    live.click("#live-end")
+    live.wait_for_selector('body[data-mode="empty"]')
+    assert live.evaluate("document.querySelector('#live-source').srcObject") is None
+    assert live.is_visible("#pick")
+
+
+def test_a_photo_that_is_opened_meanwhile_ends_the_camera(live: Any) -> None:
+    live.set_input_files("#file", EXAMPLE)
+    wait_for_faces(live)
+    assert live.get_attribute("body", "data-mode") == "edit"
+    assert live.evaluate("document.querySelector('#live-source').srcObject") is None
