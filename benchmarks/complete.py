@@ -88,7 +88,7 @@ def whole(path: Path, runs: int, threads: int) -> None:
     out = path.with_name("out.jpg")
 
     def unmask() -> None:
-        plan = inpainter.plan_unmask(read_photo(path, ahead=True))
+        plan = inpainter.plan_unmask(read_photo(path))
         inpainter.finish(plan, inpainter.run([plan])[0][:, 0]).save(out, overwrite=True)
 
     def plain() -> None:

@@ -166,11 +166,10 @@ def test_a_touched_block_keeps_its_known_pixels_as_well_as_its_tables_allow() ->
     assert np.abs(read_photo(result).pixels.astype(int) - photo.pixels).max() <= 2
 
 
-def test_what_is_read_ahead_gives_the_same_file_each_time() -> None:
-    source = source_of()
-    photo = read_photo(source, ahead=True)
+def test_several_completions_of_a_photo_do_not_know_of_each_other() -> None:
+    photo = read_photo(source_of())
     mask = some_hole(photo.pixels.shape)
-    expected = encode_photo(read_photo(source), 255 - photo.pixels, mask, provenance=SWIFT)
+    expected = encode_photo(photo, 255 - photo.pixels, mask, provenance=SWIFT)
     assert encode_photo(photo, photo.pixels // 2, mask, provenance=SWIFT) != expected
     assert encode_photo(photo, 255 - photo.pixels, mask, provenance=SWIFT) == expected
 
@@ -182,7 +181,7 @@ def test_without_the_library_the_largest_difference_is_measured_and_said(
     monkeypatch.setitem(sys.modules, "jpegio", None)
     mode, options = KINDS[kind]
     source = source_of(mode, **options)
-    photo = read_photo(source, ahead=True)
+    photo = read_photo(source)
     mask = some_hole(photo.pixels.shape)
     result, notes = encode_photo(photo, 255 - photo.pixels, mask, provenance=SWIFT)
     before, after = files.opened(source), files.opened(result)
@@ -269,6 +268,22 @@ def test_a_jpeg_of_which_a_part_is_missing_is_refused_even_if_its_end_is_marked(
     source = source_of("RGB", 160, 200)
     with pytest.raises(InputError, match="cut off"):
         read_photo(source[: int(len(source) * share)] + b"\xff\xd9")
+
+
+def test_a_progressive_jpeg_that_lacks_scans_is_refused() -> None:
+    whole = parse_jpeg(source_of("RGB", 64, 64, progressive=True)).segments
+    scans = [number for number, segment in enumerate(whole) if segment.marker == 0xDA]
+    for end in (scans[len(scans) // 2], scans[-1]):
+        data = b"".join([b"\xff\xd8", *(s.coded() for s in whole[:end]), b"\xff\xd9"])
+        with pytest.raises(InputError, match="cut off"):
+            read_photo(data)
+
+
+def test_fill_bytes_are_read_over_in_linear_time() -> None:
+    source = source_of("RGB", 64, 64)
+    for filled in (source[:2] + 300_000 * b"\xff" + source[2:], source[:-2] + 300_000 * b"\xff" + source[-2:],
+                   source[:2] + 300_000 * b"\xff" + b"\0" + source[2:]):
+        assert np.array_equal(read_photo(filled).pixels, read_photo(source).pixels)
 
 
 def test_what_is_odd_in_the_samples_is_said() -> None:

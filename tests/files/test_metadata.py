@@ -323,6 +323,17 @@ def test_a_profile_with_something_in_it_keeps_its_colours_alone() -> None:
     assert np.array_equal(*seen)
 
 
+def test_exif_of_an_avif_that_shares_bytes_is_refused_before_anybody_reads_it() -> None:
+    for start in (8, 2000):
+        shared = [struct.pack("<HHII", 50000 + number, 7, 60_000, 8) for number in range(400)]
+        block = b"II*\0" + struct.pack("<I", start) + bytes(start - 8) + struct.pack("<H", 400) + b"".join(shared)
+        exif = build_block("<", [Tag(50000, 7, 70_000, bytes(70_000))])
+        source = files.coded(files.image("RGB", 40, 48), "AVIF", exif=b"Exif\0\0" + exif)
+        at = source.index(exif)
+        with pytest.raises(InputError, match="shares bytes"):
+            read_photo(source[:at] + block + source[at + len(block) :])
+
+
 def test_metadata_too_long_for_a_jpeg_is_said() -> None:
     words = "word " * 6000
     block = build_block("<", [Tag(number, 2, len(words), words.encode()) for number in (270, 315, 33432)])
@@ -349,6 +360,21 @@ def test_no_chunk_of_a_png_keeps_the_old_face(chunk: Chunk, behind: bool) -> Non
     assert "data behind the picture" in notes[0]
     for payload in (payload for _, payload in parse_png(result)[0]):
         assert not any(trace in payload for trace in TRACES)
+
+
+def test_names_that_a_file_makes_up_are_made_plain() -> None:
+    _, notes = completed(png_with(Chunk(b"tEXt", b"a\nb\x1b[31m\0text")))
+    assert "the text a?b?[31m" in notes[0]
+
+
+@pytest.mark.parametrize(("text", "harmless"), [
+    ("A holiday by the sea. " * 300, True), ("\u6d77" * 3000, True), ("x" * 200, True), ("word " * 7000, False),
+    (base64.b64encode(bytes(3000)).decode(), False), (base64.encodebytes(bytes(3000)).decode(), False),
+    (base64.b85encode(OLD).decode(), False), (OLD.hex(), False), (OLD.hex(" "), False), (OLD.hex(",", 2), False),
+    ("\n".join(base64.b85encode(OLD[at : at + 60]).decode() for at in range(0, 900, 60)), False),
+], ids=range(11))
+def test_a_text_is_what_people_read(text: str, harmless: bool) -> None:
+    assert is_harmless(text) == harmless
 
 
 def test_harmless_chunks_of_a_png_stay() -> None:

@@ -136,6 +136,15 @@ def test_directories_that_share_bytes_or_point_outside_are_one_line() -> None:
             read_photo(broken)
 
 
+def test_tiles_far_larger_than_the_picture_are_one_line() -> None:
+    source = bytearray(tiff(files.picture(64, 64), tile=(64, 64)))
+    for number in (322, 323):
+        at = source.index(struct.pack("<H", number))
+        struct.pack_into("<HII", source, at + 2, 4, 1, 60_000)
+    with pytest.raises(InputError, match="damaged"):
+        read_photo(bytes(source))
+
+
 def test_numbers_that_are_no_counts_are_one_line() -> None:
     samples = (files.picture(30, 41)[..., 0] / 255).astype(np.float32)
     for odd in (samples, samples.astype(np.int16), samples.astype(np.uint32)):

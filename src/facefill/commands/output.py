@@ -25,13 +25,13 @@ def read_source(photo: str) -> Photo:
     from facefill.files.photo import read_photo
 
     if photo == STREAM:
-        return read_photo(sys.stdin.buffer.read(_MOST_BYTES + 1), max_bytes=_MOST_BYTES, ahead=True)
+        return read_photo(sys.stdin.buffer.read(_MOST_BYTES + 1), max_bytes=_MOST_BYTES)
     if not photo:
         raise InputError("a photo file", "an empty name", "name a file")
     if Path(photo).is_dir():
         raise InputError("a photo file", f"the folder {photo}",
                          f"name a file; for all photos of a folder: facefill batch {photo} OUT")
-    return read_photo(Path(photo), ahead=True)
+    return read_photo(Path(photo))
 
 
 def open_signature(path: Path | None) -> Any:

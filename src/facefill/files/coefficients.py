@@ -15,21 +15,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.files.jpeg import Frame, Jpeg, Segment
+from facefill.files.jpeg import Frame, Jpeg
 
 _BAND_UNITS = 16  # rows of MCUs at once: bounds the memory that a large hole takes
-_MOST_LEVELS = 1023  # of a coefficient, as an 8-bit picture can have it (T.81 F.1.2); a DC difference may be twice that
+_MOST_LEVELS = 1023  # of a coefficient that baseline Huffman codes can hold (T.81 F.1.2)
 
 # C[u, x] = c(u) cos((2x + 1) u pi / 16) / 2, T.81 A.3.3. Of a block as a column of 64, row after row, the coefficients
 # are (C kron C) samples, and the samples (C kron C)' coefficients.
@@ -48,75 +45,27 @@ _YCC = np.array(
 )
 
 
-class Coefficients(NamedTuple):
-    """What a JPEG's entropy coding holds.
-
-    picture: jpegio's. blocks: per component (rows, columns, 8, 8) int32, quantised, a view of the picture's own memory.
-    tables: each component's (8, 8) quantisation table. lock: held while the blocks are not the source's.
-    """
-
-    picture: Any
-    blocks: list[NDArray[np.int32]]
-    tables: list[NDArray[np.int32]]
-    lock: Lock
-
-
-@dataclass
-class _Change:
-    """Some blocks of one component: a view of the component, where in it, and what they are to hold, or held."""
-
-    blocks: NDArray[np.int32]
-    places: tuple[NDArray[np.int64], ...]
-    values: NDArray[np.int32]
-
-
 ToNative = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+Blocks = list[NDArray[np.int32]]
+"""Of each component: (rows, columns, 8, 8), quantised, a view of the library's own memory."""
 
 
 def replace_blocks(
-    jpeg: Jpeg,
-    completed: NDArray[np.uint8],
-    mask: NDArray[np.bool_],
-    to_native: ToNative,
-    ahead: Future[Coefficients | None] | None = None,
+    jpeg: Jpeg, completed: NDArray[np.uint8], mask: NDArray[np.bool_], to_native: ToNative
 ) -> bytes | None:
     """The JPEG with the missing pixels replaced; each block of which no pixel is missing keeps its coefficients.
 
     completed: (H, W, 3) uint8 RGB and mask: (H, W) bool, both in stored orientation. to_native: takes (N, 3) sRGB
-    pixels to (N, C) samples of the file's colour space, CMYK with 0 as no ink. ahead: what `read_ahead` gave.
+    pixels to (N, C) samples of the file's colour space, CMYK with 0 as no ink.
     Returns a JPEG without metadata, or None where the library or this kind of JPEG forbids it.
     """
-    coefficients = ahead.result() if ahead else read_coefficients(jpeg)
-    if coefficients is None:
+    picture = _read(jpeg)
+    tables = _tables_of(jpeg, picture) if picture else None
+    if tables is None:
         return None
-    with coefficients.lock:
-        changes = _changes(coefficients, jpeg, completed, mask, to_native)
-        try:
-            _swap(changes)
-            return _write(coefficients.picture)
-        finally:  # another completion of the photo may follow, and a copy of all blocks would take longer
-            _swap(changes)
-
-
-def _swap(changes: list[_Change]) -> None:
-    """Changes all blocks, or back."""
-    for change in changes:
-        held = change.blocks[change.places]
-        change.blocks[change.places] = change.values
-        change.values = held
-
-
-def _changes(
-    coefficients: Coefficients,
-    jpeg: Jpeg,
-    completed: NDArray[np.uint8],
-    mask: NDArray[np.bool_],
-    to_native: ToNative,
-) -> list[_Change]:
-    """The new coefficients of all bands in which a pixel is missing."""
+    blocks = [plane.reshape(plane.shape[0] // 8, 8, -1, 8).swapaxes(1, 2) for plane in picture.coef_arrays]
     unit_width, unit_height = jpeg.frame.unit
     height = _BAND_UNITS * unit_height
-    changes: list[_Change] = []
     for top in np.unique(np.flatnonzero(mask.any(axis=1)) // height * height):
         columns = np.flatnonzero(mask[top : top + height].any(axis=0))
         left, right = columns[0] // unit_width * unit_width, (columns[-1] // unit_width + 1) * unit_width
@@ -124,40 +73,34 @@ def _changes(
         hole = mask[band].astype(np.float32)
         samples = _components(to_native(completed[band].reshape(-1, 3)), jpeg)
         planes = [plane * hole for plane in cv2.split(samples.reshape(*hole.shape, -1))]
-        changes += _changes_of_band(coefficients, jpeg.frame, (top // unit_height, left // unit_width), planes, hole)
-    return changes
+        _change_band(blocks, tables, jpeg.frame, (top // unit_height, left // unit_width), planes, hole)
+    return _write(picture)
 
 
-def _changes_of_band(
-    coefficients: Coefficients,
-    frame: Frame,
-    unit: tuple[int, int],
-    planes: list[NDArray[np.float32]],
-    hole: NDArray[np.float32],
-) -> list[_Change]:
-    """The new coefficients of one band.
+def _change_band(
+    blocks: Blocks, tables: list[NDArray[np.float32]], frame: Frame, unit: tuple[int, int],
+    planes: list[NDArray[np.float32]], hole: NDArray[np.float32],
+) -> None:
+    """New coefficients in one band.
 
     unit: row and column of the first MCU. planes: per component (h, w), new values minus 128 in the hole, else 0.
     hole: (h, w), 1 where a pixel is missing. A sample that stands for several pixels becomes their mean, in which known
     pixels count with the sample's old value.
     """
-    changes = []
     shares: dict[tuple[int, int], tuple[Any, NDArray[np.float32]]] = {}
     for index, (h, v) in enumerate(frame.factors):
-        blocks = coefficients.blocks[index][unit[0] * v :, unit[1] * h :]
-        inside = np.s_[: blocks.shape[0], : blocks.shape[1]]  # an MCU may reach over the last block
+        part = blocks[index][unit[0] * v :, unit[1] * h :]
+        inside = np.s_[: part.shape[0], : part.shape[1]]  # an MCU may reach over the last block
         if (h, v) not in shares:
             share = _in_blocks(hole, frame, index)[inside]
             touched = np.nonzero(share.any(axis=2))
             shares[h, v] = touched, 1 - share[touched]
         touched, known = shares[h, v]
-        table = coefficients.tables[index].reshape(64).astype(np.float32)
-        samples = (blocks[touched].reshape(-1, 64) * table) @ _DCT
+        samples = (part[touched].reshape(-1, 64) * tables[index]) @ _DCT
         samples *= known
         samples += _in_blocks(planes[index], frame, index)[inside][touched]
-        new = np.rint(samples @ (_DCT.T / table)).clip(-_MOST_LEVELS, _MOST_LEVELS)
-        changes.append(_Change(blocks, touched, new.astype(np.int32).reshape(-1, 8, 8)))
-    return changes
+        new = np.rint(samples @ (_DCT.T / tables[index])).clip(-_MOST_LEVELS, _MOST_LEVELS)
+        part[touched] = new.reshape(-1, 8, 8)
 
 
 def _in_blocks(plane: NDArray[np.float32], frame: Frame, index: int) -> NDArray[np.float32]:
@@ -192,57 +135,45 @@ def _ycc(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return values
 
 
-def read_ahead(jpeg: Jpeg) -> Future[Coefficients | None]:
-    """Starts `read_coefficients` in a thread beside, for a writer that will need them after other work."""
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpeg")
-    future = pool.submit(read_coefficients, jpeg)
-    pool.shutdown(wait=False)
-    return future
-
-
-def read_coefficients(jpeg: Jpeg) -> Coefficients | None:
-    """The quantised coefficients of a JPEG; None where the library is missing, or cannot write this JPEG again."""
+def _read(jpeg: Jpeg) -> Any:
+    """jpegio's picture; None where that is missing, or cannot write this JPEG again."""
     unit_width, unit_height = jpeg.frame.unit
     if not all(unit_width % (8 * h) == 0 and unit_height % (8 * v) == 0 for h, v in jpeg.frame.factors):
         return None
     try:
         import jpegio
-    except ImportError:
-        return None
-    try:
+
         with _file(jpeg.coded()) as path:
             picture = jpegio.read(path)
-    except (RuntimeError, OSError):  # damage that a decoder reads over, or no place for a file
+    except (ImportError, RuntimeError, OSError):  # damage that a decoder reads over, or no place for a file
         return None
-    slots = _table_slots(jpeg.segments)
-    blocks = [plane.reshape(plane.shape[0] // 8, 8, -1, 8).swapaxes(1, 2) for plane in picture.coef_arrays]
+    # its own Huffman tables, unless they lack a code that a block may need: libjpeg writes damage then
+    least, most = (min(int(part.min()) for part in picture.coef_arrays),
+                   max(int(part.max()) for part in picture.coef_arrays))
+    whole = all(int(sum(table["counts"])) >= count for tables, count in
+                ((picture.dc_huff_tables, 12), (picture.ac_huff_tables, 162)) for table in tables)
+    picture.optimize_coding = int(not whole or least < -_MOST_LEVELS)
+    return picture if least >= -_MOST_LEVELS - 1 and most <= _MOST_LEVELS else None
+
+
+def _tables_of(jpeg: Jpeg, picture: Any) -> list[NDArray[np.float32]] | None:
+    """Each component's quantisation table, (64,); None where one is replaced between two scans."""
+    slots: set[int] = set()
+    for number, (marker, payload, _) in enumerate(jpeg.segments):
+        at = 0
+        while marker == 0xDB and at < len(payload):
+            if any(segment.marker == 0xDA for segment in jpeg.segments[:number]):
+                return None
+            slots.add(payload[at] & 15)
+            at += 129 if payload[at] >> 4 else 65
+    tables = dict(zip(sorted(slots), picture.quant_tables, strict=False))
     numbers = [component.quant_tbl_no for component in picture.comp_info]
-    whole = slots and len(slots) == len(picture.quant_tables) and set(numbers) <= set(slots)
-    if not whole or any(max(int(part.max()), -int(part.min())) > 2 * _MOST_LEVELS + 1 for part in blocks):
+    if len(slots) != len(picture.quant_tables) or not slots.issuperset(numbers):
         return None
-    return Coefficients(picture, blocks, [picture.quant_tables[slots.index(number)] for number in numbers], Lock())
-
-
-def _table_slots(segments: Sequence[Segment]) -> list[int]:
-    """The numbers of the quantisation tables, sorted; none where one is replaced between two scans."""
-    slots, scanned = set(), False
-    for marker, payload, _ in segments:
-        scanned |= marker == 0xDA
-        if marker == 0xDB:
-            if scanned:
-                return []
-            at = 0
-            while at < len(payload):
-                slots.add(payload[at] & 15)
-                at += 129 if payload[at] >> 4 else 65
-    return sorted(slots)
+    return [tables[number].reshape(64).astype(np.float32) for number in numbers]
 
 
 def _write(picture: Any) -> bytes | None:
-    # its own Huffman tables, unless they lack a code that a new block may need: libjpeg writes damage then
-    whole = [int(sum(table["counts"])) >= least for tables, least in
-             ((picture.dc_huff_tables, 12), (picture.ac_huff_tables, 162)) for table in tables]
-    picture.optimize_coding = int(not all(whole))
     try:
         with _file() as path:
             picture.write(path)

@@ -35,7 +35,7 @@ class Directories:
     broken: something points outside the block, or into what another has read.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self._data, self._left, self._seen = data, len(data), set[int]()
         self.order = ">" if data[:2] == b"MM" else "<"
         self.big = data[2:3] == b"+" or data[3:4] == b"+"

@@ -24,8 +24,8 @@ Size = tuple[int, int, int, int]
 
 _HELD_BYTES = 4  # per pixel that is allowed: 8 bits of RGB and alpha
 DAMAGED = (
-    *(OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError, ArithmeticError, RuntimeError),
-    *(struct.error, zlib.error, cv2.error, MemoryError, Image.DecompressionBombError),
+    *(OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, EOFError, ArithmeticError),
+    *(RuntimeError, struct.error, zlib.error, cv2.error, MemoryError, Image.DecompressionBombError),
 )
 """What the libraries raise for a picture file that is damaged or cut off."""
 
@@ -111,7 +111,8 @@ def decode(
     except InputError:
         raise
     except DAMAGED as error:
-        got = f"{what}, damaged, cut off or of an unknown kind ({' '.join(str(error).split())[:200]})"
+        said = "".join(sign if sign.isprintable() else " " for sign in " ".join(str(error).split()))[:200]
+        got = f"{what}, damaged, cut off or of an unknown kind ({said})"
         raise InputError(f"a whole {name} file", got, "get it again, or convert it to PNG") from error
 
 

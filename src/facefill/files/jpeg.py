@@ -40,7 +40,7 @@ _KNOWN = {
 _SEGMENT_BYTES = 65533
 _MOST_SEGMENTS = 10_000
 _MOST_SCANNED = 4_000_000_000  # pixels times scans: a scan of a few bytes makes a decoder go over the whole picture
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # neither a stuffed byte nor a restart
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # neither a stuffed byte nor a restart
 _CODING = {0xC4, 0xCC, 0xDA, 0xDB, 0xDD}  # Huffman and arithmetic tables, scans, quantisation, restart interval
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # baseline, extended, progressive; the last two with arithmetic coding
 
@@ -101,6 +101,16 @@ class Jpeg:
         found = (s.payload for s in self.segments if s.marker == ADOBE and s.payload.startswith(b"Adobe"))
         return next((payload[11] for payload in found if len(payload) > 11), None)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its scans bring every coefficient to its last bit."""
+        missing = {number: set(range(64)) for number in self.frame.ids}
+        for payload in (s.payload for s in self.segments if s.marker == 0xDA and len(s.payload) > 5):
+            if payload[-1] & 15 == 0:
+                for number in payload[1 : 1 + 2 * payload[0] : 2]:
+                    missing.get(number, set()).difference_update(range(payload[-3], payload[-2] + 1))
+        return not any(missing.values())
+
     def coded(self, metadata: Iterable[Segment] | None = None) -> bytes:
         """A JPEG of the picture behind other metadata; None: what says how colours are coded, and nothing else."""
         if metadata is None:
@@ -138,8 +148,8 @@ def parse_jpeg(data: bytes) -> Jpeg:
     jpeg = Jpeg(tuple(segments), data[at:] if found else b"")
     if not any(s.marker in _FRAMES for s in segments):
         raise ValueError("it is neither baseline nor progressive: save it again as such a JPEG")
-    if not scans:
-        raise ValueError("it has no samples")
+    if not jpeg.is_whole:
+        raise ValueError("its samples are cut off")
     if scans > 1 and scans * jpeg.frame.height * jpeg.frame.width > _MOST_SCANNED:
         raise ValueError(f"its {scans} scans would take too long")
     return jpeg

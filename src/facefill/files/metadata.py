@@ -37,18 +37,19 @@ _DIRECTORIES: dict[int, set[int]] = {
     _INTEROPERABILITY: {1, 2, 4096, 4097, 4098},
 }
 _WITHIN = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
+_TEXTS = {*range(270, 273), 305, 306, 315, 316, 33432, 34852, 36867, 36868, *range(36880, 36883), *range(37520, 37523),
+          42016, 42032, 42033, *range(42035, 42038), *(1, 3, 8, 9, 10, 12, 14, 16, 18, 19, 21, 23, 25, 29), 4096}
 _LONGEST_NUMBERS = 64  # bytes of a field of numbers, as ReferenceBlackWhite's six fractions
 _CODED_TEXTS = (37510, 27, 28)  # UserComment, and two of GPS: eight bytes say how the text is coded
 _IPTC_FIELDS = {*range(3, 123), 130, 131, 135}
 _LONGEST_TEXT = 32_000
-_BINARY = re.compile(
-    r"[A-Za-z0-9+/=_-]{256}|(?:[A-Za-z0-9+/=_-]{48,}+\s++){4}|(?:[0-9A-Fa-f]{2}[\s,]*+){200}|[!-~]{1000}"
-)
+_BINARY = re.compile(r"[A-Za-z0-9+/=_-]{256}|(?:[0-9A-Fa-f]{2}[\s,]*+){200}")
 _PROFILE_TAGS = set(
     b"A2B0 A2B1 A2B2 A2B3 B2A0 B2A1 B2A2 B2A3 B2D0 B2D1 B2D2 B2D3 D2B0 D2B1 D2B2 D2B3 rXYZ gXYZ bXYZ rTRC gTRC bTRC "
     b"kTRC wtpt bkpt lumi chad chrm cicp cprt desc dmnd dmdd view vued meas tech targ gamt calt pre0 pre1 pre2 rig0 "
     b"rig2 resp clro clrt clot ciis aarg aagg aabg vcgt ndin mmod".split()
 )
+_PROFILE_TEXTS, _LONGEST_PROFILE_TEXT = {b"cprt", b"desc", b"dmnd", b"dmdd", b"vued", b"targ", b"ciis"}, 16_000
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,9 @@ def keep(found: Found) -> Kept:
 
 
 def is_harmless(text: str) -> bool:
-    """Whether a text is one that people read: bounded, and without long runs of base64 or hexadecimal digits."""
-    return len(text) <= _LONGEST_TEXT and not _BINARY.search(text)
+    """Whether a text is one that people read: bounded, in words, and without long runs of hexadecimal digits."""
+    worded = not text.isascii() or len(text) < 400 or 30 * len(text.split()) > len(text)
+    return worded and len(text) <= _LONGEST_TEXT and not _BINARY.search(text)
 
 
 def _with_orientation(exif: bytes | None, orientation: int, *, said: bool) -> bytes | None:
@@ -156,8 +158,8 @@ def _keep_tags(directories: Directories, name: int, tags: dict[int, Tag], droppe
 def _is_harmless_tag(order: str, tag: Tag) -> bool:
     value = tag.value
     assert isinstance(value, bytes)
-    if tag.kind == 2:
-        return _is_harmless_text(value, "utf-8")
+    if tag.kind == 2 or tag.number in _TEXTS:
+        return tag.kind == 2 and tag.number in _TEXTS and _is_harmless_text(value, "utf-8")
     if tag.number in range(40091, 40096):
         return _is_harmless_text(value, "utf-16-le")
     if tag.number in _CODED_TEXTS and tag.kind == 7:
@@ -204,9 +206,10 @@ def _keep_profile(icc: bytes, dropped: list[str]) -> bytes:
     entries = [struct.unpack_from(">4sII", icc, 132 + 12 * index) for index in range(min(count, 100))
                if 144 + 12 * index <= len(icc)]
     used = 132 + 12 * count + sum({start: size + 3 for _, start, size in entries}.values())
-    if all(name in _PROFILE_TAGS for name, _, _ in entries) and len(icc) <= used:
+    kept = [(name, start, size) for name, start, size in entries if name in _PROFILE_TAGS and start + size <= len(icc)
+            and (name not in _PROFILE_TEXTS or size <= _LONGEST_PROFILE_TEXT)]
+    if len(kept) == count and len(icc) <= used:
         return icc
-    kept = [entry for entry in entries if entry[0] in _PROFILE_TAGS and entry[1] + entry[2] <= len(icc)]
     table, body, placed = b"", b"", dict[int, int]()
     for name, start, size in kept:
         if start not in placed:
@@ -219,8 +222,8 @@ def _keep_profile(icc: bytes, dropped: list[str]) -> bytes:
 
 
 def names_of(dropped: Iterable[str]) -> str:
-    """A sentence on what was left out; empty where nothing was."""
-    listed = list(dict.fromkeys(dropped))
+    """A sentence on what was left out; empty where nothing was. Names that a file made up are made plain."""
+    listed = list(dict.fromkeys("".join(c if c.isprintable() else "?" for c in name) for name in dropped))
     more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
     said = ", ".join(listed[:12]) + more
     return f"left out, because it could show the photo as it was or no longer holds: {said}" if listed else ""

@@ -12,7 +12,6 @@ import io
 import os
 import secrets
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -48,15 +47,14 @@ Mask = NDArray[np.bool_]
 
 
 _SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
-_MOST_PIXELS_AHEAD = 32_000_000
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo as it is looked at, with what is needed to write it back.
 
     pixels: (H, W, 3) uint8 RGB, upright, sRGB. format: a key of `FORMATS`. source: the bytes of its file, None for a
     photo that came as an array or a Pillow image. notes: what the user should know about the file, a sentence each.
-    path: where it was read from. kept: what of the source may go into another file. kind: of its colours. native: the
-    samples, where there is no source. ahead: what the writer needs of a JPEG, if `read_photo` was asked for it.
+    path: where it was read from. kept: what of the source may go into another file. kind: of its colours. native:
+    the samples, where there is no source.
     """
 
     pixels: Pixels
@@ -67,7 +65,6 @@ class Photo:
     kept: Kept = field(default_factory=Kept, repr=False)
     kind: str = "rgb"
     native: Native | None = field(default=None, repr=False)
-    ahead: Future[coefficients.Coefficients | None] | None = field(default=None, repr=False)
 
     @property
     def orientation(self) -> int:
@@ -80,14 +77,11 @@ def read_photo(
     *,
     max_pixels: int = 100_000_000,
     max_bytes: int = 200_000_000,
-    ahead: bool = False,
 ) -> Photo:
     """A photo from a path, an open file, the bytes of one, a Pillow image or an (H, W, 3) uint8 RGB array.
 
     max_pixels, max_bytes: limits, checked before anything is decoded; of samples at most four bytes are held for each
-    pixel that is allowed. ahead: read what writing this JPEG will need in a thread beside, while the caller does other
-    work; takes 6 to 12 bytes per pixel, so not above 32 megapixels. Of several frames the first is taken, of a TIFF's
-    the largest.
+    pixel that is allowed. Of several frames the first is taken, of a TIFF's the largest.
     Raises InputError where the source is missing, too large, damaged or of a kind that is not supported.
     """
     source = open_source(source, max_bytes)
@@ -105,9 +99,7 @@ def read_photo(
     if path and _SUFFIXES.get(path.suffix.lower(), name) != name:
         notes.insert(0, f"{what} is a {name} file, whatever its name says")
     pixels = upright(to_srgb(native), native.kept.orientation)
-    ahead = ahead and name == "JPEG" and pixels.size <= 3 * _MOST_PIXELS_AHEAD
-    coming = coefficients.read_ahead(jpeg.parse_jpeg(data)) if ahead else None
-    return Photo(pixels, name, data, tuple(notes), path, native.kept, native.kind, ahead=coming)
+    return Photo(pixels, name, data, tuple(notes), path, native.kept, native.kind)
 
 
 def open_source(source: object, max_bytes: int = 200_000_000) -> Path | bytes | Image.Image | NDArray[Any]:
@@ -242,7 +234,7 @@ def _encode(
     parsed = jpeg.parse_jpeg(source) if source and target == "JPEG" else None
     if parsed:
         to_native = from_srgb(photo.kind, 8, kept.icc)
-        coded = coefficients.replace_blocks(parsed, picture, hole, to_native, photo.ahead)
+        coded = coefficients.replace_blocks(parsed, picture, hole, to_native)
         if coded is not None:
             segments, more = jpeg.segments_of(kept, parsed)
             return jpeg.parse_jpeg(coded).coded(segments), notes + more

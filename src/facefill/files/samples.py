@@ -20,7 +20,7 @@ from facefill.files.metadata import CREDENTIALS, Dpi, Found, keep
 
 CLEAR = "its transparent colour becomes an alpha channel"
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
-_EXIF_MARKS = re.compile(rb"II\*\0[\x08-\xff]\0\0\0|MM\0\*\0\0\0[\x08-\xff]")
+_EXIF_MARKS = re.compile(rb"II\*\0|MM\0\*")
 
 
 def use_heif() -> None:
@@ -65,11 +65,11 @@ def open_other(data: bytes, name: str) -> Image.Image:
     if name == "HEIF":
         use_heif()
     if name in ("AVIF", "HEIF"):  # both parse EXIF while they open a file, with time and memory for all that it claims
-        for mark in list(_EXIF_MARKS.finditer(data))[:20]:
-            block = Directories(data[mark.start() :])
+        for count, mark in enumerate(_EXIF_MARKS.finditer(data)):
+            block = Directories(memoryview(data)[mark.start() :])
             for number in (0x8769, 0x8825):
                 block.read(next(iter(numbers(block.order, block.first.get(number))), 0))
-            if block.exhausted:
+            if block.exhausted or count > 20:
                 raise ValueError("its EXIF shares bytes")
     Image.init()
     # the factory, and not Image.open, whose own limit is one for the whole process

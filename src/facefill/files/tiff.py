@@ -45,7 +45,8 @@ class Tiff:
         reduced = self.number(_SUBFILE, 0) & 1 and 330 in self.tags
         if raw or reduced or any(numbers(self.order, tags.get(262)) in ((32803,), (34892,)) for _, tags in pages):
             raise InputError(_RAW, "one (DNG, NEF, CR2 or alike)", "develop it to JPEG or TIFF first")
-        if self.directories.broken or self._area(self.tags) == 0:
+        tile = self.number(322, 0) * self.number(323, 0)
+        if self.directories.broken or self._area(self.tags) == 0 or tile > max(1 << 24, 4 * self._area(self.tags)):
             raise ValueError("its directories are damaged")
         extras = self._numbers(_EXTRA)
         channels = self.number(277, 1)
