@@ -89,7 +89,7 @@ def whole(path: Path, runs: int, threads: int) -> None:
 
     def unmask() -> None:
         plan = inpainter.plan_unmask(read_photo(path))
-        inpainter.finish(plan, inpainter.run([plan])[0][:, 0]).save(out, overwrite=True)
+        inpainter.complete(plan).save(out, overwrite=True)
 
     def plain() -> None:
         cv2.imwrite(str(out), cv2.imread(str(path)), [cv2.IMWRITE_JPEG_QUALITY, 90])

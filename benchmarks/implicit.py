@@ -16,7 +16,7 @@ from torch import Tensor
 
 from facefill.evaluation.protocols import Case
 from facefill.methods.latent_search import INSIDE, SIDE_PX, LatentSearch
-from facefill.runtime.model import resize, resize_masks, to_network
+from facefill.runtime.model import resize, to_network
 
 DAMPING = 0.003
 """Curvatures below this share of the largest count as that much: the search does not follow flat directions so far."""
@@ -29,7 +29,8 @@ def worst_direction(method: LatentSearch, case: Case) -> NDArray[np.int8]:
     """
     small, truth = (torch.from_numpy(to_network(resize(picture[None], SIDE_PX, SIDE_PX)))
                     for picture in (case.shown, case.truth))
-    missing = torch.from_numpy(resize_masks(case.mask[None], SIDE_PX, SIDE_PX))[:, None]
+    levels = np.repeat(case.mask[None, ..., None] * np.uint8(255), 3, -1)
+    missing = torch.from_numpy(resize(levels, SIDE_PX, SIDE_PX)[..., 0] > 0)[:, None]
     image, mask = torch.where(missing, method.hole_value, small), missing.float()
     codes = method.search(image, mask, torch.zeros(1, dtype=torch.int64)).codes
     angles = codes.clamp(-INSIDE, INSIDE).asin().requires_grad_(True)

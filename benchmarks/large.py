@@ -69,7 +69,7 @@ def main() -> None:
             for name, values in found.items():
                 mask = crop.put_mask(MASKS[name](SIDE_PX, np.random.default_rng(0)), shape)
                 task = inpainter.plan_complete(photo, mask)
-                completed = inpainter.finish(task, inpainter.run([task])[0][:, 0]).photo
+                completed = inpainter.complete(task).photo
                 calm = calm_part(photo.pixels, task.mask)
                 wanted = grain(photo.pixels, calm)
                 values.append((crop.scale, measure(completed, photo.pixels, task.mask)["sharpness"],

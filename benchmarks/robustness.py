@@ -6,7 +6,7 @@ moved a little against a method.
         [--against NAME] [--plot docs/robustness.svg] [--pieces runs/robustness]
 
 A method is a .safetensors file or a registry name; before it may stand what its rows shall be called. All methods get
-the same spoiled pictures and their true holes, and complete them as for a user (`Model.complete`, with its blending).
+the same spoiled pictures and their true holes, and complete them as for a user (`facefill.complete` with `aligned`).
 Hole PSNR is against the picture before it was spoiled; for brightness against the truth as bright, the peak as bright.
 
 `attack` is projected gradient descent (Madry et al. 2018): known pixels move by at most so many levels, `STEPS` times
@@ -47,6 +47,7 @@ from facefill.evaluation.statistics import bootstrap
 from facefill.files.photo import read_photo
 from facefill.imaging.metrics import hole_psnr
 from facefill.methods.base import Method
+from facefill.runtime.inpainter import Inpainter, open_inpainter
 from facefill.runtime.model import Model, TorchModel, grey_holes, to_network
 
 U8 = NDArray[np.uint8]
@@ -154,11 +155,11 @@ def searches(model: Model) -> bool:
     return isinstance(model, TorchModel) and not model.method.exports
 
 
-def judge(model: Model, work: list[tuple[str, float, Case, U8]], covers: bool) -> list[float]:
+def judge(inpainter: Inpainter, work: list[tuple[str, float, Case, U8]], covers: bool) -> list[float]:
     """Hole PSNR of spoiled pictures: (kind, level, case, picture) each."""
-    pictures, masks = np.stack([picture for *_, picture in work]), np.stack([case.mask for _, _, case, _ in work])
-    worn = {"worn": pictures} if covers and "worn" in model.record.inputs else {}
-    completed = model.complete(pictures, masks, seeds=[0] * len(work), **worn)[:, 0]  # a search starts alike each time
+    plans = [inpainter.plan_complete(read_photo(picture), case.mask, aligned=True, covered=covers)
+             for _, _, case, picture in work]
+    completed = [drawn.photos[0] for drawn in inpainter.run(plans)]  # a search starts alike each time
     found = []
     for (kind, level, case, _), one in zip(work, completed, strict=True):
         factor = level if kind == "brightness" else 1.0
@@ -168,8 +169,9 @@ def judge(model: Model, work: list[tuple[str, float, Case, U8]], covers: bool) -
     return found
 
 
-def measure(bench: Bench, model: Model, name: str) -> Measured:
+def measure(bench: Bench, inpainter: Inpainter, name: str) -> Measured:
     """What the folder has of this model, and what it lacks; written after each piece."""
+    model = inpainter.model
     path = bench.folder / f"{name}.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     known: Measured = kept["psnr"] if kept.get("sha256", "") == model.sha256 else {}
@@ -178,7 +180,7 @@ def measure(bench: Bench, model: Model, name: str) -> Measured:
 
     def settle() -> None:
         for some in (work[place : place + at_once] for place in range(0, len(work), at_once)):
-            for (kind, level, case, _), value in zip(some, judge(model, some, bench.covers), strict=True):
+            for (kind, level, case, _), value in zip(some, judge(inpainter, some, bench.covers), strict=True):
                 known.setdefault(f"{kind} {level:g}", {})[case.file] = value
         part = path.with_suffix(".part")
         part.write_text(json.dumps({"sha256": model.sha256, "psnr": known}), encoding="utf-8")
@@ -288,9 +290,9 @@ def main() -> None:
     table: dict[str, Measured] = {}
     for entry in given.methods:
         name, _, weights = entry.rpartition("=")
-        model, name = facefill.load(weights), name or Path(weights).stem
-        table[name] = measure(bench, model, name)
-        print(f"{name}: {len(bench.chosen(model))} faces measured", flush=True)
+        inpainter, name = open_inpainter(weights), name or Path(weights).stem
+        table[name] = measure(bench, inpainter, name)
+        print(f"{name}: {len(bench.chosen(inpainter.model))} faces measured", flush=True)
     print(f"\n{len(cases)} faces of {given.split}, {given.hole}: mean hole PSNR in dB, then the paired change of it")
     print_tables(table, given.against)
     if given.plot:

@@ -66,7 +66,7 @@ def call(inpainter: Inpainter, photo: bytes, mask: bytes | None = None) -> bytes
         plan = inpainter.plan_unmask(source)
     else:
         plan = inpainter.plan_complete(source, read_mask(Image.open(io.BytesIO(mask)), source.pixels.shape[:2]))
-    result = inpainter.finish(plan, inpainter.run([plan])[0][:, 0])
+    result = inpainter.complete(plan)
     return encode_photo(result.source, result.photo, result.mask, provenance=result.provenance)[0]
 
 

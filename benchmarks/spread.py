@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from quality import hole_of, read_rows
 from torch import Tensor
 
-import facefill
 from facefill.evaluation.features import load_features
 from facefill.files.photo import read_photo
 from facefill.imaging.metrics import hole_psnr
+from facefill.runtime.inpainter import open_inpainter
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--holes", default="centre,worn")
     parser.add_argument("--sheet", type=Path)
     given = parser.parse_args()
-    model = facefill.load(given.method)
+    inpainter = open_inpainter(given.method)
     (features,) = load_features((given.squeezenet,), given.lpips_heads)
     rows: list[NDArray[np.uint8]] = []
     print("| hole | faces | apart / from truth | levels apart | dB lost, mean | at worst | over 1.5 dB |\n"
@@ -48,8 +48,8 @@ def main() -> None:
         for index, row in enumerate(read_rows(given.dataset, given.split, given.faces)):
             truth = read_photo(given.dataset / row["split"] / row["file"]).pixels
             shown, mask = hole_of(name, truth, row)
-            worn = {"worn": shown[None]} if name.startswith("worn") and "worn" in model.record.inputs else {}
-            drawn = model.complete(shown[None], mask[None], seeds=[index], samples=given.samples, **worn)[0]
+            plan = inpainter.plan_complete(read_photo(shown), mask, aligned=True, covered=name.startswith("worn"))
+            drawn = np.stack(inpainter.run([plan], seed=index, samples=given.samples)[0].photos)
             completed = np.where(mask[..., None], drawn, truth)
             seen = features.look(np.concatenate([completed, truth[None]]))[0]
             pairs = list(combinations(range(given.samples), 2))

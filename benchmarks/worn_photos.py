@@ -171,7 +171,7 @@ def main() -> None:
         except InputError as error:
             lines.append(Line(path.name, "no face" if error.got == "none in it" else "refused", error.got))
         else:
-            result = inpainter.finish(plan, inpainter.run([plan])[0][:, 0])
+            result = inpainter.complete(plan)
             for face in result.faces:
                 found.append(face.box)
                 line, column = judge_face(path.name, face, photo.pixels, result.photo, result.mask, len(tiles))

@@ -96,8 +96,8 @@ def test_same_bytes_whatever_shares_the_batch() -> None:
     inpainter = open_inpainter("swift", threads=1)
     plans = [inpainter.plan_unmask(read_photo(path)) for path in EXAMPLES[:3]]
     together = inpainter.run(plans)
-    for plan, patches in zip(plans, together, strict=True):
-        assert (inpainter.run([plan])[0] == patches).all()
+    for plan, drawn in zip(plans, together, strict=True):
+        assert (inpainter.run([plan])[0].photos[0] == drawn.photos[0]).all()
 
 
 def test_exact_agrees_across_engines_within_one_level() -> None:
@@ -117,9 +117,10 @@ def test_exact_agrees_across_engines_within_one_level() -> None:
 def test_masked_gan_sees_the_cover_and_samples_are_not_the_same() -> None:
     inpainter = open_inpainter("masked_gan", threads=1)
     plan = inpainter.plan_unmask(read_photo(EXAMPLES[-1]))
-    faces, masks = plan.crops
+    faces, masks = (layer[None] for layer in plan.crops[0])
     model = inpainter.model
-    one, other = model.complete(faces, masks, seeds=[0], samples=2, worn=plan.worn)[0]
+    worn = plan.worn(plan.tasks[0], masks[0])[None]
+    one, other = model.complete(faces, masks, seeds=[0], samples=2, worn=worn)[0]
     hidden = model.complete(faces, masks, seeds=[0], worn=grey_holes(faces, masks))[0, 0]
     assert (one[~masks[0]] == faces[0][~masks[0]]).all()
     hole = masks[0]
@@ -139,7 +140,7 @@ def test_the_search_completes_a_face_and_knows_its_constants(name: str) -> None:
     face = np.asarray(Image.open(EXAMPLES[0]).convert("RGB").crop((130, 20, 322, 212)).resize((64, 64)))[None]
     mask = np.zeros((1, 64, 64), bool)
     mask[:, 20:44, 20:44] = True
-    filled = facefill.load(name, threads=1).fill(face, mask, [0], 1, {})[:, 0]
+    filled = facefill.load(name, threads=1).fill(face, mask, [0], range(1), {})[:, 0]
     mean = ((tensors["mean_face"].float() + 1) * 127.5).permute(1, 2, 0).numpy()
     near = np.zeros((64, 64), bool)
     near[17:47, 17:47] = True  # dip weighs only what is known within 3 px of the hole

@@ -37,8 +37,9 @@ class Record(Frozen):
     """The side of an aligned face that the method is made for."""
     fixed_size: bool = False
     """True: no other side works. False: any multiple of `stride`."""
-    wide_at_size: bool = False
-    """True: a square face of another side is brought to `size_px` where its hole is wide; fine holes lose by it."""
+    interpolates_fine: bool = False
+    """True: what is fine (`runtime.plan`) is left to biharmonic interpolation, which is better there. False: the method
+    itself fills it, in windows at the photo's own size."""
     stride: int = 1
     hole_value: float = 0.0
     """What missing pixels hold at the input, on [-1, 1]."""
@@ -71,7 +72,7 @@ _RECORDS = (
     Record(
         name="swift", title="facefill's own: drawn small, then in detail", kind="onnx",
         paper="facefill", inputs=("image", "mask", "landmarks", "noise"), blend="fade", stride=64,
-        wide_at_size=True,
+        interpolates_fine=True,
     ),
     Record(
         name="context_encoder", title="an autoencoder that must forget the hole", kind="onnx",
@@ -100,7 +101,7 @@ _RECORDS = (
     _classical("telea", "fast marching", "Telea 2004"),
     _classical("navier_stokes", "fluid dynamics", "Bertalmio et al. 2001"),
     _classical("total_variation", "total variation", "Shen & Chan 2002"),
-    _classical("biharmonic", "biharmonic surface", "Damelin & Hoang 2018", "skimage"),
+    _classical("biharmonic", "biharmonic surface", "Damelin & Hoang 2018"),
     _classical("patchmatch", "patches from elsewhere", "Barnes et al. 2009", "patchmatch"),
 )
 

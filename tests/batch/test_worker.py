@@ -22,9 +22,10 @@ from facefill.batch.job import Item, make_job
 from facefill.batch.manifest import Outcome, hash_sources
 from facefill.batch.run import mask_names
 from facefill.batch.worker import TOGETHER, Worker, _Work
+from facefill.catalog import METHODS
 from facefill.files.provenance import read_signature
 from facefill.runtime.inpainter import Inpainter
-from facefill.runtime.model import ClassicalModel
+from facefill.runtime.model import Model
 from facefill.runtime.plan import Plan
 from tests.batch.photos import DAMAGED, write_photos
 from tests.files.test_provenance import write_key
@@ -83,14 +84,15 @@ def test_each_is_what_it_would_be_alone(folder: Path, lines: dict[str, Outcome],
 def test_what_a_method_doubts_stands_in_the_line_of_its_photo(
     folder: Path, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool
 ) -> None:
-    def fill(model: ClassicalModel, faces: np.ndarray, *others: object) -> np.ndarray:
+    def fill(model: Model, faces: np.ndarray, *others: object) -> np.ndarray:
         if not together and len(faces) > 1:
             raise ValueError("one at a time")
         logging.getLogger("facefill").warning("far off", extra={"doubt": "far off", "rows": [0]})
         return faces[:, None]
 
-    monkeypatch.setattr(ClassicalModel, "fill", fill)
+    monkeypatch.setattr(Model, "fill", fill)
     fresh = Worker(replace(worker.job, target=str(tmp_path)), 1)
+    fresh._networks[0].inpainter.model = Model(METHODS["telea"].model_copy(update={"kind": "onnx"}), None)
     # `complete` takes together what happens to have been read.
     read = [fresh._step(fresh._read, _Work(item, fresh._blank(item))) for item in good(folder)[:3]]
     warned = ["1 of 1 crops: far off" in work.outcome.warnings for work in fresh._complete(fresh._networks[0], read)]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from facefill.datasets.faces import read_dataset
 from facefill.evaluation import benchmark
 from facefill.evaluation import evaluate as evaluate_module
 from facefill.evaluation.benchmark import Bench, Settings, prepare
+from facefill.evaluation.cases import show_covered
 from facefill.evaluation.evaluate import evaluate, measure_costs
 from facefill.evaluation.marks import read_tables
 from facefill.evaluation.page import COLOURS, MARKERS
@@ -25,6 +27,7 @@ from facefill.imaging import metrics
 from facefill.imaging.classical import fill_telea
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
+from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model
 from tests.evaluation.embedder import write_embedder
 from tests.faces import draw_face
@@ -246,17 +249,19 @@ def test_what_a_method_sees_of_the_cover_is_never_the_truth_under_a_plain_hole(
     seen: list[np.ndarray] = []
 
     class Copies(Model):
-        def complete(self, faces: np.ndarray, masks: np.ndarray, *, worn: np.ndarray, **others: object) -> np.ndarray:
-            seen.append(worn)
-            return worn[:, None]
+        def fill(self, faces: np.ndarray, masks: np.ndarray, seeds: object, samples: object,
+                 inputs: dict[str, np.ndarray]) -> np.ndarray:
+            seen.append(inputs["worn"])
+            return inputs["worn"][:, None]
 
-    model = Copies(bench.entries[0].model.record.model_copy(update={"inputs": ("worn",)}), None)
-    bench.entries = [replace(bench.entries[0], model=model)]
+    record = bench.entries[0].model.record.model_copy(
+        update={"inputs": ("worn",), "kind": "onnx", "size_px": 64, "blend": "paste"})
+    bench.entries = [replace(bench.entries[0], inpainter=Inpainter(Copies(record, None), Mock(), Mock()))]
     case, completed = benchmark.complete_case(bench, bench.datasets[0], bench.protocols[0], "telea", "face000.png")
-    assert (completed[case.mask] == 127).all()
+    assert (completed[case.mask] == 128).all()
     assert (seen[0][0][~case.mask] == case.truth[~case.mask]).all()
     worn = PROTOCOLS["worn@256"]
-    assert (benchmark.show_covered(worn, case.shown[None], case.mask[None]) == case.shown).all()
+    assert (show_covered(worn, case.shown[None], case.mask[None]) == case.shown).all()
 
 
 def test_methods_of_a_plot_never_look_alike() -> None:

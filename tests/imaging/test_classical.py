@@ -15,7 +15,7 @@ from facefill.imaging.classical import CLASSICAL, fill_telea, least_variation
 from facefill.imaging.masks import MASKS
 from tests.faces import draw_face
 
-NEEDS = {"biharmonic": "skimage", "patchmatch": "patchmatch"}
+NEEDS = {"patchmatch": "patchmatch"}
 
 
 def some_hole(name: str = "freeform20", size: int = 64) -> np.ndarray:

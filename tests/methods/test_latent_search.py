@@ -265,11 +265,11 @@ def weights(tmp_path: Path) -> Path:
 
 def test_a_model_completes_in_several_ways_and_keeps_the_known_pixels(weights: Path) -> None:
     model = runtime.load(weights, threads=1)
-    faces = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
-    masks = np.zeros((2, 96, 96), bool)
-    masks[:, 30:70, 20:80] = True
+    faces = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    masks = np.zeros((2, 64, 64), bool)
+    masks[:, 20:46, 14:52] = True
     got = model.complete(faces, masks, seeds=[5, 6], samples=3)
-    assert got.shape == (2, 3, 96, 96, 3)
+    assert got.shape == (2, 3, 64, 64, 3)
     for sample in range(3):
         assert (got[:, sample][~masks] == faces[~masks]).all()
     assert (got[:, 0] != got[:, 1]).any()

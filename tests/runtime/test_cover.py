@@ -19,7 +19,6 @@ from facefill.runtime.cover import (
     clean,
     follow,
     grow,
-    inside_of,
     nearest,
     square_around,
     view_of,
@@ -82,7 +81,7 @@ def test_what_lies_outside_the_photo_is_shown_as_such() -> None:
     photo, face = drawn(None)
     near = Face(face.box, face.landmarks - OFFSET - 60, 0.9)
     square = square_around(near)
-    inside = inside_of(photo, square)
+    inside = ~square.outside(photo.shape)
     view = view_of(photo, square)
     assert (view[~inside] == OUTSIDE).all()
     assert (~inside).any()

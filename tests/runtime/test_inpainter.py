@@ -68,7 +68,7 @@ def run(inpainter: Inpainter, photo: np.ndarray, mask: np.ndarray | None = None,
     source = read_photo(photo)
     plan = (inpainter.plan_unmask(source, **options) if mask is None
             else inpainter.plan_complete(source, mask, **options))
-    return inpainter.finish(plan, inpainter.run([plan])[0][:, 0])
+    return inpainter.complete(plan)
 
 
 def test_unmask_changes_the_mask_and_nothing_else(model: object) -> None:
@@ -108,8 +108,8 @@ def test_a_face_shares_nothing_with_a_hole_far_away(model: object) -> None:
     mask[100:130, far : far + 30] = True
     inpainter = StandIn(landmarks).inpainter(model)
     plan = inpainter.plan_complete(read_photo(photo), mask)
-    assert [task.face for task in plan.tasks] == [None]
-    assert (inpainter.finish(plan, inpainter.run([plan])[0][:, 0]).mask == mask).all()
+    assert [(task.face, task.stage) for task in plan.tasks] == [(None, 2)]
+    assert (inpainter.complete(plan).mask == mask).all()
 
 
 def test_a_pixel_between_two_faces_belongs_to_the_nearer(model: object) -> None:
@@ -120,6 +120,8 @@ def test_a_pixel_between_two_faces_belongs_to_the_nearer(model: object) -> None:
     mask[150:160, 150:350] = True
     plan = StandIn(landmarks).inpainter(model).plan_complete(read_photo(photo), mask)
     assert [task.face for task in plan.tasks] == [0, 1]
+    eyes = plan.tasks[0].crop.to_photo(plan.tasks[0].landmarks[:2].astype(float))
+    assert eyes == pytest.approx(landmarks[0][:2], abs=1e-3)
     columns = [task.window[1] for task in plan.tasks]
     assert columns[0].stop == columns[1].start == 250
     assert (plan.mask == mask).all()
@@ -130,8 +132,8 @@ def test_several_photos_give_the_same_as_each_alone(model: object) -> None:
     inpainters = [StandIn(landmarks).inpainter(model) for _, landmarks in sources]
     plans = [one.plan_unmask(read_photo(photo)) for one, (photo, _) in zip(inpainters, sources, strict=True)]
     together = inpainters[0].run(plans)
-    for plan, patches in zip(plans, together, strict=True):
-        assert (inpainters[0].run([plan])[0] == patches).all()
+    for plan, drawn in zip(plans, together, strict=True):
+        assert (inpainters[0].run([plan])[0].photos[0] == drawn.photos[0]).all()
 
 
 def test_what_cannot_be_completed_is_said_and_left(model: object) -> None:

@@ -44,32 +44,20 @@ def test_padding_reflects_so_that_the_cut_picture_is_as_if_whole(tiny: Model) ->
     mask[0, 39, 10] = True
     # The hole holds 0 on [-1, 1]; its neighbour below is the reflected row above, so 8 of 9 pixels are known.
     expected = from_network(np.full((1, 3, 1, 1), (100 / 127.5 - 1) * 8 / 9 + 0.25, np.float32))[0, 0, 0, 0]
-    assert tiny.fill(flat, mask, None, 1, {})[0, 0, 39, 10, 0] == expected
+    assert tiny.fill(flat, mask, [0], range(1), {})[0, 0, 39, 10, 0] == expected
 
 
-def test_wide_holes_of_other_sizes_are_filled_at_the_networks_own_and_fine_ones_as_they_are(
-    tiny: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sides = []
+def test_samples_can_be_drawn_one_by_one(tiny: Model) -> None:
+    pictures, masks = faces(2, 32, 32)
+    together = tiny.complete(pictures, masks, seeds=[4, 5], samples=3)
+    for number in range(3):
+        assert (tiny.complete(pictures, masks, seeds=[4, 5], first=number)[:, 0] == together[:, number]).all()
 
-    def fill(self: Model, faces: np.ndarray, masks: np.ndarray, *words: object) -> np.ndarray:
-        sides.append((faces.shape[:3], masks.shape, words[0]))
-        return np.repeat(faces[:, None] // 2, words[1], 1)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(type(tiny), "fill", fill)
-    pictures = np.full((3, 128, 128, 3), 100, np.uint8)
-    masks = np.zeros((3, 128, 128), bool)
-    masks[0, 32:96, 32:96] = masks[2, 10:60, 10:60] = True
-    # Dropped by chance: here and there ten pixels in a row are missing, too.
-    masks[1] = np.random.default_rng(0).random((128, 128)) < 0.8
-    masks[1, 50:70, 50:70] = True
-    completed = tiny.complete(pictures, masks, seeds=[7, 8, 9], samples=2)
-    assert sides == [((2, 256, 256), (2, 256, 256), [7, 9]), ((1, 128, 128), (1, 128, 128), [8])]
-    assert completed.shape == (3, 2, 128, 128, 3)
-    assert (completed[:, 0][~masks] == 100).all()
-    sides.clear()
-    tiny.complete(pictures[:, :, :64], masks[:, :, :64])
-    assert [shape for shape, *_ in sides] == [(3, 128, 64)], "a face that is no square would be bent"
+def test_a_network_of_one_side_says_so_and_nothing_is_resized() -> None:
+    fixed = Model(METHODS["swift"].model_copy(update={"fixed_size": True}), None)
+    with pytest.raises(InputError, match=r"faces of 256x256 px for swift, got 64x64.*aligned=True"):
+        fixed.complete(*faces(1, 64, 64))
 
 
 def test_conversion_to_the_network_and_back_is_exact() -> None:

@@ -22,7 +22,7 @@ from facefill.batch.manifest import Outcome, hash_sources
 from facefill.errors import InputError, NothingCompleted
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, encode_photo, read_photo
-from facefill.runtime.doubts import listening
+from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds, open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
@@ -168,16 +168,14 @@ class Worker:
             plans = [work.plan for work in able if work.plan]
             try:
                 start = time.perf_counter()
-                with listening() as doubts:
-                    patches = nets.inpainter.run(plans, seed=self.job.seed)
+                drawn: list[Drawn | None] = list(nets.inpainter.run(plans, seed=self.job.seed))
                 each_s = (time.perf_counter() - start) / max(1, len(able))
             except Exception:  # one of them; alone each says for itself
-                each_s, patches = 0.0, [np.empty(0, np.uint8)] * len(able)
-            shares = doubts.of(plans)
+                each_s, drawn = 0.0, [None] * len(able)
             plans.clear()  # each photo goes once it is finished
-            for work, drawn, doubted in zip(able, patches, shares, strict=True):
+            for work in able:
                 work.outcome = replace(work.outcome, seconds=work.outcome.seconds + each_s)
-                self._step(partial(self._finish, nets, drawn, doubted), work)
+                self._step(partial(self._finish, nets, drawn.pop(0)), work)
             yield from some
 
     def _plan(self, nets: _Networks, work: _Work) -> None:
@@ -196,15 +194,12 @@ class Worker:
                 reasons = error.reasons if isinstance(error, NothingCompleted) else ()
                 _end(work, status="refused", reason=str(error), faces_found=nets.finder.found, faces_refused=reasons)
 
-    def _finish(self, nets: _Networks, patches: NDArray[np.uint8], doubts: tuple[str, ...], work: _Work) -> None:
-        """patches: (N, 1, S, S, 3), or nothing where the call that should have drawn them failed."""
+    def _finish(self, nets: _Networks, drawn: Drawn | None, work: _Work) -> None:
+        """drawn: None where the call that should have drawn it failed."""
         assert work.plan
         with _timed(work):
-            if not patches.size:
-                with listening() as heard:
-                    patches = nets.inpainter.run([work.plan], seed=self.job.seed)[0]
-                doubts = heard.of([work.plan])[0]
-            result = nets.inpainter.finish(work.plan, patches[:, 0], seed=self.job.seed)
+            drawn = drawn or nets.inpainter.run([work.plan], seed=self.job.seed)[0]
+            result = nets.inpainter.finish(work.plan, drawn, seed=self.job.seed)
             work.plan = None
             work.data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance,
                                             signature=self.job.signature, title=work.item.name)
@@ -213,7 +208,7 @@ class Worker:
             work.outcome, result_sha256=digest, faces_found=len(result.faces),
             faces_completed=sum(bool(face.missing.any()) for face in result.faces),
             faces_refused=tuple("; ".join(face.warnings) for face in result.faces if face.warnings),
-            hole_share=round(float(result.mask.mean()), 6), warnings=(*result.source.notes, *notes, *doubts),
+            hole_share=round(float(result.mask.mean()), 6), warnings=(*result.source.notes, *notes, *drawn.doubts),
         )
 
     def _write(self, work: _Work) -> None:

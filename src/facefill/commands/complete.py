@@ -46,7 +46,6 @@ def complete(
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.files.mask import read_mask
     from facefill.files.photo import check_output
-    from facefill.runtime.doubts import listening
     from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
     from facefill.runtime.inpainter import open_inpainter
 
@@ -63,15 +62,14 @@ def complete(
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
     pictures = [draw_steps(inpainter.model, plan, seed)] if show_steps else []
     pictures += [draw_attention(inpainter.model, plan)] if show_attention else []
-    with listening(tell=True) as doubts:
-        patches = inpainter.run([plan], seed=seed, samples=samples)[0]
+    drawn = inpainter.run([plan], seed=seed, samples=samples, tell=True)[0]
     if samples > 1:
-        together, spread, distance = draw_samples(plan, patches)
+        together, spread, distance = draw_samples(plan, drawn)
         pictures += [together, spread]
         if not as_json:
             print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
-        result = inpainter.finish(plan, patches[:, index], seed=seed, doubts=doubts.of([plan])[0])
+        result = inpainter.finish(plan, drawn, seed=seed, sample=index)
         report(photo, target, result, save(result, target, overwrite, signature), as_json, missing)
     for picture, path in zip(pictures, beside, strict=True):
         save_picture(picture, path, overwrite)

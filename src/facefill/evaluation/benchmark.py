@@ -3,7 +3,6 @@ which completes, measures beside, and keeps the values of every picture."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,15 +17,24 @@ from numpy.typing import NDArray
 from facefill.catalog import find_weights, usable
 from facefill.datasets.faces import Dataset, Face, landmarks_of, locate, read_dataset, read_face
 from facefill.errors import InputError
+from facefill.evaluation.cases import complete_cases, show_covered
 from facefill.evaluation.features import Embedder, Features, load_features
 from facefill.evaluation.groups import read_groups, skin_tone
-from facefill.evaluation.protocols import Case, Paper, Protocol, draw_case, mask_hash, read_papers, read_protocols
+from facefill.evaluation.protocols import (
+    Case,
+    Paper,
+    Protocol,
+    draw_case,
+    mask_hash,
+    read_papers,
+    read_protocols,
+)
 from facefill.evaluation.records import Record, Records
 from facefill.imaging import metrics
-from facefill.imaging.blend import composite
 from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine, thread_count
-from facefill.runtime.model import Model, load
+from facefill.runtime.inpainter import Inpainter, open_inpainter
+from facefill.runtime.model import Model
 
 U8 = NDArray[np.uint8]
 
@@ -73,8 +81,12 @@ class Entry:
 
     label: str
     spec: str
-    model: Model
+    inpainter: Inpainter
     limit: int | None
+
+    @property
+    def model(self) -> Model:
+        return self.inpainter.model
 
 
 @dataclass
@@ -191,8 +203,8 @@ def _load_entries(settings: Settings) -> list[Entry]:
         limit, name = (int(count), name) if numbered else (None, spec)
         path = Path(name)
         label = path.stem if path.suffix in (".onnx", ".safetensors") else name
-        model = load(name, device=settings.device, threads=settings.threads, exact=settings.exact)
-        entries.append(Entry(label, name, model, limit))
+        inpainter = open_inpainter(name, device=settings.device, threads=settings.threads, exact=settings.exact)
+        entries.append(Entry(label, name, inpainter, limit))
     labels = [entry.label for entry in entries]
     for label in labels:
         if labels.count(label) > 1 or label in (TRUTH, COVERED):
@@ -226,11 +238,6 @@ def complete_case(bench: Bench, dataset: Dataset, protocol: Protocol, label: str
     face = next(face for face in dataset.faces if face.file == file)
     case = _draw(bench, protocol, face)
     return case, _complete(bench, protocol, label, [case])[0]
-
-
-def show_covered(protocol: Protocol, shown: U8, masks: NDArray[np.bool_]) -> U8:
-    """(N, S, S, 3) of what covers the faces; a hole that no cover was drawn on shows nothing, mid-grey."""
-    return shown if protocol.covers else np.where(masks[..., None], np.uint8(127), shown)
 
 
 @dataclass(frozen=True)
@@ -372,12 +379,7 @@ def _complete(bench: Bench, protocol: Protocol, label: str, cases: Sequence[Case
         return np.stack([case.truth for case in cases])
     if label == COVERED:
         return show_covered(protocol, shown, masks)
-    model = next(entry.model for entry in bench.entries if entry.label == label)
-    seeds = [int.from_bytes(hashlib.sha256(f"{protocol.name}/{case.file}".encode()).digest()[8:12]) for case in cases]
-    worn: dict[str, Any] = {"worn": show_covered(protocol, shown, masks)} if "worn" in model.record.inputs else {}
-    filled = model.complete(shown, masks, seeds=seeds, **worn)[:, 0]
-    pairs = zip(cases, filled, strict=True)
-    return np.stack([composite(case.shown, one, case.mask, blend="paste") for case, one in pairs])
+    return complete_cases(next(entry.inpainter for entry in bench.entries if entry.label == label), protocol, cases)
 
 
 def _read_tones(bench: Bench, dataset: Dataset, pool: ThreadPoolExecutor) -> NDArray[np.float64]:

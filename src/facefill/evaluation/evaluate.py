@@ -18,26 +18,25 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from facefill import __version__
 from facefill.datasets.manifest import write_whole
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
-from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare, show_covered
+from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare
+from facefill.evaluation.cases import complete_cases
 from facefill.evaluation.marks import Written, put_table, read_tables
 from facefill.evaluation.page import as_html
+from facefill.evaluation.protocols import Case, Protocol
 from facefill.evaluation.report import markdown_table, short_tables, speaks_of, write_report
 from facefill.evaluation.statistics import FEWEST, RESAMPLES
 from facefill.evaluation.strips import write_strips
 from facefill.evaluation.summary import summarise
 from facefill.runtime.engine import thread_count
-from facefill.runtime.model import Model, load
+from facefill.runtime.inpainter import Inpainter, open_inpainter
 
 INTERVALS = (f"percentile bootstrap over people, {RESAMPLES} resamples, paired between methods; none below {FEWEST} "
              "people")
-LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "scikit-image", "torch")
+LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "torch")
 FACES = 4
 REPEATS = 3
 PATIENCE_S = 2.0
@@ -153,8 +152,7 @@ class Cost:
     peak_mb: float | None
 
 
-Work = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]
-"""Of one protocol: its name, faces, what covers them, masks."""
+Work = tuple[Protocol, list[Case]]
 
 
 def measure_costs(bench: Bench) -> list[Cost]:
@@ -163,8 +161,7 @@ def measure_costs(bench: Bench) -> list[Cost]:
     dataset = bench.datasets[0]
     for protocol in bench.protocols:
         cases = [complete_case(bench, dataset, protocol, TRUTH, face.file)[0] for face in dataset.faces[:FACES]]
-        shown, masks = np.stack([case.shown for case in cases]), np.stack([case.mask for case in cases])
-        work.append((protocol.name, shown, show_covered(protocol, shown, masks), masks))
+        work.append((protocol, cases))
     settings = bench.settings
     found = []
     for entry in bench.entries:
@@ -177,26 +174,24 @@ def measure_costs(bench: Bench) -> list[Cost]:
 
 def _measure(label: str, spec: str, device: str, threads: int | None, exact: bool, work: Sequence[Work]) -> Cost:
     start = time.perf_counter()
-    model = load(spec, device=device, threads=threads, exact=exact)
+    inpainter = open_inpainter(spec, device=device, threads=threads, exact=exact)
     load_s, ms = time.perf_counter() - start, {}
-    for one in work:
-        _time(model, one, 1)  # compiles, fills caches
-        first = _time(model, one, 1)
-        several = [first] if first > PATIENCE_S else [_time(model, one, FACES) for _ in range(REPEATS)]
-        ms[one[0]] = 1000 * statistics.median(several)
-    return Cost(label, load_s, ms, _peak_mb())
+    for protocol, cases in work:
+        _time(inpainter, protocol, cases[:1])  # compiles, fills caches
+        first = _time(inpainter, protocol, cases[:1])
+        several = [first] if first > PATIENCE_S else [_time(inpainter, protocol, cases) for _ in range(REPEATS)]
+        ms[protocol.name] = 1000 * statistics.median(several)
+    return Cost(label, load_s, ms, peak_mb())
 
 
-def _time(model: Model, work: Work, count: int) -> float:
+def _time(inpainter: Inpainter, protocol: Protocol, cases: Sequence[Case]) -> float:
     """Seconds per face of one call."""
-    shown, covered, masks = work[1][:count], work[2][:count], work[3][:count]
-    worn: dict[str, Any] = {"worn": covered} if "worn" in model.record.inputs else {}
     begin = time.perf_counter()
-    model.complete(shown, masks, seeds=list(range(len(shown))), **worn)
-    return (time.perf_counter() - begin) / len(shown)
+    complete_cases(inpainter, protocol, cases)
+    return (time.perf_counter() - begin) / len(cases)
 
 
-def _peak_mb() -> float | None:
+def peak_mb() -> float | None:
     status = Path("/proc/self/status")
     if status.is_file():
         # Not getrusage: on Linux a process starts with the peak of the one that started it.

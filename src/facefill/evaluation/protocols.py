@@ -79,6 +79,11 @@ def hole_rng(protocol: str, file: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{protocol}/{file}".encode()).digest()[:8], "big"))
 
 
+def seed_of(protocol: Protocol, file: str) -> int:
+    """The seed that methods complete this file with."""
+    return int.from_bytes(hashlib.sha256(f"{protocol.name}/{file}".encode()).digest()[8:12])
+
+
 def draw_case(protocol: Protocol, face: U8, landmarks: NDArray[np.float64], file: str, cover: Cover | None) -> Case:
     """The face with this file's hole.
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.evaluation.benchmark import Bench, Progress, complete_case, show_covered
+from facefill.evaluation.benchmark import Bench, Progress, complete_case
+from facefill.evaluation.cases import show_covered
 from facefill.evaluation.protocols import Case
 from facefill.files.photo import encode_picture
 from facefill.imaging import metrics

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.errors import InputError
+from facefill.imaging.biharmonic import biharmonic
 from facefill.imaging.blend import windows
 from facefill.imaging.masks import Mask
 from facefill.imaging.poisson import harmonic
@@ -41,20 +42,8 @@ def fill_navier_stokes(image: Pixels, mask: Mask, *, radius_px: float = 3.0) -> 
 
 
 def fill_biharmonic(image: Pixels, mask: Mask) -> Pixels:
-    """Solve the biharmonic equation in the hole (Damelin & Hoang 2018), by scikit-image; minutes for large holes.
-
-    Raises InputError where scikit-image is not installed.
-    """
-    try:
-        from skimage.restoration import inpaint_biharmonic
-    except ImportError:
-        raise InputError("scikit-image for biharmonic", "none installed", "pip install 'facefill[classic]'") from None
-
-    def fill(picture: Pixels, hole: Mask) -> Pixels:
-        solved = inpaint_biharmonic(picture / 255.0, hole, channel_axis=-1)
-        return np.asarray(np.clip(np.rint(solved * 255), 0, 255), np.uint8)
-
-    return _fill_windows(image, mask, 8, fill)
+    """The surface of least curvature (Damelin & Hoang 2018), see `imaging.biharmonic`."""
+    return biharmonic(image, mask)
 
 
 def fill_total_variation(image: Pixels, mask: Mask, *, steps: int = 1000) -> Pixels:

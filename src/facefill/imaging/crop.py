@@ -108,10 +108,21 @@ class Crop:
         area, _ = cv2.intersectConvexConvex(self.corners().astype(np.float32), photo)
         return min(float(area) / (self.size * self.scale) ** 2, 1.0)
 
+    def outside(self, shape: tuple[int, ...]) -> Mask:
+        """Return which pixels (size, size) have their centre outside a photo of shape (H, W, ...)."""
+        place = np.arange(self.size)
+        x, y = (along[0] * place + along[1] * place[:, None] + along[2] for along in self.matrix)
+        return np.asarray((x < -0.5) | (x > shape[1] - 0.5) | (y < -0.5) | (y > shape[0] - 0.5))
+
     def take(self, photo: Pixels) -> Pixels:
-        """Return the crop (size, size, 3) of a photo (H, W, 3), antialiased, mirrored where it leaves it."""
+        """Return the crop (size, size, ...) of a photo (H, W, ...), antialiased, mirrored where it leaves it."""
         region, matrix = _region_of(photo, self.matrix, self.size)
         return _resample(region, matrix, self.size, self.size)
+
+    def share(self, mask: Mask) -> float:
+        """Return which share of the crop's area is missing by a photo's mask (H, W)."""
+        levels = self.take(mask.view(np.uint8) * np.uint8(255))
+        return float(levels[~self.outside(mask.shape)].sum()) / 255 / self.size**2
 
     def take_mask(self, mask: Mask) -> Mask:
         """Return the crop (size, size) of a mask (H, W): what shows any of a missing pixel is missing."""

@@ -83,7 +83,7 @@ class Cover:
         score = scores.sum(0)
         mask = follow(clean(score > THRESHOLD), view, score)
         grown = grow(mask, GROW_PX)
-        inside = inside_of(photo, square)
+        inside = ~square.outside(photo.shape)
         rim = np.ones_like(mask)
         rim[1:-1, 1:-1] = False
         placed = square.put_mask(grown, photo.shape)
@@ -105,18 +105,10 @@ def square_around(face: Face, side_px: int = SIDE_PX) -> Crop:
     return Crop(side_px, np.column_stack([aligned.matrix[:, :2] * grown, corner]))
 
 
-def inside_of(photo: U8, square: Crop) -> Bool:
-    """(S, S), which pixels of a square have their centre in the photo."""
-    place = np.arange(square.size)
-    x, y = (along[0] * place + along[1] * place[:, None] + along[2] for along in square.matrix)
-    height, width = photo.shape[:2]
-    return np.asarray((x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5))
-
-
 def view_of(photo: U8, square: Crop) -> U8:
     """(S, S, 3), the square of a photo, `OUTSIDE` where the photo does not reach."""
     view = square.take(photo)
-    view[~inside_of(photo, square)] = OUTSIDE
+    view[square.outside(photo.shape)] = OUTSIDE
     return view
 
 

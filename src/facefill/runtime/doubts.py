@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
-from facefill.runtime.plan import Plan
-
-
-@dataclass(frozen=True)
-class Doubts:
-    """What a method said while it completed some crops."""
-
-    said: list[tuple[str, list[int]]] = field(default_factory=list)
-    """Each sentence, and which pictures of the method's batch it is about; all crops' second samples follow all first
-    ones."""
-
-    def of(self, plans: Sequence[Plan]) -> list[tuple[str, ...]]:
-        """Shared out to the plans whose crops they were."""
-        places = [place for place, plan in enumerate(plans) for _ in plan.tasks]
-        shares: list[tuple[str, ...]] = [()] * len(plans)
-        for text, rows in self.said:
-            counts = Counter(places[crop] for crop in {row % len(places) for row in rows})
-            for place, count in counts.items():
-                shares[place] += (f"{count} of {len(plans[place].tasks)} crops: {text}",)
-        return shares
+Said = list[tuple[str, list[int]]]
+"""Sentences, and which pictures of the method's batch each is about."""
 
 
 _HEARD: ContextVar[tuple[_Listener, ...]] = ContextVar("heard", default=())
@@ -40,20 +20,21 @@ class _Listener(logging.Handler):
 
     def __init__(self, tell: bool) -> None:
         super().__init__()
-        self.doubts, self._tell = Doubts(), tell
+        self.said: Said = []
+        self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         if self not in _HEARD.get():
             return
         if hasattr(record, "doubt"):
-            self.doubts.said.append((record.doubt, record.rows))  # type: ignore[attr-defined]
+            self.said.append((record.doubt, record.rows))  # type: ignore[attr-defined]
         elif self._tell:
             print(record.getMessage(), file=sys.stderr)
 
 
 @contextmanager
-def listening(*, tell: bool = False) -> Iterator[Doubts]:
-    """Collect what methods doubt, for `Inpainter.finish` to put among a photo's warnings.
+def listening(*, tell: bool = False) -> Iterator[Said]:
+    """Collect what methods doubt.
 
     tell: print what else they say on stderr; for a program that completes in one thread.
     """
@@ -64,7 +45,7 @@ def listening(*, tell: bool = False) -> Iterator[Doubts]:
     if tell:
         log.setLevel(logging.INFO)
     try:
-        yield listener.doubts
+        yield listener.said
     finally:
         _HEARD.reset(context)
         log.removeHandler(listener)

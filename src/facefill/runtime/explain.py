@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from facefill.errors import InputError
 from facefill.imaging.sheets import blending_steps, draw_offsets, mean_distance, side_by_side, spread_map
+from facefill.runtime.draw import Drawn
 from facefill.runtime.model import Model
-from facefill.runtime.plan import U8, Plan
+from facefill.runtime.plan import U8, Bool, Plan
 
 
 def draw_attention(model: Model, plan: Plan) -> U8:
@@ -14,27 +18,38 @@ def draw_attention(model: Model, plan: Plan) -> U8:
 
     Raises InputError for a method that borrows nothing.
     """
-    faces, masks = plan.crops
-    offsets = model.borrowed(faces, masks)
-    cells = (len(faces[0]) + 7) // 8, (len(faces[0][0]) + 7) // 8
-    return np.concatenate([draw_offsets(face, offset[:, : cells[0], : cells[1]], mask)
-                           for face, offset, mask in zip(faces, offsets, masks, strict=True)])
+    rows = []
+    for face, mask in _crops(plan):
+        offset = model.borrowed(face[None], mask[None])[0]
+        cells = (len(face) + 7) // 8, (len(face[0]) + 7) // 8
+        rows.append(draw_offsets(face, offset[:, : cells[0], : cells[1]], mask))
+    return np.concatenate(rows)
 
 
 def draw_steps(model: Model, plan: Plan, seed: int) -> U8:
     """The steps of blending what the method drew into each crop, see `imaging.sheets.blending_steps`."""
-    faces, masks = plan.crops
-    worn = {"worn": plan.worn} if "worn" in model.record.inputs else {}
-    filled = model.fill(faces, masks, [seed + index for index in range(len(faces))], 1, worn)[:, 0]
-    return np.concatenate([side_by_side(blending_steps(face, one, mask))
-                           for face, one, mask in zip(faces, filled, masks, strict=True)])
+    rows = []
+    for index, (face, mask) in enumerate(_crops(plan)):
+        extra = {"worn": plan.worn(plan.tasks[index], mask)[None], "landmarks": plan.tasks[index].landmarks[None]}
+        given: dict[str, Any] = {name: extra[name] for name in model.record.inputs if name in extra}
+        filled = model.fill(face[None], mask[None], [seed + index], range(1), given)[0, 0]
+        rows.append(side_by_side(blending_steps(face, filled, mask)))
+    return np.concatenate(rows)
 
 
-def draw_samples(plan: Plan, patches: U8) -> tuple[U8, U8, float]:
-    """All samples (N, samples, S, S, 3) of each crop side by side, where they differ, and by how much on average, see
-    `imaging.sheets`."""
-    faces, masks = plan.crops
-    completed = np.where(masks[:, None, :, :, None], patches, faces[:, None])
-    distances = [mean_distance(samples, mask) for samples, mask in zip(completed, masks, strict=True)]
-    return (np.concatenate([side_by_side(samples) for samples in completed]),
-            np.concatenate([spread_map(samples) for samples in completed]), float(np.mean(distances)))
+def draw_samples(plan: Plan, drawn: Drawn) -> tuple[U8, U8, float]:
+    """All samples of each crop side by side, where they differ, and by how much on average, see `imaging.sheets`."""
+    rows = []
+    for task, (_, mask) in zip(plan.tasks, _crops(plan), strict=True):
+        samples = np.stack([task.crop.take(photo) for photo in drawn.photos])
+        rows.append((side_by_side(samples), spread_map(samples), mean_distance(samples, mask)))
+    sheets, spreads, distances = zip(*rows, strict=True)
+    return np.concatenate(sheets), np.concatenate(spreads), float(np.mean(distances))
+
+
+def _crops(plan: Plan) -> list[tuple[U8, Bool]]:
+    """Raises InputError where everything is filled without a crop."""
+    if not plan.tasks:
+        raise InputError("a hole that a network completes in a crop", "one that is filled at the photo's own size",
+                         "use another method, or a wider hole")
+    return plan.crops

@@ -70,7 +70,7 @@ def _record_of(path: Path, adapter: str | None) -> tuple[Record, Adapter | None]
         except (ValueError, RecursionError):
             raise InputError("an .onnx file that `facefill export` wrote", f"{path.name} with a damaged record",
                              "export it again") from None
-        return build(Record, record, path.name), None
+        return _read_record(record, path.name), None
     if "facefill.method" in said:  # exported before files carried their record
         return pick(METHODS, said["facefill.method"], "method"), None
     if adapter is None:
@@ -80,13 +80,18 @@ def _record_of(path: Path, adapter: str | None) -> tuple[Record, Adapter | None]
     return chosen.record(path, f"a network of somebody else, by {adapter}"), chosen
 
 
-WIDE, WIDE_SHARE = 1 / 16, 1 / 50
-"""A hole is wide that has this share of its pixels further from known ones than this share of the side: of many single
-pixels, dropped by chance, a few lie deep, too."""
+def _read_record(said: Any, name: str) -> Record:
+    """A record that an export carries: what it does not say is as in the catalog, and what no record says any more is
+    left out."""
+    if not isinstance(said, dict):
+        return build(Record, said, name)
+    known = METHODS[said["name"]].model_dump() if said.get("name") in METHODS else {}
+    return build(Record, known | {key: value for key, value in said.items() if key in Record.model_fields}, name)
 
 
 class Model:
-    """What all kinds share: checks at the door, sizes that fit, known pixels back."""
+    """What all kinds share: checks at the door, padding to the stride, known pixels back. Nothing is ever resized: the
+    plan chooses the grid."""
 
     def __init__(self, record: Record, sha256: str | None) -> None:
         self.record = record
@@ -95,16 +100,17 @@ class Model:
         """Of the weights; None for a method without any."""
 
     def complete(
-        self, faces: U8, masks: Bool, *, seeds: Sequence[int] | None = None, samples: int = 1,
-        **inputs: NDArray[Any]
+        self, faces: U8, masks: Bool, *, seeds: Sequence[int] | None = None, samples: int = 1, first: int = 0,
+        **inputs: Any,
     ) -> U8:
         """Complete aligned faces.
 
-        faces: (N, H, W, 3) uint8 RGB, any H and W. masks: (N, H, W) bool, True = missing. seeds: one per face, for
-        methods that draw. samples: completions per face; above 1 only where the method draws. The first one is the
-        method's best, which a network that takes noise gives without any; the others show what else could be there.
-        inputs: what else the method takes: worn (N, H, W, 3), the covered faces, without which the holes of `faces` are
-        grey there; landmarks (N, 5, 2) in pixels of the faces, nan where unknown, as all are if it is left out.
+        faces: (N, H, W, 3) uint8 RGB, of the one side that the network has, where it has one. masks: (N, H, W) bool,
+        True = missing. seeds: one per face, for methods that draw. samples: completions per face; above 1 only where
+        the method draws. Sample 0 is the method's best, which a network that takes noise gives without any; the others
+        show what else could be there. first: the number of the first one. inputs: what else the method takes: worn (N,
+        H, W, 3), the covered faces, without which the holes of `faces` are grey there; landmarks (N, 5, 2), pixels of
+        the face, NaN where unknown, as all are where left out.
         Returns (N, samples, H, W, 3) uint8; known pixels come back bit for bit.
         Raises InputError for shapes that do not fit, and for samples of a method that has only one.
         """
@@ -113,14 +119,16 @@ class Model:
         if masks.shape != faces.shape[:3] or masks.dtype != np.bool_:
             raise InputError(f"masks as {faces.shape[:3]} bool", f"{masks.shape} {masks.dtype}",
                              "give one mask per face, True = missing")
-        if samples > 1 and not {"noise", "seed"} & set(self.record.inputs):
-            raise InputError("a method with several completions", f"{self.name}, which has one",
-                             "leave --samples out")
+        self.check_samples(first + samples)
+        side, (height, width) = self.record.size_px, faces.shape[1:3]
+        if self.record.fixed_size and (height, width) != (side, side):
+            raise InputError(f"faces of {side}x{side} px for {self.name}", f"{width}x{height}",
+                             "use facefill.complete(photo, mask, aligned=True), which takes any size")
         if not len(faces):
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
         if "worn" in self.record.inputs and "worn" not in inputs:
             inputs["worn"] = grey_holes(faces, masks)
-        filled = self._fill_at_size(faces, masks, list(seeds or range(len(faces))), samples, inputs)
+        filled = self.fill(faces, masks, list(seeds or range(len(faces))), range(first, first + samples), inputs)
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
         limit = None if self.record.blend == "poisson" else 3.0  # papers trust every border pixel
@@ -129,49 +137,28 @@ class Model:
             for face, mask, several in zip(faces, masks, filled, strict=True)
         ])
 
-    def _fill_at_size(
-        self, faces: U8, masks: Bool, seeds: list[int], samples: int, inputs: dict[str, NDArray[Any]]
-    ) -> U8:
-        """`fill`; square faces with wide holes at the side that the network is made for, if that is better for it."""
-        side, (height, width) = self.record.size_px, faces.shape[1:3]
-        if not self.record.wide_at_size or height != width or height == side:
-            return self.fill(faces, masks, seeds, samples, inputs)
-        filled = np.empty((len(faces), samples, *faces.shape[1:]), np.uint8)
-        wide = np.array([(_depth(mask) > WIDE * height).sum() > WIDE_SHARE * mask.sum() for mask in masks])
-        for group, at in ((wide, side), (~wide, height)):
-            if group.any():
-                shown = {name: (value[group] + 0.5) * (at / height) - 0.5 if name == "landmarks"
-                         else resize(value[group], at, at) for name, value in inputs.items()}
-                hidden = resize_masks(masks[group], at, at)
-                ours = [seed for seed, chosen in zip(seeds, group, strict=True) if chosen]
-                drawn = self.fill(resize(faces[group], at, at), hidden, ours, samples, shown)
-                filled[group] = [resize(several, height, height) for several in drawn]
-        return filled
+    def check_samples(self, count: int) -> None:
+        """Raises InputError for several samples of a method that has only one."""
+        if count > 1 and not {"noise", "seed"} & set(self.record.inputs):
+            raise InputError("a method with several completions", f"{self.name}, which has one", "leave --samples out")
 
     def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, NDArray[Any]]
+        self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]
     ) -> U8:
-        """What the method drew, (N, samples, H, W, 3), known pixels too, before compositing; unchecked."""
+        """What the method drew, (N, samples, H, W, 3), known pixels too, before compositing; unchecked.
+
+        samples: the numbers of those that are wanted.
+        """
         raise NotImplementedError
 
-    def _fit(self, faces: U8) -> U8:
-        """To the one size that the network takes, or up to the next multiple of its stride."""
-        side, (height, width) = self.record.size_px, faces.shape[1:3]
-        if self.record.fixed_size:
-            return resize(faces, side, side)
+    def _fit(self, faces: NDArray[Any]) -> NDArray[Any]:
+        """Padded to the next multiple of the stride."""
+        height, width = faces.shape[1:3]
         down, right = -height % self.record.stride, -width % self.record.stride
         if not down and not right:
             return faces
         mode: Any = "reflect" if down < height and right < width else "symmetric"
-        return np.pad(faces, ((0, 0), (0, down), (0, right), (0, 0)), mode)
-
-    def _fit_masks(self, masks: Bool) -> Bool:
-        """As the faces; where a mask shrinks, a pixel that is missing in part is missing."""
-        covered = self._fit(_shown(masks))[..., 0]
-        return np.asarray(covered > 0)
-
-    def _unfit(self, filled: U8, height: int, width: int) -> U8:
-        return resize(filled, height, width) if self.record.fixed_size else filled[:, :height, :width]
+        return np.pad(faces, ((0, 0), (0, down), (0, right), *([(0, 0)] * (faces.ndim - 3))), mode)
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
         """From where the method borrows: (N, 2, h, w), how many cells down and to the right each cell looks.
@@ -189,13 +176,13 @@ class OnnxModel(Model):
         self._engine = engine
 
     def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, NDArray[Any]]
+        self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]
     ) -> U8:
         drawn = []
-        for sample in range(samples):
-            ours = [seed_of(seed, sample) if sample else None for seed in seeds or range(len(faces))]
+        for sample in samples:
+            ours = [seed_of(seed, sample) if sample else None for seed in seeds]
             out = next(iter(self._run(faces, masks, inputs, ours).values()))
-            drawn.append(self._unfit(from_network(out), *faces.shape[1:3]))
+            drawn.append(from_network(out)[:, : faces.shape[1], : faces.shape[2]])
         return np.stack(drawn, 1)
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
@@ -206,7 +193,7 @@ class OnnxModel(Model):
         self, faces: U8, masks: Bool, inputs: dict[str, NDArray[Any]], seeds: Sequence[int | None]
     ) -> dict[str, NDArray[np.float32]]:
         arrays: dict[str, Any] = {}
-        fitted = self._fit_masks(masks)
+        fitted = self._fit(masks)
         for name in self.record.inputs:
             if name == "mask":
                 arrays[name] = fitted[:, None].astype(np.float32)
@@ -244,20 +231,20 @@ class TorchModel(Model):
         self.method: Any = method
 
     def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, NDArray[Any]]
+        self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]
     ) -> U8:
         import torch
 
-        batch = {key: torch.cat([value] * samples) for key, value in self._batch(faces, masks, inputs).items()}
-        drawn_from = [seed_of(seed, sample) for sample in range(samples) for seed in seeds or range(len(faces))]
-        batch["seed"] = torch.tensor(drawn_from, dtype=torch.int64)
+        times = len(samples)
+        batch = {key: torch.cat([value] * times) for key, value in self._batch(faces, masks, inputs).items()}
+        drawn_from = [(sample, seed_of(seed, sample)) for sample in samples for seed in seeds]
+        batch["seed"] = torch.tensor([seed for _, seed in drawn_from], dtype=torch.int64)
         if "noise" in self.record.inputs:
-            silent = [None] * len(faces)
-            batch["noise"] = torch.from_numpy(
-                draw_noise([*silent, *drawn_from[len(faces):]], *batch["mask"].shape[2:]))
+            noise = draw_noise([seed if sample else None for sample, seed in drawn_from], *batch["mask"].shape[2:])
+            batch["noise"] = torch.from_numpy(noise)
         filled = self._run(lambda: self.method(**self.method.shown(batch)))
-        drawn = self._unfit(from_network(filled.float().numpy()), *faces.shape[1:3])
-        return np.stack(np.split(drawn, samples), 1)
+        drawn = from_network(filled.float().numpy())[:, : faces.shape[1], : faces.shape[2]]
+        return np.stack(np.split(drawn, times), 1)
 
     def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
         if "borrowed" not in self.method.outputs:
@@ -286,7 +273,7 @@ class TorchModel(Model):
     def _batch(self, faces: U8, masks: Bool, inputs: dict[str, NDArray[Any]]) -> dict[str, Any]:
         import torch
 
-        missing = torch.from_numpy(self._fit_masks(masks))[:, None]
+        missing = torch.from_numpy(self._fit(masks))[:, None]
         truth = torch.from_numpy(to_network(self._fit(faces)))
         batch = {name: torch.from_numpy(value.astype(np.float32) if name == "landmarks"
                                         else to_network(self._fit(value))) for name, value in inputs.items()}
@@ -300,12 +287,13 @@ class ClassicalModel(Model):
         from facefill.imaging.classical import CLASSICAL
 
         super().__init__(record, None)
-        self._rule = CLASSICAL[record.name]
+        self.rule = CLASSICAL[record.name]
+        """(H, W, 3) and a mask (H, W) to the filled picture."""
 
     def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int] | None, samples: int, inputs: dict[str, NDArray[Any]]
+        self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]
     ) -> U8:
-        return np.stack([self._rule(face, mask) for face, mask in zip(faces, masks, strict=True)])[:, None]
+        return np.stack([self.rule(face, mask) for face, mask in zip(faces, masks, strict=True)])[:, None]
 
 
 def grey_holes(faces: U8, masks: Bool) -> U8:
@@ -328,16 +316,6 @@ def draw_noise(seeds: Sequence[int | None], height: int, width: int) -> NDArray[
     return noise
 
 
-def _shown(masks: Bool) -> U8:
-    """Masks as (N, H, W, 3) pictures, white where pixels are missing."""
-    return np.repeat(masks[..., None].astype(np.uint8) * 255, 3, -1)
-
-
-def _depth(mask: Bool) -> NDArray[np.float32]:
-    """How far each missing pixel is from a known one, (H, W)."""
-    return np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3), np.float32)
-
-
 def resize(pictures: U8, height: int, width: int) -> U8:
     """(N, H, W, 3) to another size: area means going down, Lanczos going up."""
     if pictures.shape[1:3] == (height, width):
@@ -345,11 +323,6 @@ def resize(pictures: U8, height: int, width: int) -> U8:
     shrinks = height * width < pictures.shape[1] * pictures.shape[2]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     return np.stack([cv2.resize(picture, (width, height), interpolation=how) for picture in pictures])
-
-
-def resize_masks(masks: Bool, height: int, width: int) -> Bool:
-    """(N, H, W) to another size; where that is smaller, a pixel that is missing in part is missing."""
-    return np.asarray(resize(_shown(masks), height, width)[..., 0] > 0)
 
 
 def to_network(pictures: U8) -> NDArray[np.float32]:

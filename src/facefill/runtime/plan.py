@@ -1,8 +1,12 @@
-"""What to complete: which pixels of a photo are missing, and which crop completes each of them."""
+"""What to complete: which pixels of a photo are missing, and on which grid each of them is drawn.
+
+The only place that chooses a grid. What is wide goes into aligned face crops, or context crops away from faces, at the
+network's own size. What is fine (scratches, dropped pixels, text, seams) is filled first, at the photo's own size.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,8 +18,9 @@ from facefill.errors import NothingCompleted
 from facefill.files.photo import Photo
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
+from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
-from facefill.runtime.model import grey_holes
+from facefill.runtime.model import Model, grey_holes
 
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
@@ -26,9 +31,19 @@ SMALLEST_FACE_PX = 32
 """The shorter side of a face's box; below it there is too little to see."""
 LARGEST_SHARE = 0.60
 """Of a face crop that may be missing, unless the user allows more."""
-_NOBODY, _KNOWN, _REFUSED = -1, -2, -3
+FINE_SHARE, FINE_PX = 1 / 60, (3.5, 8.0)
+"""What lies no deeper in a hole than this share of its face crop's side, within these bounds in pixels of the photo, is
+fine: there biharmonic interpolation is nearer to the truth than `swift` (docs/evaluation.md). Away from faces the upper
+bound counts."""
+WIDE_AREA_PX = 6
+"""A place in a hole is wide where so many pixels together lie deeper: of many dropped by chance, a few do, too."""
 CONTEXT = 2.0
 """Side of a context crop over the longer side of its hole."""
+MOST_CONTEXTS = 64
+"""Further holes share context crops with their neighbours, so that time and memory are bounded."""
+WINDOW_MARGIN = 1 / 8
+"""Share of a window's side, on each side, that is seen only: the next windows complete it."""
+_NOBODY, _KNOWN, _REFUSED = -1, -2, -3
 
 
 @dataclass(frozen=True)
@@ -61,10 +76,15 @@ class Task:
     """What one crop has to complete: `missing` in the photo's `window`, by the owner of those pixels."""
 
     crop: Crop
+    """Its size is the side of the grid that the network gets."""
     window: Window
     missing: Bool
-    face: int | None
-    """Index into the plan's faces, None for a context crop."""
+    face: int | None = None
+    """Index into the plan's faces, None for any other crop."""
+    stage: int = 1
+    """Tasks of a later stage see what the earlier ones completed: 0 windows of fine parts, 1 faces, 2 context crops."""
+    landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
+    """(5, 2) pixels of the crop, NaN where it shows no face that was found."""
 
 
 @dataclass(frozen=True)
@@ -76,100 +96,200 @@ class Plan:
     """(H, W), every pixel that will be completed."""
     hidden: Bool
     """(H, W), `mask` and what is left uncompleted: the model sees none of it."""
+    fine: Bool
+    """(H, W), the part of `mask` that is filled at the photo's own size without a network, before all tasks."""
     tasks: tuple[Task, ...]
-    faces: tuple[FoundFace, ...]
-    warnings: tuple[str, ...]
+    faces: tuple[FoundFace, ...] = ()
+    warnings: tuple[str, ...] = ()
     covered: bool = False
     """Whether what is missing is a cover, at which a method may look."""
-    views: U8 | None = None
-    """(faces, S, S, 3), the crop of each face where it was taken already."""
 
     @cached_property
-    def crops(self) -> tuple[U8, Bool]:
-        """What the model gets: (N, S, S, 3) faces and their (N, S, S) masks."""
-        faces = [self._view(task) for task in self.tasks]
-        masks = [task.crop.take_mask(self.hidden) for task in self.tasks]
-        return np.stack(faces), np.stack(masks)
+    def crops(self) -> list[tuple[U8, Bool]]:
+        """Each task's crop (S, S, 3) and what of it is missing (S, S), before anything is completed."""
+        return [self.view(task, self.photo.pixels, self.hidden) for task in self.tasks]
 
-    def _view(self, task: Task) -> U8:
-        if self.views is None or task.face is None:
-            return task.crop.take(self.photo.pixels)
-        view: U8 = self.views[task.face]
-        return view
+    def view(self, task: Task, pixels: U8, hidden: Bool) -> tuple[U8, Bool]:
+        """A task's crop of a photo in work (H, W, 3), and what of it is still missing: hidden (H, W) and what lies
+        outside the photo."""
+        return task.crop.take(pixels), task.crop.take_mask(hidden) | task.crop.outside(hidden.shape)
 
-    @property
-    def worn(self) -> U8:
-        """What a method that looks at covers sees, (N, S, S, 3): the faces; a hole that is no cover is grey."""
-        faces, masks = self.crops
-        return faces if self.covered else grey_holes(faces, masks)
+    def worn(self, task: Task, missing: Bool) -> U8:
+        """What a method that looks at covers sees, (S, S, 3): the crop of the photo; a hole that is no cover is grey,
+        as is what lies outside."""
+        face = task.crop.take(self.photo.pixels)
+        return grey_holes(face, task.crop.outside(self.mask.shape) if self.covered else missing)
 
-    @property
-    def landmarks(self) -> NDArray[np.float32]:
-        """(N, 5, 2) pixels of the crops: those of the face that a crop is of, nan in a crop of none."""
-        return np.stack([
-            np.full((5, 2), np.nan, np.float32) if task.face is None
-            else task.crop.to_crop(self.faces[task.face].landmarks).astype(np.float32) for task in self.tasks])
+
+# --- Who completes a pixel ----------------------------------------------------------------------
 
 
 def assign(
-    photo: Photo, missing: Bool, found: Sequence[Face], crops: Sequence[Crop], warnings: Sequence[str], *,
-    large_hole: bool, context_px: int | None,
+    photo: Photo, missing: Bool, found: Sequence[Face], model: Model, warnings: Sequence[str],
+    covers: Sequence[FoundCover] = (), *, large_hole: bool,
 ) -> Plan:
-    """Share the missing pixels out: each belongs to the face crop with the nearest centre that contains it, else to
-    its component's context crop.
+    """Share the missing pixels out: each belongs to the face crop with the nearest centre that contains it, else to a
+    context crop; what of them is fine is filled at the photo's size.
 
-    missing: (H, W). crops, warnings: one per found face; a face with a warning is left as it is. large_hole: also
-    complete a face of which more than `LARGEST_SHARE` is missing. context_px: side of context crops, None for none.
-    Raises InputError when nothing is left to complete.
+    missing: (H, W). warnings: one per found face; a face with a warning is left as it is. covers: one per found face,
+    where they are what is missing: what of one lies beyond the crops is that face's. large_hole: also complete a face
+    of which more than `LARGEST_SHARE` is missing.
+    Raises NothingCompleted when nothing is left to complete.
     """
+    crops = {index: Crop.around_face(face.landmarks, model.record.size_px)
+             for index, face in enumerate(found) if not warnings[index]}
     said = list(warnings)
-    able = [index for index, warning in enumerate(said) if not warning]
-    owners, window = _owners(missing, [crops[index] for index in able])
-    tasks: list[Task] = []
-    for place, index in enumerate(able):
-        owned = owners == place
-        if not owned.any():
-            continue
-        share = float(crops[index].take_mask(missing).mean())
+    owners, window = _owners(missing, crops)
+    for index, crop in crops.items():
+        owned = owners == index
+        share = crop.share(missing) if owned.any() else 0.0
         if share > LARGEST_SHARE and not large_hole:
             said[index] = (f"{place_of(found[index])}: {share:.0%} of it is missing, more than {LARGEST_SHARE:.0%}: "
                            "left as it is (--large-hole completes it all the same)")
             owners[owned] = _REFUSED
-            continue
-        tasks.append(task_of(crops[index], owned, window, index))
-    if context_px is not None:
-        tasks += _context_tasks(owners, window, context_px)
-    if not tasks:
-        fix = ("try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT" if context_px is None
+    if (owners == _REFUSED).any():
+        _refuse_rims(owners)
+    if not (owners >= _NOBODY).any():
+        fix = ("try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT" if covers
                else "draw a smaller mask, or add --large-hole")
         raise NothingCompleted("a face that can be completed", fix, tuple(filter(None, said)))
-    done = np.zeros_like(missing)
-    for task in tasks:
-        done[task.window] |= task.missing
-    by_face = {task.face: task for task in tasks}
-    faces = tuple(_report(face, by_face.get(index), said[index], missing.shape) for index, face in enumerate(found))
-    return Plan(photo, done, missing, tuple(tasks), faces, tuple(filter(None, said)))
+    plan = _on_grids(photo, missing, owners, window, crops, model)
+    tasks = (task if task.face is None else
+             replace(task, landmarks=task.crop.to_crop(found[task.face].landmarks).astype(np.float32))
+             for task in plan.tasks)
+    belong = owners.copy()
+    for index in range(len(covers)):
+        if not said[index]:
+            beyond = covers[index].mask(missing.shape)[window] & (belong == _NOBODY)
+            belong[beyond] = index
+    faces = tuple(_report(face, belong == index, window, said[index], missing.shape)
+                  for index, face in enumerate(found))
+    return replace(plan, tasks=tuple(tasks), faces=faces, warnings=tuple(filter(None, said)))
 
 
-def _context_tasks(owners: NDArray[np.int32], window: Window, size_px: int) -> list[Task]:
-    """One crop for each connected piece of what belongs to no face; not for the rim of a refused hole."""
-    tasks = []
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((owners == _NOBODY).astype(np.uint8), connectivity=8)
+def assign_aligned(photo: Photo, missing: Bool, model: Model) -> Plan:
+    """The plan of a photo that is an aligned square face already: one crop, the whole of it."""
+    side, height = model.record.size_px, missing.shape[0]
+    scale = height / side
+    crop = Crop(side, np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]]))
+    owners, window = np.where(missing, 0, _KNOWN).astype(np.int32), (slice(0, height), slice(0, height))
+    plan = _on_grids(photo, missing, owners, window, {0: crop}, model)
+    return replace(plan, tasks=tuple(replace(task, face=None) for task in plan.tasks))
+
+
+def _owners(missing: Bool, crops: dict[int, Crop]) -> tuple[NDArray[np.int32], Window]:
+    """Which crop each missing pixel belongs to, in the window that holds them all: its key or one of `_NOBODY` ..."""
+    x0, y0, x1, y1 = bounding_box(missing)
+    window = slice(y0, y1), slice(x0, x1)
+    owners = np.where(missing[window], _NOBODY, _KNOWN).astype(np.int32)
+    if not crops:
+        return owners, window
+    ys, xs = np.nonzero(missing[window])
+    points = np.stack([xs + x0, ys + y0], 1).astype(np.float64)
+    best, owner = np.full(len(points), np.inf), np.full(len(points), _NOBODY, np.int32)
+    for index, crop in crops.items():
+        inside = crop.to_crop(points)
+        holds = ((inside >= -0.5) & (inside < crop.size - 0.5)).all(1)
+        distance = np.hypot(*(points - crop.to_photo(np.full((1, 2), (crop.size - 1) / 2))).T)
+        nearer = holds & (distance < best)
+        best[nearer], owner[nearer] = distance[nearer], index
+    owners[ys, xs] = owner
+    return owners, window
+
+
+def _refuse_rims(owners: NDArray[np.int32]) -> None:
+    """Refuse what belongs to no face and hangs together with a refused hole: it is that hole's rim."""
     refused = cv2.dilate((owners == _REFUSED).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    rims = set(np.unique(labels[refused]).tolist())
-    y0, x0 = window[0].start, window[1].start
-    for label in sorted(set(range(1, count)) - rims):
-        x, y, w, h = (int(value) for value in stats[label, :4])
-        box = (x0 + x - 0.5, y0 + y - 0.5, x0 + x + w - 0.5, y0 + y + h - 0.5)
-        tasks.append(task_of(context_crop(box, size_px), labels == label, window, None))
-    return tasks
+    labels = cv2.connectedComponents((owners == _NOBODY).astype(np.uint8), connectivity=8)[1]
+    owners[np.isin(labels, np.setdiff1d(labels[refused], [0]))] = _REFUSED
 
 
-def _report(face: Face, task: Task | None, warning: str, shape: tuple[int, ...]) -> FoundFace:
+def _report(face: Face, owned: Bool, window: Window, warning: str, shape: tuple[int, ...]) -> FoundFace:
     x0, y0, x1, y1 = (float(value) for value in face.box)
     warnings = (warning,) if warning else ()
     whole = FoundFace((x0, y0, x1, y1), face.landmarks, float(face.score), (shape[0], shape[1]), warnings=warnings)
-    return replace(whole, window=task.window, missing=task.missing) if task else whole
+    if not owned.any():
+        return whole
+    inner, missing = _cut(owned, window)
+    return replace(whole, window=inner, missing=missing)
+
+
+# --- On which grid ------------------------------------------------------------------------------
+
+
+def _on_grids(
+    photo: Photo, hidden: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int, Crop], model: Model
+) -> Plan:
+    """A plan without faces for pixels by owner, (h, w) in the photo's window."""
+    mask, fine = np.zeros_like(hidden), np.zeros_like(hidden)
+    mask[window] = owners >= _NOBODY
+    wide = np.zeros(owners.shape, bool)
+    classical = model.record.kind == "classical"
+    ruled = classical or model.record.interpolates_fine
+    if not classical:
+        # A network that fills fine parts itself, in a crop that has the photo's grid, gets all of the hole at once.
+        same = [index for index, crop in crops.items() if not ruled and abs(crop.scale - 1) < 1e-9]
+        wide = _wide(mask, owners, window, crops) | np.isin(owners, same)
+    fine[window] = mask[window] & ~wide
+    tasks = list(_windows(fine, model)) if fine.any() and not ruled else []
+    for index in sorted(crops):
+        owned = wide & (owners == index)
+        if owned.any():
+            tasks.append(Task(crops[index], *_cut(owned, window), index))
+    lonely = wide & (owners == _NOBODY)
+    if lonely.any():
+        tasks += _context_tasks(lonely, window, model.record.size_px)
+    return Plan(photo, mask, hidden, fine & ruled, tuple(tasks))
+
+
+def _wide(mask: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int, Crop]) -> Bool:
+    """The wide parts of a mask, (h, w) in its window: what lies about its deep places."""
+    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)[window]
+    wide = np.zeros(owners.shape, bool)
+    for index in (_NOBODY, *crops):
+        owned = owners == index
+        side_px = crops[index].size * crops[index].scale if index in crops else np.inf
+        limit_px = float(np.clip(FINE_SHARE * side_px, *FINE_PX))
+        deep = (depth > limit_px) & owned
+        if not deep.any():
+            continue
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(deep.view(np.uint8), connectivity=8)
+        large = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= WIDE_AREA_PX)
+        away = np.isin(labels, np.setdiff1d(large, [0]), invert=True)
+        if not away.all():
+            # One and a half times as far as the deep places lie from the border reaches into corners.
+            wide |= owned & (cv2.distanceTransform(away.view(np.uint8), cv2.DIST_L2, 5) <= 1.5 * limit_px + 1.5)
+    return wide
+
+
+def _windows(fine: Bool, model: Model) -> Iterator[Task]:
+    """Squares at the photo's own size that overlap by what they see only."""
+    height, width = fine.shape
+    side = model.record.size_px if model.record.fixed_size else min(model.record.size_px, max(height, width))
+    margin = int(side * WINDOW_MARGIN) if side < max(height, width) else 0
+    step = side - 2 * margin
+    for top in range(0, height, step):
+        for left in range(0, width, step):
+            core = slice(top, min(top + step, height)), slice(left, min(left + step, width))
+            if fine[core].any():
+                y, x = (max(0, min(start - margin, end - side)) for start, end in ((top, height), (left, width)))
+                crop = Crop(side, np.array([[1.0, 0, x], [0, 1.0, y]]))
+                yield Task(crop, *_cut(fine[core], core), stage=0)
+
+
+def _context_tasks(lonely: Bool, window: Window, size_px: int) -> Iterator[Task]:
+    """A crop for each connected piece of what belongs to no face; of many, those in one cell of the photo share one."""
+    count, labels, _, centres = cv2.connectedComponentsWithStats(lonely.view(np.uint8), connectivity=8)
+    groups = np.arange(count)
+    if count - 1 > MOST_CONTEXTS:
+        cells = round(MOST_CONTEXTS**0.5)
+        across, down = (np.minimum(centres[:, axis] * cells // lonely.shape[1 - axis], cells - 1) for axis in (0, 1))
+        groups = (1 + across + cells * down).astype(int)
+        groups[0] = 0
+    for group in np.unique(groups[1:]):
+        inner, missing = _cut(np.isin(labels, np.flatnonzero(groups == group)), window)
+        box = (inner[1].start - 0.5, inner[0].start - 0.5, inner[1].stop - 0.5, inner[0].stop - 0.5)
+        yield Task(context_crop(box, size_px), inner, missing, stage=2)
 
 
 def context_crop(box: tuple[float, float, float, float], size: int) -> Crop:
@@ -180,6 +300,16 @@ def context_crop(box: tuple[float, float, float, float], size: int) -> Crop:
     x = (box[0] + box[2]) / 2 - (size - 1) / 2 * scale
     y = (box[1] + box[3]) / 2 - (size - 1) / 2 * scale
     return Crop(size, np.array([[scale, 0, x], [0, scale, y]]))
+
+
+def _cut(missing: Bool, window: Window) -> tuple[Window, Bool]:
+    """A mask and its window, cut to its own pixels."""
+    x0, y0, x1, y1 = bounding_box(np.ascontiguousarray(missing))
+    top, left = window[0].start, window[1].start
+    return (slice(top + y0, top + y1), slice(left + x0, left + x1)), missing[y0:y1, x0:x1].copy()
+
+
+# --- What is said of faces ----------------------------------------------------------------------
 
 
 def place_of(face: Face) -> str:
@@ -193,31 +323,3 @@ def too_small(face: Face) -> str:
     if side >= SMALLEST_FACE_PX:
         return ""
     return f"{place_of(face)} is {side:.0f} px wide, below {SMALLEST_FACE_PX}"
-
-
-def _owners(missing: Bool, crops: Sequence[Crop]) -> tuple[NDArray[np.int32], Window]:
-    """Which crop each missing pixel belongs to, in the window that holds them all: its index or one of the below."""
-    x0, y0, x1, y1 = bounding_box(missing)
-    window = slice(y0, y1), slice(x0, x1)
-    owners = np.where(missing[window], _NOBODY, _KNOWN).astype(np.int32)
-    ys, xs = np.nonzero(missing[window])
-    points = np.stack([xs + x0, ys + y0], 1).astype(np.float64)
-    best, owner = np.full(len(points), np.inf), np.full(len(points), _NOBODY, np.int32)
-    for index, crop in enumerate(crops):
-        inside = crop.to_crop(points)
-        holds = ((inside >= -0.5) & (inside < crop.size - 0.5)).all(1)
-        distance = np.hypot(*(points - crop.to_photo(np.full((1, 2), (crop.size - 1) / 2))).T)
-        nearer = holds & (distance < best)
-        best[nearer], owner[nearer] = distance[nearer], index
-    owners[ys, xs] = owner
-    return owners, window
-
-
-def task_of(crop: Crop, missing: Bool, window: Window, face: int | None) -> Task:
-    """A task whose window is cut to its own pixels."""
-    x0, y0, x1, y1 = bounding_box(missing)
-    top, left = window[0].start, window[1].start
-    outer = slice(top + y0, top + y1), slice(left + x0, left + x1)
-    return Task(crop, outer, missing[y0:y1, x0:x1].copy(), face)
-
-

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import Cover, inside_of
+from facefill.runtime.cover import Cover
 from facefill.runtime.helpers import Finds
 from facefill.runtime.model import Model
 from facefill.runtime.plan import LARGEST_SHARE
@@ -94,7 +94,7 @@ class Stream:
 
     def _fill(self, pixels: U8, chosen: list[tuple[Crop, _Held]], mask: Bool) -> U8:
         """A copy with the holes filled; `mask` is set where they are."""
-        holes = [state.hole | ~inside_of(pixels, crop) for crop, state in chosen]
+        holes = [state.hole | crop.outside(pixels.shape) for crop, state in chosen]
         faces = np.stack([state.face for _, state in chosen])
         drawn = self._model.complete(faces, np.stack(holes), seeds=[0] * len(chosen))[:, 0]
         for (crop, state), new in zip(chosen, drawn, strict=True):

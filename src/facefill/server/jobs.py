@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from facefill.catalog import usable
-from facefill.errors import TooLarge
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, encode_photo, encode_picture, read_photo
 from facefill.files.provenance import Signature
@@ -22,6 +19,7 @@ from facefill.imaging.masks import bounding_box
 from facefill.imaging.sheets import mean_distance, spread_map
 from facefill.runtime.cover import Cover as CoverFinder
 from facefill.runtime.cover import FoundCover
+from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face, Finder
 from facefill.runtime.inpainter import HONEST, Inpainter, Result
 from facefill.runtime.plan import LARGEST_SHARE, U8, Bool, Plan, place_of, too_small
@@ -39,8 +37,6 @@ from facefill.server.upload import Upload
 
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif",
                "TIFF": "image/tiff", "BMP": "image/bmp", "HEIF": "image/heic"}
-MOST_HOLES = 500
-"""Every one away from a face is a crop of its own, and takes the network's time."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +103,6 @@ def look(job: Job, networks: Networks, settings: Settings) -> Plan | Answer:
     if not isinstance(job.options, CompleteOptions):
         return networks.inpainter.plan_unmask(photo, large_hole=job.options.large_hole)
     mask = read_mask(job.upload.files["mask"], photo.pixels.shape[:2])
-    holes = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1
-    if holes > MOST_HOLES and not job.options.aligned:
-        raise TooLarge(f"at most {MOST_HOLES} separate holes", f"{holes:,}", "use the command line for such a mask")
     return networks.inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
 
 
@@ -149,15 +142,11 @@ def _window(missing: Bool, left: int, top: int) -> Cover:
 # ---- finish
 
 
-def finish(
-    job: Job, plan: Plan, patches: U8, doubts: Sequence[str], inpainter: Inpainter, signature: Signature | None = None
-) -> Answer:
-    """Put the model's patches (N, samples, S, S, 3), and what it doubts of them, into the photo and encode the
-    answer. signature: whose name stands under it."""
+def finish(job: Job, plan: Plan, drawn: Drawn, inpainter: Inpainter, signature: Signature | None = None) -> Answer:
+    """Encode the answer. signature: whose name stands under it."""
     options = job.options
     assert isinstance(options, CompletionOptions)
-    results = [inpainter.finish(plan, patches[:, index], seed=options.seed, doubts=doubts)
-               for index in range(patches.shape[1])]
+    results = [inpainter.finish(plan, drawn, seed=options.seed, sample=index) for index in range(len(drawn.photos))]
     coded = [encode_photo(result.source, result.photo, result.mask, format=options.format,
                           provenance=result.provenance, signature=signature) for result in results]
     warnings = [*results[0].warnings, *coded[0][1]]

@@ -20,7 +20,6 @@ import numpy as np
 
 from facefill.catalog import METHODS, find_weights
 from facefill.runtime.cover import Cover
-from facefill.runtime.doubts import listening
 from facefill.runtime.engine import load_engine, thread_count
 from facefill.runtime.finder import Face, Finder
 from facefill.runtime.inpainter import Inpainter
@@ -185,8 +184,7 @@ class RequestQueue:
             ready.job.enter("completing")
         try:
             inpainter, plans = self._load(worker, method).inpainter, [ready.plan for ready in batch]
-            with listening() as doubts:
-                patches = inpainter.run(plans, seed=seed, samples=samples)
+            drawn = inpainter.run(plans, seed=seed, samples=samples)
         except BaseException as error:
             if len(batch) == 1:
                 self._end(batch[0].job, error=error)
@@ -196,14 +194,13 @@ class RequestQueue:
             return
         self._metrics.batches.observe(len(batch))
         self._metrics.crops.labels(method).inc(sum(ready.crops for ready in batch))
-        for ready, patch, doubted in zip(batch, patches, doubts.of(plans), strict=True):
+        for ready, one in zip(batch, drawn, strict=True):
             if ready.job.gone:
                 self._end(ready.job)
                 continue
             ready.job.enter("writing")
             try:
-                self._end(ready.job, finish(ready.job, ready.plan, patch, doubted, inpainter,
-                                            self._settings.signature))
+                self._end(ready.job, finish(ready.job, ready.plan, one, inpainter, self._settings.signature))
             except BaseException as error:
                 self._end(ready.job, error=error)
 

@@ -1,0 +1,29 @@
+"""Completes the pictures of protocols, as everybody's photos are completed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facefill.evaluation.protocols import Case, Protocol, seed_of
+from facefill.files.photo import read_photo
+from facefill.runtime.inpainter import Inpainter
+
+U8 = NDArray[np.uint8]
+
+
+def complete_cases(inpainter: Inpainter, protocol: Protocol, cases: Sequence[Case]) -> U8:
+    """(N, S, S, 3) pictures, completed as everybody's are: plan, run, finish."""
+    seeds = [seed_of(protocol, case.file) for case in cases]
+    plans = [inpainter.plan_complete(read_photo(case.shown), case.mask, aligned=True, covered=protocol.covers)
+             for case in cases]
+    drawn = inpainter.run(plans, seed=seeds)
+    return np.stack([inpainter.finish(plan, one, seed=seed).photo
+                     for plan, one, seed in zip(plans, drawn, seeds, strict=True)])
+
+
+def show_covered(protocol: Protocol, shown: U8, masks: NDArray[np.bool_]) -> U8:
+    """(N, S, S, 3) of what covers the faces; a hole that no cover was drawn on shows nothing, mid-grey."""
+    return shown if protocol.covers else np.where(masks[..., None], np.uint8(127), shown)
