@@ -31,6 +31,7 @@ from . import photo_files as files
 
 INPUTS, SLICE = 3000, 250
 MOST_SECONDS, MOST_KIB = 3.0, 400_000
+OTHERS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "AVIF")
 MADE = Provenance("swift", "ab" * 32, 7)
 Random = np.random.Generator
 
@@ -195,6 +196,9 @@ def outcome(data: bytes) -> str:
     mask[: max(1, height // 4), : max(1, width // 4)] = True
     try:
         result, notes = encode_photo(photo, 255 - photo.pixels, mask, provenance=MADE)
+        other = OTHERS[sum(data[-4:]) % len(OTHERS)]
+        again = read_photo(encode_photo(photo, 255 - photo.pixels, mask, format=other, provenance=MADE)[0])
+        assert again.pixels.shape == photo.pixels.shape
     except InputError as error:
         return f"refused: {error}"
     check(result, photo.pixels, mask, lossy=any("codes with loss" in note for note in notes))

@@ -330,6 +330,19 @@ def test_bmp_is_written_upright_because_it_cannot_say_how_it_lies(mode: str) -> 
     assert notes == ("BMP holds no EXIF and no XMP: they are left out",)
 
 
+def test_a_turned_photo_becomes_heic() -> None:
+    pytest.importorskip("pillow_heif")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = read_photo(files.coded(files.image("RGB", 40, 56), "JPEG", exif=exif))
+    mask = hole_in(photo)
+    result, notes = encode_photo(photo, photo.pixels, mask, format="HEIF", provenance=SWIFT)
+    again = read_photo(result)
+    assert again.pixels.shape == photo.pixels.shape
+    assert any("largest difference" in note for note in notes)
+    assert np.abs(again.pixels.astype(int) - photo.pixels).mean() < 6
+
+
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP"])
 def test_without_a_hole_the_file_is_copied_byte_for_byte(name: str) -> None:
     source = files.coded(files.image("RGB"), name)

@@ -97,8 +97,9 @@ def keep(found: Found) -> Kept:
     dropped += [f"the text {word[:40]}" for word, text in found.texts if (word, text) not in texts]
     orientation = orientation_of(found.exif, map(as_text, found.xmp))
     exif = _with_orientation(exif, orientation, said=orientation == orientation_of((), [as_text(xmp)] if xmp else []))
+    dpi = found.dpi if found.dpi and all(0.01 <= value <= 100_000 for value in found.dpi) else None
     return Kept(exif, xmp, _keep_iptc(found.iptc, dropped) or None, _keep_profile(found.icc, dropped) or None, texts,
-                found.dpi, orientation, tuple(dict.fromkeys(dropped)))
+                dpi, orientation, tuple(dict.fromkeys(dropped)))
 
 
 def is_harmless(text: str) -> bool:

@@ -213,8 +213,7 @@ def encode_photo(
     if signature and photo.source:  # the new manifest names the old one
         dropped = tuple(name for name in dropped if name != CREDENTIALS)
     notes = [said] if (said := names_of(dropped)) else []
-    picture, hole = as_stored(completed, photo.orientation), as_stored(mask, photo.orientation)
-    data, more = _encode(photo, picture, hole, target, source, provenance)
+    data, more = _encode(photo, completed, mask, target, source, provenance)
     notes += more
     if signature and provenance:
         original = (photo.source, photo.format) if photo.source else None
@@ -223,10 +222,11 @@ def encode_photo(
 
 
 def _encode(
-    photo: Photo, picture: Pixels, hole: Mask, target: str, source: bytes | None, provenance: Provenance | None
+    photo: Photo, completed: Pixels, mask: Mask, target: str, source: bytes | None, provenance: Provenance | None
 ) -> tuple[bytes, list[str]]:
-    """picture, hole: in stored orientation. source: the photo's own bytes, where it stays in its format."""
+    """source: the photo's own bytes, where it stays in its format."""
     kept, notes = photo.kept, []
+    picture, hole = as_stored(completed, kept.orientation), as_stored(mask, kept.orientation)
     if provenance and FORMATS[target].metadata:
         kept = replace(kept, xmp=stamp_xmp(kept.xmp, provenance))
     elif provenance:
@@ -246,8 +246,8 @@ def _encode(
     notes += more
     if target in ("JPEG", "AVIF", "HEIF") or (target == "WEBP" and not samples.is_lossless_webp(data)):
         again = decode(data, target, "the result")[0]
-        difference = cv2.absdiff(to_srgb(again), as_stored(photo.pixels, photo.orientation))
-        difference[hole] = 0
+        difference = cv2.absdiff(upright(to_srgb(again), again.kept.orientation), photo.pixels)
+        difference[mask] = 0
         notes.append(f"{target} codes with loss: outside the hole the largest difference is {difference.max()} of 255")
     return data, notes
 

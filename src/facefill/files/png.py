@@ -193,7 +193,7 @@ def _chunks_of(native: Native) -> list[Chunk]:
     if kept.icc:
         chunks.append(Chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(kept.icc)))
     if kept.dpi:
-        across, down = (min(max(round(value / 0.0254), 1), 2**31 - 1) for value in kept.dpi)
+        across, down = (max(round(value / 0.0254), 1) for value in kept.dpi)
         chunks.append(Chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
     if kept.xmp:
         chunks.append(Chunk(b"iTXt", _XMP_KEYWORD.encode() + bytes(5) + kept.xmp))

@@ -166,4 +166,4 @@ def _resolution_of(tags: dict[int, Tag], order: str, dpi: Dpi | None) -> tuple[t
     found = [struct.unpack(order + "II", side) for side in sides if isinstance(side, bytes) and len(side) == 8]
     if len(found) == 2 and all(above and below for above, below in found):
         return (found[0], found[1]), next(iter(numbers(order, tags.get(296))), 2)
-    return (((round(dpi[0] * 100), 100), (round(dpi[1] * 100), 100)), 2) if dpi and max(dpi) < 1e7 else (None, 1)
+    return (((round(dpi[0] * 100), 100), (round(dpi[1] * 100), 100)), 2) if dpi else (None, 1)
