@@ -25,6 +25,7 @@ from facefill.evaluation.page import COLOURS, MARKERS
 from facefill.evaluation.protocols import PROTOCOLS, draw_case
 from facefill.imaging import metrics
 from facefill.imaging.classical import fill_telea
+from facefill.runtime.adapter import ADAPTERS
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter
@@ -32,6 +33,7 @@ from facefill.runtime.model import Model
 from tests.evaluation.embedder import write_embedder
 from tests.faces import draw_face
 from tests.networks import write_inpainting
+from tests.runtime.test_adapter import write_foreign
 from tests.toy_datasets import write_dataset
 
 FACES = 12
@@ -209,6 +211,15 @@ def test_methods_with_fewer_faces_are_compared_on_those(faces: Path, network: Pa
     first = [face.file for face in read_dataset(faces).faces[:5]]
     page = (chosen.report / "report.html").read_text(encoding="utf-8")
     assert page.count("not among its first 5") == sum(case["file"] not in first for case in shown) > 0
+
+
+def test_a_network_of_somebody_else_takes_part_by_an_adapter(faces: Path, network: Path, tmp_path: Path) -> None:
+    theirs = write_foreign(tmp_path / "theirs.onnx", ADAPTERS["migan"])
+    report = finish(settings(faces, network, tmp_path / "report", methods=("telea", str(theirs)), adapter="migan",
+                             holes=("random20@64",)))
+    row, = pick_rows(report, method="theirs", metric="hole_psnr")
+    assert row["n"] == FACES
+    assert "--adapter migan" in str(report["command"])
 
 
 def test_papers_print_the_same_pictures_by_other_definitions(faces: Path, network: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def evaluate(
                                             "manifest.csv.")],
     methods: Annotated[str, typer.Option(help="Names or .onnx files, with commas; NAME:N for the first N faces only; "
                                          "or all.")] = "swift",
+    adapter: Annotated[str | None, typer.Option(metavar="lama|migan|migan-generator|FILE.toml", help="What .onnx files "
+                                                "of somebody else take (docs/evaluation.md).")] = None,
     holes: Annotated[str, typer.Option(help="Protocols, with commas, such as centre@256,worn@256; or all.")] = "",
     protocol: Annotated[str, typer.Option(help="Papers whose definitions are printed beside ours, with commas: "
                                           "contextual-attention-paper, masked-gan-paper, latent-search-paper; or "
@@ -53,7 +55,7 @@ def evaluate(
         folder=dataset, report=report, splits=names(split), methods=names(methods), holes=names(holes, PROTOCOLS),
         papers=names(protocol, PAPERS), limit=limit, features=tuple(features or ()), heads=lpips_heads,
         embedder=embedder, device=device, threads=threads, exact=exact, batch=batch, timings=not no_timings,
-        per_picture=per_picture, groups=groups,
+        per_picture=per_picture, groups=groups, adapter=adapter,
     )
     _show_progress(judge(settings, results))
     print(f"{report / 'report.md'}\n{report / 'report.html'}")

@@ -73,6 +73,13 @@ class Settings:
     """Also draw input, truth and prediction of every face."""
     groups: Path | None = None
     """A CSV of further groups, see `groups.read_groups`."""
+    adapter: str | None = None
+    """What .onnx files take that do not say so themselves, see `runtime.adapter`."""
+
+    @property
+    def opened(self) -> dict[str, Any]:
+        """How methods are opened."""
+        return {"device": self.device, "threads": self.threads, "exact": self.exact, "adapter": self.adapter}
 
 
 @dataclass(frozen=True)
@@ -203,8 +210,7 @@ def _load_entries(settings: Settings) -> list[Entry]:
         limit, name = (int(count), name) if numbered else (None, spec)
         path = Path(name)
         label = path.stem if path.suffix in (".onnx", ".safetensors") else name
-        inpainter = open_inpainter(name, device=settings.device, threads=settings.threads, exact=settings.exact)
-        entries.append(Entry(label, name, inpainter, limit))
+        entries.append(Entry(label, name, open_inpainter(name, **settings.opened), limit))
     labels = [entry.label for entry in entries]
     for label in labels:
         if labels.count(label) > 1 or label in (TRUTH, COVERED):

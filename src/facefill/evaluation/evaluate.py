@@ -105,6 +105,8 @@ def command(settings: Settings) -> str:
     for option, file in (("--lpips-heads", settings.heads), ("--embedder", settings.embedder),
                          ("--groups", settings.groups)):
         words += [option, file.name] if file else []
+    if settings.adapter:
+        words += ["--adapter", Path(settings.adapter).name]
     if settings.device != "cpu":
         words += ["--device", settings.device]
     return shlex.join(words + (["--exact"] if settings.exact else []))
@@ -167,14 +169,13 @@ def measure_costs(bench: Bench) -> list[Cost]:
     for entry in bench.entries:
         # A fresh process each, spawned so that it shares nothing: memory that a method took is never given back.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            how = settings.device, settings.threads, settings.exact
-            found.append(pool.submit(_measure, entry.label, entry.spec, *how, work).result())
+            found.append(pool.submit(_measure, entry.label, entry.spec, settings.opened, work).result())
     return found
 
 
-def _measure(label: str, spec: str, device: str, threads: int | None, exact: bool, work: Sequence[Work]) -> Cost:
+def _measure(label: str, spec: str, opened: dict[str, Any], work: Sequence[Work]) -> Cost:
     start = time.perf_counter()
-    inpainter = open_inpainter(spec, device=device, threads=threads, exact=exact)
+    inpainter = open_inpainter(spec, **opened)
     load_s, ms = time.perf_counter() - start, {}
     for protocol, cases in work:
         _time(inpainter, protocol, cases[:1])  # compiles, fills caches

@@ -150,11 +150,11 @@ def _touches(face: Face, mask: Bool) -> bool:
 
 def open_inpainter(
     method: str = "swift", *, device: str = "cpu", threads: int | None = None, exact: bool = False,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] = (), adapter: str | None = None,
 ) -> Inpainter:
     """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`."""
     options: dict[str, Any] = {"device": device, "threads": threads, "exact": exact}
-    model = load(method, **options, settings=settings)
+    model = load(method, **options, settings=settings, adapter=adapter)
     return Inpainter(model, partial(open_finder, **options), partial(open_cover, **options))
 
 
