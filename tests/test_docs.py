@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from facefill.commands.cli import app
+from facefill.evaluation.marks import read_tables
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "weights").glob("*.md"))]
@@ -77,6 +78,13 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 @pages
 def test_named_files_of_the_project_are_there(page: Path) -> None:
     assert missing_files(page.read_text(encoding="utf-8")) == []
+
+
+@pages
+def test_tables_that_commands_wrote_are_as_they_wrote_them(page: Path) -> None:
+    edited = [table.name for table in read_tables(page.read_text(encoding="utf-8"))
+              if "edited by hand" in table.outdated(lambda name: "")]
+    assert edited == []
 
 
 def test_what_is_wrong_on_a_page_is_seen(tmp_path: Path) -> None:
