@@ -19,7 +19,7 @@ from facefill.datasets.faces import Dataset, Face, landmarks_of, locate, read_da
 from facefill.errors import InputError
 from facefill.evaluation.cases import complete_cases, show_covered
 from facefill.evaluation.features import Embedder, Features, load_features
-from facefill.evaluation.groups import read_groups, skin_tone
+from facefill.evaluation.groups import read_groups, read_tones
 from facefill.evaluation.protocols import (
     Case,
     Paper,
@@ -29,7 +29,7 @@ from facefill.evaluation.protocols import (
     read_papers,
     read_protocols,
 )
-from facefill.evaluation.records import Record, Records
+from facefill.evaluation.records import DIGITS, Record, Records, row_of
 from facefill.imaging import metrics
 from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine, thread_count
@@ -42,8 +42,6 @@ TRUTH, COVERED = "truth", "covered"
 """What is measured like a method, where networks look: the original, and the picture with its hole."""
 PLAIN = ("psnr", "hole_psnr", "ssim", "hole_ssim", "ms_ssim", "l1", "hole_l1", "sharpness", "seam")
 AS_PAPERS = ("psnr_grey", "ssim_grey_gaussian11", "ssim_rgb_uniform7", "ssim_grey_uniform7")
-DIGITS = 16
-"""Of hashes that rows hold."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,8 @@ class Bench:
     @property
     def vectors(self) -> dict[str, int]:
         """Lengths of the vectors that are kept of every picture."""
-        widths = {features.name: features.width for features in self.features}
-        return widths | ({"embedder": self.embedder.width} if self.embedder else {})
+        return {one.name: one.width for one in self.features} | (
+            {"embedder": self.embedder.width} if self.embedder else {})
 
     @property
     def labels(self) -> list[str]:
@@ -127,8 +125,8 @@ class Bench:
 
     def count(self, label: str, dataset: Dataset) -> int:
         """How many faces of a dataset a method sees."""
-        limits = {entry.label: entry.limit for entry in self.entries}
-        return min(limits.get(label) or len(dataset.faces), len(dataset.faces))
+        limits = [entry.limit for entry in self.entries if entry.label == label and entry.limit]
+        return min([len(dataset.faces), *limits])
 
     def as_papers(self, protocol: Protocol) -> bool:
         """Whether a paper that was asked for has these holes, so that its definitions are measured too."""
@@ -236,7 +234,8 @@ def run(bench: Bench) -> Iterator[Progress]:
         for dataset in bench.datasets:
             for protocol in bench.protocols:
                 yield from _Cell(bench, dataset, protocol, pool).run()
-            bench.tones[dataset.name] = _read_tones(bench, dataset, pool)
+            kept = bench.settings.report / "pictures" / dataset.name / "faces.csv"
+            bench.tones[dataset.name] = read_tones(dataset, kept, pool.map)
 
 
 def complete_case(bench: Bench, dataset: Dataset, protocol: Protocol, label: str, file: str) -> tuple[Case, U8]:
@@ -299,7 +298,7 @@ class _Cell:
         for label, records in self._records.items():
             faces = self._dataset.faces
             same = 0
-            while same < min(len(records.rows), len(faces)) and _row_of(faces[same]) == records.rows[same][:2]:
+            while same < min(len(records.rows), len(faces)) and row_of(faces[same]) == records.rows[same][:2]:
                 same += 1
             if same:
                 first = first or _draw(self._bench, self._protocol, faces[0])
@@ -361,7 +360,7 @@ class _Cell:
 
     def _write(self, most: int) -> None:
         """Write records in order until at most so many wait for their values."""
-        pictures = {face.file: _row_of(face)[1] for face in self._dataset.faces} if len(self._pending) > most else {}
+        pictures = {face.file: row_of(face)[1] for face in self._dataset.faces} if len(self._pending) > most else {}
         while len(self._pending) > most:
             one = self._pending.popleft()
             file, hole = one.case.file, mask_hash(one.case.mask)[:DIGITS]
@@ -369,13 +368,9 @@ class _Cell:
             self._records[one.label].append(Record(file, pictures[file], hole, values, one.vectors))
 
 
-def _row_of(face: Face) -> tuple[str, str]:
-    return face.file, face.sha256[:DIGITS]
-
-
 def _draw(bench: Bench, protocol: Protocol, face: Face) -> Case:
-    landmarks = landmarks_of(face, protocol.size_px)
-    return draw_case(protocol, read_face(face, protocol.size_px), landmarks, face.file, bench.cover)
+    side = protocol.size_px
+    return draw_case(protocol, read_face(face, side), landmarks_of(face, side), face.file, bench.cover)
 
 
 def _complete(bench: Bench, protocol: Protocol, label: str, cases: Sequence[Case]) -> U8:
@@ -386,19 +381,3 @@ def _complete(bench: Bench, protocol: Protocol, label: str, cases: Sequence[Case
     if label == COVERED:
         return show_covered(protocol, shown, masks)
     return complete_cases(next(entry.inpainter for entry in bench.entries if entry.label == label), protocol, cases)
-
-
-def _read_tones(bench: Bench, dataset: Dataset, pool: ThreadPoolExecutor) -> NDArray[np.float64]:
-    """Skin tones of a dataset's faces, kept like other values."""
-    path = bench.settings.report / "pictures" / dataset.name / "faces.csv"
-    records = Records(path, {"measure": "skin_tone"}, ("skin_tone",))
-    same = [row[:2] for row in records.rows[: len(dataset.faces)]] == [_row_of(face) for face in dataset.faces]
-    if not same:
-        records.keep(0)
-
-        def tone(face: Face) -> float:
-            return skin_tone(read_face(face, dataset.side_px), landmarks_of(face, dataset.side_px))
-
-        for face, value in zip(dataset.faces, pool.map(tone, dataset.faces), strict=True):
-            records.append(Record(*_row_of(face), "", {"skin_tone": value}))
-    return records.table(len(dataset.faces)).values["skin_tone"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.datasets.faces import Dataset
+from facefill.datasets.faces import Dataset, Face, landmarks_of, read_face
 from facefill.errors import InputError
+from facefill.evaluation.records import Record, Records, row_of
 from facefill.imaging.crop import turn_of
 
 U8 = NDArray[np.uint8]
@@ -60,6 +61,19 @@ def read_groups(path: Path) -> dict[str, dict[str, str]]:
                          "name them in its first line, such as file,glasses,age")
     kinds = [kind for kind in rows[0] if kind != "file"]
     return {kind: {row["file"]: row[kind] or "" for row in rows} for kind in kinds}
+
+
+def read_tones(
+    dataset: Dataset, kept: Path, each: Callable[[Callable[[Face], float], Sequence[Face]], Iterable[float]]
+) -> NDArray[np.float64]:
+    """Skin tones of a dataset's faces, kept in a file like other values. each: `map`, or a pool's."""
+    records, side = Records(kept, {"measure": "skin_tone"}, ("skin_tone",)), dataset.side_px
+    if [row[:2] for row in records.rows[: len(dataset.faces)]] != [row_of(face) for face in dataset.faces]:
+        records.keep(0)
+        tones = each(lambda face: skin_tone(read_face(face, side), landmarks_of(face, side)), dataset.faces)
+        for face, value in zip(dataset.faces, tones, strict=True):
+            records.append(Record(*row_of(face), "", {"skin_tone": value}))
+    return records.table(len(dataset.faces)).values["skin_tone"]
 
 
 def skin_tone(face: U8, landmarks: Points) -> float:

@@ -14,10 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.datasets.faces import Face
+
 F32 = NDArray[np.float32]
 
+DIGITS = 16
+"""Of hashes that rows hold."""
 HEAD = ("file", "picture", "hole")
 """Columns before the values: the file's name, and the first 16 digits of the SHA-256 of the picture and of its hole."""
+
+
+def row_of(face: Face) -> tuple[str, str]:
+    """What a row says of its picture: the file's name, and the first digits of its hash."""
+    return face.file, face.sha256[:DIGITS]
 
 
 @dataclass(frozen=True)
