@@ -22,7 +22,7 @@ import numpy as np
 from facefill.files.photo import read_photo
 from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.model import load
-from facefill.runtime.stream import Frame, Stream
+from facefill.runtime.stream import Seen, Stream
 from facefill.video.film import open_film, read_frames, to_rgb
 from facefill.video.run import convert
 
@@ -59,8 +59,8 @@ def write_film(path: Path, frames: list[np.ndarray]) -> None:
 class Nothing(Stream):
     """Leaves every frame as it is: what decoding and encoding cost alone."""
 
-    def complete(self, pixels: np.ndarray) -> Frame:
-        return Frame(pixels, np.zeros(pixels.shape[:2], bool), 0, 0, 0)
+    def look(self, pixels: np.ndarray) -> Seen:
+        return Seen(pixels, {})
 
 
 def flicker(stream: Stream, frames: list[np.ndarray]) -> tuple[float, float]:
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
-    threads = options.threads
+    threads = max(1, options.threads // 2)  # as the command shares them out
     model, finder, cover = load("swift", threads=threads), open_finder(threads=threads), open_cover(threads=threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

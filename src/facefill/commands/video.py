@@ -26,13 +26,15 @@ def video(
 ) -> None:
     """Take the covers off all faces of a film; sound and time stamps stay (needs the extra `video`)."""
     need("video", "av")
+    from facefill.runtime.engine import thread_count
     from facefill.runtime.helpers import open_cover, open_finder
     from facefill.runtime.inpainter import HONEST
     from facefill.runtime.model import load
     from facefill.runtime.stream import Stream
     from facefill.video.run import convert
 
-    options: Any = {"device": device, "threads": threads, "exact": exact}
+    # Two threads work on a film, one on the frame after the other's.
+    options: Any = {"device": device, "threads": max(1, thread_count(threads) // 2), "exact": exact}
     model, finder, cover = load(method, **options), open_finder(**options), open_cover(**options)
     job = {"method": model.name, "weights": model.sha256, "device": device, "exact": exact}
     done = convert(source, target, lambda: Stream(finder, cover, model), job, overwrite=overwrite,

@@ -26,21 +26,29 @@ U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 
 
-@dataclass
-class _Held:
-    """What one face had in the frame before, in its aligned square."""
+@dataclass(frozen=True)
+class _View:
+    """A face of a frame in its aligned square."""
 
+    crop: Crop
+    face: U8
     cover: NDArray[np.float32]
     """(S, S), 1 where it is covered, less for each frame since it was."""
-    face: U8
-    patch: NDArray[np.float32] | None = None
-    """(S, S, 3), what was drawn."""
     fresh: float = 1.0
     """How much of the hole is drawn anew in this frame."""
 
     @property
     def hole(self) -> Bool:
         return self.cover > 0.5
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame that was looked at."""
+
+    pixels: U8
+    views: dict[int, _View]
+    """By the number of the face's track."""
 
 
 @dataclass(frozen=True)
@@ -58,51 +66,61 @@ class Frame:
 
 
 class Stream:
-    """Completes the frames of one film or camera, in their order. Not for several threads at a time."""
+    """Completes the frames of one film or camera, in their order.
+
+    `look` and `fill` may each run in a thread of its own: the next frame can be looked at while one is filled.
+    """
 
     def __init__(self, finder: Finds, cover: Cover, model: Model) -> None:
         self._tracker, self._cover, self._model = Tracker(finder), cover, model
-        self._held: dict[int, _Held] = {}
+        self._views: dict[int, _View] = {}
+        self._patches: dict[int, NDArray[np.float32]] = {}
 
     def complete(self, pixels: U8) -> Frame:
         """The next (H, W, 3) uint8 RGB frame with the covers taken off."""
-        tracks = self._tracker.follow(pixels)
-        crops = [Crop.around_face(track.face.landmarks, self._model.record.size_px) for track in tracks]
-        found = self._cover.find(pixels, [track.face for track in tracks])
-        self._held = {
-            track.number: self._update(track, crop.take(pixels), crop.take_mask(seen.mask(pixels.shape)))
-            for track, crop, seen in zip(tracks, crops, found, strict=True)
-        }
-        states = list(self._held.values())
-        usable = [state.hole.mean() <= LARGEST_SHARE for state in states]
-        chosen = [(crop, state) for crop, state, ok in zip(crops, states, usable, strict=True)
-                  if ok and state.hole.any()]
-        mask = np.zeros(pixels.shape[:2], bool)
-        if chosen:
-            pixels = self._fill(pixels, chosen, mask)
-        return Frame(pixels, mask, len(tracks), len(chosen), usable.count(False))
+        return self.fill(self.look(pixels))
 
-    def _update(self, track: Track, face: U8, hole: Bool) -> _Held:
+    def look(self, pixels: U8) -> Seen:
+        """Find the faces of the next (H, W, 3) uint8 RGB frame and what covers them."""
+        tracks = self._tracker.follow(pixels)
+        found = self._cover.find(pixels, [track.face for track in tracks])
+        self._views = {track.number: self._view(track, seen.mask(pixels.shape), pixels)
+                       for track, seen in zip(tracks, found, strict=True)}
+        return Seen(pixels, self._views)
+
+    def _view(self, track: Track, mask: Bool, pixels: U8) -> _View:
         """The cover grows at once and shrinks slowly: a rim that comes and goes would be seen."""
-        before = self._held.get(track.number)
+        crop = Crop.around_face(track.face.landmarks, self._model.record.size_px)
+        face, hole = crop.take(pixels), crop.take_mask(mask)
+        before = self._views.get(track.number)
         if before is None:
-            return _Held(hole.astype(np.float32), face)
+            return _View(crop, face, hole.astype(np.float32))
         cover = np.maximum(hole.astype(np.float32), HOLD * before.cover)
         known = ~(hole | before.hole)
         moved = float(cv2.absdiff(face, before.face)[known].mean()) if known.any() else MOVED_LEVELS
-        return _Held(cover, face, before.patch, min(1.0, STILL + moved / MOVED_LEVELS))
+        return _View(crop, face, cover, min(1.0, STILL + moved / MOVED_LEVELS))
 
-    def _fill(self, pixels: U8, chosen: list[tuple[Crop, _Held]], mask: Bool) -> U8:
-        """A copy with the holes filled; `mask` is set where they are."""
-        holes = [state.hole | crop.outside(pixels.shape) for crop, state in chosen]
-        faces = np.stack([state.face for _, state in chosen])
-        drawn = self._model.complete(faces, np.stack(holes), seeds=[0] * len(chosen))[:, 0]
-        for (crop, state), new in zip(chosen, drawn, strict=True):
-            patch = new.astype(np.float32)
-            if state.patch is not None and state.fresh < 1:
-                patch = state.patch + state.fresh * (patch - state.patch)
-            state.patch = patch
-            missing = crop.put_mask(state.hole, pixels.shape)
-            pixels = crop.put(pixels, np.rint(patch).astype(np.uint8), missing)
+    def fill(self, seen: Seen) -> Frame:
+        """Complete what was found. Frames come in the order in which they were looked at."""
+        pixels = seen.pixels
+        usable = {number: view for number, view in seen.views.items() if view.hole.mean() <= LARGEST_SHARE}
+        chosen = {number: view for number, view in usable.items() if view.hole.any()}
+        mask = np.zeros(pixels.shape[:2], bool)
+        drawn = self._draw(pixels, list(chosen.values()))
+        patches = {}
+        for (number, view), new in zip(chosen.items(), drawn, strict=True):
+            old = self._patches.get(number, new)
+            patches[number] = old + view.fresh * (new - old)
+            missing = view.crop.put_mask(view.hole, pixels.shape)
+            pixels = view.crop.put(pixels, np.rint(patches[number]).astype(np.uint8), missing)
             mask |= missing
-        return pixels
+        self._patches = patches
+        return Frame(pixels, mask, len(seen.views), len(chosen), len(seen.views) - len(usable))
+
+    def _draw(self, pixels: U8, views: list[_View]) -> list[NDArray[np.float32]]:
+        """What the model draws in each hole, (S, S, 3)."""
+        if not views:
+            return []
+        holes = np.stack([view.hole | view.crop.outside(pixels.shape) for view in views])
+        filled = self._model.complete(np.stack([view.face for view in views]), holes, seeds=[0] * len(views))
+        return [patch.astype(np.float32) for patch in filled[:, 0]]

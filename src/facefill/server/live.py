@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
-from facefill.runtime.stream import Stream
+from facefill.runtime.stream import Frame, Seen, Stream
 from facefill.server.jobs import Networks
 from facefill.server.settings import Settings
 
@@ -56,29 +56,44 @@ class Live:
             self.count -= 1
 
     async def _answer(self, socket: WebSocket) -> None:
+        """The next frame is looked at while one is completed."""
         networks = self._networks
         stream = Stream(networks.finder, networks.cover, networks.inpainter.model)
-        while True:
-            async with asyncio.timeout(self._settings.quiet_s):
-                message = await socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            data = message.get("bytes")
-            if not data:
-                raise InputError("a picture", "text", "send each frame as a binary message")
-            said, coded = await asyncio.to_thread(_complete, stream, data)
-            async with asyncio.timeout(self._settings.answer_s):
-                await socket.send_text(said)
-                await socket.send_bytes(coded)
+        filling: asyncio.Task[None] | None = None
+        try:
+            while True:
+                async with asyncio.timeout(self._settings.quiet_s):
+                    message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                data = message.get("bytes")
+                if not data:
+                    raise InputError("a picture", "text", "send each frame as a binary message")
+                start = time.perf_counter()
+                seen = await asyncio.to_thread(_look, stream, data)
+                if filling is not None:
+                    await filling
+                filling = asyncio.create_task(self._fill(socket, stream, seen, start))
+        finally:
+            if filling is not None and not filling.done():
+                filling.cancel()
+
+    async def _fill(self, socket: WebSocket, stream: Stream, seen: Seen, start: float) -> None:
+        frame, coded = await asyncio.to_thread(_complete, stream, seen)
+        said = {"faces": frame.faces, "completed": frame.completed, "too_covered": frame.too_covered,
+                "ms": round((time.perf_counter() - start) * 1e3, 1)}
+        async with asyncio.timeout(self._settings.answer_s):
+            await socket.send_text(json.dumps(said))
+            await socket.send_bytes(coded)
 
 
-def _complete(stream: Stream, data: bytes) -> tuple[str, bytes]:
-    start = time.perf_counter()
-    frame = stream.complete(read_photo(data, max_pixels=MOST_PIXELS, max_bytes=MOST_BYTES).pixels)
-    coded = encode_picture(frame.pixels, "JPEG", QUALITY)
-    spent_ms = round((time.perf_counter() - start) * 1e3, 1)
-    return json.dumps({"faces": frame.faces, "completed": frame.completed, "too_covered": frame.too_covered,
-                       "ms": spent_ms}), coded
+def _look(stream: Stream, data: bytes) -> Seen:
+    return stream.look(read_photo(data, max_pixels=MOST_PIXELS, max_bytes=MOST_BYTES).pixels)
+
+
+def _complete(stream: Stream, seen: Seen) -> tuple[Frame, bytes]:
+    frame = stream.fill(seen)
+    return frame, encode_picture(frame.pixels, "JPEG", QUALITY)
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:

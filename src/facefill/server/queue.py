@@ -92,8 +92,8 @@ class RequestQueue:
         return round(self._pace_s * ahead / len(self._threads), 1)
 
     def networks(self) -> Networks:
-        """Those for all processor threads, with the default method."""
-        return self._load(None, "swift")
+        """Those of one worker, with the default method."""
+        return self._load(0, "swift")
 
     def waiting(self) -> int:
         return len(self._new) + len(self._ready)

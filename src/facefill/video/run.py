@@ -9,6 +9,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import av
 from facefill import __version__
 from facefill.errors import InputError
 from facefill.runtime.inpainter import HONEST
-from facefill.runtime.stream import Stream
+from facefill.runtime.stream import Frame, Seen, Stream
 from facefill.video.film import U8, add_video, encoder_of, open_film, read_frames, to_rgb, write_into
 
 SEGMENT_FRAMES = 240
 """A segment is written as a whole; a stopped run loses no more than one."""
+AHEAD = 2
+"""Frames that may wait to be filled while the next ones are looked at."""
 WARM_FRAMES = 6
 """Frames before a segment with which following and blending begin, so that no seam is seen."""
 
@@ -148,54 +151,70 @@ def _work(
     tell: Callable[[Second, float], None],
 ) -> None:
     source = film.streams.video[0]
-    length_s = float(film.duration or 0) / av.time_base
     recent: deque[tuple[int, U8]] = deque(maxlen=WARM_FRAMES)
     frames = read_frames(film, state.warm)
     frame = next(frames, None)
     while frame is not None and state.start is not None and frame.pts < state.start:
         recent.append((frame.pts, to_rgb(frame)))
         frame = next(frames, None)
-    second: Second | None = None
+    told = _Told(tell, float(film.duration or 0) / av.time_base)
     while frame is not None:
         stream = open_stream()
         for _, pixels in recent:
             stream.complete(pixels)
-        with av.open(str(folder / f"{state.segments:05d}.nut"), "w") as out:
+        with av.open(str(folder / f"{state.segments:05d}.nut"), "w") as out, ThreadPoolExecutor(1) as beside:
             coded = add_video(out, target, source, frame)
+            ahead: deque[Future[tuple[int, Frame]]] = deque()
             for _ in range(SEGMENT_FRAMES):
-                at = int(frame.pts * source.time_base)
-                if second is None or at != second.second:
-                    if second is not None:
-                        tell(second, length_s)
-                    second = Second(at)
                 pixels = to_rgb(frame)
                 recent.append((frame.pts, pixels))
-                _complete(frame, pixels, stream, second)
-                frame.pict_type = 0
-                for packet in coded.encode(frame):
-                    out.mux(packet)
+                if len(ahead) == AHEAD:
+                    told.add(*ahead.popleft().result())
+                ahead.append(beside.submit(_finish, stream, stream.look(pixels), frame, coded, out))
                 state.frames += 1
                 frame = next(frames, None)
                 if frame is None:
                     break
-            for packet in coded.encode():
-                out.mux(packet)
+            for done in ahead:
+                told.add(*done.result())
+            out.mux(coded.encode())
         state.segments += 1
         state.warm, state.start = recent[0][0], frame.pts if frame else None
         state.ended = frame is None
         state.save(folder)
-    if second is not None:
-        tell(second, length_s)
+    told.end()
 
 
-def _complete(frame: Any, pixels: U8, stream: Stream, second: Second) -> None:
-    done = stream.complete(pixels)
+def _finish(stream: Stream, seen: Seen, frame: Any, coded: Any, out: Any) -> tuple[int, Frame]:
+    """Complete a frame and encode it, while the next one is decoded and looked at."""
+    done = stream.fill(seen)
     if done.mask.any():
         write_into(frame, done.pixels, done.mask)
-    second.frames += 1
-    second.faces = max(second.faces, done.faces)
-    second.completed += done.completed > 0
-    second.too_covered += done.too_covered > 0
+    frame.pict_type = 0
+    out.mux(coded.encode(frame))
+    return int(frame.pts * frame.time_base), done
+
+
+class _Told:
+    """Counts frames by the second, and tells of a second when the next one begins."""
+
+    def __init__(self, tell: Callable[[Second, float], None], length_s: float) -> None:
+        self._tell, self._length_s = tell, length_s
+        self._now: Second | None = None
+
+    def add(self, at: int, frame: Frame) -> None:
+        if self._now is None or at != self._now.second:
+            self.end()
+            self._now = Second(at)
+        self._now.frames += 1
+        self._now.faces = max(self._now.faces, frame.faces)
+        self._now.completed += frame.completed > 0
+        self._now.too_covered += frame.too_covered > 0
+
+    def end(self) -> None:
+        if self._now is not None:
+            self._tell(self._now, self._length_s)
+            self._now = None
 
 
 def _join(film: Any, copied: list[Any], folder: Path, segments: int, target: Path, comment: str) -> None:
