@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,6 +32,8 @@ class _View:
     """A face of a frame in its aligned square."""
 
     crop: Crop
+    landmarks: NDArray[np.float32]
+    """(5, 2) pixels of the crop."""
     face: U8
     cover: NDArray[np.float32]
     """(S, S), 1 where it is covered, less for each frame since it was."""
@@ -91,14 +94,15 @@ class Stream:
     def _view(self, track: Track, mask: Bool, pixels: U8) -> _View:
         """The cover grows at once and shrinks slowly: a rim that comes and goes would be seen."""
         crop = Crop.around_face(track.face.landmarks, self._model.record.size_px)
+        landmarks = crop.to_crop(track.face.landmarks).astype(np.float32)
         face, hole = crop.take(pixels), crop.take_mask(mask)
         before = self._views.get(track.number)
         if before is None:
-            return _View(crop, face, hole.astype(np.float32))
+            return _View(crop, landmarks, face, hole.astype(np.float32))
         cover = np.maximum(hole.astype(np.float32), HOLD * before.cover)
         known = ~(hole | before.hole)
         moved = float(cv2.absdiff(face, before.face)[known].mean()) if known.any() else MOVED_LEVELS
-        return _View(crop, face, cover, min(1.0, STILL + moved / MOVED_LEVELS))
+        return _View(crop, landmarks, face, cover, min(1.0, STILL + moved / MOVED_LEVELS))
 
     def fill(self, seen: Seen) -> Frame:
         """Complete what was found. Frames come in the order in which they were looked at."""
@@ -122,5 +126,8 @@ class Stream:
         if not views:
             return []
         holes = np.stack([view.hole | view.crop.outside(pixels.shape) for view in views])
-        filled = self._model.complete(np.stack([view.face for view in views]), holes, seeds=[0] * len(views))
+        faces = np.stack([view.face for view in views])
+        given = {"worn": faces, "landmarks": np.stack([view.landmarks for view in views])}
+        wanted: dict[str, Any] = {name: given[name] for name in self._model.record.inputs if name in given}
+        filled = self._model.complete(faces, holes, seeds=[0] * len(views), **wanted)
         return [patch.astype(np.float32) for patch in filled[:, 0]]
