@@ -279,6 +279,29 @@ def test_a_progressive_jpeg_that_lacks_scans_is_refused() -> None:
             read_photo(data)
 
 
+def test_a_baseline_scan_that_does_not_say_what_it_brings_is_whole() -> None:
+    source = bytearray(source_of("RGB", 64, 64))
+    at = source.index(b"\xff\xda")
+    assert source[at + 11 : at + 14] == bytes([0, 63, 0])
+    source[at + 12] = 0
+    assert read_photo(bytes(source)).pixels.shape == (64, 64, 3)
+
+
+def test_arithmetic_coding_stays(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(source_of("RGB", 64, 64))
+    picture = jpegio.read(str(tmp_path / "photo.jpg"))
+    picture.arith_code = 1
+    picture.write(str(tmp_path / "photo.jpg"))
+    source = (tmp_path / "photo.jpg").read_bytes()
+    photo = read_photo(source)
+    result, notes = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape), provenance=SWIFT)
+    assert notes == ()
+    assert parse_jpeg(result).frame.marker == parse_jpeg(source).frame.marker == 0xC9
+    for before, after in zip(coefficients(source), coefficients(result), strict=True):
+        assert np.array_equal(after[:1], before[:1])
+    assert read_photo(result).pixels.shape == (64, 64, 3)
+
+
 def test_fill_bytes_are_read_over_in_linear_time() -> None:
     source = source_of("RGB", 64, 64)
     for filled in (source[:2] + 300_000 * b"\xff" + source[2:], source[:-2] + 300_000 * b"\xff" + source[-2:],

@@ -412,6 +412,15 @@ def test_texts_that_unpack_without_end_cost_no_memory() -> None:
     assert peak < 60_000_000
 
 
+@pytest.mark.parametrize(("numbers", "wide"), [
+    (b"\x09\x10\0\1", True), (b"\1\x0d\0\1", False), (b"\x0c\x0d\0\1", True),
+])
+def test_colours_by_number_stay_and_what_they_mean_is_said(numbers: bytes, wide: bool) -> None:
+    source = png_with(Chunk(b"cICP", numbers))
+    assert any("high-dynamic-range" in note for note in read_photo(source).notes) == wide
+    assert Chunk(b"cICP", numbers) in parse_png(completed(source)[0])[0]
+
+
 def test_a_chunk_without_which_the_picture_means_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="nobody knows"):
         read_photo(png_with(Chunk(b"CgBI", bytes(4))))

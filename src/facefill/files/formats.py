@@ -51,6 +51,8 @@ FORMATS: dict[str, Format] = {
     "BMP": Format((".bmp", ".dib"), ("grey", "rgb"), (1, 8), metadata=False),
     "HEIF": Format((".heic", ".heif", ".hif")),
 }
+
+
 def sniff(data: bytes, what: str, expected: str = "photo") -> str:
     """The format that the content shows, whatever the file is called."""
     if data[:3] == b"\xff\xd8\xff":

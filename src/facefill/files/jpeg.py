@@ -42,6 +42,7 @@ _MOST_SEGMENTS = 10_000
 _MOST_SCANNED = 4_000_000_000  # pixels times scans: a scan of a few bytes makes a decoder go over the whole picture
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # neither a stuffed byte nor a restart
 _CODING = {0xC4, 0xCC, 0xDA, 0xDB, 0xDD}  # Huffman and arithmetic tables, scans, quantisation, restart interval
+_PROGRESSIVE = (0xC2, 0xCA)
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # baseline, extended, progressive; the last two with arithmetic coding
 
 
@@ -106,9 +107,11 @@ class Jpeg:
         """Whether its scans bring every coefficient to its last bit."""
         missing = {number: set(range(64)) for number in self.frame.ids}
         for payload in (s.payload for s in self.segments if s.marker == 0xDA and len(s.payload) > 5):
-            if payload[-1] & 15 == 0:
-                for number in payload[1 : 1 + 2 * payload[0] : 2]:
-                    missing.get(number, set()).difference_update(range(payload[-3], payload[-2] + 1))
+            first, last, low = payload[-3], payload[-2], payload[-1] & 15
+            if self.frame.marker not in _PROGRESSIVE:  # some cameras leave these numbers 0, and nobody reads them
+                first, last, low = 0, 63, 0
+            for number in payload[1 : 1 + 2 * payload[0] : 2] if low == 0 else b"":
+                missing.get(number, set()).difference_update(range(first, last + 1))
         return not any(missing.values())
 
     def coded(self, metadata: Iterable[Segment] | None = None) -> bytes:
@@ -304,7 +307,7 @@ def encode_jpeg(native: Native, source: Jpeg | None) -> tuple[bytes, list[str]]:
     options: dict[str, Any] = {"quality": 95, "subsampling": 0}
     if source:
         before = JpegImagePlugin.JpegImageFile(io.BytesIO(source.coded()))
-        options = {"qtables": before.quantization, "progressive": source.frame.marker in (0xC2, 0xCA),
+        options = {"qtables": before.quantization, "progressive": source.frame.marker in _PROGRESSIVE,
                    "subsampling": max(JpegImagePlugin.get_sampling(before), 0)}
     stream = io.BytesIO()
     image_of(native).save(stream, "JPEG", **options)

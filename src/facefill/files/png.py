@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from facefill.files.colour import Native, Samples
 from facefill.files.metadata import CREDENTIALS, Found, Kept, keep
-from facefill.files.samples import CLEAR, image_of, samples_of
+from facefill.files.samples import CLEAR, image_of, samples_of, wide_colours
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = "XML:com.adobe.xmp"
@@ -77,6 +77,9 @@ def decode_png(chunks: list[Chunk], trailer: bytes) -> tuple[Native, list[str]]:
     notes = [f"it holds {count} pictures: only the first is used" for count in frames[:1] if count > 1]
     data = SIGNATURE + b"".join(chunk.coded() for chunk in chunks if chunk.name in _PICTURE)
     kept = keep(_found_in(chunks, trailer))
+    if not kept.icc:
+        notes += [note for name, payload in chunks if name == b"cICP" and len(payload) == 4
+                  for note in wide_colours(payload[0], payload[1])]
     colours = tuple(chunk for chunk in chunks if len(chunk.payload) <= _COLOURS.get(chunk.name, -1))
     with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
         image.load()

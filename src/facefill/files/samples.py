@@ -89,7 +89,7 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
         dropped += ["further pictures (depth, gain map, thumbnails)"] * any(
             info.get(key) for key in ("aux", "depth_images", "thumbnails"))
         dropped += [CREDENTIALS] * (b"jumb" in data and b"c2pa" in data)
-        dropped += ["the video of a motion photo"] * (b"mpvd" in data[-len(data) :] and name == "HEIF")
+        dropped += ["the video of a motion photo"] * (b"mpvd" in data and name == "HEIF")
     found = Found((exif.removeprefix(b"Exif\0\0"),) if exif else (), (xmp.encode() if isinstance(xmp, str) else xmp,)
                   if xmp else (), b"", info.get("icc_profile") or b"", (), dpi, tuple(dropped))
     samples, kind, extra, bits, notes = samples_of(image)
@@ -106,10 +106,14 @@ def _coding_notes(data: bytes, name: str, profiled: bool, info: dict[Any, Any]) 
         notes.append("its 10 or 12 bits become 8")
     at = data.find(b"colrnclx", 0, 1 << 16) if name in ("AVIF", "HEIF") and not profiled else -1
     if at >= 0 and len(data) > at + 12:
-        primaries, transfer = data[at + 9], data[at + 11]
-        if primaries not in (1, 2) or transfer in (16, 18):
-            notes.append("its wide or high-dynamic-range colours have no profile: they are taken for sRGB")
+        notes += wide_colours(data[at + 9], data[at + 11])
     return notes
+
+
+def wide_colours(primaries: int, transfer: int) -> list[str]:
+    """A note where colours by number (ITU-T H.273) are none that sRGB can stand for."""
+    wide = primaries not in (1, 2) or transfer in (16, 18)
+    return ["its wide or high-dynamic-range colours have no profile: they are taken for sRGB"] * wide
 
 
 def is_lossless_webp(data: bytes) -> bool:
