@@ -207,8 +207,11 @@ class Worker:
         work.outcome = replace(
             work.outcome, result_sha256=digest, faces_found=len(result.faces),
             faces_completed=sum(bool(face.missing.any()) for face in result.faces),
-            faces_refused=tuple("; ".join(face.warnings) for face in result.faces if face.warnings),
-            hole_share=round(float(result.mask.mean()), 6), warnings=(*result.source.notes, *notes, *drawn.doubts),
+            faces_refused=tuple("; ".join(face.warnings) for face in result.faces
+                                if face.warnings and not face.missing.any()),
+            hole_share=round(float(result.mask.mean()), 6), warnings=(
+                *result.source.notes, *(said for face in result.faces if face.missing.any() for said in face.warnings),
+                *notes, *drawn.doubts),
         )
 
     def _write(self, work: _Work) -> None:

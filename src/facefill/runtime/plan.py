@@ -21,6 +21,7 @@ from facefill.imaging.masks import bounding_box
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
 from facefill.runtime.model import Model, grey_holes
+from facefill.runtime.trust import reasons_for_doubt
 
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
@@ -62,6 +63,7 @@ class FoundFace:
     """Where in the photo `missing` lies."""
     missing: Bool = field(default_factory=lambda: np.zeros((0, 0), bool))
     warnings: tuple[str, ...] = ()
+    """Why it was left as it is; of a completed face, why the completion may look wrong."""
 
     @property
     def mask(self) -> Bool:
@@ -162,6 +164,14 @@ def assign(
         if not said[index]:
             beyond = covers[index].mask(missing.shape)[window] & (belong == _NOBODY)
             belong[beyond] = index
+    drawn = {task.face for task in plan.tasks}
+    for index, face in enumerate(found):
+        reasons = reasons_for_doubt(face, photo.pixels, missing) if index in drawn else []
+        if reasons:
+            said[index] = f"{place_of(face)} may look wrong: it is {', '.join(reasons)}"
+        if index in drawn and covers and covers[index].cut:
+            before = f"{said[index]};" if said[index] else f"{place_of(face)}:"
+            said[index] = f"{before} what covers it goes on beyond what was looked at, and stays there"
     faces = tuple(_report(face, belong == index, window, said[index], missing.shape)
                   for index, face in enumerate(found))
     return replace(plan, tasks=tuple(tasks), faces=faces, warnings=tuple(filter(None, said)))
