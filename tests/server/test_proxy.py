@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -71,3 +72,13 @@ def test_the_api_works_under_a_path_of_a_proxy(tmp_path: Path, path: str) -> Non
             answer = httpx2.post(url, files={"photo": PNG}, headers={"Origin": address})
             assert answer.status_code == 200, answer.text
         assert httpx2.get(site, follow_redirects=True).status_code == 200
+
+
+def test_everything_that_the_page_names_is_found_under_a_path_of_a_proxy(tmp_path: Path) -> None:
+    made = service(tmp_path, Gate(), root_path="/faces")
+    with listening(made) as (port, _), proxy(tmp_path, port, "/") as address:
+        for page in (f"{address}/faces/", f"{address}/faces/docs"):
+            names = re.findall(r'\b(?:src|href)="([^"#]+)"', httpx2.get(page).text)
+            assert names
+            for name in names:
+                assert httpx2.get(urljoin(page, name)).status_code == 200, name

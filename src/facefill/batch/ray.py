@@ -44,7 +44,7 @@ has given nothing at all, it gets twice the time; after so many of these in a ro
 INIT_DEATHS = 4
 """Actors that may die one after the other before they have loaded their networks."""
 STORE_BYTES = 300_000_000
-"""Of a Ray that is started here; only names, outcomes and small pictures of faces pass through it."""
+"""Object store of a Ray that is started here; only names, outcomes and small pictures of faces pass through it."""
 
 Result = tuple[int, bytes]
 

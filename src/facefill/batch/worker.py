@@ -44,9 +44,9 @@ class _Work:
     item: Item
     outcome: Outcome
     data: bytes = b""
-    """Of the photo's file, then of its result's."""
+    """The photo's file, then its result's."""
     mask: bytes = b""
-    """Of the mask's file."""
+    """The mask's file."""
     plan: Plan | None = None
     px: int = 0
     ended: bool = False

@@ -25,7 +25,7 @@ from facefill.server.settings import Settings
 
 FILES = ("photo", "mask")
 _MOST_TEXT_BYTES = 1000
-"""Of a field that is no file, and of a part's headers."""
+"""Longest field that is no file, and longest header of a part."""
 _MOST_SEPARATORS = 100
 """Commas and brackets of a JSON body: each may stand for an object, which takes 20 times its bytes."""
 
