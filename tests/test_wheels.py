@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PLATFORMS = {
     "Linux x86-64": [f"manylinux{tag}_x86_64" for tag in ("2014", "_2_17", "_2_27", "_2_28", "_2_31")],
-    "Linux aarch64": [f"manylinux{tag}_aarch64" for tag in ("2014", "_2_17", "_2_27", "_2_28", "_2_31")],
+    "Linux aarch64": [f"manylinux{tag}_aarch64" for tag in ("2014", "_2_17", "_2_27", "_2_28", "_2_35")],
     "macOS arm64": [f"macosx_{tag}" for tag in ("11_0_arm64", "12_0_arm64", "13_0_arm64", "14_0_arm64",
                                                 "10_9_universal2", "10_13_universal2", "11_0_universal2")],
     "Windows x86-64": ["win_amd64"],

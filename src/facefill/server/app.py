@@ -134,7 +134,7 @@ def _build_job(request: Request, upload: Upload, kind: type[Options], files: tup
     for name in files:
         if not upload.files.get(name):
             raise InputError(f"the file {name}", "none", f"send it as the field `{name}`")
-    options = build_options(kind, upload.fields, strict=not upload.is_form)
+    options = build_options(kind, upload.fields)
     accepted = request.headers.get("accept", "*/*").lower()
     asks_json, asks_picture = "application/json" in accepted, "image/" in accepted
     as_json = kind is Options or asks_json or not (asks_picture or upload.is_form)

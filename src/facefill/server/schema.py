@@ -58,10 +58,10 @@ KINDS: dict[str, tuple[type[Options], tuple[str, ...]]] = {
 """What each path takes: its options, and its files."""
 
 
-def build_options(kind: type[Options], fields: dict[str, Any], *, strict: bool) -> Options:
-    """Check the fields of a request. strict: not for forms, whose fields are texts. Raises InputError."""
+def build_options(kind: type[Options], fields: dict[str, Any]) -> Options:
+    """Check the fields of a request. Raises InputError."""
     try:
-        options = kind.model_validate(fields, strict=strict)
+        options = kind.model_validate(fields, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:60]

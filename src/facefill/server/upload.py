@@ -11,6 +11,7 @@ import asyncio
 import binascii
 import io
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Collection
 from typing import Any
@@ -55,7 +56,6 @@ class Upload:
         self.files: dict[str, bytes] = {}
         self.fields: dict[str, Any] = {}
         self.is_form = True
-        """A form's fields are texts, JSON's have types."""
         self.memory, self._taken = memory, 0
 
     def count(self, size: int) -> None:
@@ -207,7 +207,14 @@ async def _read_form(
         if name in FILES:
             upload.files[name] = part.getvalue()
         else:
-            upload.fields[name] = part.getvalue().decode("utf-8", "replace")
+            upload.fields[name] = _typed(part.getvalue().decode("utf-8", "replace"))
+
+
+def _typed(text: str) -> str | bool | int:
+    """What JSON would have said: a form has only text, in which each language writes true and false its own way."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else text
 
 
 def _take_json(body: bytearray, upload: Upload, names: Collection[str]) -> None:
