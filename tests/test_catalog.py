@@ -8,6 +8,8 @@ import pytest
 
 from facefill import catalog
 
+ROOT = Path(__file__).parents[1]
+
 
 def test_methods_without_weights_and_those_whose_weights_ship_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = {name: catalog.shipped_weights()["swift"] for name in ("swift", "latent_search")}
@@ -51,3 +53,27 @@ def test_a_method_that_borrows_weights_names_one_that_has_some() -> None:
         if record.weights:
             assert catalog.METHODS[record.weights].inputs == record.inputs
             assert not catalog.METHODS[record.weights].weights
+
+
+@pytest.mark.parametrize("name", sorted(catalog.shipped_weights()))
+def test_every_shipped_file_has_a_history_that_git_and_the_recipes_know(name: str) -> None:
+    runs = catalog.shipped_weights()[name].training
+    assert runs
+    for run in runs:
+        assert run.images > 0
+        assert run.machine
+        assert not run.recipe or (ROOT / run.recipe).is_file()
+        assert len(run.commit) in (0, 7)
+
+
+def test_the_share_of_the_papers_training_counts_pictures_times_pixels() -> None:
+    """Half the pictures at half the side are an eighth; what the paper does not have counts for nothing."""
+    shipped = catalog.shipped_weights()["swift"]
+    runs = (catalog.Run(recipe="", images=400, side_px=64), catalog.Run(recipe="", images=100, side_px=128))
+    paper = catalog.Paper(images=1000, side_px=128)
+    assert shipped.model_copy(update={"training": runs, "paper": paper}).paper_share == pytest.approx(0.1 + 0.1)
+    more = (*runs, catalog.Run(recipe="", images=900, side_px=128, own=True))
+    assert shipped.model_copy(update={"training": more, "paper": paper}).paper_share == pytest.approx(0.2)
+    assert shipped.paper_share is None
+    shares = {row["name"]: row["paper_share"] for row in catalog.describe()}
+    assert shares["dip"] == shares["latent_search"] == catalog.shipped_weights()["latent_search"].paper_share

@@ -45,6 +45,30 @@ class Record(Frozen):
     """What missing pixels hold at the input, on [-1, 1]."""
 
 
+class Run(Frozen):
+    """One run of training in the history of a file."""
+
+    recipe: str
+    """A file in configs/; "" for a script that came before it."""
+    images: int
+    """Pictures shown."""
+    side_px: int
+    """Their side, that of most where sizes take turns."""
+    commit: str = ""
+    """The commit that brought these weights; the code that ran is that or a little older. "": not recorded."""
+    machine: str = ""
+    note: str = ""
+    own: bool = False
+    """True: trains what the paper does not have, so that it counts for no share."""
+
+
+class Paper(Frozen):
+    """How much a paper's own generator was shown, from configs/paper/."""
+
+    images: int
+    side_px: int
+
+
 class Weights(Frozen):
     """One shipped file, as `weights/weights.toml` lists it."""
 
@@ -58,9 +82,24 @@ class Weights(Frozen):
     data: str
     licences: dict[str, str]
     """Of the code, the weights and the data they were trained on."""
+    training: tuple[Run, ...] = ()
+    """Its whole history, the first run first."""
+    paper: Paper | None = None
+    """None for a network of no paper."""
     scores: dict[str, float] = Field(default_factory=dict)
     """Mean hole PSNR in dB by "dataset/protocol", from the table "Frozen holes" of docs/results.md, which has n and
     intervals."""
+
+    @property
+    def paper_share(self) -> float | None:
+        """The share of the paper's training that the file has had: pictures times their pixels, all runs together.
+
+        A method with less than a half is a short-budget variant of the paper's. None where there is no paper.
+        """
+        if self.paper is None:
+            return None
+        shown = sum(run.images * run.side_px**2 for run in self.training if not run.own)
+        return shown / (self.paper.images * self.paper.side_px**2)
 
 
 def _classical(name: str, title: str, paper: str, package: str = "") -> Record:
@@ -163,6 +202,7 @@ def describe() -> list[dict[str, Any]]:
             "paper": record.paper, "size_px": record.size_px,
             "params": weights.params if weights else 0, "ms": weights.ms if weights else None,
             "scores": weights.scores if weights and not record.weights else {},
+            "paper_share": weights.paper_share if weights else None,
             "licences": weights.licences if weights else {"code": "Apache-2.0"},
         })
     return rows

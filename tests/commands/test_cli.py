@@ -87,7 +87,7 @@ def test_methods_lists_every_method(run: Run) -> None:
     rows = json.loads(out)
     assert code == 0
     assert {"swift", "telea"} <= {row["name"] for row in rows}
-    keys = {"name", "kind", "needs", "paper", "size_px", "params", "ms", "scores", "licences"}
+    keys = {"name", "kind", "needs", "paper", "size_px", "params", "ms", "scores", "paper_share", "licences"}
     assert all(keys <= set(row) for row in rows)
     assert "swift" in run("methods")[1]
 
