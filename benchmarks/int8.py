@@ -35,7 +35,7 @@ SIDE_PX = 256
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--weights", type=Path, default=ROOT / "weights/swift.safetensors")
+    parser.add_argument("--weights", type=Path, default=ROOT / "src/facefill/weights/swift.onnx")
     parser.add_argument("--calibrate", type=int, default=200)
     parser.add_argument("--faces", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)

@@ -48,8 +48,8 @@ from facefill.imaging.sheets import mean_distance
 from facefill.methods.latent_search import Dip, Known, LatentSearch, LatentSearchConfig
 from facefill.methods.opened import read_weights
 from facefill.runtime.model import seed_of
-from facefill.training.data import MIRRORED, DataConfig, FaceSource, read_faces
-from facefill.training.settle import settle_weights
+from facefill.training.data import MIRRORED, DataConfig, read_faces
+from facefill.training.settle import settle_weights, validation_faces
 
 U8 = NDArray[np.uint8]
 NONE = {"adversarial": 0.0, "context": 0.0, "structure": 0.0, "border": 0.0}
@@ -304,9 +304,7 @@ def mirror(options: argparse.Namespace) -> None:
 
 
 def settle(options: argparse.Namespace) -> None:
-    judged = FaceSource(DataConfig(folder=options.dataset, side_px=64, holes={"none": 1})).validation()
-    faces = np.stack([judged[place, 64]["truth"] for place in range(64)])
-    truth, _ = as_tensors(faces, np.zeros(faces.shape[:3], bool))
+    truth = validation_faces(options.dataset, 64)
     settled = settle_weights(options.weights, options.out, truth, options.generated)
     print("c_min {:.0f}, c_max {:.0f}, s_min {:.4f}, s_max {:.4f}".format(*settled.bounds))
     if options.figure:

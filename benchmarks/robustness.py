@@ -1,18 +1,19 @@
 """How much worse methods complete pictures that were spoiled: noise, blur, JPEG, brightness, and known pixels that were
 moved a little against a method.
 
-    python benchmarks/robustness.py DATASET weights/swift.safetensors latent_search "calm=runs/calm/weights.safetensors"
-        [--split test-celeba] [--hole worn@256] [--faces 24] [--searched 12] [--stand-in weights/swift.safetensors]
+    python benchmarks/robustness.py DATASET swift latent_search "calm=runs/calm/weights.safetensors"
+        [--split test-celeba] [--hole worn@256] [--faces 24] [--searched 12] [--stand-in swift]
         [--against NAME] [--plot docs/robustness.svg] [--pieces runs/robustness]
 
-A method is a .safetensors file or a registry name; before it may stand what its rows shall be called. All methods get
-the same spoiled pictures and their true holes, and complete them as for a user (`facefill.complete` with `aligned`).
-Hole PSNR is against the picture before it was spoiled; for brightness against the truth as bright, the peak as bright.
+A method is a file of weights or a registry name; networks run in torch. Before it may stand what its rows shall be
+called. All methods get the same spoiled pictures and their true holes, and complete them as for a user
+(`facefill.complete` with `aligned`). Hole PSNR is against the picture before it was spoiled; for brightness against
+the truth as bright, the peak as bright.
 
 `attack` is projected gradient descent (Madry et al. 2018): known pixels move by at most so many levels, `STEPS` times
 by the sign of the gradient of the squared error inside the hole, and are rounded, as a file would hold them. Methods
 that search (latent_search, dip) are attacked in one step along the gradient at the minimum that they found
-(`implicit.py`); rules and ONNX files have none. `transferred` moves the same pixels against another method, the
+(`implicit.py`); rules have none. `transferred` moves the same pixels against another method, the
 stand-in, for whoever has no gradient of the completing method.
 
 What is measured is kept in `--pieces` by the weights' hash: the same command goes on where it stopped, and measures
@@ -40,6 +41,7 @@ from PIL import Image
 from torch import Tensor
 
 import facefill
+from facefill.catalog import METHODS, file_hash, find_weights
 from facefill.datasets.cache import list_entries
 from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
 from facefill.evaluation.protocols import PROTOCOLS, Case, draw_case, hole_rng
@@ -47,7 +49,8 @@ from facefill.evaluation.statistics import bootstrap
 from facefill.files.photo import read_photo
 from facefill.imaging.metrics import hole_psnr
 from facefill.methods.base import Method
-from facefill.runtime.inpainter import Inpainter, open_inpainter
+from facefill.runtime.helpers import open_cover, open_finder
+from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, TorchModel, grey_holes, to_network
 
 U8 = NDArray[np.uint8]
@@ -270,6 +273,15 @@ def plot(table: dict[str, Measured], path: Path) -> None:
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
+def open_in_torch(name_or_path: str) -> Model:
+    """A method with gradients, also where people run its ONNX file; rules as they are."""
+    record = METHODS.get(name_or_path)
+    if record and record.kind == "classical":
+        return facefill.load(name_or_path)
+    path = find_weights(record.weights or record.name)[0] if record else Path(name_or_path)
+    return TorchModel(path, file_hash(path), name=record.name if record else None)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
@@ -279,18 +291,18 @@ def main() -> None:
     parser.add_argument("--hole", default="worn@256", choices=sorted(PROTOCOLS))
     parser.add_argument("--faces", type=int, default=24)
     parser.add_argument("--searched", type=int, default=12)
-    parser.add_argument("--stand-in", default="weights/swift.safetensors")
+    parser.add_argument("--stand-in", default="swift")
     parser.add_argument("--against", metavar="NAME", help="also compare the rows after this one with it")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     folder = given.pieces / f"{given.split}-{given.hole}-{given.faces}"
     folder.mkdir(parents=True, exist_ok=True)
     cases = read_cases(given.dataset, given.split, given.faces, given.hole)
-    bench = Bench(cases, PROTOCOLS[given.hole].covers, given.searched, facefill.load(given.stand_in), folder)
+    bench = Bench(cases, PROTOCOLS[given.hole].covers, given.searched, open_in_torch(given.stand_in), folder)
     table: dict[str, Measured] = {}
     for entry in given.methods:
         name, _, weights = entry.rpartition("=")
-        inpainter, name = open_inpainter(weights), name or Path(weights).stem
+        inpainter, name = Inpainter(open_in_torch(weights), open_finder, open_cover), name or Path(weights).stem
         table[name] = measure(bench, inpainter, name)
         print(f"{name}: {len(bench.chosen(inpainter.model))} faces measured", flush=True)
     print(f"\n{len(cases)} faces of {given.split}, {given.hole}: mean hole PSNR in dB, then the paired change of it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from functools import cache
 from importlib.resources import files
@@ -149,8 +150,24 @@ METHODS: dict[str, Record] = {record.name: record for record in _RECORDS}
 
 
 def weights_folder() -> Path:
-    """Where the shipped weights lie."""
+    """Where the weights lie that are part of the package."""
     return Path(str(files("facefill"))) / "weights"
+
+
+def further_folder() -> Path | None:
+    """Where weights lie that only torch runs, and that are no part of the package: the folder that FACEFILL_WEIGHTS
+    names, else weights/ of the checkout that this package stands in; None where there is neither."""
+    if named := os.environ.get("FACEFILL_WEIGHTS"):
+        return Path(named)
+    checkout = weights_folder().parents[2]
+    return checkout / "weights" if (checkout / "pyproject.toml").is_file() else None
+
+
+def _path_of(entry: Weights) -> Path:
+    """Where a shipped file is, or should be."""
+    further = further_folder()
+    return next((folder / entry.file for folder in (weights_folder(), further)
+                 if folder and (folder / entry.file).is_file()), weights_folder() / entry.file)
 
 
 @cache
@@ -165,7 +182,8 @@ def usable() -> list[str]:
     what they need is installed."""
     shipped = shipped_weights()
     return [name for name, record in METHODS.items()
-            if (record.kind == "classical" or (record.weights or name) in shipped)
+            if (record.kind == "classical"
+                or ((found := record.weights or name) in shipped and _path_of(shipped[found]).is_file()))
             and not (record.package and find_spec(record.package) is None)]
 
 
@@ -178,7 +196,10 @@ def find_weights(name: str) -> tuple[Path, str]:
     if name not in table:
         raise InputError(f"weights of {name}", "none in this installation", "install a release that ships them")
     entry = table[name]
-    path = weights_folder() / entry.file
+    path = _path_of(entry)
+    if not path.is_file() and path.suffix == ".safetensors":
+        raise InputError(f"the weights {entry.file}, which only torch runs", "none in this installation",
+                         "they lie in weights/ of the sources: name that folder in FACEFILL_WEIGHTS")
     if not path.is_file():
         raise InputError(f"the weights {entry.file}", "no such file", "reinstall facefill")
     if (found := file_hash(path)) != entry.sha256:

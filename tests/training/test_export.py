@@ -13,7 +13,7 @@ from facefill.errors import InputError
 from facefill.runtime.engine import read_metadata
 from facefill.runtime.model import load
 from facefill.training import export as module
-from facefill.training.checkpoint import save_weights
+from facefill.training.checkpoint import load_weights, save_weights
 from facefill.training.export import export, open_method
 from facefill.training.recipe import build_method
 
@@ -39,6 +39,8 @@ def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
     assert all(difference.largest < 1e-4 for difference in differences)
     assert read_metadata(tmp_path / "out.onnx")["facefill.method"] == name
     assert (tmp_path / "out.onnx").stat().st_size < 1.5 * weights.stat().st_size + 60_000
+    ours, theirs = load_weights(weights)[0], load_weights(tmp_path / "out.onnx")[0]
+    assert all(torch.equal(value.float(), theirs[key].float()) for key, value in ours.items()), "training can go on"
     if name == "swift":
         model, method = load(tmp_path / "out.onnx", threads=1, exact=True), open_method(weights)
         face = np.random.default_rng(0).integers(0, 256, (1, 128, 64, 3), np.uint8)

@@ -183,8 +183,8 @@ def test_weights_of_others_are_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(InputError, match="header"):
         load_weights(tmp_path / "foreign.safetensors")
-    save_weights(tmp_path / "ours.safetensors", {"a": torch.zeros(1)}, {"method": "swift"})
-    assert load_weights(tmp_path / "ours.safetensors")[1] == {"method": "swift"}
+    save_weights(tmp_path / "ours.safetensors", {"a": torch.zeros(1)}, {"method": "swift", "config": {}})
+    assert load_weights(tmp_path / "ours.safetensors")[1] == {"method": "swift", "config": {}}
 
 
 def test_the_last_two_states_stay_and_a_damaged_one_is_passed_over(tmp_path: Path, capsys: Any) -> None:

@@ -25,6 +25,7 @@ from facefill.commands.train import train
 from facefill.commands.unmask import unmask
 from facefill.commands.video import video
 from facefill.commands.wear import wear
+from facefill.commands.weights import average, settle, ship
 from facefill.errors import InputError
 
 app = typer.Typer(
@@ -40,7 +41,8 @@ def facefill(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-for command in (unmask, complete, methods, batch, prepare, wear, serve, video, train, evaluate, export):
+for command in (unmask, complete, methods, batch, prepare, wear, serve, video, train, evaluate, export,
+                average, settle, ship):
     app.command()(command)
 
 

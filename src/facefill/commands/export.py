@@ -12,7 +12,8 @@ from facefill.errors import InputError
 
 
 def export(
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train` wrote.")],
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train` wrote, or "
+                                            "an .onnx exported from one.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .onnx file to write.")],
     overwrite: Overwrite = False,
 ) -> None:

@@ -32,4 +32,4 @@ def train(
         print(recipe.model_dump_json(indent=2))
         return
     share_threads(thread_count(threads))
-    print(run_training(recipe, run or Path("runs") / config.stem))
+    print(run_training(recipe, run or Path("runs") / config.stem, config.as_posix()))

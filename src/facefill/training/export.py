@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from facefill.catalog import METHODS
 from facefill.errors import InputError
+from facefill.methods.opened import PREFIX, REST
 from facefill.runtime.engine import Arrays, engine_kinds
 from facefill.training.checkpoint import load_weights
 from facefill.training.recipe import build_method
@@ -55,20 +58,25 @@ def open_method(weights: Path) -> Any:
     Raises InputError for a file that is not ours.
     """
     tensors, about = load_weights(weights)
+    return _method_of(tensors, about)
+
+
+def _method_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> Any:
     method = build_method(about["method"], about["config"])
     method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
     return method.eval().requires_grad_(False)
 
 
 def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
-    """Write an ONNX file (opset 18; batch free, and height and width where the method has no fixed size).
+    """Write an ONNX file (opset 18; batch free, and height and width where the method has no fixed size), which holds
+    the weights as they are, so that training can go on from it.
 
     half: store the weights as float16, to which trained files are rounded already; the file computes in float32.
     Returns the differences from torch for each engine that is installed.
     Raises InputError for a method that cannot be exported, and for a difference above `WORST`.
     """
-    method = open_method(weights)
-    about = load_weights(weights)[1]
+    tensors, about = load_weights(weights)
+    method = _method_of(tensors, about)
     if not method.exports:
         raise InputError("a method that runs without gradients", about["method"], "use its .safetensors with torch")
     side = method.size or max(4 * method.stride, EXAMPLE_PX)
@@ -81,6 +89,8 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
         _ByPlace(method).eval(), tuple(example.values()), dynamo=True, opset_version=18, verbose=False,
         input_names=list(method.inputs), output_names=list(getattr(method, "outputs", ["filled"])),
         dynamic_shapes=(tuple({0: free[0]} if name == "landmarks" else free for name in example),),
+        # Folded into convolutions, statistics of batches could not be read again, nor the weights be halved.
+        optimize=not any(isinstance(layer, nn.BatchNorm2d) for layer in method.modules()),
     )
     assert program is not None
     model = program.model_proto
@@ -90,6 +100,8 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
     said = {"facefill.method": about["method"], "facefill.about": json.dumps(about, sort_keys=True)}
     if record := METHODS.get(about["method"]):  # so that an installation that does not know the method runs the file
         said["facefill.record"] = record.model_dump_json()
+    if rest := _not_in(model, tensors):
+        said[REST] = b64encode(save(rest)).decode()
     for key, value in said.items():
         model.metadata_props.add(key=key, value=value)
     out.write_bytes(model.SerializeToString())
@@ -100,6 +112,15 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
             raise InputError(f"ONNX within {WORST} of torch", f"{difference.largest:.1e} in {difference.engine}",
                              "report this with the weights")
     return differences
+
+
+def _not_in(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those tensors of the weights that the exporter computed something of, or left out."""
+    from onnx import numpy_helper
+
+    stored = {part.name.removesuffix(".half"): numpy_helper.to_array(part) for part in model.graph.initializer}
+    return {name: value for name, value in tensors.items()
+            if (there := stored.get(PREFIX + name)) is None or not np.array_equal(there, value.numpy())}
 
 
 def compare(method: Any, path: Path, sides: tuple[int, ...]) -> list[Difference]:

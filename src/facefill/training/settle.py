@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from facefill.methods.latent_search import LatentSearch
+from facefill.errors import InputError
+from facefill.methods.latent_search import SIDE_PX, LatentSearch
+from facefill.runtime.model import to_network
 from facefill.training.checkpoint import load_weights, save_weights
+from facefill.training.data import DataConfig, FaceSource
+from facefill.training.history import history_of
 from facefill.training.recipe import build_method
 
 BATCH = 128
@@ -74,8 +78,22 @@ def settle_weights(weights: Path, out: Path, truth: Tensor, count: int = 12_800)
     method: LatentSearch = build_method(about["method"], about["config"])
     method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
     settled = settle(method, truth, count)
-    save_weights(out, method.generator.state_dict(), about | {"bounds": settled.bounds, "settled_with": len(truth)})
+    runs = [run.model_dump() for run in history_of(weights)]
+    save_weights(out, method.generator.state_dict(),
+                 about | {"bounds": settled.bounds, "settled_with": len(truth), "history": runs})
     return settled
+
+
+def validation_faces(dataset: Path, count: int) -> Tensor:
+    """(count, 3, 64, 64) in [-1, 1]: validation faces of a dataset, which training never shows.
+
+    Raises InputError where it has fewer.
+    """
+    judged = FaceSource(DataConfig(folder=dataset, side_px=SIDE_PX, holes={"none": 1})).validation()
+    if len(judged) < count:
+        raise InputError(f"{count} validation faces", str(len(judged)), "lower --faces")
+    faces = np.stack([judged[place, SIDE_PX]["truth"] for place in range(count)])
+    return torch.from_numpy(to_network(faces))
 
 
 def _shown_in_turn(faces: nn.Module, codes: Sequence[Tensor], truth: Tensor) -> Iterator[Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import math
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -21,6 +20,7 @@ from facefill.errors import InputError, pick
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
 from facefill.training.data import Source, batches, plan_steps
 from facefill.training.distributed import World, apart, free_only, join, wrap_turns
+from facefill.training.history import commit_of, history_of, runs_so_far
 from facefill.training.log import RunLog
 from facefill.training.recipe import Recipe, Stage, TrainConfig, build_method, open_source, settings_of
 
@@ -28,20 +28,20 @@ SHOWN = 12
 """Validation faces on a sample sheet."""
 
 
-def train(recipe: Recipe, run: Path) -> Path:
+def train(recipe: Recipe, run: Path, recipe_file: str = "") -> Path:
     """Train until every stage is done; a run that was cut goes on where its last state was written.
 
     run: the folder for config.json, log.jsonl, events, samples/, state-*.pt, best.safetensors (the averaged generator
     with the best validation score) and weights.safetensors (the last one). Of several processes, started by torchrun,
-    only the first writes; the others must see the folder.
+    only the first writes; the others must see the folder. recipe_file: what the weights' history calls the recipe.
     Returns the path of the last weights. Raises InputError for a run of another recipe, and for a loss that is not
     finite: the last good state stays, and not-finite.txt names the pictures of the batch.
     """
     with join() as world:
-        return _train(recipe, run, world)
+        return _train(recipe, run, world, recipe_file)
 
 
-def _train(recipe: Recipe, run: Path, world: World) -> Path:
+def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
     settings, workers, device = recipe.train, recipe.pictures.workers, world.device
     check_batches(settings, world)
     keep_freed_memory()
@@ -72,7 +72,8 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
     # Paths are of this machine, and only training needs them.
     paths = {name for name, value in method.config if isinstance(value, Path)}
     about = {"method": recipe.method, "config": method.config.model_dump(mode="json", exclude=paths),
-             "dataset": source.digest, "commit": _commit()}
+             "dataset": source.digest, "commit": commit_of(Path(__file__).parent)}
+    before = history_of(recipe.init)
 
     total = sum(stage.images for stage in settings.stages)
     with RunLog(run, shown, total) if world.rank == 0 else nullcontext() as log:
@@ -126,7 +127,10 @@ def _train(recipe: Recipe, run: Path, world: World) -> Path:
                     log.write(shown, {"score": score, "rate": rate, "side_px": step.side_px, "images_per_s": speed,
                                       **means})
                     log.show(shown, rows)
-                    best = _keep(run, score, best, average, {**about, "images": shown, "score": score})
+                    now = runs_so_far(recipe_file, _stages(settings.stages), shown, world.size, about["commit"])
+                    history = [entry.model_dump() for entry in (*before, *now)]
+                    best = _keep(run, score, best, average,
+                                 {**about, "images": shown, "score": score, "history": history})
                     save_state(run, shown, {
                         "method": method.state_dict(), "average": average, "shown": shown, "turn": turn, "best": best,
                         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
@@ -272,10 +276,3 @@ def _stop_at(names: list[str], terms: dict[str, Tensor], run: Path) -> None:
     bad = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
     raise InputError("finite losses", f"{bad} that is not", "lower train.stages.rate; not-finite.txt names the "
                      "pictures, and the last good state is kept")
-
-
-def _commit() -> str:
-    """The commit of the code, or "" outside a checkout."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True,
-                          check=False)
-    return done.stdout.strip()

@@ -1,0 +1,74 @@
+"""Puts weights into the checkout as a shipped file: one file for inference and for training, its hash, its history."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from facefill.catalog import METHODS, Run, file_hash, further_folder, weights_folder
+from facefill.errors import InputError
+from facefill.training.checkpoint import load_weights
+from facefill.training.export import export
+from facefill.training.history import history_of
+
+BLOCK = '''[{name}]
+file = "{file}"
+sha256 = ""
+method = "{name}"
+params = 0
+ms = 0.0
+data = "say which pictures it learned from"
+licences = {{ code = "Apache-2.0", weights = "LicenseRef-facefill-weights", data = "non-commercial research" }}
+'''
+
+
+def ship_weights(name: str, weights: Path) -> list[str]:
+    """Export weights to src/facefill/weights/<name>.onnx, or copy those that stay in torch to weights/; write size,
+    hash and history into weights.toml. What only a person knows there is left: milliseconds, data, scores, paper.
+
+    Returns what was done, a sentence each. Raises InputError outside a checkout, and as `export` does.
+    """
+    further = further_folder()
+    if further is None:
+        raise InputError("a checkout of facefill", f"an installation in {weights_folder().parent}",
+                         "run this with the sources")
+    tensors, about = load_weights(weights)
+    if name in METHODS and METHODS[name].kind == "torch":
+        target = further / f"{name}.safetensors"
+        shutil.copyfile(weights, target)
+        said = []
+    else:
+        target = weights_folder() / f"{name}.onnx"
+        said = [f"{gap.engine}: largest difference from torch {gap.largest:.1e}" for gap in export(weights, target)]
+    params = sum(value.numel() for value in tensors.values() if value.is_floating_point())
+    runs = history_of(weights) or [Run(recipe="", images=about.get("images", 1), side_px=1, note="not recorded")]
+    path = weights_folder() / "weights.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(_listed(text, name, target.name, file_hash(target), params, runs), encoding="utf-8")
+    return [*said, f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, {params:,} parameters, {len(runs)} runs; "
+            f"weights.toml says so. Now weights/{name}.md, and what weights.toml cannot know"]
+
+
+def _listed(text: str, name: str, file: str, sha256: str, params: int, runs: list[Run]) -> str:
+    """weights.toml with a file's new entries, everything else as it was."""
+    blocks = re.split(r"(?m)^(?=\[\w+\]$)", text)
+    if not any(block.startswith(f"[{name}]\n") for block in blocks):
+        blocks[-1] = blocks[-1].rstrip("\n") + "\n\n"
+        blocks.append(BLOCK.format(name=name, file=file))
+    for place, block in enumerate(blocks):
+        if block.startswith(f"[{name}]\n"):
+            block = re.sub(r"(?ms)^training = \[.*?^\]\n", "", block).rstrip("\n") + "\n"
+            block = re.sub(r'(?m)^sha256 = ".*"$', f'sha256 = "{sha256}"', block)
+            block = re.sub(r"(?m)^params = .*$", f"params = {params}", block)
+            end = "\n" if place < len(blocks) - 1 else ""
+            blocks[place] = block + "training = [\n" + "".join(map(_line, runs)) + "]\n" + end
+    return "".join(blocks)
+
+
+def _line(run: Run) -> str:
+    """A run as TOML; what is empty is left out."""
+    values = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in run.model_dump().items()
+              if value or key == "recipe"]
+    return f"  {{ {', '.join(values)} }},\n"
