@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,14 @@ def test_a_photo_given_as_its_mask_is_refused(tmp_path: Path) -> None:
             with pytest.raises(InputError, match="neither dark nor bright"):
                 read_mask(given, (100, 100))
     assert read_mask(feathered(0.15), (100, 100)).any()
+
+
+def test_an_image_that_cannot_be_decoded_is_one_line() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(rng().integers(0, 255, (40, 60), dtype=np.uint8)).save(stream, "PNG")
+    cut = Image.open(io.BytesIO(stream.getvalue()[:300]))
+    with pytest.raises(InputError, match="a whole image"):
+        read_mask(cut, (40, 60))
 
 
 def test_soft_alpha_is_no_photo() -> None:

@@ -134,7 +134,7 @@ def read_samples(
     """
     if isinstance(source, Image.Image):
         check((source.width, source.height, 1, 1))
-        return samples.decode_image(source)[0]
+        return _native_of(source)[0]
     data = source if isinstance(source, bytes) else _read_bytes(source, 200_000_000)
     return decode(data, sniff(data, what, "mask picture"), what, check)[0]
 
@@ -170,14 +170,18 @@ def _from_image(image: Image.Image, max_pixels: int) -> Photo:
     check_size((image.width, image.height, len(image.getbands()), 1), "the image", max_pixels)
     name = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
     name = name if name in FORMATS else "PNG"
+    native, notes = _native_of(image)
+    pixels = upright(to_srgb(native), native.kept.orientation)
+    return Photo(pixels, name, None, tuple(notes), None, native.kept, native.kind, native)
+
+
+def _native_of(image: Image.Image) -> tuple[Native, list[str]]:
     try:
-        native, notes = usable(*samples.decode_image(image))
+        return usable(*samples.decode_image(image))
     except InputError:
         raise
     except DAMAGED as error:
         raise InputError("a whole image", f"one that cannot be decoded ({error})", "open it again") from error
-    pixels = upright(to_srgb(native), native.kept.orientation)
-    return Photo(pixels, name, None, tuple(notes), None, native.kept, native.kind, native)
 
 
 def encode_photo(

@@ -27,6 +27,7 @@ _CODING = {b"hIST", b"bKGD", b"sBIT", b"pHYs", b"tIME", b"sPLT"}  # speak of the
 _NAMES = {b"caBX": CREDENTIALS, b"acTL": "further frames", b"fcTL": "further frames", b"fdAT": "further frames"}
 _WORDS = {"Title", "Author", "Description", "Copyright", "Creation Time", "Software", "Disclaimer", "Warning", "Source",
           "Comment"}
+_LEVEL = 4  # of zlib: half the time of 6, for 2 % more bytes
 _MOST_UNPACKED, _MOST_CHUNKS = 16_000_000, 200_000
 
 
@@ -177,13 +178,13 @@ def encode_png(native: Native) -> tuple[bytes, list[str]]:
             notes.append("its grey with alpha becomes RGB with alpha: nobody writes the one with 16 bits")
             samples = samples[..., [0, 0, 0, 1]]
         done, packed = cv2.imencode(".png", samples[..., [2, 1, 0, 3][: samples.shape[2]]] if samples.shape[2] > 1
-                                    else samples, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+                                    else samples, [cv2.IMWRITE_PNG_COMPRESSION, _LEVEL])
         if not done:
             raise ValueError("OpenCV cannot write it")
         coded = packed.tobytes()
     else:
         stream = io.BytesIO()
-        image_of(native).save(stream, "PNG")
+        image_of(native).save(stream, "PNG", compress_level=_LEVEL)
         coded = stream.getvalue()
     own, _ = parse_png(coded)
     picture = [chunk for chunk in own if chunk.name in _PICTURE]
