@@ -279,6 +279,53 @@ def test_a_progressive_jpeg_that_lacks_scans_is_refused() -> None:
             read_photo(data)
 
 
+def sampled(factors: tuple[int, ...]) -> bytes:
+    """A picture of 32 x 48 pixels whose channels have these sampling factors, from the bits of another."""
+    source = bytearray(source_of("RGB", 128, 192, subsampling=0))
+    at = frame_at(bytes(source))
+    source[at + 5 : at + 9] = struct.pack(">HH", 32, 48)
+    source[at + 11 : at + 20 : 3] = bytes(factors)
+    return bytes(source)
+
+
+@pytest.mark.parametrize("factors", [(0x22, 0x12, 0x11), (0x41, 0x11, 0x11), (0x12, 0x11, 0x11), (0x22, 0x21, 0x12)])
+def test_channels_of_odd_sides_keep_their_blocks(factors: tuple[int, ...]) -> None:
+    photo = read_photo(sampled(factors))
+    mask = np.zeros((32, 48), bool)
+    mask[:8, :8] = True
+    result, notes = encode_photo(photo, 255 - photo.pixels, mask)
+    assert notes == ()
+    assert parse_jpeg(result).frame == parse_jpeg(sampled(factors)).frame
+    assert np.array_equal(read_photo(result).pixels[:, 40:], photo.pixels[:, 40:])
+    assert not np.array_equal(read_photo(result).pixels[:8, :8], photo.pixels[:8, :8])
+
+
+def test_channels_whose_sides_are_no_multiples_are_one_line() -> None:
+    with pytest.raises(InputError, match="cannot be decoded"):
+        read_photo(sampled((0x31, 0x21, 0x11)))
+
+
+@pytest.mark.parametrize(("at", "value", "said"), [(4, 12, "12 bits"), (9, 2, "2 channels"), (5, 0, "no picture")])
+def test_frames_of_other_kinds_are_one_line(at: int, value: int, said: str) -> None:
+    source = bytearray(source_of("L" if at == 4 else "RGB", 64, 64))
+    start = frame_at(bytes(source))
+    if at == 5:
+        source[start + 5 : start + 7] = b"\0\0"
+    else:
+        source[start + at] = value
+    with pytest.raises(InputError, match=f"{said}|cut off"):
+        read_photo(bytes(source))
+
+
+def test_tables_that_change_between_scans_are_not_written_again() -> None:
+    whole = parse_jpeg(source_of("RGB", 64, 64, progressive=True)).segments
+    table = next(segment for segment in whole if segment.marker == 0xDB)
+    source = b"".join([b"\xff\xd8", *(s.coded() for s in (*whole[:-1], table, whole[-1])), b"\xff\xd9"])
+    photo = read_photo(source)
+    _, notes = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape))
+    assert "blocks could not be kept" in notes[0]
+
+
 def test_a_baseline_scan_that_does_not_say_what_it_brings_is_whole() -> None:
     source = bytearray(source_of("RGB", 64, 64))
     at = source.index(b"\xff\xda")

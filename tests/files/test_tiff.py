@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from facefill.errors import InputError
+from facefill.files.jpeg import join_resources
 from facefill.files.photo import Photo, encode_photo, read_photo
 
 from . import photo_files as files
@@ -65,6 +66,33 @@ def test_premultiplied_colours_become_straight_in_other_formats() -> None:
     result, _ = encode_photo(photo, photo.pixels, np.eye(30, 41, dtype=bool), format="PNG")
     assert np.array_equal(files.samples_of(result)[..., 3], samples[..., 3])
     assert np.array_equal(files.samples_of(result)[..., :3], photo.pixels)
+
+
+def test_a_channel_that_may_be_anything_stays_behind_and_that_is_said() -> None:
+    photo = read_photo(tiff(files.picture(30, 41, 4), extrasamples=[0]))
+    result, notes = encode_photo(photo, photo.pixels, np.eye(30, 41, dtype=bool), format="PNG")
+    assert "its further channel is left out" in notes
+    assert files.opened(result).mode == "RGB"
+
+
+def test_16_bits_in_planes_or_of_inks_are_one_line() -> None:
+    planes = np.moveaxis(files.picture(30, 41, bits=16), -1, 0)
+    for source in (tiff(planes, planarconfig="separate"),
+                   tiff(files.picture(30, 41, 4, bits=16), photometric="separated")):
+        with pytest.raises(InputError, match="16-bit grey or RGB"):
+            read_photo(source)
+
+
+def test_iptc_and_photoshops_blocks_of_a_tiff_keep_their_texts_alone() -> None:
+    iptc, picture = b"\x1c\2\x05\0\5title", b"\xff\xd8\xff\xe0old" * 100
+    blocks = (join_resources(iptc) + b"8BIM" + struct.pack(">HHI", 0x0409, 0, len(picture)) + picture)
+    photo = read_photo(tiff(files.picture(30, 41), extratags=[
+        (34377, 7, len(blocks), blocks, True), (37724, 7, len(picture), picture, True)]))
+    _, _, notes, result = completed(photo)
+    assert iptc in result
+    assert b"old" not in result
+    assert "Photoshop's layers" in notes[0]
+    assert "Photoshop's thumbnail" in notes[0]
 
 
 def test_several_further_channels_are_one_line() -> None:
