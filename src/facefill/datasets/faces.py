@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from facefill.datasets.manifest import place_in
 from facefill.errors import InputError, pick
 from facefill.files.photo import FORMATS, read_photo
+from facefill.imaging.crop import Crop
 from facefill.runtime.helpers import open_finder
 
 U8 = NDArray[np.uint8]
@@ -43,6 +44,8 @@ class Face:
     landmarks: Points | None
     """(5, 2) shares of the side, x and y from its left edge and top: eyes, nose, mouth corners."""
     sha256: str = ""
+    whole: bool = False
+    """The file is a whole photo, and the landmarks are shares of its height."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,13 @@ class Dataset:
         return [face.identity or face.file for face in self.faces]
 
 
-def read_dataset(folder: Path, split: str | None = None, limit: int | None = None) -> Dataset:
+def read_dataset(
+    folder: Path, split: str | None = None, limit: int | None = None, *, whole: bool = False
+) -> Dataset:
     """The faces of a folder in the order of the SHA-256 of their names, which makes any first ones a fair sample.
 
     limit: take the first so many only. split: the manifest's rows to take; may be left out where there is only one, or
-    no manifest.
+    no manifest. whole: the pictures are photos of any shape.
     Raises InputError: no such folder, no pictures, an unknown split, a missing or damaged picture, or one that is not
     square.
     """
@@ -82,18 +87,20 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
     with ThreadPoolExecutor(4) as pool:
         seen = list(pool.map(_look, faces))
     for face, ((width, height), _) in zip(faces, seen, strict=True):
-        if width != height:
+        if width != height and not whole:
             raise InputError("square faces", f"{face.file} of {width}x{height}", "align them: facefill prepare")
-    sides = [width for (width, _), _ in seen]
-    faces = [replace(face, sha256=digest) for face, (_, digest) in zip(faces, seen, strict=True)]
+    sides = [min(size) for size, _ in seen]
+    faces = [replace(face, sha256=digest, whole=whole) for face, (_, digest) in zip(faces, seen, strict=True)]
     text = "".join(f"{face.file}\n{face.sha256}\n" for face in faces)
     name = split or (faces[0].path.parent.name if faces[0].path.parent != folder else folder.resolve().name)
     return Dataset(name, tuple(faces), min(sides), hashlib.sha256(text.encode()).hexdigest(), max(sides))
 
 
 def read_face(face: Face, side_px: int) -> U8:
-    """(S, S, 3) uint8 RGB of a side, shrunk by area means where the file is larger."""
-    pixels = _pixels(face)
+    """(S, S, 3) uint8 RGB of a side, shrunk by area means where the file is larger; the aligned crop of a photo."""
+    pixels = read_pixels(face)
+    if face.whole:
+        return Crop.around_face(landmarks_in(face, pixels.shape[0]), side_px).take(pixels)
     if pixels.shape[0] == side_px:
         return pixels
     return np.asarray(cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
@@ -102,7 +109,14 @@ def read_face(face: Face, side_px: int) -> U8:
 def landmarks_of(face: Face, side_px: int) -> Points:
     """(5, 2) pixels of a face of that side; where the manifest has none, the average of aligned faces."""
     shares = ALIGNED if face.landmarks is None else face.landmarks
+    if face.whole:
+        return Crop.around_face(shares, side_px).to_crop(shares)
     return shares * side_px - 0.5
+
+
+def landmarks_in(face: Face, height: int) -> Points:
+    """(5, 2) pixels of a photo of that height."""
+    return (ALIGNED if face.landmarks is None else face.landmarks) * height - 0.5
 
 
 def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) -> Dataset:
@@ -116,7 +130,7 @@ def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) ->
     faces = []
     for face in dataset.faces:
         if face.landmarks is None:
-            pixels = _pixels(face)
+            pixels = read_pixels(face)
             found = finder.find(pixels)
             if not found:
                 raise InputError("a face in every picture", f"none found in {face.file}",
@@ -198,11 +212,12 @@ def _look(face: Face) -> tuple[tuple[int, int], str]:
         odd = True
     if odd:
         # What Pillow cannot read, or what may hold no numbers: decoded now, so that a refusal comes before the work.
-        size = _pixels(face).shape[1::-1]
+        size = read_pixels(face).shape[1::-1]
     return (size[0], size[1]), hashlib.sha256(data).hexdigest()
 
 
-def _pixels(face: Face) -> U8:
+def read_pixels(face: Face) -> U8:
+    """(H, W, 3) uint8 RGB, as the file has it."""
     try:
         return read_photo(face.path).pixels
     except InputError as error:

@@ -15,11 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.catalog import find_weights, usable
-from facefill.datasets.faces import Dataset, Face, landmarks_of, locate, read_dataset, read_face
+from facefill.datasets.faces import (
+    Dataset,
+    Face,
+    landmarks_in,
+    landmarks_of,
+    locate,
+    read_dataset,
+    read_face,
+    read_pixels,
+)
 from facefill.errors import InputError
 from facefill.evaluation.cases import complete_cases, show_covered
 from facefill.evaluation.features import Embedder, Features, load_features
 from facefill.evaluation.groups import read_groups, read_tones
+from facefill.evaluation.photos import draw_photo_case
 from facefill.evaluation.protocols import (
     Case,
     Paper,
@@ -164,10 +174,12 @@ def prepare(settings: Settings) -> Bench:
     if settings.batch < 1 or (settings.limit is not None and settings.limit < 1):
         raise InputError("--batch and --limit above 0", f"{settings.batch} and {settings.limit}", "choose larger ones")
     _check_folder(settings.report, make=False)
-    datasets = [read_dataset(settings.folder, split, settings.limit) for split in settings.splits or (None,)]
+    whole = any(protocol.whole for protocol in protocols)
+    datasets = [read_dataset(settings.folder, split, settings.limit, whole=whole)
+                for split in settings.splits or (None,)]
     largest = max(protocols, key=lambda protocol: protocol.size_px)
     for dataset in datasets:
-        if dataset.side_px < largest.size_px:
+        if dataset.side_px < largest.size_px and not whole:
             raise InputError(f"faces of at least {largest.size_px} px for {largest.name}", f"{dataset.side_px} px",
                              "choose other holes, or larger faces")
     groups = read_groups(settings.groups) if settings.groups else {}
@@ -179,7 +191,7 @@ def prepare(settings: Settings) -> Bench:
     if any(protocol.hole == "worn-auto" for protocol in protocols):
         path, cover_sha256 = find_weights("cover")
         cover = Cover(load_engine(path, device=settings.device, threads=settings.threads, exact=settings.exact))
-    if embedder or any(protocol.covers for protocol in protocols):
+    if embedder or whole or any(protocol.covers for protocol in protocols):
         datasets = [locate(dataset, settings.device, settings.threads) for dataset in datasets]
     _check_folder(settings.report, make=True)
     return Bench(settings, datasets, protocols, papers, entries, features, embedder, cover, cover_sha256, groups)
@@ -369,6 +381,9 @@ class _Cell:
 
 
 def _draw(bench: Bench, protocol: Protocol, face: Face) -> Case:
+    if protocol.whole:
+        pixels = read_pixels(face)
+        return draw_photo_case(protocol, pixels, landmarks_in(face, pixels.shape[0]), face.file)
     side = protocol.size_px
     return draw_case(protocol, read_face(face, side), landmarks_of(face, side), face.file, bench.cover)
 

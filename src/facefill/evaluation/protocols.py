@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from facefill.covers.wear import wear
 from facefill.errors import InputError, pick
+from facefill.imaging.crop import Crop
 from facefill.imaging.masks import MASKS, Mask
 from facefill.runtime.cover import Cover
 from facefill.runtime.finder import Face
@@ -46,12 +47,21 @@ class Protocol:
     @property
     def covers(self) -> bool:
         """Whether a cover is drawn on the face."""
-        return self.hole in COVERS
+        return self.hole in (*COVERS, "photo-worn")
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole photos are completed, see `evaluation.photos`."""
+        return self.name in PHOTOS
 
 
 PROTOCOLS: dict[str, Protocol] = {
     f"{hole}@{size}": Protocol(f"{hole}@{size}", hole, size) for hole, size in (*_NAMES.items(), ("centre", 128))
 }
+
+
+PHOTOS: dict[str, Protocol] = {name: Protocol(name, name, 256) for name in ("photo-worn", "photo-scratch")}
+"""Protocols of whole photos, `size_px` the side of what is measured of each."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,16 @@ class Case:
     shown: U8
     mask: Mask
     hole: Mask
+    photo: U8 | None = None
+    """(H, W, 3), the whole photo to complete, for `PHOTOS`; the pictures above are what `crop` takes of it."""
+    drawn: Mask | None = None
+    """(H, W), the hole that somebody marked in the photo; None: what covers its faces is to be found."""
+    crop: Crop | None = None
 
 
 def read_protocols(names: Sequence[str]) -> list[Protocol]:
     """The protocols of these names, each once. Raises InputError for an unknown one."""
-    return [pick(PROTOCOLS, name, "protocol") for name in dict.fromkeys(names)]
+    return [pick(PROTOCOLS | PHOTOS, name, "protocol") for name in dict.fromkeys(names)]
 
 
 def hole_rng(protocol: str, file: str) -> np.random.Generator:

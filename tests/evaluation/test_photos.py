@@ -1,0 +1,99 @@
+"""Whole photos: what is drawn on them is seeded, the truth is known, and they are completed as the public way does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import facefill
+from facefill.datasets.faces import Dataset, landmarks_in, read_dataset, read_face, read_pixels
+from facefill.evaluation import benchmark
+from facefill.evaluation.benchmark import Settings, complete_case, prepare
+from facefill.evaluation.cases import complete_cases
+from facefill.evaluation.photos import draw_photo_case
+from facefill.evaluation.protocols import PHOTOS, mask_hash, read_protocols, seed_of
+from facefill.runtime import inpainter as inpainter_module
+from facefill.runtime.model import load
+from tests.faces import draw_photo
+from tests.networks import write_inpainting
+from tests.runtime.test_inpainter import Finds, StandIn
+
+PHOTO, (LANDMARKS,) = draw_photo(420, 360, faces=1, seed=1)
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_case_is_the_same_again_and_its_truth_is_the_photos(name: str) -> None:
+    one, again, other = (draw_photo_case(PHOTOS[name], PHOTO, LANDMARKS, file) for file in ("a.jpg", "a.jpg", "b.jpg"))
+    assert one.crop is not None
+    assert one.photo is not None
+    assert mask_hash(one.mask) == mask_hash(again.mask) != mask_hash(other.mask)
+    assert (one.photo == again.photo).all()
+    assert (one.truth == one.crop.take(PHOTO)).all()
+    assert one.truth.shape == (256, 256, 3)
+    assert one.hole.sum() >= 100
+    assert not one.hole[one.crop.outside(PHOTO.shape)].any()
+
+
+def test_a_cover_is_drawn_on_the_photo_itself_and_changes_it_there_only() -> None:
+    case = draw_photo_case(PHOTOS["photo-worn"], PHOTO, LANDMARKS, "c.jpg")
+    assert case.photo is not None
+    changed = (case.photo != PHOTO).any(-1)
+    assert 0.01 < changed.mean() < 0.5
+    assert case.drawn is None
+    assert np.abs(case.shown.astype(int) - case.truth)[case.hole].mean() > 10
+
+
+def test_damage_is_marked_and_hides_nothing_from_view_but_by_its_mask() -> None:
+    case = draw_photo_case(PHOTOS["photo-scratch"], PHOTO, LANDMARKS, "c.jpg")
+    assert case.drawn is not None
+    assert case.drawn.shape == PHOTO.shape[:2]
+    assert (case.shown == case.truth).all()
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_photo_is_completed_as_the_public_functions_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inpainter = StandIn([LANDMARKS]).inpainter(load(write_inpainting(tmp_path / "tiny.onnx"), threads=1, exact=True))
+    monkeypatch.setattr(inpainter_module, "_open_once", lambda method: inpainter)
+    protocol = PHOTOS[name]
+    case = draw_photo_case(protocol, PHOTO, LANDMARKS, "a.jpg")
+    assert case.crop is not None
+    seed = seed_of(protocol, "a.jpg")
+    public = (facefill.unmask(case.photo, seed=seed) if case.drawn is None
+              else facefill.complete(case.photo, case.drawn, seed=seed)).photo
+    assert (complete_cases(inpainter, protocol, [case])[0] == case.crop.take(public)).all()
+    assert (public != case.photo).any()
+
+
+def test_a_photo_that_is_refused_keeps_its_cover() -> None:
+    case = draw_photo_case(PHOTOS["photo-worn"], PHOTO, LANDMARKS, "a.jpg")
+    assert (complete_cases(StandIn([]).inpainter(load("telea")), PHOTOS["photo-worn"], [case])[0] == case.shown).all()
+
+
+def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(PHOTO).save(tmp_path / "photos" / "a.png")
+
+    def known(dataset: Dataset, *others: object) -> Dataset:
+        shares = (LANDMARKS + 0.5) / len(PHOTO)
+        return replace(dataset, faces=tuple(replace(face, landmarks=shares) for face in dataset.faces))
+
+    monkeypatch.setattr(benchmark, "locate", known)
+    holes = ("photo-scratch", "centre@256")
+    bench = prepare(Settings(tmp_path / "photos", tmp_path / "report", methods=("telea",), holes=holes, threads=1))
+    assert read_protocols(holes) == bench.protocols
+    (face,) = bench.datasets[0].faces
+    assert landmarks_in(face, 360) == pytest.approx(LANDMARKS)
+    assert (read_pixels(face) == PHOTO).all()
+    for protocol in bench.protocols:
+        monkeypatch.setattr(bench.entries[0].inpainter, "_finder", lambda: Finds([LANDMARKS]))
+        case, completed = complete_case(bench, bench.datasets[0], protocol, "telea", "a.png")
+        assert (completed != case.truth).any()
+    assert (case.truth == read_face(face, 256)).all()
+    with pytest.raises(facefill.InputError, match="square faces"):
+        read_dataset(tmp_path / "photos")
