@@ -215,3 +215,19 @@ def test_crops_whose_holes_do_not_meet_are_put_one_by_one() -> None:
     crops = [any_crop(90, 100, 120, 0.1), any_crop(200, 100, 120, 0.3)]
     one_by_one = crops[1].put(crops[0].put(photo, FLAT[0], masks[0]), FLAT[1], masks[1])
     assert (put_all(photo, crops, FLAT, masks) == one_by_one).all()
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 3.7])
+def test_what_is_hidden_leaves_no_hem_around_its_hole(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (160, 200, 3), dtype=np.uint8)
+    hidden = np.zeros((160, 200), bool)
+    hidden[60:110, 70:140] = True
+    other = photo.copy()
+    other[hidden] = 255 - other[hidden]
+    crop = Crop(48, np.array([[scale, 0.1, 60.0], [-0.1, scale, 50.0]]))
+    assert not np.array_equal(crop.take(photo), crop.take(other))
+    assert np.array_equal(crop.take_known(photo, hidden), crop.take_known(other, hidden))
+    nothing = np.zeros_like(hidden)
+    assert np.array_equal(crop.take_known(photo, nothing), crop.take(photo))
+    assert (crop.take_known(photo, ~nothing) == 128).all()

@@ -119,6 +119,16 @@ class Crop:
         region, matrix = _region_of(photo, self.matrix, self.size)
         return _resample(region, matrix, self.size, self.size)
 
+    def take_known(self, photo: Pixels, hidden: Mask) -> Pixels:
+        """Return the crop (size, size, 3) of a photo (H, W, 3) without what is hidden (H, W).
+
+        Each hidden pixel first takes the colour of the nearest known one (mid grey where there is none). Resampled as
+        it is, a cover would leave a hem around its hole: a sample shows several pixels.
+        """
+        region, matrix = _region_of(photo, self.matrix, self.size)
+        holes, _ = _region_of(hidden.view(np.uint8), self.matrix, self.size)
+        return _resample(_extended(region, holes), matrix, self.size, self.size)
+
     def share(self, mask: Mask) -> float:
         """Return which share of the crop's area is missing by a photo's mask (H, W)."""
         levels = self.take(mask.view(np.uint8) * np.uint8(255))
@@ -265,6 +275,22 @@ def _region_of(photo: Pixels, matrix: Matrix, size: int) -> tuple[Pixels, Matrix
     high = np.ceil(corners.max(axis=0)).astype(int) + reach + 1
     region = _mirrored(photo, int(low[0]), int(low[1]), int(high[0]), int(high[1]))
     return region, np.column_stack([matrix[:, :2], matrix[:, 2] - low])
+
+
+def _extended(region: Pixels, holes: Pixels) -> Pixels:
+    """Return a region (H, W, 3) whose holes (H, W, not 0 = missing) show the nearest known pixel."""
+    if not holes.any():
+        return region
+    if holes.all():
+        return np.full_like(region, 128)
+    x0, y0, x1, y1 = bounding_box(holes > 0, 1)
+    filled = region.copy()
+    part, missing = filled[y0:y1, x0:x1], holes[y0:y1, x0:x1] > 0
+    _, labels = cv2.distanceTransformWithLabels(missing.view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    places = np.zeros(int(labels.max()) + 1, np.intp)
+    places[labels[~missing]] = np.flatnonzero(~missing)
+    part[missing] = part.reshape(-1, region.shape[2])[places[labels[missing]]]
+    return filled
 
 
 def _resample(source: Pixels, matrix: Matrix, width: int, height: int) -> Pixels:

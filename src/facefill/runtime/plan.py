@@ -114,7 +114,7 @@ class Plan:
     def view(self, task: Task, pixels: U8, hidden: Bool) -> tuple[U8, Bool]:
         """A task's crop of a photo in work (H, W, 3), and what of it is still missing: hidden (H, W) and what lies
         outside the photo."""
-        return task.crop.take(pixels), task.crop.take_mask(hidden) | task.crop.outside(hidden.shape)
+        return task.crop.take_known(pixels, hidden), task.crop.take_mask(hidden) | task.crop.outside(hidden.shape)
 
     def worn(self, task: Task, missing: Bool) -> U8:
         """What a method that looks at covers sees, (S, S, 3): the crop of the photo; a hole that is no cover is grey,

@@ -95,7 +95,7 @@ class Stream:
         """The cover grows at once and shrinks slowly: a rim that comes and goes would be seen."""
         crop = Crop.around_face(track.face.landmarks, self._model.record.size_px)
         landmarks = crop.to_crop(track.face.landmarks).astype(np.float32)
-        face, hole = crop.take(pixels), crop.take_mask(mask)
+        face, hole = crop.take_known(pixels, mask), crop.take_mask(mask)
         before = self._views.get(track.number)
         if before is None:
             return _View(crop, landmarks, face, hole.astype(np.float32))
