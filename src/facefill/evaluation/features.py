@@ -134,22 +134,20 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
     if not path.is_file():
         raise InputError("a file of weights", f"nothing at {path}", "check the path")
+    if path.suffix not in (".npz", ".safetensors"):
+        raise InputError("weights as .npz or .safetensors", path.name,
+                         "save its state_dict by safetensors.torch.save_file first: pickles are never opened")
     arrays: dict[str, Any]
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
-        elif path.suffix == ".safetensors":
+        else:
             from safetensors.numpy import load_file
 
             arrays = load_file(path)
-        else:
-            fix = "save its state_dict by safetensors.torch.save_file first: pickles are never opened"
-            raise InputError("weights as .npz or .safetensors", path.name, fix)
     except ImportError:
         raise InputError("the package safetensors", "none installed", "pip install 'facefill[train]'") from None
-    except InputError:
-        raise
     except Exception as error:
         raise InputError("whole weights", f"{path.name} ({error})", "get the file again") from error
     return {name: torch.from_numpy(np.ascontiguousarray(values)).float() for name, values in arrays.items()}

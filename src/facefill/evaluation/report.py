@@ -61,22 +61,13 @@ def _plain(value: Any) -> Any:
 def _as_csv(summary: Summary) -> str:
     """One line per estimate; `versus` names the method that was subtracted."""
     names = [field.name for field in fields(Row)]
+    differences = ({"method": one.first, "versus": one.second} | asdict(one) for one in summary.differences)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names[:6], "versus", *names[6:]])
-    for row in summary.rows:
-        values = [_cell(value) for value in asdict(row).values()]
-        writer.writerow([*values[:6], "", *values[6:]])
-    for one in summary.differences:
-        writer.writerow([one.dataset, one.protocol, one.first, one.metric, "", "", one.second, one.n, "",
-                         _cell(one.value), _cell(one.low), _cell(one.high)])
+    writer = csv.DictWriter(text, [*names[:6], "versus", *names[6:]], restval="", extrasaction="ignore",
+                            lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_plain, [*map(asdict, summary.rows), *differences]))
     return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return repr(value) if math.isfinite(value) else ""
 
 
 def as_markdown(bench: Bench, summary: Summary) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -271,15 +271,11 @@ class PaperLine:
 def paper_lines(bench: Bench, summary: Summary, paper: Paper) -> list[PaperLine]:
     """The same completions by every definition that a paper may have meant."""
     found = []
-    for dataset in bench.datasets:
-        for hole in paper.holes:
-            for entry in bench.entries:
-                def row(metric: str, place: tuple[str, str, str] = (dataset.name, hole, entry.label)) -> Row | None:
-                    return summary.find(*place, metric)
-
-                pairs = {variant.name: (row(variant.psnr), row(variant.ssim)) for variant in VARIANTS}
-                n = max((one.n + one.identical for pair in pairs.values() for one in pair if one), default=0)
-                values = {name: (psnr.value if psnr else math.nan, ssim.value if ssim else math.nan)
-                          for name, (psnr, ssim) in pairs.items()}
-                found.append(PaperLine(dataset.name, hole, entry.label, n, values))
+    for place in product([one.name for one in bench.datasets], paper.holes, [one.label for one in bench.entries]):
+        rows = {variant.name: [summary.find(*place, name) for name in (variant.psnr, variant.ssim)]
+                for variant in VARIANTS}
+        n = max((one.n + one.identical for pair in rows.values() for one in pair if one), default=0)
+        values = {name: (psnr.value if psnr else math.nan, ssim.value if ssim else math.nan)
+                  for name, (psnr, ssim) in rows.items()}
+        found.append(PaperLine(*place, n, values))
     return found
