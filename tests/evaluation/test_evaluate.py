@@ -296,7 +296,7 @@ def test_a_page_gets_short_tables_that_say_what_they_are_of(done: Settings, tmp_
     table, = read_tables(page.read_text(encoding="utf-8"))
     assert page.read_text(encoding="utf-8").startswith("# Mine\n\nAbove.\n\n")
     assert (table.name, table.commit) == (done.report.name, "0123456789ab")
-    assert "| random60@64 | telea | 12 |" in table.body
+    assert "| random60@64 | telea | – | 12 |" in table.body
     assert table.of["means"] == file_hash(Path(done.methods[0]))[:12]
     assert table.outdated(lambda name: table.of[name]) == []
     assert table.outdated(lambda name: "0") == [f"{name} changed" for name in table.of]

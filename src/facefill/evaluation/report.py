@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from facefill.catalog import file_hash
+from facefill.catalog import file_hash, shipped_weights
 from facefill.datasets.manifest import write_whole
 from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
 from facefill.evaluation.marks import DIGITS
@@ -25,6 +25,7 @@ DECIDES = ("evaluation/protocols.py", "imaging/metrics.py", "imaging/blend.py", 
 """Code of which a figure is older once it changed."""
 SHOWN = ("psnr", "hole_psnr", "ssim", "sharpness", "seam")
 BESIDE = ("lpips", "frechet", "cosine", "accepted")
+TRAINED = "of the paper's training"
 Table = tuple[list[str], list[list[str]]]
 """Headings, and lines of cells."""
 
@@ -127,8 +128,8 @@ def method_table(bench: Bench, summary: Summary, dataset: str, protocol: str) ->
         rows = [summary.find(dataset, protocol, label, metric.name) for metric in metrics]
         if any(rows):
             identical = max(row.identical for row in rows if row)
-            lines.append([label, str(_count(rows)), str(identical), *_intervals(rows, metrics)])
-    return ["method", "n", "identical", *map(heading, metrics)], lines
+            lines.append([label, trained(bench, label), str(_count(rows)), str(identical), *_intervals(rows, metrics)])
+    return ["method", TRAINED, "n", "identical", *map(heading, metrics)], lines
 
 
 def difference_table(summary: Summary, dataset: str, protocol: str) -> Table:
@@ -157,6 +158,15 @@ def group_table(bench: Bench, summary: Summary, dataset: str, protocol: str) -> 
         rows = [summary.find(dataset, protocol, label, metric.name, kind, group) for metric in metrics]
         lines.append([kind, group, label, str(_count(rows)), *_intervals(rows, metrics)])
     return ["kind", "group", "method", "n", *map(heading, metrics)], lines
+
+
+def trained(bench: Bench, label: str) -> str:
+    """The share of its paper's training that a method has had; below a half it is a short-budget variant of it."""
+    sha256 = next((entry.model.sha256 for entry in bench.entries if entry.label == label), None)
+    shares = [weights.paper_share for weights in shipped_weights().values() if weights.sha256 == sha256]
+    if not shares or shares[0] is None:
+        return "–"
+    return f"{100 * shares[0]:.2g} %{', short-budget' if shares[0] < 0.5 else ''}"
 
 
 def _intervals(rows: Sequence[Row | None], metrics: Sequence[Metric]) -> list[str]:
@@ -254,5 +264,6 @@ def _short_table(bench: Bench, summary: Summary, dataset: str) -> Table:
     for protocol in bench.protocols:
         for entry in bench.entries:
             rows = [summary.find(dataset, protocol.name, entry.label, metric.name) for metric in metrics]
-            lines.append([protocol.name, entry.label, str(_count(rows)), *_intervals(rows, metrics)])
-    return ["holes", "method", "n", *map(heading, metrics)], lines
+            lines.append([protocol.name, entry.label, trained(bench, entry.label), str(_count(rows)),
+                          *_intervals(rows, metrics)])
+    return ["holes", "method", TRAINED, "n", *map(heading, metrics)], lines
