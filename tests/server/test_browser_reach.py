@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.server.browser import AXE, EXAMPLE, complete, find_chromium, served, wait_for_faces
+from tests.server.test_proxy import proxy
 
 pytestmark = [
     pytest.mark.soak,
@@ -29,21 +32,27 @@ def test_the_docs_are_complete_without_a_network(page: Any, url: str) -> None:
     assert page.is_visible("main > details:nth-of-type(2) table >> nth=0")
 
 
-def test_the_page_works_below_a_prefix(chromium: Any, url: str) -> None:
-    page = chromium.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.route(f"{url}/photos/**", lambda route: route.continue_(url=route.request.url.replace("/photos", "", 1)))
-    page.goto(f"{url}/photos/")
-    page.click("#samples-here button")
-    wait_for_faces(page)
-    complete(page)
-    page.goto(f"{url}/photos/docs")
-    page.wait_for_selector("main > details")
-    page.click("main > details:nth-of-type(2) > summary")
-    assert f"{url}/photos/v1/unmask" in page.text_content("main")
-    assert [one for one in asked if not one.startswith((f"{url}/photos/", "blob:"))] == []
-    page.close()
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+@pytest.mark.parametrize("path", ["/", ""], ids=["prefix taken off", "prefix left on"])
+def test_the_page_and_the_camera_work_below_the_prefix_of_an_nginx(chromium: Any, tmp_path: Path, path: str) -> None:
+    with served("--root-path", "/faces") as own, proxy(tmp_path, urlsplit(own).port or 0, path) as address:
+        site = f"{address}/faces"
+        page = chromium.new_context(permissions=["camera"]).new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{site}/")
+        page.click("#go-live")
+        page.wait_for_selector("#live-faces:has-text('0 faces')", timeout=60_000)
+        page.click("#live-end")
+        page.click("#samples-here button")
+        wait_for_faces(page)
+        complete(page)
+        page.goto(f"{site}/docs")
+        page.wait_for_selector("main > details")
+        page.click("main > details:nth-of-type(2) > summary")
+        assert f"{site}/v1/unmask" in page.text_content("main")
+        assert [one for one in asked if not one.startswith((f"{site}/", "blob:"))] == []
+        page.close()
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: npm ci in web/")
