@@ -95,7 +95,7 @@ def test_a_still_face_does_not_flicker(live: Any) -> None:
 def test_a_clip_is_recorded_and_the_end_lets_the_camera_go(live: Any, tmp_path: Path) -> None:
     live.click("#record")
     assert live.text_content("#record") == "Stop"
-    live.wait_for_timeout(1500)
+    live.wait_for_timeout(6000)
     with live.expect_download() as coming:
         live.click("#record")
         live.click("#clips li:last-child a")
