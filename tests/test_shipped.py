@@ -22,8 +22,8 @@ from facefill.runtime.model import grey_holes
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-LIMITS_MB = {"swift": 24, "cover": 8, "finder": 1.5, "context_encoder": 8, "contextual_attention": 8, "masked_gan": 10,
-             "latent_search": 11}
+LIMITS_MB = {"swift": 24, "cover": 8, "finder": 1.5, "second_look": 4, "context_encoder": 8,
+             "contextual_attention": 8, "masked_gan": 10, "latent_search": 11}
 
 
 @pytest.mark.parametrize("name", sorted(catalog.shipped_weights()))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
 
-from facefill.runtime.cover import Cover, FoundCover
+from facefill.runtime.cover import KINDS, Cover, FoundCover
 from facefill.runtime.finder import Face
 from tests.runtime.test_inpainter import covered
 
@@ -30,7 +30,9 @@ def refused(run: Run, folder: Path, *words: object) -> str:
     return err
 
 
-def lower_half(cover: Cover, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+def lower_half(
+    cover: Cover, photo: np.ndarray, faces: list[Face], kinds: Collection[str] = KINDS
+) -> list[FoundCover]:
     """A cover over the lower half of each face."""
     return [covered(photo, face, slice(128, 256)) for face in faces]
 

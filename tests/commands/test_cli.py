@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import facefill
 from facefill.commands import cli
 from facefill.errors import InputError
 from facefill.files import photo as photo_module
-from facefill.runtime.cover import Cover
+from facefill.runtime.cover import KINDS, Cover, FoundCover
 from facefill.runtime.finder import Face, Finder
 from tests.commands.running import Run, lower_half, refused
 from tests.faces import draw_face
@@ -129,8 +130,30 @@ def test_a_face_that_is_too_small(run: Run, tmp_path: Path, monkeypatch: pytest.
 def test_a_face_that_nothing_covers(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: Path) -> None:
     bare = Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)
     monkeypatch.setattr(Finder, "find", lambda self, photo: [bare])
-    monkeypatch.setattr(Cover, "find", lambda self, photo, faces: [covered(photo, face, slice(0)) for face in faces])
+    nothing = [covered(np.zeros((128, 128, 3), np.uint8), bare, slice(0))]
+    monkeypatch.setattr(Cover, "find", lambda self, photo, faces, kinds: nothing)
     assert "nothing covers it" in refused(run, tmp_path, "unmask", face)
+    assert "did you mean 'sunglasses'" in refused(run, tmp_path, "unmask", face, "--covers", "mask,sunglases")
+    assert "the file of a finder" in refused(run, tmp_path, "unmask", face, "--finder", tmp_path / "none.onnx")
+
+
+def test_only_the_kinds_that_are_asked_for_come_off_and_are_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: Path
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def find(cover: Cover, photo: np.ndarray, faces: list[Face], kinds: tuple[str, ...]) -> list[FoundCover]:
+        asked.append(kinds)
+        return [replace(covered(photo, one, slice(128, 200)), kinds=kinds[:1]) for one in faces]
+
+    monkeypatch.setattr(Finder, "find", lambda self, photo: [Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)])
+    monkeypatch.setattr(Cover, "find", find)
+    for covers, kinds in (("mask", ("mask",)), ("all", KINDS)):
+        target = tmp_path / f"{covers}.png"
+        code, out, _ = run("unmask", face, "-o", target, "-m", "telea", "--covers", covers, "--json")
+        assert code == 0
+        assert json.loads(out)["faces"][0]["covers"] == ["mask"]
+        assert asked[-1] == kinds
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "text", "folder", "bomb", "missing"])

@@ -9,7 +9,7 @@ from facefill.nets.second_look import OUTPUTS, SecondLook, SecondLookConfig
 
 def test_it_learns_where_a_face_is_and_what_is_none() -> None:
     torch.manual_seed(0)
-    net = SecondLook(SecondLookConfig(widths=(8, 8, 8, 8), dilations=((1,),) * 4, hidden=16))
+    net = SecondLook(SecondLookConfig(widths=(8, 8, 8, 8), dilations=((1,),) * 3, hidden=16))
     image = torch.rand(6, 3, 160, 160) * 2 - 1
     faces = torch.tensor([1.0, 1, 1, 0, 0, 0])
     points = torch.rand(6, 5, 2) * 0.2

@@ -10,20 +10,24 @@ import numpy as np
 import pytest
 
 from facefill.covers.head import check_landmarks
+from facefill.errors import InputError
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import (
     FACE_PX,
     GROW_PX,
+    KINDS,
     OUTSIDE,
+    SIDE_PX,
     Cover,
     clean,
     follow,
     grow,
     nearest,
+    read_kinds,
     square_around,
     view_of,
 )
-from facefill.runtime.engine import load_engine
+from facefill.runtime.engine import Arrays, load_engine
 from facefill.runtime.finder import Face
 from tests.networks import write_cover
 
@@ -75,6 +79,36 @@ def test_a_cover_that_goes_on_beyond_what_is_looked_at_is_cut_and_one_at_the_pho
     assert cover.find(photo, [face])[0].cut
     edge = round(square_around(face).to_photo(np.array([0.0, 200.0]))[1])
     assert not cover.find(photo[:edge], [face])[0].cut
+
+
+class Kinds:
+    """A network that sees a mask in the lower half of its picture and sunglasses over the eyes."""
+
+    def run(self, inputs: Arrays) -> Arrays:
+        said = np.full((1, 3, SIDE_PX, SIDE_PX), 0.01, np.float32)
+        said[0, 0, 150:240, 100:220] = 0.95
+        said[0, 1, 100:135, 90:230] = 0.95
+        return {"filled": said}
+
+
+def test_kinds_are_told_and_others_than_those_asked_for_stay() -> None:
+    photo, face = drawn(None)
+    cover = Cover(Kinds())
+    both, mask, dark, other = (cover.find(photo, [face], kinds)[0]
+                               for kinds in (KINDS, ("mask",), ("sunglasses",), ("other",)))
+    assert both.kinds == ("mask", "sunglasses")
+    assert (mask.kinds, dark.kinds, other.kinds) == (("mask",), ("sunglasses",), ())
+    together = mask.mask(photo.shape) | dark.mask(photo.shape)
+    assert (both.mask(photo.shape) == together).mean() > 0.999
+    assert not other.missing.any()
+    assert dark.window[0].stop < mask.window[0].stop
+
+
+def test_names_of_kinds_are_read_and_a_wrong_one_is_guessed() -> None:
+    assert read_kinds("mask, sunglasses") == ("mask", "sunglasses")
+    assert read_kinds("all") == read_kinds("mask,all") == KINDS
+    with pytest.raises(InputError, match="sunglasses"):
+        read_kinds("sunglases")
 
 
 def test_what_lies_outside_the_photo_is_shown_as_such() -> None:

@@ -132,6 +132,20 @@ def test_a_photo_one_pixel_high_is_no_trouble() -> None:
     assert find(1, 5000)[0] == []
 
 
+def test_what_is_given_to_check_findings_has_the_last_word() -> None:
+    photo = np.zeros((480, 640, 3), np.uint8)
+    seen: list[int] = []
+
+    def check(picture: np.ndarray, faces: list[Face]) -> list[Face]:
+        assert picture is photo
+        seen.append(len(faces))
+        return faces[1:]
+
+    faces = [(0.3, 0.5, 0.2, 0.3), (0.7, 0.5, 0.1, 0.15)]
+    assert len(Finder(Planted((480, 640), faces), check).find(photo)) == 1
+    assert seen == [2]
+
+
 def test_an_uncertain_finding_counts_only_if_the_second_look_sees_it() -> None:
     faces = [(0.5, 0.5, 0.2, 0.3)]
     photo = np.zeros((480, 640, 3), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,8 @@ class Covers:
     def __init__(self, band: slice) -> None:
         self.band = band
 
-    def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+    def find(self, photo: np.ndarray, faces: list[Face], kinds: Collection[str] = ()) -> list[FoundCover]:
+        self.asked = kinds
         return [covered(photo, face, self.band) for face in faces]
 
 

@@ -19,10 +19,11 @@ class Says:
         self.scores, self.asked = list(scores), 0
 
     def run(self, inputs: Arrays) -> Arrays:
-        assert inputs["image"].shape == (1, 3, SIDE_PX, SIDE_PX)
-        said = np.zeros((1, 11), np.float32)
-        said[0, 0] = self.scores[self.asked]
-        said[0, 1::2] = 0.1
+        assert inputs["image"].shape == (2, 3, SIDE_PX, SIDE_PX)
+        assert (inputs["image"][1] == inputs["image"][0, :, :, ::-1]).all()
+        said = np.zeros((2, 11), np.float32)
+        said[:, 0] = self.scores[self.asked]
+        said[0, 1::2], said[1, 1::2] = 0.1, -0.1
         self.asked += 1
         return {"filled": said}
 

@@ -52,7 +52,8 @@ def write_covers(folder: Path, count: int = 6) -> Path:
                      "kind": kind, "split": "train", "photo": f"photos/{name}.png", "m0": 1, "m1": 0, "m2": 70, "m3": 0,
                      "m4": 1, "m5": 60, **marks})
     write_rows(folder / "manifest.csv", rows)
-    write_rows(folder / "negatives.csv", [{"file": f"negatives/{k}.png", "split": "train", "kind": "clothed body"}
+    kinds = ("clothed body", "garment: dress")
+    write_rows(folder / "negatives.csv", [{"file": f"negatives/{k}.png", "split": "train", "kind": kinds[k % 2]}
                                           for k in range(count)])
     return folder
 

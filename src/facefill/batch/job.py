@@ -63,7 +63,8 @@ def make_job(
                              "check the path; for a single photo: facefill unmask")
     _check_apart(source, target)
     sha256 = _hash_model(method)
-    helpers = sorted(entry.sha256 for name, entry in shipped_weights().items() if name in ("finder", "cover"))
+    shipped = shipped_weights()
+    helpers = sorted(shipped[name].sha256 for name in ("finder", "second_look", "cover"))
     signed_by = [hashlib.sha256(signature.certificates).hexdigest()] if signature else []
     said = json.dumps([method, sha256, helpers, seed, large_hole, exact, device, bool(masks), *signed_by])
     return Job(source=_absolute(source), target=_absolute(target), masks=_absolute(masks) if masks else "",

@@ -122,6 +122,7 @@ def _record(photo: str, target: Path | None, result: Result, said: list[str], ho
         "faces": [{
             "box": [round(value, 1) for value in face.box], "landmarks": face.landmarks.round(1).tolist(),
             "score": round(face.score, 3), "completed_px": int(face.missing.sum()),
+            "covers": list(face.covers),
             "warnings": list(face.warnings),
         } for face in result.faces], "invented": HONEST,
     }

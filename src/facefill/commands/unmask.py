@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facefill.commands.options import AsJson, Device, Exact, Large, Method, Overwrite, Seed, Sign, Threads
+from facefill.commands.options import (
+    AsJson,
+    Covers,
+    Device,
+    Exact,
+    Finder,
+    Large,
+    Method,
+    Overwrite,
+    Seed,
+    Sign,
+    Threads,
+)
 from facefill.commands.output import (
     STREAM,
     check_stdout,
@@ -37,9 +49,11 @@ def unmask(
                                             "as <stem>-mask.png.")] = False,
     device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
     sign: Sign = None, as_json: AsJson = False,
+    covers: Covers = "all", finder: Finder = None,
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
     from facefill.files.photo import check_output
+    from facefill.runtime.cover import read_kinds
     from facefill.runtime.inpainter import open_inpainter
 
     signature, folder = open_signature(sign), _folder(photos, out)
@@ -47,14 +61,15 @@ def unmask(
     outputs = [[] if to_stdout else _outputs(photo, out, folder, save_mask) for photo in photos]
     if len({path for paths in outputs for path in paths}) < sum(map(len, outputs)):
         raise InputError("photos with different names", "two of the same name", "run them into different folders")
-    inpainter = open_inpainter(method, device=device, threads=threads, exact=exact)
+    kinds = read_kinds(covers)
+    inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, finder=finder)
     made = make_folder(folder) if folder else None
 
     def one(photo: str, paths: list[Path]) -> Result:
         source = read_source(photo)
         for path in paths:
             check_output(path, inputs=[Path(photo) for photo in photos if photo != STREAM], overwrite=overwrite)
-        plan = inpainter.plan_unmask(source, large_hole=large_hole)
+        plan = inpainter.plan_unmask(source, covers=kinds, large_hole=large_hole)
         return inpainter.complete(plan, seed=seed, tell=True)
 
     failed = 0

@@ -38,14 +38,13 @@ class CoverGenerator(nn.Module):
 
     def __init__(self, config: CoverConfig) -> None:
         super().__init__()
-        self.trunk = UNet(3, config.passed, config.widths, config.bottom_dilations, config.block)
-        self.stem = conv(12, 4 * config.passed)
+        self.trunk = UNet(3, 4 * config.passed, config.widths, config.bottom_dilations, config.block, finest=2)
+        self.stem = conv(3, 4 * config.passed, kernel=6, stride=2)
         self.fine = residuals(4 * config.passed, config.fine_dilations)
         self.head = conv(4 * config.passed, 4 * KINDS)
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = self.stem(F.pixel_unshuffle(x, 2)) + F.pixel_unshuffle(self.trunk(x), 2)
-        return F.pixel_shuffle(self.head(self.fine(seen)), 2)
+        return F.pixel_shuffle(self.head(self.fine(self.stem(x) + self.trunk(x))), 2)
 
 
 class CoverNet(nn.Module):
@@ -70,8 +69,9 @@ class CoverNet(nn.Module):
 
     def forward(self, **inputs: Tensor) -> Tensor:
         """The probability of each kind at each pixel, (N, `KINDS`, H, W); their sum is that of any cover."""
-        logits: Tensor = self.generator(inputs["worn"]).float()
-        return F.pad(logits, (0, 0, 0, 0, 1, 0)).softmax(1)[:, 1:]
+        odds = self.generator(inputs["worn"]).float().clamp(max=60).exp()
+        covered: Tensor = odds / (1 + odds.sum(1, keepdim=True))
+        return covered
 
     def losses(self, player: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Cross-entropy over the pixels that count, and 1 - Dice (Milletari et al. 2016, equation for D) of any cover,

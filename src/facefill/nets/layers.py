@@ -66,7 +66,8 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, widths: tuple[int, ...], bottom_dilations: tuple[int, ...], block: int = 2
+        self, inputs: int, outputs: int, widths: tuple[int, ...], bottom_dilations: tuple[int, ...], block: int = 2,
+        finest: int = 1,
     ) -> None:
         super().__init__()
         self.block = block
@@ -78,7 +79,8 @@ class UNet(nn.Module):
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
         self.skips = nn.ModuleList(conv(c, c, kernel=1) for c in sides)
         self.decoders = nn.ModuleList(residuals(c, (1,)) for c in sides)
-        self.head = conv(widths[0], block * block * outputs)
+        self.out_block = block // finest
+        self.head = conv(widths[0], self.out_block**2 * outputs)
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         """added: joins what arrives at the smallest size."""
@@ -91,4 +93,4 @@ class UNet(nn.Module):
         x = self.bottom(x if added is None else x + added)
         for level in reversed(range(len(passed))):
             x = self.decoders[level](self.ups[level](x) + self.skips[level](passed[level]))
-        return F.pixel_shuffle(self.head(x), self.block)
+        return F.pixel_shuffle(self.head(x), self.out_block)

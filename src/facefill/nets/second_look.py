@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
-from facefill.nets.layers import Down, conv, residuals
+from facefill.nets.layers import conv, residuals
 
 OUTPUTS = 11
 """The score before the sigmoid; x, y of five landmarks as shares of the picture's side, from its middle."""
@@ -19,11 +19,12 @@ OUTPUTS = 11
 class SecondLookConfig(Frozen):
     """Sizes of the network and the weight of its landmarks."""
 
-    widths: tuple[int, ...] = (32, 64, 96, 112)
-    """Channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side."""
-    dilations: tuple[tuple[int, ...], ...] = ((1,), (1,), (1, 2), (1,))
-    """One residual block each, at these sizes."""
+    widths: tuple[int, int, int, int] = (32, 48, 96, 112)
+    """Channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side: those of `nets.finder`, whose weights are a start."""
+    dilations: tuple[tuple[int, ...], ...] = ((1,), (1,), (2,))
+    """One residual block for each number, at 1/8, 1/16 and 1/32."""
     hidden: int = 48
+    """Of the layer that sees the whole picture."""
     landmarks: float = 6.0
 
 
@@ -32,22 +33,24 @@ class SecondLookGenerator(nn.Module):
 
     def __init__(self, config: SecondLookConfig) -> None:
         super().__init__()
-        widths = config.widths
-        self.stem = conv(48, widths[0])
+        quarter, *widths = config.widths
+        self.stem = conv(12, quarter, stride=2)
+        self.downs = nn.ModuleList(conv(a, b, stride=2) for a, b in pairwise(config.widths))
         self.stages = nn.ModuleList(residuals(c, d) for c, d in zip(widths, config.dilations, strict=True))
-        self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
+        self.side = conv(widths[1], 16, kernel=1)
         self.act = nn.LeakyReLU(0.2)
-        self.first = nn.Linear(widths[-1] * 25, config.hidden)
+        self.first = nn.Linear(widths[2] * 25 + 16 * 100, config.hidden)
         self.last = nn.Linear(config.hidden, OUTPUTS)
         nn.init.normal_(self.last.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(F.pixel_unshuffle(x, 4))
-        for index, stage in enumerate(self.stages):
-            x = stage(x)
-            if index < len(self.downs):
-                x = self.downs[index](self.act(x))
-        said: Tensor = self.last(self.act(self.first(self.act(x).flatten(1))))
+        x = self.act(self.stem(F.pixel_unshuffle(x, 2)))
+        seen = []
+        for down, stage in zip(self.downs, self.stages, strict=True):
+            x = stage(self.act(down(x)))
+            seen.append(x)
+        whole = torch.cat([self.act(seen[2]).flatten(1), self.act(self.side(self.act(seen[1]))).flatten(1)], 1)
+        said: Tensor = self.last(self.act(self.first(whole)))
         return said
 
 

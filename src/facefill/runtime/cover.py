@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.errors import pick
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
 from facefill.runtime.engine import Engine
@@ -65,6 +66,17 @@ class FoundCover:
         return mask
 
 
+def read_kinds(text: str) -> tuple[str, ...]:
+    """Kinds of covers from their names with commas between; `all` stands for every kind.
+
+    Raises InputError for another name.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        pick({**dict.fromkeys(KINDS), "all": None}, name, "kind of cover")
+    return KINDS if "all" in names else names
+
+
 class Cover:
     """Finds covers with a network. engine: an `Engine` of cover.onnx (input `worn`)."""
 
@@ -72,7 +84,7 @@ class Cover:
         self._engine = engine
 
     def find(self, photo: U8, faces: Sequence[Face], kinds: Collection[str] = KINDS) -> list[FoundCover]:
-        """What covers each face of a (H, W, 3) uint8 RGB photo. kinds: of `KINDS`, others are left alone."""
+        """What of these kinds covers each face of a (H, W, 3) uint8 RGB photo."""
         return [self._find(photo, square_around(face), kinds) for face in faces]
 
     def _find(self, photo: U8, square: Crop, kinds: Collection[str]) -> FoundCover:
@@ -89,7 +101,7 @@ class Cover:
         placed = square.put_mask(grown, photo.shape)
         x0, y0, x1, y1 = bounding_box(placed)
         window = slice(y0, y1), slice(x0, x1)
-        return FoundCover(window, placed[window].copy(), _kinds_of(mask, scores), bool((grown & rim & inside).any()))
+        return FoundCover(window, placed[window].copy(), kinds_of(mask, scores), bool((grown & rim & inside).any()))
 
     def probabilities(self, view: U8) -> F32:
         """(kinds, S, S): how sure the network is that a cover of each kind hides each pixel of a (S, S, 3) view."""
@@ -112,7 +124,7 @@ def view_of(photo: U8, square: Crop) -> U8:
     return view
 
 
-def _kinds_of(mask: Bool, scores: F32) -> tuple[str, ...]:
+def kinds_of(mask: Bool, scores: F32) -> tuple[str, ...]:
     """What a mask consists of, the largest part first; parts too small to be a cover are none."""
     if len(scores) == 1:
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -24,9 +25,8 @@ CANVAS_PX = 160
 multiple of the largest stride."""
 CANDIDATE = 0.4
 """Score from which a place is looked at again."""
-THRESHOLD = 0.78
-"""Score of the second look, the mean of its two views, from which a face counts: what scores less is often no face,
-and where it is one, it is completed badly."""
+THRESHOLD = 0.66
+"""Score of the second look, the mean of its two views, from which a finding is checked, see `Check`."""
 CERTAIN = 0.9
 """Score of the first look from which a face counts although the second does not see it."""
 SAME_IOU = 0.4
@@ -58,11 +58,16 @@ class Face:
     """How certain and how well placed, 0 to 1."""
 
 
-class Finder:
-    """Finds faces with a network. engine: an `Engine` of finder.onnx (input `image`)."""
+Check = Callable[[NDArray[np.uint8], list[Face]], list[Face]]
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+
+class Finder:
+    """Finds faces with a network."""
+
+    def __init__(self, engine: Engine, check: Check | None = None) -> None:
+        """engine: an `Engine` of finder.onnx (input `image`). check: keeps those of a photo's findings that are faces,
+        with better landmarks: a `SecondLook`'s `look`."""
+        self._engine, self._check = engine, check
 
     def find(self, photo: NDArray[np.uint8]) -> list[Face]:
         """All faces of a (H, W, 3) uint8 RGB photo, the largest first; also those too small to complete.
@@ -78,7 +83,8 @@ class Finder:
         for face in (_face(row, height, width) for row in merge(sure)):
             if face is not None and all(_shared(face, other) <= SAME_SHARE for other in faces):
                 faces.append(face)
-        return sorted(faces, key=_area, reverse=True)
+        faces.sort(key=_area, reverse=True)
+        return self._check(photo, faces) if self._check else faces
 
     def suspect(self, photo: NDArray[np.uint8], least: float) -> list[tuple[float, NDArray[np.float64]]]:
         """Score and (5, 2) landmarks of all that the first look takes for a face with that score or more."""

@@ -15,6 +15,7 @@ from facefill.errors import InputError
 from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Face, Finder
+from facefill.runtime.second_look import SecondLook
 
 SURE = 0.7
 """Score from which a finding of YuNet is a face."""
@@ -38,7 +39,9 @@ def open_finder(
     """
     if file is not None:
         return YuNet(file)
-    return Finder(load_engine(find_weights("finder")[0], device=device, threads=threads, exact=exact))
+    finder, second = (load_engine(find_weights(name)[0], device=device, threads=threads, exact=exact)
+                      for name in ("finder", "second_look"))
+    return Finder(finder, SecondLook(second).look)
 
 
 def open_cover(*, device: str = "cpu", threads: int | None = None, exact: bool = False) -> Cover:

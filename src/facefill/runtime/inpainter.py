@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from facefill.errors import InputError
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, Provenance, read_photo, write_photo
 from facefill.files.provenance import Signature
-from facefill.runtime.cover import Cover
+from facefill.runtime.cover import KINDS, Cover, read_kinds
 from facefill.runtime.draw import Drawn, draw
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds, open_cover, open_finder
@@ -69,8 +69,8 @@ class Inpainter:
 
     # ---- plan
 
-    def plan_unmask(self, photo: Photo, *, large_hole: bool = False) -> Plan:
-        """Find the faces and what covers each.
+    def plan_unmask(self, photo: Photo, *, covers: Collection[str] = KINDS, large_hole: bool = False) -> Plan:
+        """Find the faces and what covers each. covers: the kinds to take off; others stay on.
 
         Raises InputError when there is no face, none is large enough, none is covered, or all holes are too large.
         """
@@ -79,15 +79,17 @@ class Inpainter:
             raise InputError("a photo with a face", "none in it",
                              "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT")
         warnings = [small and f"{small}: left as it is" for small in map(too_small, found)]
-        covers = self._cover().find(photo.pixels, found)
-        for index, cover in enumerate(covers):
+        hidden = self._cover().find(photo.pixels, found, covers)
+        for index, cover in enumerate(hidden):
             if not warnings[index] and not cover.missing.any():
                 warnings[index] = f"{place_of(found[index])}: nothing covers it, left as it is"
         missing = np.zeros(photo.pixels.shape[:2], bool)
-        for cover, warning in zip(covers, warnings, strict=True):
+        for cover, warning in zip(hidden, warnings, strict=True):
             if not warning:
                 missing[cover.window] |= cover.missing
-        return replace(assign(photo, missing, found, self.model, warnings, covers, large_hole=large_hole), covered=True)
+        plan = assign(photo, missing, found, self.model, warnings, hidden, large_hole=large_hole)
+        faces = tuple(replace(face, covers=cover.kinds) for face, cover in zip(plan.faces, hidden, strict=True))
+        return replace(plan, faces=faces, covered=True)
 
     def plan_complete(
         self, photo: Photo, mask: Bool, *, aligned: bool = False, large_hole: bool = False, covered: bool = False
@@ -150,27 +152,39 @@ def _touches(face: Face, mask: Bool) -> bool:
 
 def open_inpainter(
     method: str = "swift", *, device: str = "cpu", threads: int | None = None, exact: bool = False,
-    settings: Sequence[str] = (), adapter: str | None = None,
+    settings: Sequence[str] = (), adapter: str | None = None, finder: str | Path | Finds | None = None,
 ) -> Inpainter:
-    """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`."""
+    """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`.
+
+    finder: a YuNet file, or what has a `find` like `runtime.finder.Finder`, in place of the shipped one.
+    """
     options: dict[str, Any] = {"device": device, "threads": threads, "exact": exact}
     model = load(method, **options, settings=settings, adapter=adapter)
-    return Inpainter(model, partial(open_finder, **options), partial(open_cover, **options))
+    if isinstance(finder, str | Path):
+        yours: Finds = open_finder(Path(finder), **options)
+        return Inpainter(model, lambda: yours, partial(open_cover, **options))
+    find = partial(open_finder, **options) if finder is None else lambda: finder
+    return Inpainter(model, find, partial(open_cover, **options))
 
 
 _open_once = once(open_inpainter)
 
 
-def unmask(photo: Any, *, method: str = "swift", seed: int = 0, large_hole: bool = False) -> Result:
+def unmask(
+    photo: Any, *, method: str = "swift", seed: int = 0, large_hole: bool = False, covers: Collection[str] = KINDS,
+    finder: str | Path | Finds | None = None,
+) -> Result:
     """Find the faces of a photo and what covers each, and complete what is covered.
 
     photo: a path, an open file, its bytes, a Pillow image or (H, W, 3) uint8 RGB. method: see `facefill.METHODS`.
     seed: of the random numbers; the same one gives the same picture. large_hole: also complete a face of which more
-    than 60 % is missing.
+    than 60 % is missing. covers: the kinds to take off, of "mask", "sunglasses" and "other" (a hand, a microphone ...);
+    others stay on. finder: see `open_inpainter`.
     Raises InputError when no face could be completed; faces that could not, while others could, are warned about.
     """
-    inpainter = _open_once(method)
-    return inpainter.complete(inpainter.plan_unmask(read_photo(photo), large_hole=large_hole), seed=seed)
+    inpainter = _open_once(method, finder=finder)
+    plan = inpainter.plan_unmask(read_photo(photo), covers=read_kinds(",".join(covers)), large_hole=large_hole)
+    return inpainter.complete(plan, seed=seed)
 
 
 def complete(

@@ -64,6 +64,8 @@ class FoundFace:
     missing: Bool = field(default_factory=lambda: np.zeros((0, 0), bool))
     warnings: tuple[str, ...] = ()
     """Why it was left as it is; of a completed face, why the completion may look wrong."""
+    covers: tuple[str, ...] = ()
+    """Kinds of what covers it (`runtime.cover.KINDS`), the largest first."""
 
     @property
     def mask(self) -> Bool:

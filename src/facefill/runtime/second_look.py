@@ -1,4 +1,4 @@
-"""A second look at each face that was found: is it one, and where exactly are its landmarks?"""
+"""A second look at each face that was found, as it is and mirrored: is it one, and where exactly are its landmarks?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facefill.runtime.cover import square_around, view_of
 from facefill.runtime.engine import Engine
-from facefill.runtime.finder import Face
+from facefill.runtime.finder import MIRRORED, Face
 from facefill.runtime.model import to_network
 
 SIDE_PX = 160
@@ -37,6 +37,9 @@ class SecondLook:
         except ValueError:
             return 0.0, face.landmarks
         view = view_of(photo, square)
-        said = next(iter(self._engine.run({"image": to_network(view[None])}).values()))[0].astype(np.float64)
-        points = said[1:].reshape(5, 2) * SIDE_PX + (SIDE_PX - 1) / 2
-        return float(1 / (1 + np.exp(-said[0]))), square.to_photo(points)
+        both = to_network(np.stack([view, view[:, ::-1]]))
+        said = next(iter(self._engine.run({"image": both}).values())).astype(np.float64)
+        points = said[:, 1:].reshape(2, 5, 2)
+        mirrored = points[1, MIRRORED] * (-1, 1)
+        place = (points[0] + mirrored) / 2 * SIDE_PX + (SIDE_PX - 1) / 2
+        return float(1 / (1 + np.exp(-said[:, 0].mean()))), square.to_photo(place)

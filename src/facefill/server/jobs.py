@@ -18,9 +18,10 @@ from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
 from facefill.imaging.sheets import mean_distance, spread_map
 from facefill.runtime.cover import Cover as CoverFinder
-from facefill.runtime.cover import FoundCover
+from facefill.runtime.cover import FoundCover, read_kinds
 from facefill.runtime.draw import Drawn
-from facefill.runtime.finder import Face, Finder
+from facefill.runtime.finder import Face
+from facefill.runtime.helpers import Finds
 from facefill.runtime.inpainter import HONEST, Inpainter, Result
 from facefill.runtime.plan import LARGEST_SHARE, U8, Bool, Plan, place_of, too_small
 from facefill.server.schema import (
@@ -31,6 +32,7 @@ from facefill.server.schema import (
     Detected,
     FoundFace,
     Options,
+    UnmaskOptions,
 )
 from facefill.server.settings import Settings
 from facefill.server.upload import Upload
@@ -84,7 +86,7 @@ class Job:
 class Networks:
     """The loaded networks that one thread works with."""
 
-    finder: Finder
+    finder: Finds
     cover: CoverFinder
     inpainter: Inpainter
 
@@ -101,7 +103,9 @@ def look(job: Job, networks: Networks, settings: Settings) -> Plan | Answer:
     if not isinstance(job.options, CompletionOptions):
         return _detect(job, photo, networks)
     if not isinstance(job.options, CompleteOptions):
-        return networks.inpainter.plan_unmask(photo, large_hole=job.options.large_hole)
+        assert isinstance(job.options, UnmaskOptions)
+        kinds = read_kinds(job.options.covers)
+        return networks.inpainter.plan_unmask(photo, covers=kinds, large_hole=job.options.large_hole)
     mask = read_mask(job.upload.files["mask"], photo.pixels.shape[:2])
     return networks.inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
 
@@ -130,7 +134,7 @@ def _found(face: Face, covered: FoundCover) -> FoundFace:
             warning = f"{place_of(face)}: {share:.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
     return FoundFace(box=tuple(round(float(value), 1) for value in face.box),  # type: ignore[arg-type]
                      landmarks=face.landmarks.round(1).tolist(), score=round(float(face.score), 3), cover=cover,
-                     warnings=[warning] if warning else [])
+                     covers=list(covered.kinds), warnings=[warning] if warning else [])
 
 
 def _window(missing: Bool, left: int, top: int) -> Cover:
@@ -175,7 +179,7 @@ def _completed(
             box=tuple(round(value, 1) for value in face.box),  # type: ignore[arg-type]
             landmarks=face.landmarks.round(1).tolist(), score=round(face.score, 3),
             cover=_window(face.missing, face.window[1].start, face.window[0].start) if face.missing.any() else None,
-            warnings=list(face.warnings),
+            covers=list(face.covers), warnings=list(face.warnings),
         ) for face in first.faces],
         preview=_preview(first.photo, job.options), photo=_base64(files[0]), media_type=media_type,
         mask=_base64(_grey(first.mask)), method=first.provenance.method, seed=first.provenance.seed,

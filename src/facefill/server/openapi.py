@@ -34,7 +34,7 @@ _WORK = {
 _FILES = {"photo": "The photo's file.", "mask": "A picture of the photo's size: white or opaque = missing."}
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsVwqiAAAAABJRU5ErkJggg=="
 """A PNG of one white pixel: a well-formed value for the examples, on which there is no face."""
-_FACE = {"box": [110.0, 60.0, 250.0, 250.0], "score": 0.93, "warnings": [],
+_FACE = {"box": [110.0, 60.0, 250.0, 250.0], "score": 0.93, "covers": ["mask"], "warnings": [],
          "landmarks": [[148.0, 130.0], [212.0, 131.0], [180.0, 165.0], [155.0, 200.0], [206.0, 201.0]],
          "cover": {"x": 120, "y": 140, "width": 118, "height": 100, "png": _PIXEL}}
 _PICTURE = {"width": 512, "height": 512, "format": "JPEG", "faces": [_FACE], "warnings": [], "preview": None,

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from facefill.catalog import METHODS, find_weights
+from facefill.catalog import METHODS
 from facefill.runtime.cover import Cover
-from facefill.runtime.engine import load_engine, thread_count
-from facefill.runtime.finder import Face, Finder
+from facefill.runtime.engine import thread_count
+from facefill.runtime.finder import Face
+from facefill.runtime.helpers import Finds, open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, load
 from facefill.runtime.plan import Plan
@@ -251,13 +252,11 @@ def _warm(networks: Networks) -> None:
 def _load_once(settings: Settings, threads: int, each: int) -> Loader:
     lock = threading.Lock()
 
-    def engine(name: str, count: int) -> Any:
-        return load_engine(find_weights(name)[0], device=settings.device, threads=count, exact=settings.exact)
-
     @cache
-    def helpers(index: int | None) -> tuple[Finder, Cover]:
+    def helpers(index: int | None) -> tuple[Finds, Cover]:
         count = threads if index is None else each
-        return Finder(engine("finder", count)), Cover(engine("cover", count))
+        options: dict[str, Any] = {"device": settings.device, "threads": count, "exact": settings.exact}
+        return open_finder(**options), open_cover(**options)
 
     @cache
     def model(index: int | None, method: str) -> Model:

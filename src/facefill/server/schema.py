@@ -40,6 +40,9 @@ class CompletionOptions(Options):
 class UnmaskOptions(CompletionOptions):
     """What may be asked of `/v1/unmask`."""
 
+    covers: str = "all"
+    """What to take off: mask, sunglasses, other (hands and things), several with commas between, or all."""
+
 
 class CompleteOptions(CompletionOptions):
     """What may be asked of `/v1/complete`."""
@@ -109,6 +112,8 @@ class FoundFace(Answered):
     """How certain, 0 to 1."""
     cover: Cover | None
     """What covers it (detect) or what was completed of it; null for nothing."""
+    covers: list[str]
+    """Kinds of what covers it, the largest first: mask, sunglasses, other."""
     warnings: list[str]
 
 

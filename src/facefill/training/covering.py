@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from facefill.catalog import find_weights
 from facefill.config import Frozen
 from facefill.covers.fabric import choose
 from facefill.datasets.progress import track
 from facefill.nets.cover import IGNORED
 from facefill.offline import cache_folder
 from facefill.runtime.cover import OUTSIDE
+from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
-from facefill.runtime.helpers import open_finder
 from facefill.training.data import DataConfig, Faces, read_faces, split_validation, tint
 from facefill.training.looks import Looks
 from facefill.training.painter import Painter, degrade, draw_pool, move
@@ -86,8 +87,9 @@ class _Drawn:
         self.real = [face for face in real if not held_out(face.file)]
         self.held = [face for face in real if held_out(face.file)]
         bodies = read_bodies(config.covers) if config.covers else []
-        painter = Painter(aligned, np.array([at for at in order if known[at]]), self.real, bodies)
-        self.judge = Painter(aligned, judged[known[judged]], self.held, bodies)
+        cloths = read_others(config.covers, "garment") if config.covers else []
+        painter = Painter(aligned, np.array([at for at in order if known[at]]), self.real, bodies, cloths)
+        self.judge = Painter(aligned, judged[known[judged]], self.held, bodies, cloths)
         key = hashlib.sha256(f"{aligned.digest}/{config.model_dump_json()}".encode()).hexdigest()[:16]
         self.pool, self.marks = draw_pool(painter, config.pool, config.seed, cache / f"{key}-covering.u8")
 
@@ -138,12 +140,16 @@ class CoverSource:
         return _to_batch(raw, "worn", device)
 
 
+def _open_finder() -> Finder:
+    return Finder(load_engine(find_weights("finder")[0]))
+
+
 class LookSource:
     """Faces and what is none; a `training.data.Source`."""
 
     names: tuple[str, ...] = ("an aligned square",)
 
-    def __init__(self, config: CoveringConfig, finder: Callable[[], Any] = open_finder) -> None:
+    def __init__(self, config: CoveringConfig, finder: Callable[[], Any] = _open_finder) -> None:
         """finder: opens a `Finder`, whose mistakes on photos without a face are shown most."""
         self._drawn = _Drawn(config)
         photos = read_others(config.covers) if config.covers else []

@@ -25,7 +25,7 @@ from facefill.training.data import MIRRORED, Faces
 from facefill.training.real_covers import GLASSES, MASK, NOTHING, OTHER, Covered, put_on
 
 U8 = NDArray[np.uint8]
-MIXES = {"drawn": 0.42, "glasses": 0.13, "pasted mask": 0.2, "pasted glasses": 0.09, "plain": 0.08, "real": 0.08}
+MIXES = {"drawn": 0.37, "glasses": 0.11, "pasted mask": 0.31, "pasted glasses": 0.08, "plain": 0.07, "real": 0.06}
 """Of what is drawn. real: faces with their whole photos around them, with further covers drawn on."""
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
 """Where the aligned face lies in the wider square."""
@@ -35,8 +35,12 @@ OFFSET = np.array([INSET_PX, 0.0])
 class Painter:
     """Draws pictures with labels; a picture depends on nothing but its generator."""
 
-    def __init__(self, faces: Faces, chosen: NDArray[np.int64], real: list[Covered], bodies: list[U8]) -> None:
-        self._faces, self._chosen, self._bodies = faces, chosen, bodies
+    def __init__(
+        self, faces: Faces, chosen: NDArray[np.int64], real: list[Covered], bodies: list[U8], cloths: list[U8],
+    ) -> None:
+        """chosen: places of the faces to draw on. real: faces in real covers. bodies, cloths: see `read_bodies` and
+        `put_on`."""
+        self._faces, self._chosen, self._bodies, self._cloths = faces, chosen, bodies, cloths
         self._masks = [face for face in real if face.kind in ("mask", "scarf")]
         self._glasses = [face for face in real if face.kind == "sunglasses"]
         self._plain = [face for face in real if face.kind == "none"]
@@ -70,7 +74,7 @@ class Painter:
             face = put_on(face, self._glasses, rng)
             return face if rng.random() < 0.7 else self._mask(face, rng)
         if mix == "pasted mask" or (mix == "real" and rng.random() < 0.3):
-            face = put_on(face, self._masks, rng)
+            face = put_on(face, self._masks, rng, self._cloths)
             return draw_glasses(face, rng, clear=False) if rng.random() < 0.1 and mix != "real" else face
         kind = choose(rng, COVERS)
         worn = draw(face, rng, kind)
@@ -81,7 +85,7 @@ class Painter:
 
     def _mask(self, face: Covered, rng: Generator) -> Covered:
         if self._masks and rng.random() < 0.4:
-            return put_on(face, self._masks, rng)
+            return put_on(face, self._masks, rng, self._cloths)
         return draw(face, rng, choose(rng, {kind: COVERS[kind] for kind in FACE_MASKS}))
 
     def _base(self, rng: Generator) -> Covered:

@@ -167,22 +167,23 @@ def _grey(path: Path) -> U8:
     return np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
-def read_others(folder: Path) -> list[U8]:
-    """Photos without a face."""
+def read_others(folder: Path, kind: str = "") -> list[U8]:
+    """Photos without a face to learn from. kind: what their kind begins with."""
     with (folder / "negatives.csv").open(newline="", encoding="utf-8") as file:
-        return [_rgb(folder / row["file"]) for row in csv.DictReader(file) if row["split"] == "train"]
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train" and row["kind"].startswith(kind)]
+    return [_rgb(folder / row["file"]) for row in rows]
 
 
 def read_bodies(folder: Path) -> list[U8]:
     """What is worn below a chin: the upper parts of clothed people without their heads."""
-    with (folder / "negatives.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "train" and row["kind"].startswith("clothed")]
-    pictures = [_rgb(folder / row["file"]) for row in rows]
-    return [picture[: picture.shape[0] // 3] for picture in pictures]
+    return [picture[: picture.shape[0] // 3] for picture in read_others(folder, "clothed")]
 
 
-def put_on(face: Covered, others: Sequence[Covered], rng: Generator) -> Covered:
-    """The face with a cover that somebody else wears: of eight that are drawn the one whose pose is nearest."""
+def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Sequence[U8] = ()) -> Covered:
+    """The face with a cover that somebody else wears: of eight that are drawn the one whose pose is nearest.
+
+    cloths: photos of garments, of whose cloth every other cover is made.
+    """
     drawn = [others[int(rng.integers(len(others)))] for _ in range(8)]
     drawn = [other.mirrored() if rng.random() < 0.5 else other for other in drawn]
     source = min(drawn, key=lambda other: float(np.abs(_pose(other.landmarks) - _pose(face.landmarks)).sum()))
@@ -193,7 +194,10 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator) -> Covered:
     near = cv2.dilate(worn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     alpha[(source.kinds == IGNORED) & ~near] = 0
     alpha = cv2.warpAffine(alpha, matrix, size, flags=cv2.INTER_LINEAR)
-    cloth = _dyed(source.picture, rng) if rng.random() < 0.4 else source.picture
+    if cloths and rng.random() < 0.5:
+        cloth = _of_cloth(source, cloths[int(rng.integers(len(cloths)))], rng)
+    else:
+        cloth = _dyed(source.picture, rng) if rng.random() < 0.4 else source.picture
     cloth = cv2.warpAffine(cloth, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     gain = _light(face) / _light(source)
     gain = np.clip(gain, 0.35, 2.2) ** 0.7 * 2 ** rng.uniform(-0.15, 0.15)
@@ -242,6 +246,18 @@ def _light(face: Covered) -> Points:
         if shown.mean() > 0.6 if shown.size else False:
             colours.append(face.picture[part][shown].mean(0))
     return np.median(colours, 0) + 8 if colours else np.full(3, 128.0)
+
+
+def _of_cloth(source: Covered, garment: U8, rng: Generator) -> U8:
+    """What somebody wears, of another cloth: its folds and shadows on a part of a garment's photo."""
+    side = int(rng.uniform(0.12, 0.5) * min(garment.shape[:2]))
+    top, left = (int(rng.uniform(0.2, 0.8) * (length - side)) for length in garment.shape[:2])
+    part = garment[top : top + side, left : left + side]
+    cloth = cv2.resize(part, source.picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    worn = (source.kinds != NOTHING) & (source.kinds != IGNORED)
+    grey = cv2.GaussianBlur(cv2.cvtColor(source.picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.5)
+    folds = np.clip(grey / max(float(np.median(grey[worn])), 8.0), 0.4, 1.6)[..., None]
+    return np.asarray(np.clip(cloth * folds, 0, 255), np.uint8)
 
 
 def _dyed(picture: U8, rng: Generator) -> U8:
