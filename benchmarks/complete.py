@@ -67,20 +67,21 @@ def matrix_rate(threads: int) -> tuple[float, str]:
 
 
 def networks(runs: int) -> None:
-    shapes = {"swift": ({"image": 3, "mask": 1, "noise": 1}, 256), "cover": ({"worn": 3}, 256),
-              "finder": ({"image": 3}, 640)}
+    face, plane = (1, 3, 256, 256), (1, 1, 256, 256)
+    shapes = {"swift": {"image": face, "mask": plane, "landmarks": (1, 5, 2), "noise": plane}, "cover": {"worn": face},
+              "finder": {"image": (1, 3, 640, 640)}}
     copy = np.ones(64 << 20, np.uint8)
     print(f"memory copy {64 / 1024 / milliseconds(copy.copy, runs) * 1e3:.1f} GiB/s")
     for threads in (1, 2):
         rate, how = matrix_rate(threads)
         print(f"{threads} thread(s): matrix product {rate:.0f} GFLOP/s ({how})")
-        for name, (planes, side) in shapes.items():
-            inputs = {key: np.zeros((1, count, side, side), np.float32) for key, count in planes.items()}
+        for name, wanted in shapes.items():
+            inputs = {key: np.zeros(shape, np.float32) for key, shape in wanted.items()}
             row = []
             for exact in (False, True):
                 engine = load_engine(find_weights(name)[0], threads=threads, exact=exact)
                 row.append(milliseconds(lambda engine=engine, inputs=inputs: engine.run(inputs), runs))
-            print(f"  {name:<8}{side:>4} px: default {row[0]:7.1f} ms   float32 {row[1]:7.1f} ms")
+            print(f"  {name:<8}: default {row[0]:7.1f} ms   float32 {row[1]:7.1f} ms")
 
 
 def whole(path: Path, runs: int, threads: int) -> None:

@@ -28,6 +28,7 @@ from PIL import Image, ImageDraw
 from quality import hole_of, read_rows
 
 import facefill
+from facefill.datasets.manifest import PLACES
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import turn_of
@@ -56,7 +57,9 @@ def faces(options: argparse.Namespace) -> None:
         shown, mask = hole_of(options.hole, truth, row)
         if options.hole != "worn":
             shown = np.where(mask[..., None], np.uint8(128), shown)
-        drawn = model.complete(shown[None], mask[None], samples=options.samples)[0]
+        points = np.array([float(row[place]) for place in PLACES], np.float32).reshape(1, 5, 2)
+        told = {"landmarks": points} if "landmarks" in model.record.inputs else {}
+        drawn = model.complete(shown[None], mask[None], samples=options.samples, **told)[0]
         completed = [np.where(mask[..., None], sample, truth) for sample in drawn]
         cells.append(np.concatenate([truth, shown, *completed], 1 if options.samples > 1 else 0))
     tile(cells, options.out / f"{options.hole}.png", 1 if options.samples > 1 else COLUMNS)

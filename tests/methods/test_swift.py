@@ -12,7 +12,7 @@ from facefill.methods.base import draw_noise
 from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole, mirror_points
 from facefill.nets import projected
 from facefill.nets.critics import gradient_penalty
-from facefill.nets.small_and_detail import heat_maps, is_grey, shrink
+from facefill.nets.small_and_detail import heat_maps, is_grey, move_mouth, shrink
 from tests.nets.test_perceptual import SQUEEZED, write_net
 
 SMALL = {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "critic_width": 8}
@@ -88,6 +88,16 @@ def test_a_heat_map_is_one_at_its_landmark_and_half_two_pixels_of_the_small_pict
     assert heat[0, 0, 9, 5] == 1
     assert float(heat[0, 0, 9, 7]) == pytest.approx(0.6065, abs=1e-4)  # one standard deviation
     assert heat.flatten(2).argmax(-1).eq(9 * 16 + 5).all()
+
+
+def test_noise_moves_the_corners_of_the_mouth_alone_and_none_moves_nothing() -> None:
+    points = torch.tensor([[[40.0, 50], [80, 50], [60, 70], [50, 90], [70, 90]]])
+    noise = torch.zeros(1, 1, 64, 64)
+    assert torch.equal(move_mouth(points, noise), points)
+    noise[0, 0, 0, 0] = 1
+    expected = points + torch.tensor([[[0.0, 0], [0, 0], [0, 0], [-10, -5], [10, -5]]])  # wider, and up: a smile
+    torch.testing.assert_close(move_mouth(points, noise), expected)
+    assert move_mouth(points * torch.nan, noise).isnan().all()
 
 
 def test_the_mirrored_face_has_mirrored_landmarks() -> None:

@@ -24,6 +24,8 @@ REACH = 2.0
 """Standard deviation of a landmark's heat map in pixels of the small picture."""
 UNSEEN = 31.5 / 32
 """Where more than this share of a block is missing, its average tells nothing."""
+WIDER, LOWER = 0.25, 0.08
+"""How far noise moves the corners of the mouth at one standard deviation, over the distance of the eyes."""
 GREY = 1 / 127.5
 """Known pixels whose channels are less than this apart on average, on [-1, 1], are those of a grey photo."""
 
@@ -64,7 +66,7 @@ class SmallAndDetail(nn.Module):
     def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
         """The completed small picture (N, 3, H/4, W/4)."""
         average, share = shrink(image, mask)
-        return self.complete(average, share, heat_maps(landmarks, share), noise)
+        return self.complete(average, share, heat_maps(move_mouth(landmarks, noise), share), noise)
 
     def complete(self, average: Tensor, share: Tensor, heat: Tensor, noise: Tensor) -> Tensor:
         """As `draw`, from the small picture's own pixels and heat maps."""
@@ -107,6 +109,18 @@ def heat_maps(landmarks: Tensor, like: Tensor) -> Tensor:
     x, y = (torch.exp(-((line - places[:, :, axis]) / REACH).square() / 2)
             for axis, line in enumerate((across, down)))
     return y[..., None] * x[..., None, :]
+
+
+def move_mouth(landmarks: Tensor, noise: Tensor) -> Tensor:
+    """Landmarks (N, 5, 2) with the corners of the mouth moved, over the distance of the eyes: by `WIDER` apart and half
+    as much up, as in a smile, and by `LOWER` down, each times a number of its own of the noise (N, 1, H, W)."""
+    eyes, corners = landmarks[:, :2], landmarks[:, 3:]
+    across = eyes[:, 1] - eyes[:, 0]
+    down = torch.stack([-across[:, 1], across[:, 0]], 1)
+    apart, lower = (WIDER * noise[:, 0, 0, :1], LOWER * noise[:, 0, 0, 1:2])
+    aside, below = apart * across, (lower - apart / 2) * down
+    moved = corners + torch.stack([below - aside, below + aside], 1)
+    return cat([landmarks[:, :3], moved], 1)
 
 
 def luminance(picture: Tensor) -> Tensor:
