@@ -143,6 +143,14 @@ def test_a_hole_that_the_user_drew_on_and_off_a_face() -> None:
     assert (result.photo != photo).any(-1)[mask].mean() > 0.5
 
 
+def test_a_grey_photo_stays_grey() -> None:
+    grey = np.asarray(Image.open(EXAMPLES[-1]).convert("L").convert("RGB"))
+    result = facefill.unmask(grey)
+    completed = result.photo[result.mask].astype(int)
+    assert np.ptp(completed, axis=1).max() <= 2
+    assert np.abs(completed - grey[result.mask]).mean() > 15
+
+
 def test_a_photo_without_a_face_and_one_without_a_cover() -> None:
     grey = np.full((300, 400, 3), 128, np.uint8)
     with pytest.raises(InputError, match="a photo with a face"):
