@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from facefill.datasets.against import COLUMNS, TOO_NEAR, find_nearest
-from facefill.datasets.manifest import format_manifest, read_manifest, write_whole
+from facefill.datasets.manifest import format_manifest, read_manifest
 from facefill.evaluation.features import Embedder
+from facefill.files.whole import write_whole
 
 
 def main() -> None:

@@ -105,7 +105,7 @@ def test_a_full_disk_leaves_nothing_half_written(
 def test_a_folder_that_cannot_be_written_is_refused(
     photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photo_module, "open", failing(errno.EACCES), raising=False)
+    monkeypatch.setattr(Path, "write_bytes", failing(errno.EACCES))
     assert "Permission denied" in refusal(photo, tmp_path / "out.png").got
     assert os.listdir(tmp_path) == ["photo.png"]
 

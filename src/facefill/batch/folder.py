@@ -17,6 +17,7 @@ from typing import Protocol
 
 from facefill.errors import InputError
 from facefill.files.photo import FORMATS
+from facefill.files.whole import beside
 
 STATE = ".facefill"
 """The folder in OUT that holds the lock and what is half written."""
@@ -172,19 +173,12 @@ class LocalFolder:
             raise InputError("a readable file", f"{name} ({error.strerror})", "check it, then run again") from None
 
     def write(self, name: str, data: bytes) -> None:
-        beside = self.root / STATE / f"{secrets.token_hex(8)}.part"
         try:
-            try:
-                beside.parent.mkdir(exist_ok=True)
-                with open(beside, "xb") as stream:
-                    stream.write(data)
-                    stream.flush()
-                    os.fsync(stream.fileno())
+            (self.root / STATE).mkdir(exist_ok=True)
+            with beside(self.root / name, self.root / STATE / f"{secrets.token_hex(8)}.part") as part:
+                part.write_bytes(data)
                 self._check_links(name)
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(beside, self.root / name)
-            finally:
-                beside.unlink(missing_ok=True)
         except OSError as error:
             kind = Unwritable if error.errno in _FULL or not self.root.is_dir() else InputError
             raise kind("a folder that can be written", f"{name} ({error.strerror})",

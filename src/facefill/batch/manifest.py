@@ -17,6 +17,7 @@ from facefill.batch.bucket import Bucket
 from facefill.batch.folder import MANIFEST, STATE, Folder, LocalFolder, Unwritable
 from facefill.batch.table import Table, hash64
 from facefill.errors import InputError
+from facefill.files.whole import beside
 
 Status = Literal["completed", "refused", "failed", "unchanged", "unwritable"]
 STATUSES = ("completed", "refused", "failed")
@@ -221,15 +222,13 @@ class FileJournal:
 
     def replace(self, lines: Iterable[bytes]) -> None:
         """As one step: a kill leaves the old lines or the new ones."""
-        beside = self._path.parent / STATE / "manifest.part"
+        state = self._path.parent / STATE
         try:
-            beside.parent.mkdir(exist_ok=True)
-            with beside.open("wb") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            self.close()
-            os.replace(beside, self._path)
+            state.mkdir(exist_ok=True)
+            with beside(self._path, state / "manifest.part") as part:
+                with part.open("wb") as file:
+                    file.writelines(lines)
+                self.close()
         except OSError as error:
             raise self._failed(error) from None
 

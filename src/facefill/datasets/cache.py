@@ -30,6 +30,7 @@ from facefill.datasets.progress import track
 from facefill.datasets.shards import read_shards
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
+from facefill.files.whole import write_whole
 from facefill.runtime.helpers import Finds
 
 MOST_DAMAGED = 0.01
@@ -199,9 +200,7 @@ def _build(
             beside.replace(pixels)
     finally:
         beside.unlink(missing_ok=True)
-    whole = index.with_suffix(f".{os.getpid()}.part")
-    whole.write_text(json.dumps({"kept": kept, "landmarks": landmarks}), encoding="utf-8")
-    whole.replace(index)
+    write_whole(index, json.dumps({"kept": kept, "landmarks": landmarks}).encode())
 
 
 def _decoded(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,18 +165,3 @@ def implausible(landmarks: Points, aligned: bool = True) -> str:
     if aligned and not (0.5 < crop.scale < 2 and turn < 25 and moved < MANIFEST_PX / 5):
         return f"a face that is not aligned: scale {crop.scale:.2f}, {turn:.0f} degrees, {moved:.0f} px off"
     return ""
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside, then rename: the file is there whole or not at all. Raises InputError where that cannot be."""
-    beside = path.with_name(f".{path.name[:64]}.{secrets.token_hex(4)}.part")
-    try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError("a folder that can be written", f"{path} ({error.strerror})", "free some space or choose "
-                         "another folder, then run again") from error

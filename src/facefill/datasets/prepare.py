@@ -19,10 +19,11 @@ from facefill.datasets.against import TOO_NEAR, Embed, find_nearest
 from facefill.datasets.cache import list_entries
 from facefill.datasets.duplicates import likeness, thumb_of
 from facefill.datasets.looking import Look, Rules
-from facefill.datasets.manifest import COLUMNS, Entry, Row, format_manifest, read_manifest, write_whole
+from facefill.datasets.manifest import COLUMNS, Entry, Row, format_manifest, read_manifest
 from facefill.datasets.selection import choose, read_identities
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
+from facefill.files.whole import write_whole
 
 LOG = "prepare.jsonl"
 """Rules in the first line, then one for each photo that has been looked at, and for each pair that was compared."""

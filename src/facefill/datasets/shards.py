@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from facefill.datasets.manifest import SUFFIXES, Entry, Row, check_inside, read_manifest, write_whole
+from facefill.datasets.manifest import SUFFIXES, Entry, Row, check_inside, read_manifest
 from facefill.errors import InputError
+from facefill.files.whole import write_whole
 
 INDEX = "shards.json"
 """Lists the shards of a folder with their SHA-256 and number of faces, so that a missing one is noticed."""

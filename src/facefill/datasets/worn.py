@@ -22,11 +22,11 @@ from facefill.datasets.manifest import (
     implausible,
     places_of,
     scale_landmarks,
-    write_whole,
 )
 from facefill.datasets.progress import track
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
+from facefill.files.whole import write_whole
 from facefill.runtime.helpers import Finds
 
 U8 = NDArray[np.uint8]

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from facefill import __version__
-from facefill.datasets.manifest import write_whole
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare
@@ -31,6 +30,7 @@ from facefill.evaluation.report import markdown_table, short_tables, speaks_of, 
 from facefill.evaluation.statistics import FEWEST, RESAMPLES
 from facefill.evaluation.strips import write_strips
 from facefill.evaluation.summary import summarise
+from facefill.files.whole import write_whole
 from facefill.runtime.engine import thread_count
 from facefill.runtime.inpainter import Inpainter, open_inpainter
 

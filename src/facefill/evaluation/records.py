@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.datasets.faces import Face
+from facefill.files.whole import write_whole
 
 F32 = NDArray[np.float32]
 
@@ -76,9 +77,7 @@ class Records:
             self._remove()
         else:
             lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)[: count + 1]
-            beside = self._path.with_suffix(".part")
-            beside.write_text("".join(lines), encoding="utf-8")
-            os.replace(beside, self._path)
+            write_whole(self._path, "".join(lines).encode())
             for name, width in self._widths.items():
                 os.truncate(self._vectors_at(name), 4 * width * count)
         self.rows = self.rows[:count]

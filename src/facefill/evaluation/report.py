@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from facefill.catalog import file_hash, shipped_weights
-from facefill.datasets.manifest import write_whole
 from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
 from facefill.evaluation.marks import DIGITS
 from facefill.evaluation.protocols import VARIANTS, Paper
 from facefill.evaluation.summary import Metric, PaperLine, Row, Summary, paper_lines
+from facefill.files.whole import write_whole
 
 HONEST = "What was hidden is invented in every completion; identity figures say how much of a person is left to see, " \
     "and are no evidence of who somebody is."

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +28,7 @@ from facefill.files.formats import DAMAGED, FORMATS, Size, check_size, decode, e
 from facefill.files.metadata import CREDENTIALS, Kept, names_of
 from facefill.files.orientation import as_stored, upright
 from facefill.files.provenance import Signature, sign
+from facefill.files.whole import write_whole
 from facefill.files.xmp import Provenance, stamp_xmp
 
 __all__ = [
@@ -318,21 +318,5 @@ def write_photo(
     data, notes = encode_photo(photo, completed, mask, format=format_of(path), provenance=provenance,
                                signature=signature, title=Path(path).name)
     check_output(path, inputs=inputs, overwrite=overwrite)
-    _write_whole(Path(path), data)
+    write_whole(Path(path), data)
     return notes
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".facefill-{secrets.token_hex(8)}.part")
-    try:
-        try:
-            with open(beside, "xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        fix = "free some space or choose another folder"
-        raise InputError("a folder that can be written", f"{path} ({error.strerror})", fix) from error

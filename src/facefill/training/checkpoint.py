@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from facefill.errors import InputError
+from facefill.files.whole import whole, write_whole
 from facefill.methods.opened import read_weights
-
-
-def _whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write beside, then rename: a file is there whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"room to write {path.name}", f"{error.strerror}", "free some, then run again") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def save_state(run: Path, shown: int, state: dict[str, Any]) -> None:
@@ -39,7 +24,7 @@ def save_state(run: Path, shown: int, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
-    _whole(run / f"state-{shown:010d}.pt", lambda beside: _write(beside, data + hashlib.sha256(data).digest()))
+    write_whole(run / f"state-{shown:010d}.pt", data + hashlib.sha256(data).digest())
     for old in sorted(run.glob("state-*.pt"))[:-2]:
         old.unlink()
 
@@ -55,16 +40,13 @@ def load_newest(run: Path) -> dict[str, Any] | None:
     return None
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-
-
 def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write a model as fp16 safetensors, whole numbers as they are. about: method, config, images seen, dataset ...
     kept in the file's header."""
     stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     stored = {name: value.half() if value.is_floating_point() else value for name, value in stored.items()}
-    _whole(path, lambda beside: save_file(stored, beside, {"facefill": json.dumps(about, sort_keys=True)}))
+    with whole(path) as part:
+        save_file(stored, part, {"facefill": json.dumps(about, sort_keys=True)})
 
 
 def load_weights(path: Path, method: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:

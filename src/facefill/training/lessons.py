@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from facefill.datasets.manifest import find_pictures
 from facefill.datasets.progress import track
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
+from facefill.files.whole import whole
 from facefill.imaging.crop import Crop
 from facefill.offline import cache_folder
 from facefill.training import backdrops
@@ -180,8 +180,7 @@ def _cover_and_label(
     aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, covered: Path, labels: Path
 ) -> None:
     places, covers, boxes, landmarks = [], [], [], []
-    beside = covered.with_suffix(f".{os.getpid()}")
-    with beside.open("wb") as file:
+    with whole(covered) as part, part.open("wb") as file:
         for at in track(chosen.tolist(), "labelling", len(chosen)):
             picture = aligned.pixels[at][None]
             box, points, found = label_faces(picture, teacher)
@@ -193,10 +192,8 @@ def _cover_and_label(
             covers.append(np.packbits(cover[0], axis=-1))
             boxes.append(box[0])
             landmarks.append(points[0])
-    beside.replace(covered)
-    whole = labels.with_suffix(f".{os.getpid()}.npz")
-    np.savez(whole, places=places, covers=covers, boxes=boxes, landmarks=landmarks)
-    whole.replace(labels)
+    with whole(labels) as part:
+        np.savez(part, places=places, covers=covers, boxes=boxes, landmarks=landmarks)
 
 
 def read_photos(config: LessonConfig, teacher: Teacher) -> list[Scene]:

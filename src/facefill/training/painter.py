@@ -3,7 +3,6 @@ that other people really wear, as small, badly aligned or compressed photos show
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from facefill.covers.sheet import Scene
 from facefill.covers.wear import BESIDE, COVERS, FACE_MASKS, compose, wear
 from facefill.datasets.progress import track
 from facefill.errors import InputError
+from facefill.files.whole import whole
 from facefill.nets.cover import IGNORED
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 from facefill.training.data import MIRRORED, Faces
@@ -208,14 +208,11 @@ def draw_pool(painter: Painter, count: int, seed: int, path: Path) -> tuple[NDAr
     """(count, S, S, 4) pictures and labels, and (count, 5, 2) landmarks, drawn once and kept in files."""
     shape = (count, SIDE_PX, SIDE_PX, 4)
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}")
         marks = np.zeros((count, 5, 2), np.float32)
-        with beside.open("wb") as file:
+        with whole(path) as part, part.open("wb") as file:
             for at in track(range(count), "drawing covers", count):
                 face = painter.draw(np.random.default_rng([seed, at]))
                 file.write(np.dstack([face.picture, face.kinds]).tobytes())
                 marks[at] = face.landmarks
-        np.save(path.with_suffix(".npy"), marks)
-        beside.replace(path)
+            np.save(path.with_suffix(".npy"), marks)
     return np.memmap(path, np.uint8, "r", shape=shape), np.load(path.with_suffix(".npy"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import io
 import json
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import av
 
 from facefill import __version__
 from facefill.errors import InputError
+from facefill.files.whole import whole, write_whole
 from facefill.runtime.inpainter import HONEST
 from facefill.runtime.stream import Frame, Seen, Stream
 from facefill.video.film import U8, add_video, encoder_of, open_film, read_frames, to_rgb, write_into
@@ -58,9 +58,7 @@ class _State:
     ended: bool = False
 
     def save(self, folder: Path) -> None:
-        part = folder / "state.part"
-        part.write_text(json.dumps(asdict(self)))
-        os.replace(part, folder / "state.json")
+        write_whole(folder / "state.json", json.dumps(asdict(self)).encode())
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,8 @@ def convert(
         _work(film, target, folder, state, open_stream, tell)
     if not state.frames:
         raise InputError("a film", f"{source.name} without a frame", "give a video file")
-    part = target.with_name(f".{target.name}.part{target.suffix}")
-    _join(film, copied, folder, state.segments, part, f"{HONEST} Completed by facefill, {job['method']}.")
-    os.replace(part, target)
+    with whole(target) as part:
+        _join(film, copied, folder, state.segments, part, f"{HONEST} Completed by facefill, {job['method']}.")
     shutil.rmtree(folder)
     film.close()
     return Done(state.frames, resumed, left_out)

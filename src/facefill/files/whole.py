@@ -1,0 +1,45 @@
+"""Files that appear whole or not at all: written beside, then renamed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facefill.errors import InputError
+
+
+@contextmanager
+def beside(path: Path, part: Path | None = None) -> Iterator[Path]:
+    """The path of a file to write; it takes the place of `path` when the context ends, and is gone after an error.
+
+    part: that path, on the same disk; None for one in the same folder, with the same suffix.
+    """
+    part = part or path.with_name(f".facefill-{secrets.token_hex(8)}.part{path.suffix}")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """As `beside`; its folder is made. Raises InputError where the file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside(path) as part:
+            yield part
+    except OSError as error:
+        raise InputError("a folder that can be written", f"{path} ({error.strerror})", "free some space or choose "
+                         "another folder, then run again") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """A file of these bytes. Raises InputError where it cannot be written."""
+    with whole(path) as part:
+        part.write_bytes(data)
