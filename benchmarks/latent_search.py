@@ -39,6 +39,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from facefill.arrays import MIRRORED
 from facefill.config import override
 from facefill.imaging.blend import composite
 from facefill.imaging.classical import fill_total_variation
@@ -48,7 +49,7 @@ from facefill.imaging.sheets import mean_distance
 from facefill.methods.latent_search import Dip, Known, LatentSearch, LatentSearchConfig
 from facefill.methods.opened import read_weights
 from facefill.runtime.model import seed_of
-from facefill.training.data import MIRRORED, DataConfig, read_faces
+from facefill.training.data import DataConfig, read_faces
 from facefill.training.settle import settle_weights, validation_faces
 
 U8 = NDArray[np.uint8]

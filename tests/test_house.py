@@ -15,12 +15,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "facefill"
 LAYERS = {
-    "errors": 0, "config": 0, "catalog": 0, "offline": 0, "threads": 0, "imaging": 1, "nets": 1, "files": 2,
-    "covers": 2, "methods": 2, "runtime": 3, "datasets": 4, "training": 5, "evaluation": 5, "batch": 6, "server": 6,
-    "video": 6, "commands": 7, "__main__": 8, "__init__": 8,
+    "arrays": 0, "errors": 0, "config": 0, "catalog": 0, "offline": 0, "threads": 0, "imaging": 1, "nets": 1,
+    "files": 2, "covers": 2, "methods": 2, "runtime": 3, "datasets": 4, "training": 5, "evaluation": 5, "batch": 6,
+    "server": 6, "video": 6, "commands": 7, "__main__": 8, "__init__": 8,
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))
-WITHOUT_TORCH = ("errors", "offline", "threads", "config", "catalog", "imaging", "files", "covers", "runtime",
+WITHOUT_TORCH = ("arrays", "errors", "offline", "threads", "config", "catalog", "imaging", "files", "covers", "runtime",
                  "datasets", "batch", "server", "video", "commands")
 
 

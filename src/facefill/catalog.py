@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import tomllib
 from functools import cache
 from importlib.resources import files
@@ -205,6 +206,21 @@ def find_weights(name: str) -> tuple[Path, str]:
     if (found := file_hash(path)) != entry.sha256:
         raise InputError(f"{entry.file} with SHA-256 {entry.sha256[:12]}", found[:12], "reinstall facefill")
     return path, found
+
+
+def code_commit() -> str:
+    """The commit of the checkout that this code runs from, with "-dirty" where files differ; "" for an installed
+    package."""
+    folder = weights_folder().parents[2]
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--dirty",
+                               "--abbrev=12"],
+                              capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
 
 
 def file_hash(path: Path) -> str:

@@ -66,7 +66,7 @@ def finish(chosen: Settings) -> dict[str, object]:
 def same_commit() -> Iterator[None]:
     """Reports name the commit; somebody who commits while tests run makes no other report."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate_module, "_commit", lambda: "0123456789ab")
+        patch.setattr(evaluate_module, "code_commit", lambda: "0123456789ab")
         yield
 
 

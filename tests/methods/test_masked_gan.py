@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.errors import InputError
+from facefill.methods import masked_gan as module
 from facefill.methods.base import draw_noise
 from facefill.methods.masked_gan import MaskedGan, MaskedGanConfig
 from facefill.nets.losses import HOLE_SHARE
@@ -86,11 +87,12 @@ class Pixels(nn.Module):
         return (picture - truth).square().mean((1, 2, 3))
 
 
-def test_diversity_costs_what_two_noisy_drawings_lack_of_the_distance_asked_for() -> None:
+def test_diversity_costs_what_two_noisy_drawings_lack_of_the_distance_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "open_perceptual", lambda path, device: Pixels())
     batch = example(6)
     hungry, sated, calm = (build(diversity=1.0, apart=apart, adversarial=0.0) for apart in (0.5, 0.0, 0.5))
-    for method in (hungry, sated, calm):
-        method._perceptual.append(Pixels())  # type: ignore[arg-type]
     noise = draw_noise(batch["seed"], batch["mask"])
     noise[[1, 2, 4, 5]] = 0  # seeds 0 and 3 draw with noise
     one, other = (torch.where(batch["mask"] > 0.5, filled(hungry, batch | {"noise": drawn}), batch["truth"])

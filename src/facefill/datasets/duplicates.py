@@ -41,11 +41,6 @@ def hash_face(face: U8) -> Hashes:
     return np.packbits(bits)
 
 
-def mirror_hash(hashes: Hashes) -> Hashes:
-    """The hashes (..., 32) of the mirrored faces."""
-    return hashes ^ _MIRROR
-
-
 def near_pairs(
     hashes: Hashes, near_bits: int = NEAR_BITS, others: Hashes | None = None
 ) -> NDArray[np.int64]:

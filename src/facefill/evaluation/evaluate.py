@@ -6,7 +6,6 @@ import json
 import platform
 import shlex
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from facefill import __version__
+from facefill.catalog import code_commit
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare
@@ -74,7 +74,7 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
 def describe(bench: Bench) -> dict[str, Any]:
     """What a report says of itself: the same for the same command on the same code and files."""
     return {
-        "command": command(bench.settings), "version": __version__, "commit": _commit(),
+        "command": command(bench.settings), "version": __version__, "commit": code_commit(),
         "libraries": ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name))),
         "intervals": INTERVALS,
         "datasets": {
@@ -117,19 +117,6 @@ def _read_page(path: Path) -> str:
     if path.is_dir():
         raise InputError("a Markdown file for --results", f"the folder {path}", "name a file")
     return path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
-
-
-def _commit() -> str:
-    """Of the checkout that the code runs from; empty for an installed package."""
-    folder = Path(__file__).parents[1]
-    if not (folder.parents[1] / ".git").exists():
-        return ""
-    try:
-        done = subprocess.run(["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
-                              capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip()
 
 
 def _version(package: str) -> str:

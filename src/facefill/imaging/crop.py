@@ -60,19 +60,6 @@ class Crop:
         return cls._square(eyes + 0.1 * eye_to_mouth, axis / length, half_px, size)
 
     @classmethod
-    def around_box(cls, box: Sequence[float], size: int = 256, margin: float = 0.5) -> Self:
-        """Return the upright square around the middle of a box (x0, y0, x1, y1) of pixel edges.
-
-        margin: how much the longer side grows on either end, as a share of itself.
-        Raises ValueError when the box is empty.
-        """
-        x0, y0, x1, y1 = (float(edge) for edge in box)
-        if not (x1 > x0 and y1 > y0):
-            raise ValueError(f"an empty box {(x0, y0, x1, y1)}")
-        half_px = max(x1 - x0, y1 - y0) * (0.5 + margin)
-        return cls._square(np.array([x0 + x1, y0 + y1]) / 2, np.array([1.0, 0.0]), half_px, size)
-
-    @classmethod
     def _square(cls, middle: Points, axis: Points, half_px: float, size: int) -> Self:
         """Return the crop with the x axis along `axis`; `middle` counts from the first pixel's corner."""
         turn = np.array([[axis[0], -axis[1]], [axis[1], axis[0]]]) * (2 * half_px / size)

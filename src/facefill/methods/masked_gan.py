@@ -44,7 +44,7 @@ from facefill.methods.base import Batch, Method, draw_noise, redraw
 from facefill.nets.critics import feature_distance, share_of_hole
 from facefill.nets.layers import conv
 from facefill.nets.losses import HOLE_SHARE, hole_l1
-from facefill.nets.perceptual import Perceptual, open_perceptual
+from facefill.nets.perceptual import open_perceptual
 
 LEVELS = 6
 
@@ -151,7 +151,6 @@ class MaskedGan(Method):
         self.config: MaskedGanConfig = config
         self.generator = Hourglass(config)
         self.critic = PairCritic(config.critic_width, 4 if config.critic == "patch" else LEVELS)
-        self._perceptual: list[Perceptual] = []
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -191,7 +190,7 @@ class MaskedGan(Method):
         completed = filled * mask + truth * (1 - mask)
         terms = {"l1": self.config.l1 * hole_l1(filled, truth, mask)}
         if self.config.perceptual:
-            distance = self.perceptual(truth.device)(completed, truth).mean() / HOLE_SHARE
+            distance = open_perceptual(self.config.perceptual_net, truth.device)(completed, truth).mean() / HOLE_SHARE
             terms["perceptual"] = self.config.perceptual * distance
         if self.config.diversity:
             lack = F.relu(self.lack(completed, shown, batch, noisy)).sum() / (len(truth) * HOLE_SHARE)
@@ -211,7 +210,7 @@ class MaskedGan(Method):
             return completed.new_zeros(0)
         pictures = (completed[noisy], redraw(self, shown, batch, noisy), batch["truth"][noisy])
         one, two, true = (F.avg_pool2d(picture.float(), 4) for picture in pictures)
-        distance = self.perceptual(completed.device)
+        distance = open_perceptual(self.config.perceptual_net, completed.device)
         wanted: Tensor = self.config.apart * distance(one, true).detach() - distance(one, two)
         return wanted
 
@@ -237,12 +236,3 @@ class MaskedGan(Method):
         if self.config.critic == "scalar":
             return losses.mean()
         return (losses * share_of_hole(mask, losses)).mean() / HOLE_SHARE
-
-    def perceptual(self, device: torch.device) -> Perceptual:
-        """The perceptual distance, loaded when training first needs it; kept out of the module's own tensors.
-
-        Raises InputError when no file is named.
-        """
-        if not self._perceptual:
-            self._perceptual.append(open_perceptual(self.config.perceptual_net).to(device))
-        return self._perceptual[0]

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, cat, nn
 
+from facefill.arrays import MIRRORED
 from facefill.config import Frozen
 from facefill.methods.base import Batch, Method, draw_noise
 from facefill.nets.critics import (
@@ -33,7 +34,7 @@ from facefill.nets.critics import (
 )
 from facefill.nets.layers import UNet
 from facefill.nets.losses import HOLE_SHARE, hole_l1
-from facefill.nets.perceptual import Perceptual, open_perceptual
+from facefill.nets.perceptual import open_perceptual
 from facefill.nets.projected import ProjectedCritic, shift_and_tone
 from facefill.nets.small_and_detail import (
     FACTOR,
@@ -46,8 +47,6 @@ from facefill.nets.small_and_detail import (
     shrink,
 )
 
-MIRRORED = [1, 0, 2, 4, 3]
-"""Which landmark each becomes in a mirrored face."""
 PENALISED = 8
 """Of how many pictures one bears the gradient penalty, for all of them."""
 TOLD = 4
@@ -110,7 +109,6 @@ class Swift(Method):
         self.critics = nn.ModuleList(PatchCritic(4, config.critic_width) for _ in range(config.critic_scales))
         self.detail_critic = PatchCritic(7, config.critic_width)
         self.projected = ProjectedCritic() if config.projected else None
-        self._perceptual: list[Perceptual] = []
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -163,7 +161,7 @@ class Swift(Method):
         terms |= self._learned_terms(completed, truth, share, looks)
         if config.projected and self.projected is not None:
             moved, where = shift_and_tone(completed, share, seeds)
-            scores = self.projected(self.perceptual(truth.device), moved, where)
+            scores = self.projected(open_perceptual(self.config.perceptual_net, truth.device), moved, where)
             terms["projected"] = config.projected * torch.stack([generator_hinge(at, where) for at in scores]).mean()
         return terms
 
@@ -183,7 +181,7 @@ class Swift(Method):
     def _projected_losses(self, batch: Batch) -> dict[str, Tensor]:
         assert self.projected is not None
         completed, truth, share = self._small_pictures(batch)
-        net, seeds = self.perceptual(truth.device), batch["seed"]
+        net, seeds = open_perceptual(self.config.perceptual_net, truth.device), batch["seed"]
         (real, hole), (fake, _) = (shift_and_tone(picture, share, seeds) for picture in (truth, completed))
         pairs = zip(self.projected(net, real, hole), self.projected(net, fake, hole), strict=True)
         return {"critic_projected": torch.stack([critic_hinge(a, b, hole) for a, b in pairs]).mean()}
@@ -259,7 +257,7 @@ class Swift(Method):
         config, terms = self.config, {}
         if config.perceptual:
             flat = completed.contiguous(memory_format=torch.channels_last)
-            distance = self.perceptual(truth.device)(flat, truth).mean() / HOLE_SHARE
+            distance = open_perceptual(config.perceptual_net, truth.device)(flat, truth).mean() / HOLE_SHARE
             terms[f"{name}perceptual"] = config.perceptual * distance
         if looks:
             hinge = torch.stack([generator_hinge(fake[-1], mask) for fake in looks[0]]).sum()
@@ -268,15 +266,6 @@ class Swift(Method):
             terms[f"{name}adversarial"] = config.adversarial * hinge
             terms[f"{name}feature_matching"] = config.feature_matching * features
         return terms
-
-    def perceptual(self, device: torch.device) -> Perceptual:
-        """The network of features, loaded when training first needs it; kept out of the module's own tensors.
-
-        Raises InputError when a weight that needs it is above 0 and no file is named.
-        """
-        if not self._perceptual:
-            self._perceptual.append(open_perceptual(self.config.perceptual_net).to(device))
-        return self._perceptual[0]
 
 
 def mirror_points(points: Tensor, side_px: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -70,9 +71,13 @@ def unit_distance(a: Tensor, b: Tensor) -> Tensor:
     return aa / long_a.square() + bb / long_b.square() - 2 * ab / (long_a * long_b)
 
 
-def open_perceptual(path: Path | None) -> Perceptual:
-    """The distance on the network in a file. Raises InputError when no file is named, or there is none."""
+@lru_cache(2)
+def open_perceptual(path: Path | None, device: torch.device) -> Perceptual:
+    """The distance on the network in a file, which is read once and belongs to no method, so that no weights hold it.
+
+    Raises InputError when no file is named, or there is none.
+    """
     if path is None or not path.is_file():
         raise InputError("the file of model.perceptual_net", str(path or "none"),
                          "name it with --set, or set model.perceptual=0")
-    return Perceptual(path)
+    return Perceptual(path).to(device)

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from facefill.arrays import MIRRORED
 from facefill.config import Frozen
 from facefill.covers.wear import COVERS, KINDS, wear
 from facefill.datasets.cache import Pictures, digest_of, list_entries, open_pictures
@@ -28,8 +29,6 @@ from facefill.offline import cache_folder
 from facefill.runtime.helpers import Finds, open_finder
 from facefill.training.distributed import World
 
-MIRRORED = [1, 0, 2, 4, 3]
-"""Which landmark each becomes in a mirrored face."""
 TURNED = 0.15
 """Of `turn_of`, about half way to a half profile."""
 

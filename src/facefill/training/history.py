@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,12 +34,3 @@ def runs_so_far(recipe: str, stages: Iterable[tuple[Stage, int, int]], shown: in
     machine = f"{processes} × {torch.get_num_threads()} threads, {device}"
     return [Run(recipe=recipe, images=min(shown, end) - begin, side_px=max(stage.sides_px), commit=commit[:7],
                 machine=machine) for stage, begin, end in stages if shown > begin]
-
-
-def commit_of(folder: Path) -> str:
-    """The commit that code in a folder is of, "" outside a checkout."""
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip()

@@ -11,12 +11,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from facefill.arrays import MIRRORED
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around
 from facefill.runtime.finder import Face
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
 from facefill.training import backdrops
-from facefill.training.data import MIRRORED, tint
+from facefill.training.data import tint
 from facefill.training.real_covers import Covered, warp_known
 
 U8 = NDArray[np.uint8]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from facefill.arrays import MIRRORED
 from facefill.covers.fabric import choose
 from facefill.covers.glasses import glasses
 from facefill.covers.head import Head, estimate_light
@@ -21,7 +22,7 @@ from facefill.errors import InputError
 from facefill.files.whole import whole
 from facefill.nets.cover import IGNORED
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
-from facefill.training.data import MIRRORED, Faces
+from facefill.training.data import Faces
 from facefill.training.real_covers import GLASSES, MASK, NOTHING, OTHER, Covered, put_on
 
 U8 = NDArray[np.uint8]

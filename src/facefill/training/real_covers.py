@@ -18,9 +18,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from facefill.arrays import MIRRORED
 from facefill.nets.cover import IGNORED, UNKNOWN
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
-from facefill.training.data import MIRRORED
 
 U8 = NDArray[np.uint8]
 Points = NDArray[np.float64]

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from facefill.arrays import MIRRORED
 from facefill.covers.wear import wear
 from facefill.training import backdrops
 
 Picture = NDArray[np.uint8]
 
-MIRRORED = [1, 0, 2, 4, 3]
-"""Which landmark each becomes in a mirrored picture."""
 KINDS = {"portrait": 0.34, "group": 0.34, "crowd": 0.22, "empty": 0.10}
 """How often each kind of scene is drawn."""
 SMALLEST_PX = 13.0

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import MIRRORED
 from facefill.errors import InputError
 
 F32 = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
-MIRRORED = [1, 0, 2, 4, 3]
 MARGIN_PX = 32
 """Reflected border put around an aligned face: the teacher misses faces that fill its view."""
 SIDES_PX = (320, 640, 1024)

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from facefill.catalog import code_commit
 from facefill.errors import InputError, pick
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
 from facefill.training.data import Source, batches, plan_steps
 from facefill.training.distributed import World, apart, free_only, join, wrap_turns
-from facefill.training.history import commit_of, history_of, runs_so_far
+from facefill.training.history import history_of, runs_so_far
 from facefill.training.log import RunLog
 from facefill.training.recipe import Recipe, Stage, TrainConfig, build_method, open_source, settings_of
 
@@ -72,7 +73,7 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
     # Paths are of this machine, and only training needs them.
     paths = {name for name, value in method.config if isinstance(value, Path)}
     about = {"method": recipe.method, "config": method.config.model_dump(mode="json", exclude=paths),
-             "dataset": source.digest, "commit": commit_of(Path(__file__).parent)}
+             "dataset": source.digest, "commit": code_commit()}
     before = history_of(recipe.init)
 
     total = sum(stage.images for stage in settings.stages)
