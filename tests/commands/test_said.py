@@ -54,6 +54,14 @@ def test_several_photos_make_no_folder_with_the_name_of_a_file(run: Run, face: P
 
 
 @pytest.mark.usefixtures("covered")
+def test_a_folder_may_be_called_like_a_photo_where_the_user_means_it(run: Run, face: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.png").write_bytes(face.read_bytes())
+    assert run("unmask", face, tmp_path / "b.png", "-o", f"{tmp_path}/one.jpg/", "-m", "telea")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "one.jpg").iterdir()) == ["b.png", "face.png"]
+    assert "an empty name" in refused(run, tmp_path, "unmask", face, "-o", "", "-m", "telea")
+
+
+@pytest.mark.usefixtures("covered")
 def test_json_of_unmask_carries_what_made_the_picture(run: Run, face: Path, tmp_path: Path) -> None:
     _, out, _ = run("unmask", face, "-o", tmp_path / "o.png", "-m", "telea", "--seed", "7", "--json")
     said = json.loads(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -97,10 +98,13 @@ def _folder(photos: list[str], out: str | None) -> Path | None:
 
     if out is None or out == STREAM:
         return None
+    if not out:
+        raise InputError("a file or folder to write to", "an empty name", "name one with -o")
     folder = Path(out)
     if len(photos) == 1 or folder.is_dir():
         return folder if folder.is_dir() else None
-    if folder.suffix.lower() in {suffix for entry in FORMATS.values() for suffix in entry.suffixes}:
+    suffixes = {suffix for entry in FORMATS.values() for suffix in entry.suffixes}
+    if folder.suffix.lower() in suffixes and not out.endswith(("/", os.sep)):
         raise InputError("a folder for several photos", f"the file name {out}", "name a folder with -o")
     return folder
 
