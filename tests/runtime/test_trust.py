@@ -30,6 +30,7 @@ def test_each_reason_is_named() -> None:
     turned[2] += 0.4 * (turned[1] - turned[0])
     assert reasons_for_doubt(replace(FACE, landmarks=turned), PHOTO, HOLE) == ["turned far to the side"]
     assert reasons_for_doubt(replace(FACE, score=0.8), PHOTO, HOLE) == ["hard to make out (score 0.80)"]
+    assert reasons_for_doubt(replace(FACE, moved=0.1), PHOTO, HOLE) == ["hard to make out (score 0.95)"]
     assert reasons_for_doubt(FACE, PHOTO // 6, HOLE) == ["very dark"]
     half = PHOTO[:, : int(LANDMARKS[2, 0])]
     (said,) = reasons_for_doubt(FACE, half, HOLE[:, : half.shape[1]])
@@ -43,7 +44,7 @@ def test_a_dark_cover_makes_no_dark_face() -> None:
 
 
 class CutCovers(Covers):
-    def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+    def find(self, photo: np.ndarray, faces: list[Face], *kinds: object) -> list[FoundCover]:
         return [replace(cover, cut=True) for cover in super().find(photo, faces)]
 
 

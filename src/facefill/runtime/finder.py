@@ -55,6 +55,8 @@ class Face:
     something covers them they are where they should be; they may lie outside the photo."""
     score: float
     """How certain and how well placed, 0 to 1."""
+    moved: float = 0.0
+    """How far the landmarks lay apart when somebody looked again, on average, as a share of the eyes' distance."""
 
 
 Check = Callable[[NDArray[np.uint8], list[Face]], list[Face]]

@@ -29,7 +29,8 @@ class SecondLook:
         """Those of the faces of a (H, W, 3) uint8 RGB photo that are faces, with better landmarks; the score is the
         finder's. Landmarks that fall together belong to no face."""
         seen = ((face, self._look(photo, face)) for face in faces)
-        return [replace(face, landmarks=landmarks) for face, (sure, landmarks) in seen if sure >= THRESHOLD]
+        return [replace(face, landmarks=landmarks, moved=_apart(face.landmarks, landmarks))
+                for face, (sure, landmarks) in seen if sure >= THRESHOLD]
 
     def _look(self, photo: NDArray[np.uint8], face: Face) -> tuple[float, NDArray[np.float64]]:
         try:
@@ -43,3 +44,9 @@ class SecondLook:
         mirrored = points[1, MIRRORED] * (-1, 1)
         place = (points[0] + mirrored) / 2 * SIDE_PX + (SIDE_PX - 1) / 2
         return float(1 / (1 + np.exp(-said[:, 0].mean()))), square.to_photo(place)
+
+
+def _apart(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+    """Mean distance of two times five landmarks, as a share of the eyes' distance."""
+    eyes = float(np.hypot(*(after[1] - after[0])))
+    return float(np.hypot(*(after - before).T).mean()) / max(eyes, 1e-9)
