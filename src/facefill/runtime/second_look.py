@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import MIRRORED
 from facefill.runtime.cover import square_around, view_of
 from facefill.runtime.engine import Engine
-from facefill.runtime.finder import MIRRORED, Face
+from facefill.runtime.finder import Face
 from facefill.runtime.model import to_network
 
 SIDE_PX = 160
