@@ -94,7 +94,7 @@ class Cover:
             scores = scores * np.isin(KINDS, tuple(kinds))[:, None, None]
         score = scores.sum(0)
         mask = follow(clean(score > THRESHOLD), view, score)
-        grown = grow(mask, GROW_PX)
+        grown = clean(grow(mask, GROW_PX))
         inside = ~square.outside(photo.shape)
         rim = np.ones_like(mask)
         rim[1:-1, 1:-1] = False
