@@ -171,6 +171,20 @@ def test_tools_have_words_and_the_recommended_method_stands_first(page: Any, pho
     assert names[:3] == ["context_encoder", "contextual_attention", "masked_gan"]
 
 
+def test_kinds_of_covers_are_chosen(page: Any) -> None:
+    page.set_input_files("#file", EXAMPLE)
+    wait_for_faces(page)
+    assert page.text_content("#faces li small") == "face mask"
+    page.uncheck('input[value="mask"]')
+    page.wait_for_selector("#faces li small:has-text('nothing to take off')")
+    page.check('input[value="mask"]')
+    page.wait_for_selector("#faces li small:has-text('face mask')")
+    page.uncheck('input[value="mask"]')
+    page.uncheck('input[value="other"]')
+    page.click('input[value="sunglasses"]')
+    assert page.is_checked('input[value="sunglasses"]'), "something has to be taken off"
+
+
 def test_waiting_says_what_for_and_how_long(page: Any) -> None:
     said = {"stage": "waiting", "ahead": 2, "wait_s": 7.9}
     page.set_input_files("#file", EXAMPLE)

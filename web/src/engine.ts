@@ -29,7 +29,8 @@ export interface Wish {
 
 export interface Engine {
   methods(): Promise<Method[]>;
-  detect(photo: Blob, preview: boolean, signal: AbortSignal, doing: Doing): Promise<Detected>;
+  /** kinds: of `KINDS`, what counts as a cover. */
+  detect(photo: Blob, kinds: string[], preview: boolean, signal: AbortSignal, doing: Doing): Promise<Detected>;
   complete(wish: Wish, signal: AbortSignal, doing: Doing): Promise<Completed>;
   /** Frames go in one after the other, and come back completed in their order. ended: null where we closed it. */
   watch(shown: (frame: Blob, said: Said) => void, ended: (trouble: Trouble | null) => void): Camera;
@@ -44,6 +45,9 @@ export interface Camera {
   send(frame: Blob): void;
   close(): void;
 }
+
+/** Kinds of covers, and what the page calls them. */
+export const KINDS: Record<string, string> = { mask: "face mask", sunglasses: "sunglasses", other: "hand or thing" };
 
 export const plain = (method: string): string => method.replaceAll("_", " ");
 

@@ -178,12 +178,21 @@ function growStep(): number {
 
 // ---- work
 
+/** What is to be taken off. */
+const kinds = (): string[] =>
+  [...document.querySelectorAll<HTMLInputElement>('input[name="kind"]')].filter((box) => box.checked).map((box) => box.value);
+
+/** Find the covers of the photo again, of the kinds that are chosen now. */
+async function lookAgain(): Promise<void> {
+  if (photo) await open(photo.file, photo.stem + photo.suffix);
+}
+
 async function open(file: Blob, name: string): Promise<void> {
   const [stem, suffix] = splitName(name);
   let picture = await createImageBitmap(file).catch(() => null);
   if (picture) begin({ file, stem, suffix, picture, preview: false });
   const found = await work("Finding faces", async (signal) => {
-    const ask = (preview: boolean): Promise<Detected> => engine.detect(file, preview, signal, doing);
+    const ask = (preview: boolean): Promise<Detected> => engine.detect(file, kinds(), preview, signal, doing);
     let answer = await ask(!picture);
     if (picture && (picture.width !== answer.width || picture.height !== answer.height)) answer = await ask(true);
     const covers = await Promise.all(answer.faces.map(({ cover }) =>
@@ -327,6 +336,13 @@ button("photograph").addEventListener("click", () => void takePhoto().then(
 
 button("go-live").hidden = !("requestVideoFrameCallback" in HTMLVideoElement.prototype);
 button("go-live").addEventListener("click", () => void goLive(engine));
+
+for (const box of document.querySelectorAll<HTMLInputElement>('input[name="kind"]')) {
+  box.addEventListener("change", () => {
+    if (kinds().length) void lookAgain();
+    else box.checked = true; // nothing to take off is no wish
+  });
+}
 
 const TOOLS = ["hand", "brush", "erase", "lasso"];
 for (const tool of document.querySelectorAll<HTMLElement>("[data-tool]")) {

@@ -1,6 +1,6 @@
 /** The side panel: faces, methods, what was completed, what went wrong. */
 
-import { plain, type Completed, type Face, type Method, type Trouble } from "./engine";
+import { KINDS, plain, type Completed, type Face, type Method, type Trouble } from "./engine";
 import { $, button, canvas, el, input, say } from "./dom";
 
 export function showTrouble(trouble: Trouble | null): void {
@@ -16,12 +16,16 @@ export function listFaces(picture: ImageBitmap, faces: Face[], toggle: (index: n
     const box = el("input", { type: "checkbox", id: `face-${index}` });
     box.disabled = !face.cover;
     box.addEventListener("change", () => toggle(index, box.checked));
-    const state = face.warnings[0] ?? (face.cover ? "covered" : "nothing covers it");
+    const state = face.warnings[0] ?? (face.cover ? stateOf(face) : "nothing to take off");
     return el("li", {}, el("label", { for: box.id }, thumbnail(picture, face),
       el("span", {}, el("strong", {}, `Face ${index + 1}`), el("small", {}, state)), box));
   });
   $("#faces ul").replaceChildren(...rows);
   $("#faces-none").textContent = faces.length ? "" : "None found yet. Brush over what should be completed: it need not be a face.";
+}
+
+function stateOf({ covers }: Face): string {
+  return covers.length ? covers.map((kind) => KINDS[kind] ?? kind).join(", ") : "covered";
 }
 
 export function markFaces(on: boolean[]): void {

@@ -56,6 +56,11 @@ export interface components {
             score: number;
             /** @description What covers it (detect) or what was completed of it; null for nothing. */
             cover: components["schemas"]["Cover"] | null;
+            /**
+             * Covers
+             * @description Kinds of what covers it, the largest first: mask, sunglasses, other.
+             */
+            covers: string[];
             /** Warnings */
             warnings: string[];
         };
@@ -290,6 +295,12 @@ export interface components {
              * @default false
              */
             preview: boolean;
+            /**
+             * Covers
+             * @description What to take off: mask, sunglasses, other (hands and things), several with commas between, or all.
+             * @default all
+             */
+            covers: string;
         };
         DetectJson: {
             /** @description The photo's file. */
@@ -300,6 +311,12 @@ export interface components {
              * @default false
              */
             preview: boolean;
+            /**
+             * Covers
+             * @description What to take off: mask, sunglasses, other (hands and things), several with commas between, or all.
+             * @default all
+             */
+            covers: string;
         };
         UnmaskForm: {
             /**
@@ -337,6 +354,12 @@ export interface components {
              * @enum {unknown}
              */
             format?: "JPEG" | "PNG" | "WEBP" | "AVIF" | "TIFF" | "BMP";
+            /**
+             * Covers
+             * @description What to take off: mask, sunglasses, other (hands and things), several with commas between, or all.
+             * @default all
+             */
+            covers: string;
         };
         UnmaskJson: {
             /** @description The photo's file. */
@@ -371,6 +394,12 @@ export interface components {
              * @enum {unknown}
              */
             format?: "JPEG" | "PNG" | "WEBP" | "AVIF" | "TIFF" | "BMP" | null;
+            /**
+             * Covers
+             * @description What to take off: mask, sunglasses, other (hands and things), several with commas between, or all.
+             * @default all
+             */
+            covers: string;
         };
         CompleteForm: {
             /**

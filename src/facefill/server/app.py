@@ -26,7 +26,7 @@ from facefill.server.live import Live
 from facefill.server.metrics import Metrics
 from facefill.server.openapi import document
 from facefill.server.queue import RequestQueue, open_queue
-from facefill.server.schema import KINDS, CompleteOptions, Options, build_options, can_vary
+from facefill.server.schema import KINDS, CompleteOptions, DetectOptions, Options, build_options, can_vary
 from facefill.server.settings import Settings
 from facefill.server.upload import Upload, UploadMemory, read_upload
 
@@ -137,7 +137,7 @@ def _build_job(request: Request, upload: Upload, kind: type[Options], files: tup
     options = build_options(kind, upload.fields)
     accepted = request.headers.get("accept", "*/*").lower()
     asks_json, asks_picture = "application/json" in accepted, "image/" in accepted
-    as_json = kind is Options or asks_json or not (asks_picture or upload.is_form)
+    as_json = kind is DetectOptions or asks_json or not (asks_picture or upload.is_form)
     if isinstance(options, CompleteOptions) and options.samples > 1 and not as_json:
         raise InputError("Accept: application/json with several samples", accepted[:80], "ask for JSON or for 1 sample")
     return Job(upload, options, as_json)

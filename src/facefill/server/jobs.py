@@ -30,6 +30,7 @@ from facefill.server.schema import (
     CompletionOptions,
     Cover,
     Detected,
+    DetectOptions,
     FoundFace,
     Options,
     UnmaskOptions,
@@ -112,7 +113,8 @@ def look(job: Job, networks: Networks, settings: Settings) -> Plan | Answer:
 
 def _detect(job: Job, photo: Photo, networks: Networks) -> Answer:
     found = networks.finder.find(photo.pixels)
-    covers = networks.cover.find(photo.pixels, found)
+    assert isinstance(job.options, DetectOptions)
+    covers = networks.cover.find(photo.pixels, found, read_kinds(job.options.covers))
     faces = [_found(face, cover) for face, cover in zip(found, covers, strict=True)]
     job.enter("writing")
     warnings = list(photo.notes)

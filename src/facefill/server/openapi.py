@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from facefill import __version__
 from facefill.catalog import usable
 from facefill.server import schema
-from facefill.server.schema import KINDS, Options
+from facefill.server.schema import KINDS, DetectOptions, Options
 
 Json = dict[str, Any]
 
@@ -140,7 +140,7 @@ def _progress() -> Json:
 
 def _work(path: str, summary: str) -> Json:
     options, _ = KINDS[path]
-    completes = options is not Options
+    completes = options is not DetectOptions
     content = _json("Completed" if completes else "Detected")
     if completes:
         content |= {name: {"schema": {"type": "string", "format": "binary"}}

@@ -24,6 +24,13 @@ class Options(Frozen):
     """Also answer the picture as a JPEG, which every browser shows, for formats that it does not."""
 
 
+class DetectOptions(Options):
+    """What may be asked of `/v1/detect`."""
+
+    covers: str = "all"
+    """What to take off: mask, sunglasses, other (hands and things), several with commas between, or all."""
+
+
 class CompletionOptions(Options):
     """What may be asked of a completion."""
 
@@ -54,7 +61,7 @@ class CompleteOptions(CompletionOptions):
 
 
 KINDS: dict[str, tuple[type[Options], tuple[str, ...]]] = {
-    "/v1/detect": (Options, ("photo",)),
+    "/v1/detect": (DetectOptions, ("photo",)),
     "/v1/unmask": (UnmaskOptions, ("photo",)),
     "/v1/complete": (CompleteOptions, ("photo", "mask")),
 }
