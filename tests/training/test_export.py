@@ -51,7 +51,7 @@ def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         with torch.no_grad():
             filled = method(**method.shown({"image": image, "mask": torch.from_numpy(mask)[:, None].float()}))
         levels = ((filled + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
-        filled = model.fill(face, mask, None, (0,), {})[:, 0]
+        filled = model.fill(face, mask, [0], range(1), {})[:, 0]
         assert np.abs(filled[mask].astype(float) - levels[mask]).max() <= 1
 
 
