@@ -273,8 +273,9 @@ def test_a_jpeg_of_which_a_part_is_missing_is_refused_even_if_its_end_is_marked(
 def test_a_progressive_jpeg_that_lacks_scans_is_refused() -> None:
     whole = parse_jpeg(source_of("RGB", 64, 64, progressive=True)).segments
     scans = [number for number, segment in enumerate(whole) if segment.marker == 0xDA]
-    for end in (scans[len(scans) // 2], scans[-1]):
-        data = b"".join([b"\xff\xd8", *(s.coded() for s in whole[:end]), b"\xff\xd9"])
+    left = [whole[: scans[len(scans) // 2]], whole[: scans[-1]], whole[: scans[0]] + whole[scans[0] + 1 :]]
+    for segments in left:
+        data = b"".join([b"\xff\xd8", *(s.coded() for s in segments), b"\xff\xd9"])
         with pytest.raises(InputError, match="cut off"):
             read_photo(data)
 

@@ -42,7 +42,7 @@ _MOST_SEGMENTS = 10_000
 _MOST_SCANNED = 4_000_000_000  # pixels times scans: a scan of a few bytes makes a decoder go over the whole picture
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # neither a stuffed byte nor a restart
 _CODING = {0xC4, 0xCC, 0xDA, 0xDB, 0xDD}  # Huffman and arithmetic tables, scans, quantisation, restart interval
-_PROGRESSIVE = (0xC2, 0xCA)
+_PROGRESSIVE, _UNSEEN = (0xC2, 0xCA), 99
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # baseline, extended, progressive; the last two with arithmetic coding
 
 
@@ -104,15 +104,17 @@ class Jpeg:
 
     @property
     def is_whole(self) -> bool:
-        """Whether its scans bring every coefficient to its last bit."""
-        missing = {number: set(range(64)) for number in self.frame.ids}
+        """Whether its scans bring every coefficient to its last bit, and each refines what is there (T.81 G.1.1)."""
+        levels = {number: [_UNSEEN] * 64 for number in self.frame.ids}
         for payload in (s.payload for s in self.segments if s.marker == 0xDA and len(s.payload) > 5):
-            first, last, low = payload[-3], payload[-2], payload[-1] & 15
+            first, last, high, low = payload[-3], min(payload[-2], 63), payload[-1] >> 4, payload[-1] & 15
             if self.frame.marker not in _PROGRESSIVE:  # some cameras leave these numbers 0, and nobody reads them
-                first, last, low = 0, 63, 0
-            for number in payload[1 : 1 + 2 * payload[0] : 2] if low == 0 else b"":
-                missing.get(number, set()).difference_update(range(first, last + 1))
-        return not any(missing.values())
+                first, last, high, low = 0, 63, 0, 0
+            for bits in (levels[number] for number in payload[1 : 1 + 2 * payload[0] : 2] if number in levels):
+                if high and any(bits[place] != high for place in range(first, last + 1)):
+                    return False
+                bits[first : last + 1] = [low] * (last + 1 - first)
+        return not any(any(bits) for bits in levels.values())
 
     def coded(self, metadata: Iterable[Segment] | None = None) -> bytes:
         """A JPEG of the picture behind other metadata; None: what says how colours are coded, and nothing else."""
@@ -151,10 +153,10 @@ def parse_jpeg(data: bytes) -> Jpeg:
     jpeg = Jpeg(tuple(segments), data[at:] if found else b"")
     if not any(s.marker in _FRAMES for s in segments):
         raise ValueError("it is neither baseline nor progressive: save it again as such a JPEG")
-    if not jpeg.is_whole:
-        raise ValueError("its samples are cut off")
     if scans > 1 and scans * jpeg.frame.height * jpeg.frame.width > _MOST_SCANNED:
         raise ValueError(f"its {scans} scans would take too long")
+    if not jpeg.is_whole:
+        raise ValueError("its samples are cut off")
     return jpeg
 
 
