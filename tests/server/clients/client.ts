@@ -12,11 +12,11 @@ async function run(): Promise<void> {
   const client = createClient<paths, "application/json">({ baseUrl: process.argv[2]! }), photo = readFileSync("photo.png");
   check((await client.GET("/v1/health")).data?.status === "ok", "health");
   const json = await client.POST("/v1/unmask", {
-    body: { photo: photo.toString("base64"), method: "swift", seed: 3, preview: false, large_hole: false },
+    body: { photo: photo.toString("base64"), seed: 3, large_hole: false },
   });
   check(json.data?.seed === 3 && json.data.faces.length === 1, `JSON: ${JSON.stringify(json.error)}`);
   const form = await client.POST("/v1/unmask", {
-    body: { photo: "", method: "swift", seed: 3, preview: false, large_hole: false },
+    body: { photo: "", seed: 3, large_hole: false },
     headers: { Accept: "application/json" },
     bodySerializer: (body) => {
       const form = new FormData();
@@ -27,7 +27,7 @@ async function run(): Promise<void> {
   });
   check(form.data?.photo === json.data?.photo, `a form: ${JSON.stringify(form.error)}`);
   const wrong = await client.POST("/v1/unmask", {
-    body: { photo: "AAAA", method: "swift", seed: 3, preview: false, large_hole: false },
+    body: { photo: "AAAA" },
   });
   check(wrong.response.status === 415 && wrong.error!.error.fix !== "", "a refusal");
 }
