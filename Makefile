@@ -40,11 +40,14 @@ page: $(VENV)/ready
 
 ## results: docs/results.md, all methods on the frozen holes; DATASET=FACES, and networks to judge by
 METHODS = swift,context_encoder,contextual_attention,masked_gan,latent_search:100,dip:100,telea,navier_stokes,biharmonic,patchmatch
+COMMA = ,
 HOLES = centre@256,worn@256,random80@64,freeform40@256,eyes@256
 results: $(VENV)/ready
 	$(VENV)/bin/facefill evaluate $(DATASET) --split test-celeba --limit 200 --methods $(METHODS) --holes $(HOLES) \
 	    $(if $(FEATURES),--features $(FEATURES)) $(if $(HEADS),--lpips-heads $(HEADS)) \
 	    $(if $(EMBEDDER),--embedder $(EMBEDDER)) --no-timings --report build/all-methods --results docs/results.md
+	$(if $(PHOTOS),$(VENV)/bin/facefill evaluate $(PHOTOS) --limit 100 --methods $(METHODS) --no-timings \
+	    --holes photo-worn$(COMMA)photo-scratch --report build/photos --results docs/results.md)
 	FACES=$(DATASET) EMBEDDER=$(EMBEDDER) $(VENV)/bin/python benchmarks/tables.py write docs/results.md leakage \
 	    --of src/facefill/datasets/against.py,src/facefill/datasets/duplicates.py \
 	    --by 'python benchmarks/leakage.py FACES --embedder EMBEDDER'

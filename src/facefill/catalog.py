@@ -89,8 +89,7 @@ class Weights(Frozen):
     paper: Paper | None = None
     """None for a network of no paper."""
     scores: dict[str, float] = Field(default_factory=dict)
-    """Mean hole PSNR in dB by "dataset/protocol", from the table "Frozen holes" of docs/results.md, which has n and
-    intervals."""
+    """Mean hole PSNR in dB by "dataset/protocol", from docs/results.md, which has n and intervals."""
 
     @property
     def paper_share(self) -> float | None:
