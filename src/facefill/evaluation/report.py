@@ -24,7 +24,7 @@ HONEST = "What was hidden is invented in every completion; identity figures say 
 DECIDES = ("evaluation/protocols.py", "imaging/metrics.py", "imaging/blend.py", "runtime/plan.py")
 """Code of which a figure is older once it changed."""
 SHOWN = ("psnr", "hole_psnr", "ssim", "sharpness", "seam")
-BESIDE = ("lpips", "frechet", "cosine", "accepted")
+BESIDE = ("lpips", "cosine", "accepted")
 TRAINED = "of the paper's training"
 Table = tuple[list[str], list[list[str]]]
 """Headings, and lines of cells."""
@@ -243,7 +243,8 @@ def short_tables(bench: Bench, summary: Summary) -> str:
         holes = ", ".join(f"{name} {digest[:12]}" for name, digest in info["holes"].items())
         parts += [f"**{dataset.name}**: {info['n']} faces of {info['people']} people, SHA-256 {info['sha256'][:16]}; "
                   f"holes, SHA-256: {holes}.", "", markdown_table(_short_table(bench, summary, dataset.name))]
-    return "\n".join([*parts, HONEST])
+    note = "Distances of sets, differences and groups are in the report."
+    return "\n".join([*parts, f"{note} {HONEST}"])
 
 
 def speaks_of(bench: Bench) -> dict[str, str]:
@@ -257,7 +258,7 @@ def speaks_of(bench: Bench) -> dict[str, str]:
 
 def _short_table(bench: Bench, summary: Summary, dataset: str) -> Table:
     """A line per protocol and method."""
-    there = {row.metric for row in summary.rows}
+    there = {row.metric for row in summary.rows if row.dataset == dataset and math.isfinite(row.value)}
     metrics = [metric for metric in summary.metrics
                if metric.name in there and (metric.name in SHOWN or metric.name.startswith(BESIDE))]
     lines = []
