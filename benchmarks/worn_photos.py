@@ -9,6 +9,8 @@ half). Leftover: of the 6 px around a hole (on a crop of 256 px) the share that 
 like what lies beyond: within 60 levels of the nearest pixel deep inside the hole (10 to 24 px), and at most 0.6 times
 as far from it as from the nearest well outside (9 to 18 px). What a neighbour's crop completed is no part of the rim.
 A face has leftover where that share is above a tenth.
+A hole is sawn off where it ends in a straight line at the lower edge of the face's aligned crop, over an eighth of its
+width, with photo below that was left as it is.
 Sheets show each completed face before, with its hole's outline, and after. Never commit a sheet of others' pictures.
 
 --check: how well leftover, which knows colours only, agrees with covers that somebody outlined, around holes that are
@@ -48,6 +50,7 @@ RING_PX = 6
 MUCH = 0.1
 LIKE, NEARER = 60.0, 0.6
 TILE_PX, ACROSS, PAGE = 192, 10, 30
+SAWN = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,21 @@ class Line:
     covered: float | None = None
     """Share of the crop that was completed."""
     leftover: float | None = None
+    sawn: bool | None = None
+    """Whether the hole ends at the crop's lower edge."""
+
+
+def sawn_off(crop: Crop, completed: Bool) -> bool:
+    """Whether the completed pixels of a photo (H, W) end within a pixel of the crop's lower edge. Where a cover's own
+    end happens to lie there, it is neither straight nor as wide."""
+    x = np.arange(crop.size, dtype=float)
+    rows = []
+    for y in (crop.size - 1.5, crop.size + 0.5):
+        points = np.rint(crop.to_photo(np.stack([x, np.full_like(x, y)], -1))).astype(int)
+        inside = ((points >= 0) & (points < completed.shape[::-1])).all(-1)
+        rows.append(inside & completed[tuple(np.clip(points, 0, np.array(completed.shape[::-1]) - 1).T[::-1])])
+        rows.append(inside)
+    return bool((rows[0] & rows[1] & ~rows[2] & rows[3]).mean() > SAWN)
 
 
 def leftover(before: U8, hole: Bool, inside: Bool) -> float:
@@ -109,7 +127,7 @@ def judge_face(
     hole, old, new = crop.take_mask(face.mask), crop.take(before), crop.take(after)
     inside = crop.take_mask(~completed | face.mask)
     left = leftover(old, hole, inside)
-    line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3))
+    line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3), sawn_off(crop, completed))
     return line, tile(old, hole, new, f"{number} {Path(name).stem[:16]} {100 * left:.0f}%")
 
 
@@ -196,6 +214,7 @@ def report(lines: list[Line], photos: int) -> None:
     counts = Counter(line.what for line in lines)
     print(f"{photos} photos: " + ", ".join(f"{count} {what}" for what, count in counts.most_common()))
     if len(left):
+        print(f"{sum(bool(line.sawn) for line in lines)} holes end at a crop's lower edge")
         print(f"leftover: {np.mean(left <= MUCH):.1%} of {len(left)} completed faces have at most a tenth of the rim, "
               f"{np.mean(left == 0):.1%} none; mean {left.mean():.1%}, median {np.median(left):.1%}")
 

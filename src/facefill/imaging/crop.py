@@ -118,12 +118,14 @@ class Crop:
 
     def share(self, mask: Mask) -> float:
         """Return which share of the crop's area is missing by a photo's mask (H, W)."""
-        levels = self.take(mask.view(np.uint8) * np.uint8(255))
+        region, matrix = _region_of(mask.view(np.uint8), self.matrix, self.size)
+        levels = _resample(region * np.uint8(255), matrix, self.size, self.size)
         return float(levels[~self.outside(mask.shape)].sum()) / 255 / self.size**2
 
     def take_mask(self, mask: Mask) -> Mask:
         """Return the crop (size, size) of a mask (H, W): what shows any of a missing pixel is missing."""
-        region, matrix = _region_of(mask.view(np.uint8) * np.uint8(255), self.matrix, self.size)
+        region, matrix = _region_of(mask.view(np.uint8), self.matrix, self.size)
+        region = region * np.uint8(255)
         if _shrinkage(matrix) > SHARP_UP_TO:
             blocks, finer = _in_blocks(region, matrix, _any_pool)
             shown = _any_pool(_warp(blocks, finer, 2 * self.size, 2 * self.size, cv2.INTER_LINEAR), 2)

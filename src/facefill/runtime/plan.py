@@ -256,7 +256,10 @@ def _on_grids(
 
 def _wide(mask: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int, Crop]) -> Bool:
     """The wide parts of a mask, (h, w) in its window: what lies about its deep places."""
-    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)[window]
+    grown = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in window)
+    depth = cv2.distanceTransform(np.ascontiguousarray(mask[grown]).view(np.uint8), cv2.DIST_L2, 5)
+    depth = depth[tuple(slice(inner.start - outer.start, inner.stop - outer.start)
+                        for inner, outer in zip(window, grown, strict=True))]
     wide = np.zeros(owners.shape, bool)
     for index in (_NOBODY, *crops):
         owned = owners == index
