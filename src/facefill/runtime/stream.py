@@ -7,8 +7,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8, Bool
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import Cover
 from facefill.runtime.helpers import Finds
@@ -23,19 +23,16 @@ STILL = 0.3
 MOVED_LEVELS = 12.0
 """Mean change of the known part of a face, in grey levels, from which its hole is drawn anew at once."""
 
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class _View:
     """A face of a frame in its aligned square."""
 
     crop: Crop
-    landmarks: NDArray[np.float32]
+    landmarks: F32
     """(5, 2) pixels of the crop."""
     face: U8
-    cover: NDArray[np.float32]
+    cover: F32
     """(S, S), 1 where it is covered, less for each frame since it was."""
     fresh: float = 1.0
     """How much of the hole is drawn anew in this frame."""
@@ -77,7 +74,7 @@ class Stream:
     def __init__(self, finder: Finds, cover: Cover, model: Model) -> None:
         self._tracker, self._cover, self._model = Tracker(finder), cover, model
         self._views: dict[int, _View] = {}
-        self._patches: dict[int, NDArray[np.float32]] = {}
+        self._patches: dict[int, F32] = {}
 
     def complete(self, pixels: U8) -> Frame:
         """The next (H, W, 3) uint8 RGB frame with the covers taken off."""
@@ -121,7 +118,7 @@ class Stream:
         self._patches = patches
         return Frame(pixels, mask, len(seen.views), len(chosen), len(seen.views) - len(usable))
 
-    def _draw(self, pixels: U8, views: list[_View]) -> list[NDArray[np.float32]]:
+    def _draw(self, pixels: U8, views: list[_View]) -> list[F32]:
         """What the model draws in each hole, (S, S, 3)."""
         if not views:
             return []

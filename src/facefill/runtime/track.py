@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8, Points
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds
 from facefill.runtime.plan import too_small
@@ -33,9 +34,6 @@ face's size."""
 STILL, EAGER = 0.25, 30.0
 """How much of a landmark's movement is followed at once on a still face, and how much more for each face size that it
 moves per frame (an exponential filter whose constant grows with the speed, as Casiez, Roussel & Vogel 2012)."""
-
-U8 = NDArray[np.uint8]
-Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

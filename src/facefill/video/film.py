@@ -9,13 +9,10 @@ from typing import Any
 import av
 import numpy as np
 from av.video.reformatter import ColorRange
-from numpy.typing import NDArray
 
+from facefill.arrays import U8, Bool
 from facefill.errors import InputError, pick
 from facefill.imaging.masks import bounding_box
-
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
 
 PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 """Formats whose planes are changed in place; others become yuv420p."""

@@ -16,11 +16,12 @@ from typing import Any
 import av
 
 from facefill import __version__
+from facefill.arrays import U8
 from facefill.errors import InputError
 from facefill.files.whole import whole, write_whole
 from facefill.runtime.inpainter import HONEST
 from facefill.runtime.stream import Frame, Seen, Stream
-from facefill.video.film import U8, add_video, encoder_of, open_film, read_frames, to_rgb, write_into
+from facefill.video.film import add_video, encoder_of, open_film, read_frames, to_rgb, write_into
 
 SEGMENT_FRAMES = 240
 """A segment is written as a whole; a stopped run loses no more than one."""
