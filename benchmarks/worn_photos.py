@@ -22,15 +22,16 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from cover import cover_scores, read_real
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -38,7 +39,7 @@ from facefill.catalog import weights_folder
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import THRESHOLD, Cover, clean, grow, nearest
+from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX, THRESHOLD, Cover, clean, grow, nearest
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import overlaps
 from facefill.runtime.inpainter import open_inpainter
@@ -135,6 +136,40 @@ def missed(found: list[tuple[float, ...]], labelled: list[list[float]]) -> list[
     boxes = np.array(found, np.float32).reshape(-1, 4)
     return [tuple(map(round, box)) for box in labelled
             if not len(boxes) or overlaps(np.array(box, np.float32), boxes).max() < 0.5]
+
+
+def read_real(folder: Path, covers: Path) -> list[tuple[U8, Bool, Bool]]:
+    """(crop, cover, inside the photo) of every labelled face, sorted by the hash of the file's name."""
+    files: dict[str, Any] = json.loads(covers.read_text())["files"]
+    cases = []
+    for name in sorted(files, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
+        photo = read_photo(folder / name).pixels
+        crop = Crop.around_face(np.array(files[name]["landmarks"]), FACE_PX)
+        fine = Crop.around_face(np.array(files[name]["landmarks"]), 4 * FACE_PX)
+        outlines = [np.rint(fine.to_crop(np.array(outline)) * 16).astype(np.int32) for outline in files[name]["covers"]]
+        height, width = photo.shape[:2]
+        corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]])
+        inside = np.rint(fine.to_crop(corners) * 16).astype(np.int32)
+        drawn = [filled(outlines), filled([inside])]
+        cases.append((crop.take(photo), *drawn))
+    return cases
+
+
+def filled(outlines: list[NDArray[np.int32]]) -> Bool:
+    """Pixels of a crop inside polygons in sixteenths of a quarter of a pixel."""
+    canvas = np.zeros((4 * FACE_PX,) * 2, np.uint8)
+    cv2.fillPoly(canvas, outlines, 255, cv2.LINE_8, 4)
+    return np.asarray(cv2.resize(canvas, (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA) > 127)
+
+
+def cover_scores(cover: Cover) -> Callable[[U8], NDArray[np.float32]]:
+    """How sure the network is that anything covers each pixel of an aligned face, (S, S)."""
+    def scores(face: U8) -> NDArray[np.float32]:
+        view = np.full((SIDE_PX, SIDE_PX, 3), OUTSIDE, np.uint8)
+        view[:FACE_PX, INSET_PX : INSET_PX + FACE_PX] = face
+        return np.asarray(cover.probabilities(view).sum(0)[:FACE_PX, INSET_PX : INSET_PX + FACE_PX], np.float32)
+
+    return scores
 
 
 def misplaced(found: Bool) -> list[Bool]:

@@ -25,6 +25,7 @@ from facefill.runtime.cover import (
     nearest,
     read_kinds,
     square_around,
+    trust,
     view_of,
 )
 from facefill.runtime.engine import Arrays, load_engine
@@ -86,8 +87,8 @@ class Kinds:
 
     def run(self, inputs: Arrays) -> Arrays:
         said = np.full((1, 3, SIDE_PX, SIDE_PX), 0.01, np.float32)
-        said[0, 0, 150:240, 100:220] = 0.95
-        said[0, 1, 100:135, 90:230] = 0.95
+        said[0, 0, 150:240, 100:220] = 0.97
+        said[0, 1, 100:135, 90:230] = 0.97
         return {"filled": said}
 
 
@@ -147,6 +148,17 @@ def test_specks_go_and_pinholes_close() -> None:
     before = mask.copy()
     assert (clean(mask) == whole).all()
     assert (mask == before).all()
+
+
+def test_a_piece_of_which_the_network_is_sure_nowhere_is_no_cover() -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[4:20, 4:20] = mask[40:60, 40:60] = True
+    score = np.where(mask, 0.8, 0.1).astype(np.float32)
+    score[40:44, 40:60] = 0.99
+    kept = trust(mask, score)
+    assert not kept[:32].any()
+    assert (kept[32:] == mask[32:]).all()
+    assert (trust(mask, np.where(mask, np.float32(0.99), np.float32(0.1))) == mask).all()
 
 
 def test_a_mask_follows_the_colour_of_its_cover_as_far_as_the_network_allows() -> None:
