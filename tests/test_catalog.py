@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facefill import catalog
+from facefill.evaluation.marks import read_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,15 +29,15 @@ def test_a_method_whose_package_is_missing_is_not_usable(monkeypatch: pytest.Mon
 
 
 def test_scores_are_the_figures_of_the_results_page() -> None:
-    """A row is: holes, method, n, PSNR, hole PSNR with its interval, ..."""
+    """A row is: holes, method, share of the training, n, PSNR, hole PSNR with its interval, ..."""
     page = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
-    table = page.partition("\n## Frozen holes\n")[2].partition("evaluate frozen-holes: end")[0]
-    rows = {}
-    for line in table.splitlines():
-        if line.startswith("### "):
-            dataset = line.removeprefix("### ")
+    table = next(table for table in read_tables(page) if table.name == "all-methods")
+    rows, dataset = {}, ""
+    for line in table.body.splitlines():
+        if line.startswith("**"):
+            dataset = line.split("**")[1]
         elif line.startswith("| ") and "@" in line:
-            holes, method, _, _, score, *_ = (cell.strip() for cell in line.strip("| ").split("|"))
+            holes, method, _, _, _, score, *_ = (cell.strip() for cell in line.strip("| ").split("|"))
             rows[method, f"{dataset}/{holes}"] = score.split()[0]
     scored = {name: weights.scores for name, weights in catalog.shipped_weights().items() if weights.scores}
     assert scored

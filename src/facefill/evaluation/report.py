@@ -249,8 +249,9 @@ def short_tables(bench: Bench, summary: Summary) -> str:
 
 def speaks_of(bench: Bench) -> dict[str, str]:
     """Weights and code that decide what a page shows, with the first digits of their hashes."""
-    shipped = {label: model.sha256 for label, model in ((entry.label, entry.model) for entry in bench.entries)
-               if model.sha256}
+    names = {weights.sha256: name for name, weights in shipped_weights().items()}
+    shipped = {names.get(entry.model.sha256, entry.label): entry.model.sha256 for entry in bench.entries
+               if entry.model.sha256}
     house = Path(__file__).parents[1]
     code = {f"src/facefill/{name}": file_hash(house / name) for name in DECIDES}
     return {name: digest[:DIGITS] for name, digest in {**shipped, **code}.items()}
