@@ -215,8 +215,10 @@ def test_no_more_threads_than_slots_are_in() -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("method", usable())
 def test_eight_threads_with_shipped_weights_in_mixed_sizes(method: str) -> None:
-    settings = ["iterations=20"] if facefill.METHODS[method].kind == "torch" else []
-    complete, given = completer(load(method, settings=settings)), cases(24, (64, 96, 128, 256))
+    record = facefill.METHODS[method]
+    settings = ["iterations=20"] if record.kind == "torch" else []
+    sides = (record.size_px,) if record.fixed_size else (64, 96, 128, 256)
+    complete, given = completer(load(method, settings=settings)), cases(24, sides)
     alone = [complete(case) for case in given]
     for _ in range(2):
         assert together(complete, given) == alone

@@ -122,7 +122,9 @@ def test_shipping_writes_the_file_its_hash_and_its_history_and_nothing_else(
     assert entry.paper == before["context_encoder"].paper
     assert {name: value for name, value in after.items() if name != "context_encoder"} == {
         name: value for name, value in before.items() if name != "context_encoder"}
-    ship_weights("new_helper", write_weights(tmp_path, "cover"))
+    said = ship_weights("new_helper", write_normed(tmp_path / "plain.safetensors", images=77))
+    assert "not in its header" in said[0]
+    assert [run.images for run in listed(checkout)["new_helper"].training] == [77]
     assert listed(checkout)["new_helper"].file == "new_helper.onnx"
     assert listed(checkout)["context_encoder"] == entry
 

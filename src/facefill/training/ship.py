@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 from facefill.catalog import METHODS, Run, file_hash, further_folder, weights_folder
@@ -43,9 +44,14 @@ def ship_weights(name: str, weights: Path) -> list[str]:
         target = weights_folder() / f"{name}.onnx"
         said = [f"{gap.engine}: largest difference from torch {gap.largest:.1e}" for gap in export(weights, target)]
     params = sum(value.numel() for value in tensors.values() if value.is_floating_point())
-    runs = history_of(weights) or [Run(recipe="", images=about.get("images", 1), side_px=1, note="not recorded")]
     path = weights_folder() / "weights.toml"
     text = path.read_text(encoding="utf-8")
+    runs = history_of(weights)
+    if not runs:
+        said.append("its runs are not in its header: mend the last entry of training in weights.toml")
+        listed = tomllib.loads(text).get(name, {}).get("training", [])
+        last = Run(recipe="", images=about.get("images", 0), side_px=1, note="mend this")
+        runs = [*map(Run.model_validate, listed), last]
     path.write_text(_listed(text, name, target.name, file_hash(target), params, runs), encoding="utf-8")
     return [*said, f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, {params:,} parameters, {len(runs)} runs; "
             f"weights.toml says so. Now weights/{name}.md, and what weights.toml cannot know"]
@@ -70,5 +76,5 @@ def _listed(text: str, name: str, file: str, sha256: str, params: int, runs: lis
 def _line(run: Run) -> str:
     """A run as TOML; what is empty is left out."""
     values = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in run.model_dump().items()
-              if value or key == "recipe"]
+              if value or key in ("recipe", "images", "side_px")]
     return f"  {{ {', '.join(values)} }},\n"
