@@ -18,10 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import Bool
 from facefill.catalog import find_weights
 from facefill.files.photo import Pixels, read_photo
 from facefill.imaging.crop import Crop
-from facefill.imaging.masks import MASKS, Mask
+from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import LUMA, measure
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
@@ -31,12 +32,12 @@ SIDE_PX = 256
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def grain(picture: Pixels, calm: Mask) -> float:
+def grain(picture: Pixels, calm: Bool) -> float:
     luma = picture.astype(np.float32) @ LUMA
     return float((luma - cv2.GaussianBlur(luma, (0, 0), 1.0))[calm].std())
 
 
-def calm_part(truth: Pixels, mask: Mask) -> Mask:
+def calm_part(truth: Pixels, mask: Bool) -> Bool:
     """The half of the hole, away from its border, where the original changes least."""
     luma = truth.astype(np.float32) @ LUMA
     busy = cv2.GaussianBlur(np.abs(luma - cv2.GaussianBlur(luma, (0, 0), 3.0)), (0, 0), 6.0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facefill.imaging.masks import Mask
+from facefill.arrays import Bool
 from facefill.methods.context_encoder import ContextEncoder, ContextEncoderConfig, Unit
 from facefill.training.distributed import free_only
 
@@ -37,7 +37,7 @@ def streets(count: int, side: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(pictures * 2 - 1).permute(0, 3, 1, 2)
 
 
-def streaks(side: int, rng: np.random.Generator) -> Mask:
+def streaks(side: int, rng: np.random.Generator) -> Bool:
     """Rain: thin slanted lines over a fifth of the picture."""
     mask = np.zeros((side, side), bool)
     while mask.mean() < 0.2:

@@ -12,8 +12,8 @@ import typer
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
+    from facefill.arrays import Bool
     from facefill.files.photo import Photo
-    from facefill.imaging.masks import Mask
     from facefill.runtime.inpainter import Result
 
 STREAM = "-"
@@ -81,7 +81,7 @@ def save_picture(picture: Any, path: Path, overwrite: bool) -> None:
 
 
 def report(
-    photo: str, target: Path | None, result: Result, notes: tuple[str, ...], as_json: bool, hole: Mask | None = None
+    photo: str, target: Path | None, result: Result, notes: tuple[str, ...], as_json: bool, hole: Bool | None = None
 ) -> None:
     """Say what was completed and what was not. hole: what the user asked for; None: what covers the faces."""
     said, out = [*result.warnings, *notes], sys.stdout if target else sys.stderr
@@ -95,7 +95,7 @@ def report(
         print(f"{photo}: {warning}", file=sys.stderr)
 
 
-def _share_of(hole: Mask, result: Result, faces: int) -> str:
+def _share_of(hole: Bool, result: Result, faces: int) -> str:
     import numpy as np
 
     asked, done = int(hole.sum()), int(result.mask.sum())
@@ -110,7 +110,7 @@ def _share_of(hole: Mask, result: Result, faces: int) -> str:
     return f"{done / asked:.0%} of the hole{where}; left {1 - done / asked:.0%} as it is"
 
 
-def _record(photo: str, target: Path | None, result: Result, said: list[str], hole: Mask | None) -> dict[str, Any]:
+def _record(photo: str, target: Path | None, result: Result, said: list[str], hole: Bool | None) -> dict[str, Any]:
     from facefill.runtime.inpainter import HONEST
 
     height, width = result.mask.shape

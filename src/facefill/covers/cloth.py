@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facefill.arrays import U8
 from facefill.covers import fabric
-from facefill.covers.fabric import Bytes, Image, Rng
+from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Floats
 from facefill.covers.masks import (
     Cut,
@@ -65,7 +66,7 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     return with_sheet(layers, drape(scene, sheet, Cloth(colour, weave(rng, factor, weft), shine, tucked(rng), thick)))
 
 
-def border(rng: Rng, u: Image, v: Image, colour: Bytes, factor: Image) -> tuple[Bytes, Image]:
+def border(rng: Rng, u: Image, v: Image, colour: U8, factor: Image) -> tuple[U8, Image]:
     """Colour and factor with a trim of another colour, sewn hems, or neither."""
     draw = rng.random()
     if draw < 0.3:

@@ -10,8 +10,9 @@ import string
 import cv2
 import numpy as np
 
+from facefill.arrays import U8
 from facefill.covers import fabric
-from facefill.covers.fabric import Bytes, Colour, Rng
+from facefill.covers.fabric import Colour, Rng
 from facefill.covers.head import Floats
 from facefill.covers.sheet import Layer, Scene, doubled, lit, window
 
@@ -70,7 +71,7 @@ def lock(rng: Rng) -> Floats:
     return np.asarray((1 - share) ** 2 * starts + 2 * share * (1 - share) * bends + share**2 * ends)
 
 
-def painted(alpha: Bytes, colour: Bytes, strength: float) -> list[Layer]:
+def painted(alpha: U8, colour: U8, strength: float) -> list[Layer]:
     """A late layer from 8 bit alpha and colour of the same place."""
     x, y, width, height = cv2.boundingRect(alpha)
     if not width:
@@ -139,7 +140,7 @@ def scratches(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     return painted(canvas, fabric.sheet_of(fabric.tint(rng, *tints), size, size), float(rng.uniform(0.7, 1.0)))
 
 
-def tear(canvas: Bytes, rng: Rng) -> None:
+def tear(canvas: U8, rng: Rng) -> None:
     """A ragged fold from border to border, or a missing corner, drawn into the canvas."""
     size = len(canvas)
     along = np.linspace(-0.05, 1.05, 40)
@@ -186,7 +187,7 @@ def blocks(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     return painted(alpha, colour, 1.0)
 
 
-def blown(small: Bytes, side: int, size: int) -> Bytes:
+def blown(small: U8, side: int, size: int) -> U8:
     """Each value as a square of that side, cut to the picture."""
     whole = (small.shape[1] * side, small.shape[0] * side)
     big = cv2.resize(small, whole, interpolation=cv2.INTER_NEAREST)

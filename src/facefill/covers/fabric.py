@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8
+
 Image = NDArray[np.floating]
-Bytes = NDArray[np.uint8]
 Colour = NDArray[np.floating]
 Rng = np.random.Generator
 
@@ -68,7 +69,7 @@ def white_noise(rng: Rng, rows: int, columns: int) -> Image:
     return np.ascontiguousarray(bank[lines][:, np.arange(left, left + columns) % 1024])
 
 
-def times(sheet: Bytes, factor: Image) -> Bytes:
+def times(sheet: U8, factor: Image) -> U8:
     """Every channel of an 8 bit sheet times a (rows, columns) float32 factor."""
     return np.asarray(cv2.multiply(sheet, cv2.merge([factor] * 3), dtype=cv2.CV_8U))
 
@@ -78,12 +79,12 @@ def ink(colour: Colour) -> list[int]:
     return [int(value) for value in np.clip(np.rint(np.asarray(colour) * 255), 0, 255)]
 
 
-def sheet_of(colour: Colour, rows: int, columns: int) -> Bytes:
+def sheet_of(colour: Colour, rows: int, columns: int) -> U8:
     """(rows, columns, 3) of one colour."""
     return np.frombuffer(bytearray(bytes(ink(colour)) * (rows * columns)), np.uint8).reshape(rows, columns, 3)
 
 
-def between(a: Colour | Bytes, b: Colour | Bytes, share: Image) -> Bytes:
+def between(a: Colour | U8, b: Colour | U8, share: Image) -> U8:
     """a where share (rows, columns) is 0, b where it is 1; each is a colour or a sheet."""
     if a.ndim == 1 and b.ndim == 1:
         table = np.linspace(a, b, 256) * 255
@@ -108,7 +109,7 @@ def choose(rng: Rng, weights: dict[str, float]) -> str:
     return list(weights)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
 
 
-def print_text(sheet: Bytes, rng: Rng, colour: Colour, spot: tuple[float, float], height: float) -> None:
+def print_text(sheet: U8, rng: Rng, colour: Colour, spot: tuple[float, float], height: float) -> None:
     """Write a few letters into an 8 bit sheet (changed in place) as on labels; spot and height are shares of it."""
     rows, columns = sheet.shape[:2]
     letters = list(string.ascii_uppercase + string.digits + "  -")

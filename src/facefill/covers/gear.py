@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facefill.arrays import U8
 from facefill.covers import fabric
 from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Floats, surface
@@ -165,7 +166,7 @@ def microphone(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     return layers
 
 
-def solid(scene: Scene, rng: Rng, outline: Floats, sheet: fabric.Bytes, round_by: float) -> list[Layer]:
+def solid(scene: Scene, rng: Rng, outline: Floats, sheet: U8, round_by: float) -> list[Layer]:
     """An opaque body with an outline in the face's plane (eye distances), rounded by that much at its edge."""
     head = scene.head
     edge = head.place(outline)

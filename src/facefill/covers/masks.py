@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from facefill.arrays import U8
 from facefill.covers import fabric
-from facefill.covers.fabric import Bytes, Colour, Image, Rng
+from facefill.covers.fabric import Colour, Image, Rng
 from facefill.covers.head import Floats, surface
 from facefill.covers.patterns import pattern
 from facefill.covers.sheet import MARGIN, Cloth, Layer, Scene, drape, straps
@@ -220,7 +221,7 @@ def pleats(rng: Rng, u: Image, v: Image) -> tuple[Image, Image]:
     return height, factor
 
 
-def label(rng: Rng, colour: Bytes, ink: Colour, spot: tuple[float, float], height: float) -> Bytes:
+def label(rng: Rng, colour: U8, ink: Colour, spot: tuple[float, float], height: float) -> U8:
     """The sheet with a few printed letters, at shares of its size."""
     sheet = colour.copy()
     fabric.print_text(sheet, rng, ink, spot, height)
@@ -268,7 +269,7 @@ def respirator(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     return with_sheet(layers, drape(scene, sheet, cloth, 0.6))
 
 
-def valve(rng: Rng, colour: Bytes, factor: Image) -> tuple[Bytes, Image]:
+def valve(rng: Rng, colour: U8, factor: Image) -> tuple[U8, Image]:
     """Colour and factor with a breathing valve on them."""
     rows, columns = factor.shape
     x, y = int(columns * rng.choice([0.5, 0.34, 0.66])), int(rows * rng.uniform(0.48, 0.66))

@@ -7,18 +7,19 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from facefill.arrays import U8
 from facefill.covers import fabric
-from facefill.covers.fabric import Bytes, Colour, Image, Rng, any_tint, between, ink, tint
+from facefill.covers.fabric import Colour, Image, Rng, any_tint, between, ink, tint
 from facefill.covers.weaves import SHARES, grid, step, wave
 
-Motif = Callable[[Bytes, tuple[int, int], float, Rng], None]
+Motif = Callable[[U8, tuple[int, int], float, Rng], None]
 
 
-def plain(rng: Rng, rows: int, columns: int) -> Bytes:
+def plain(rng: Rng, rows: int, columns: int) -> U8:
     return fabric.sheet_of(any_tint(rng), rows, columns)
 
 
-def tartan(rng: Rng, rows: int, columns: int) -> Bytes:
+def tartan(rng: Rng, rows: int, columns: int) -> U8:
     along, across = grid(rows, columns, float(rng.choice([0.0, np.pi / 4, rng.normal(0, 0.1)])))
     count, fine = np.float32(rng.uniform(3, 9)), rng.uniform(0.75, 0.92)
     broad = step(wave(along * count), 0.5, 8) + step(wave(across * count), 0.5, 8)
@@ -27,7 +28,7 @@ def tartan(rng: Rng, rows: int, columns: int) -> Bytes:
     return between(out, any_tint(rng), 0.7 * thin)
 
 
-def camouflage(rng: Rng, rows: int, columns: int) -> Bytes:
+def camouflage(rng: Rng, rows: int, columns: int) -> U8:
     """Patches of three or four colours, of one family or of any."""
     base = any_tint(rng)
     out = fabric.sheet_of(base, rows, columns)
@@ -44,7 +45,7 @@ def camouflage(rng: Rng, rows: int, columns: int) -> Bytes:
     return out
 
 
-def splash(rng: Rng, rows: int, columns: int) -> Bytes:
+def splash(rng: Rng, rows: int, columns: int) -> U8:
     """A large print: overlapping strokes and patches, nothing in particular."""
     out = plain(rng, rows, columns)
     inks = [ink(any_tint(rng)) for _ in range(int(rng.integers(1, 4)))]
@@ -58,7 +59,7 @@ def splash(rng: Rng, rows: int, columns: int) -> Bytes:
     return out
 
 
-def grin(rng: Rng, rows: int, columns: int) -> Bytes:
+def grin(rng: Rng, rows: int, columns: int) -> U8:
     """A printed mouth or jaw: lips or none, a row or two of teeth."""
     out = plain(rng, rows, columns)
     teeth, gum = ink(tint(rng, "white", "ivory", "mustard")), ink(tint(rng, "black", "wine", "red", "charcoal"))
@@ -75,14 +76,14 @@ def grin(rng: Rng, rows: int, columns: int) -> Bytes:
     return out
 
 
-def slogan(rng: Rng, rows: int, columns: int) -> Bytes:
+def slogan(rng: Rng, rows: int, columns: int) -> U8:
     """Plain, or nearly, with large letters."""
     out = plain(rng, rows, columns) if rng.random() < 0.7 else pattern(rng, rows, columns, "fade")
     fabric.print_text(out, rng, any_tint(rng), (rng.uniform(0.1, 0.4), rng.uniform(0.3, 0.7)), rng.uniform(0.08, 0.25))
     return out
 
 
-def quilt(rng: Rng, rows: int, columns: int) -> Bytes:
+def quilt(rng: Rng, rows: int, columns: int) -> U8:
     """Two halves or a panel of other cloth."""
     along, _ = grid(rows, columns, float(rng.choice([0.0, np.pi / 2])))
     names = ("plain", "plain", "stripes", "mesh", "heather", "dots", "knit")
@@ -92,7 +93,7 @@ def quilt(rng: Rng, rows: int, columns: int) -> Bytes:
     return between(first, second, step(np.broadcast_to(value, (rows, columns)), middle, 90))
 
 
-def stamped(rng: Rng, rows: int, columns: int, draw: Motif) -> Bytes:
+def stamped(rng: Rng, rows: int, columns: int, draw: Motif) -> U8:
     """A plain sheet with motifs in jittered rows; one tile is drawn and repeated."""
     cell = max(7, round(rows * rng.uniform(0.08, 0.26)))
     repeats = 1 if cell > rows * 0.16 else 2
@@ -112,7 +113,7 @@ def stamped(rng: Rng, rows: int, columns: int, draw: Motif) -> Bytes:
 def dots(rng: Rng) -> Motif:
     colour, share = ink(any_tint(rng)), rng.uniform(0.35, 0.8)
 
-    def draw(tile: Bytes, spot: tuple[int, int], reach: float, _: Rng) -> None:
+    def draw(tile: U8, spot: tuple[int, int], reach: float, _: Rng) -> None:
         centre = (spot[0] * 8, spot[1] * 8)
         cv2.circle(tile, centre, max(8, round(reach * share * 8)), colour, -1, cv2.LINE_AA, 3)
 
@@ -122,7 +123,7 @@ def dots(rng: Rng) -> Motif:
 def rings(rng: Rng) -> Motif:
     colours = ink(any_tint(rng)), ink(any_tint(rng))
 
-    def draw(tile: Bytes, spot: tuple[int, int], reach: float, _: Rng) -> None:
+    def draw(tile: U8, spot: tuple[int, int], reach: float, _: Rng) -> None:
         for share, colour in ((0.85, colours[0]), (0.4, colours[1])):
             cv2.circle(tile, spot, max(1, round(reach * share)), colour, max(1, round(reach * 0.16)), cv2.LINE_AA)
 
@@ -132,7 +133,7 @@ def rings(rng: Rng) -> Motif:
 def confetti(rng: Rng) -> Motif:
     colours = [ink(any_tint(rng)) for _ in range(4)]
 
-    def draw(tile: Bytes, spot: tuple[int, int], reach: float, rng: Rng) -> None:
+    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
         size = max(1, round(reach * 0.5)), max(1, round(reach * 0.18))
         colour = colours[int(rng.integers(4))]
         cv2.ellipse(tile, spot, size, float(rng.random() * 180), 0, 360, colour, -1, cv2.LINE_AA)
@@ -144,7 +145,7 @@ def polygons(rng: Rng, shape: Image) -> Motif:
     """A motif of one (n, 2) outline with radius 1."""
     colour, wild = ink(any_tint(rng)), rng.random() < 0.5
 
-    def draw(tile: Bytes, spot: tuple[int, int], reach: float, rng: Rng) -> None:
+    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
         turn = rng.normal(0, 1.5 if wild else 0.1)
         way = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
         points = np.rint((shape @ way * reach * 0.8 + spot) * 8).astype(np.int32)
@@ -171,7 +172,7 @@ def flowers(rng: Rng) -> Motif:
     leaf = ink(tint(rng, "forest", "green", "khaki"))
     count, leaves = int(rng.integers(4, 8)), rng.random() < 0.6
 
-    def draw(tile: Bytes, spot: tuple[int, int], reach: float, rng: Rng) -> None:
+    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
         turn = float(rng.random() * 360)
         petal = max(1, round(reach * 0.42)), max(1, round(reach * 0.26))
         if leaves:
@@ -190,7 +191,7 @@ def flowers(rng: Rng) -> Motif:
 def leaves(rng: Rng) -> Motif:
     colours = ink(any_tint(rng)), ink(any_tint(rng))
 
-    def draw(tile: Bytes, spot: tuple[int, int], reach: float, rng: Rng) -> None:
+    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
         turn = float(rng.random() * 360)
         size = max(1, round(reach)), max(1, round(reach * 0.38))
         cv2.ellipse(tile, spot, size, turn, 0, 360, colours[0], -1, cv2.LINE_AA)
@@ -205,7 +206,7 @@ def paisley(rng: Rng) -> Motif:
     """Bandana print: rings, drops and dots in one colour on another."""
     line = ink(tint(rng, "white", "white", "ivory", "black", "mustard"))
 
-    def draw(tile: Bytes, spot: tuple[int, int], reach: float, rng: Rng) -> None:
+    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
         size = max(2, round(reach * rng.uniform(0.5, 0.95))), max(1, round(reach * rng.uniform(0.3, 0.6)))
         turn, thick = float(rng.random() * 360), max(1, round(reach * 0.09))
         inner, filled = (size[0] // 2, size[1] // 2), -1 if rng.random() < 0.4 else thick
@@ -218,7 +219,7 @@ def paisley(rng: Rng) -> Motif:
     return draw
 
 
-PAINTED: dict[str, Callable[[Rng, int, int], Bytes]] = {
+PAINTED: dict[str, Callable[[Rng, int, int], U8]] = {
     "plain": plain, "tartan": tartan, "camouflage": camouflage, "splash": splash, "grin": grin, "slogan": slogan,
     "quilt": quilt,
 }  # fmt: skip
@@ -232,7 +233,7 @@ WEIGHTS: dict[str, float] = dict.fromkeys((*SHARES, *PAINTED, *STAMPED), 1.0) | 
 }  # fmt: skip
 
 
-def pattern(rng: Rng, rows: int, columns: int, name: str | None = None) -> Bytes:
+def pattern(rng: Rng, rows: int, columns: int, name: str | None = None) -> U8:
     """(rows, columns, 3) of a cloth, RGB; name: a key of WEIGHTS, drawn by weight when None."""
     name = fabric.choose(rng, WEIGHTS) if name is None else name
     if name in PAINTED:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.covers.fabric import Bytes, Colour, Image, relief, sheet_of, times
+from facefill.arrays import U8
+from facefill.covers.fabric import Colour, Image, relief, sheet_of, times
 from facefill.covers.head import GREY, Box, Floats, Head, Light, find_hair
 
 MARGIN = 0.1  # share of a sheet by which its texture reaches beyond every border
@@ -27,7 +28,7 @@ class Layer:
 
     left: int
     top: int
-    colour: Bytes
+    colour: U8
     alpha: Image
     shadow: float = 0.0
     late: bool = False
@@ -61,7 +62,7 @@ class Cloth:
     """A texture: colour (rows, columns, 3) in 8 bit, the factor (rows, columns) of light that folds and seams leave,
     how much it shines, how far hair may lie over its sides, 0-1, and how thick it is in eye distances."""
 
-    colour: Bytes
+    colour: U8
     factor: Image
     shine: float = 0.0
     tucked: float = 0.0
@@ -193,7 +194,7 @@ def rounded_edge(alpha: Image, light: Light, thick_px: float) -> Image:
     return relief(depth, light.toward, 0.3 * thick_px * 128 / len(depth))
 
 
-def lit(light: Light, head: Head, colour: Bytes, tone: Image, box: Box) -> Bytes:
+def lit(light: Light, head: Head, colour: U8, tone: Image, box: Box) -> U8:
     """Albedo under the photo's light: exposure, cast, direction (tone) and the face's own unevenness."""
     unit = 32 / head.size
     matrix = np.array([[unit, 0, (box[0] + 0.5) * unit - 0.5], [0, unit, (box[1] + 0.5) * unit - 0.5]])

@@ -10,16 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8, Points
 from facefill.datasets.cache import decode
 from facefill.datasets.duplicates import ALIKE, NEAR_BITS, Hashes, hash_face, likeness, near_pairs, thumb_of
 from facefill.datasets.faces import ALIGNED
-from facefill.datasets.manifest import MANIFEST_PX, Entry, Points
+from facefill.datasets.manifest import MANIFEST_PX, Entry
 from facefill.datasets.progress import track
 
-U8 = NDArray[np.uint8]
-F32 = NDArray[np.float32]
 Embed = Callable[[U8, Points], F32]
 """Aligned faces (N, S, S, 3) uint8 RGB and their landmarks (N, 5, 2) in pixels, to vectors (N, D) of length 1."""
 

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8, Points
 from facefill.datasets.manifest import (
     MANIFEST_PX,
     PLACES,
     Entry,
-    Points,
     Row,
     find_pictures,
     read_manifest,
@@ -35,8 +35,6 @@ from facefill.runtime.helpers import Finds
 
 MOST_DAMAGED = 0.01
 """Share of the pictures of a dataset that may be damaged; they are left out and listed."""
-
-U8 = NDArray[np.uint8]
 
 
 class Pictures(Protocol):

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8
+
 NEAR_BITS = 60
 """Hashes that differ in so many of their 255 bits or fewer are compared: 95 % of the copies of 12,000 faces, and one in
 5,000 of all other pairs. A copy that is only coded again, scaled or toned differs in 20 or fewer."""
@@ -23,7 +25,6 @@ THUMB_PX = 64
 BITS = 256
 
 Hashes = NDArray[np.uint8]
-U8 = NDArray[np.uint8]
 
 _SIDE = 16
 # In a mirrored picture the coefficients of odd horizontal frequency change their sign, and no other.

@@ -11,17 +11,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from facefill.arrays import U8, Points
 from facefill.datasets.manifest import place_in
 from facefill.errors import InputError, pick
 from facefill.files.photo import FORMATS, read_photo
 from facefill.imaging.crop import Crop
 from facefill.runtime.helpers import open_finder
-
-U8 = NDArray[np.uint8]
-Points = NDArray[np.float64]
 
 POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
 MANIFEST_PX = 256

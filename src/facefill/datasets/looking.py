@@ -11,9 +11,9 @@ from typing import Literal, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from facefill.arrays import U8
 from facefill.config import Frozen
 from facefill.datasets.duplicates import ALIKE, NEAR_BITS, hash_face
 from facefill.datasets.manifest import MANIFEST_PX, implausible
@@ -23,8 +23,6 @@ from facefill.imaging.crop import Crop
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds
-
-U8 = NDArray[np.uint8]
 
 
 class Rules(Frozen):

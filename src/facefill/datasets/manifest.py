@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import Points
 from facefill.covers.head import check_landmarks
 from facefill.errors import InputError, pick
 from facefill.files.photo import FORMATS
@@ -24,7 +25,6 @@ PLACES = tuple(f"{point}_{axis}" for point in POINTS for axis in "xy")
 COLUMNS = ("split", "file", "source", "identity", "native_side_px", *PLACES, "sha256")
 SUFFIXES = {suffix for entry in FORMATS.values() for suffix in entry.suffixes}
 
-Points = NDArray[np.float64]
 Row = dict[str, str]
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from facefill.arrays import Points
 from facefill.datasets.duplicates import group_pairs, near_pairs
 from facefill.datasets.looking import Rules
-from facefill.datasets.manifest import Points, Row, places_of
+from facefill.datasets.manifest import Row, places_of
 from facefill.datasets.progress import track
 from facefill.errors import InputError
 

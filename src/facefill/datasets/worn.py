@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import U8, Points
 from facefill.covers.wear import Worn, wear
 from facefill.datasets.cache import find_landmarks, list_entries
 from facefill.datasets.manifest import (
     COLUMNS,
     MANIFEST_PX,
     Entry,
-    Points,
     Row,
     format_manifest,
     implausible,
@@ -28,8 +27,6 @@ from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
 from facefill.files.whole import write_whole
 from facefill.runtime.helpers import Finds
-
-U8 = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8
 from facefill.catalog import find_weights, usable
 from facefill.datasets.faces import (
     Dataset,
@@ -45,8 +46,6 @@ from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine, thread_count
 from facefill.runtime.inpainter import Inpainter, open_inpainter
 from facefill.runtime.model import Model
-
-U8 = NDArray[np.uint8]
 
 TRUTH, COVERED = "truth", "covered"
 """What is measured like a method, where networks look: the original, and the picture with its hole."""

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8
 from facefill.evaluation.photos import complete_photo
 from facefill.evaluation.protocols import Case, Protocol, seed_of
 from facefill.files.photo import read_photo
 from facefill.runtime.inpainter import Inpainter
-
-U8 = NDArray[np.uint8]
 
 
 def complete_cases(inpainter: Inpainter, protocol: Protocol, cases: Sequence[Case]) -> U8:

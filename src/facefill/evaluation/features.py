@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8, Points
 from facefill.catalog import file_hash
 from facefill.errors import InputError
 from facefill.imaging.crop import Crop
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     from facefill.evaluation.backbones import Backbone
 
-U8 = NDArray[np.uint8]
-F32 = NDArray[np.float32]
-Points = NDArray[np.float64]
 
 PROBE_PX = 96
 """Side of the empty picture that tells how long a network's vectors are."""

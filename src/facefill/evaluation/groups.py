@@ -12,13 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8, Points
 from facefill.datasets.faces import Dataset, Face, landmarks_of, read_face
 from facefill.errors import InputError
 from facefill.evaluation.records import Record, Records, row_of
 from facefill.imaging.crop import turn_of
-
-U8 = NDArray[np.uint8]
-Points = NDArray[np.float64]
 
 RESOLUTIONS = ((200, "below 200 px"), (400, "200 to 399 px"), (10**9, "400 px and more"))
 """Native sides of a face; below 200 px the 256 picture was upsampled."""

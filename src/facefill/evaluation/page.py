@@ -12,8 +12,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import U8
 from facefill.datasets.faces import Dataset
 from facefill.evaluation.benchmark import COVERED, Bench, complete_case
 from facefill.evaluation.protocols import Protocol
@@ -33,8 +33,6 @@ from facefill.evaluation.report import (
 from facefill.evaluation.summary import Metric, Row, Summary, paper_lines
 from facefill.imaging.metrics import hole_psnr
 from facefill.offline import cache_folder
-
-U8 = NDArray[np.uint8]
 
 PLOTTED = ("psnr", "hole_psnr", "ssim", "sharpness")
 """Metrics with a plot, beside those of networks."""

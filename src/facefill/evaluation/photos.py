@@ -8,18 +8,15 @@ photo around the face are measured as they are.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import U8, Bool, Points
 from facefill.covers.wear import wear
 from facefill.errors import InputError
 from facefill.evaluation.protocols import FACE_MASKS, Case, Protocol, hole_rng, seed_of
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.imaging.masks import MASKS, Mask
+from facefill.imaging.masks import MASKS
 from facefill.runtime.inpainter import Inpainter
-
-U8 = NDArray[np.uint8]
-Points = NDArray[np.float64]
 
 DAMAGE = ("scratches", "text", "random20")
 """Of `imaging.masks.MASKS`, one for each photo."""
@@ -58,7 +55,7 @@ def complete_photo(inpainter: Inpainter, protocol: Protocol, case: Case) -> U8:
     return case.crop.take(inpainter.complete(plan, seed=seed).photo)
 
 
-def _wear(photo: U8, landmarks: Points, rng: np.random.Generator, file: str) -> tuple[U8, Mask]:
+def _wear(photo: U8, landmarks: Points, rng: np.random.Generator, file: str) -> tuple[U8, Bool]:
     """The photo with a face mask drawn on, and what it covers. Chin and neck are in the square that it is drawn in."""
     aligned = Crop.around_face(landmarks, 256)
     side = int(np.clip(round(256 * aligned.scale), *DRAWN_PX))
@@ -81,7 +78,7 @@ def _middle(photo: U8, landmarks: Points, side: int) -> Crop:
     return Crop(side, np.array([[1.0, 0, x], [0, 1.0, y]]))
 
 
-def _damage(photo: U8, crop: Crop, rng: np.random.Generator) -> Mask:
+def _damage(photo: U8, crop: Crop, rng: np.random.Generator) -> Bool:
     height, width = photo.shape[:2]
     draw = MASKS[str(rng.choice(DAMAGE))]
     while True:

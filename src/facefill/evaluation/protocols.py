@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8, Bool
 from facefill.covers.wear import wear
 from facefill.errors import InputError, pick
 from facefill.imaging.crop import Crop
-from facefill.imaging.masks import MASKS, Mask
+from facefill.imaging.masks import MASKS
 from facefill.runtime.cover import Cover
 from facefill.runtime.finder import Face
-
-U8 = NDArray[np.uint8]
 
 COVERS = ("worn", "worn-auto")
 """Holes that are drawn as a cover on the face, and so need landmarks."""
@@ -75,11 +74,11 @@ class Case:
     file: str
     truth: U8
     shown: U8
-    mask: Mask
-    hole: Mask
+    mask: Bool
+    hole: Bool
     photo: U8 | None = None
     """(H, W, 3), the whole photo to complete, for `PHOTOS`; the pictures above are what `crop` takes of it."""
-    drawn: Mask | None = None
+    drawn: Bool | None = None
     """(H, W), the hole that somebody marked in the photo; None: what covers its faces is to be found."""
     crop: Crop | None = None
 
@@ -122,7 +121,7 @@ def draw_case(protocol: Protocol, face: U8, landmarks: NDArray[np.float64], file
     return Case(file, face, worn.face, worn.mask, worn.mask)
 
 
-def mask_hash(mask: Mask) -> str:
+def mask_hash(mask: Bool) -> str:
     """SHA-256 of a hole: its shape and its bits, row by row, the first pixel the highest bit."""
     return hashlib.sha256(f"{mask.shape[0]}x{mask.shape[1]}\n".encode() + np.packbits(mask).tobytes()).hexdigest()
 

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import F32
 from facefill.datasets.faces import Face
 from facefill.files.whole import write_whole
-
-F32 = NDArray[np.float32]
 
 DIGITS = 16
 """Of hashes that rows hold."""

@@ -7,15 +7,13 @@ from pathlib import PurePosixPath
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import U8
 from facefill.evaluation.benchmark import Bench, Progress, complete_case
 from facefill.evaluation.cases import show_covered
 from facefill.evaluation.protocols import Case
 from facefill.files.photo import encode_picture
 from facefill.imaging import metrics
-
-U8 = NDArray[np.uint8]
 
 FOOT_PX = 20
 SMALLEST_PX = 256

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from facefill.arrays import U8
 from facefill.files.metadata import Kept
 
-Pixels = NDArray[np.uint8]
 Samples = NDArray[Any]  # uint8 or uint16
 
 MODES = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK"}
@@ -79,7 +79,7 @@ def _transform(icc: bytes, kind: str, *, back: bool) -> ImageCms.ImageCmsTransfo
     return ImageCms.buildTransform(profile, srgb, MODES[kind], "RGB", intent, flags)
 
 
-def _apply(transform: ImageCms.ImageCmsTransform, samples: Pixels, mode: str) -> Pixels:
+def _apply(transform: ImageCms.ImageCmsTransform, samples: U8, mode: str) -> U8:
     """(H, W, C) uint8 of Pillow mode `mode` through a transform."""
     picture = Image.fromarray(samples[..., 0] if mode == "L" else samples, mode)
     result = np.asarray(ImageCms.applyTransform(picture, transform))
@@ -99,7 +99,7 @@ def is_srgb(icc: bytes | None, kind: str) -> bool:
     return int(np.abs(seen.astype(int) - grid).max()) <= _SAME_LEVELS
 
 
-def to_srgb(native: Native) -> Pixels:
+def to_srgb(native: Native) -> U8:
     """The (H, W, 3) uint8 sRGB view, in stored orientation. May share memory with the samples."""
     colours = straight(native).colours
     if native.bits == 16:
@@ -142,12 +142,12 @@ def straight(native: Native) -> Native:
     return replace(native, samples=samples, extra=2)
 
 
-def from_srgb(kind: str, bits: int, icc: bytes | None) -> Callable[[Pixels], Samples]:
+def from_srgb(kind: str, bits: int, icc: bytes | None) -> Callable[[U8], Samples]:
     """A function from (N, 3) uint8 sRGB pixels to (N, C) samples of this kind and depth in the profile's colours."""
     same = is_srgb(icc, kind)
     transform = None if same or not icc else _transform(icc, kind, back=True)
 
-    def convert(pixels: Pixels) -> Samples:
+    def convert(pixels: U8) -> Samples:
         if not len(pixels):
             return np.empty((0, Image.getmodebands(MODES[kind])), np.uint16 if bits == 16 else np.uint8)
         row = pixels[None]
@@ -163,7 +163,7 @@ def from_srgb(kind: str, bits: int, icc: bytes | None) -> Callable[[Pixels], Sam
     return convert
 
 
-def fill(native: Native, completed: Pixels, mask: NDArray[np.bool_]) -> Native:
+def fill(native: Native, completed: U8, mask: NDArray[np.bool_]) -> Native:
     """A copy with the missing pixels' colours replaced; their alpha stays. completed, mask: in stored orientation."""
     samples = native.samples.copy()
     new = from_srgb(native.kind, native.bits, native.icc)(completed[mask])

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facefill.arrays import Bool
 from facefill.errors import InputError
 from facefill.files.colour import Native, to_srgb
 from facefill.files.orientation import upright
 from facefill.files.photo import open_source, read_samples
-from facefill.imaging.masks import Mask, dilate
+from facefill.imaging.masks import dilate
 
 _DARK, _BRIGHT, _MOST_MIDDLE = 63, 192, 0.2
 
@@ -25,7 +26,7 @@ def read_mask(
     shape: tuple[int, ...],
     *,
     dilate_px: float = 0,
-) -> Mask:
+) -> Bool:
     """Return the mask for a photo of `shape` (H, W, ...) from a path, an open file, its bytes, a Pillow picture or an
     array.
 
@@ -59,7 +60,7 @@ def _levels(native: Native) -> NDArray[np.uint8]:
     return np.ascontiguousarray(upright(np.ascontiguousarray(levels), native.kept.orientation))
 
 
-def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Mask:
+def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Bool:
     layers = values.shape[2] if values.ndim == 3 else 1
     if values.ndim not in (2, 3) or layers not in (1, 2, 3, 4):
         raise InputError("a mask (H, W), or (H, W, C) with 1 to 4 channels", f"shape {values.shape}", "pass one layer")
@@ -99,7 +100,7 @@ def _refuse_other_sides(size: tuple[int, int, int, int], shape: tuple[int, ...])
         _refuse_other_size(size[1::-1], shape)
 
 
-def _refuse_useless(mask: Mask) -> None:
+def _refuse_useless(mask: Bool) -> None:
     if not mask.any():
         raise InputError(
             "white or opaque pixels where something is missing", "a mask without any", "paint the hole white"

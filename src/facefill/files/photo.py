@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facefill.arrays import U8, Bool
 from facefill.errors import InputError, TooLarge, pick
 from facefill.files import coefficients, jpeg, samples
-from facefill.files.colour import Native, Pixels, fill, from_srgb, to_srgb
+from facefill.files.colour import Native, fill, from_srgb, to_srgb
 from facefill.files.formats import DAMAGED, FORMATS, Size, check_size, decode, encode, fit, sniff, usable
 from facefill.files.metadata import CREDENTIALS, Kept, names_of
 from facefill.files.orientation import as_stored, upright
@@ -43,8 +44,6 @@ __all__ = [
     "write_photo",
 ]
 
-Mask = NDArray[np.bool_]
-
 
 _SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ class Photo:
     the samples, where there is no source.
     """
 
-    pixels: Pixels
+    pixels: U8
     format: str
     source: bytes | None = None
     notes: tuple[str, ...] = ()
@@ -186,8 +185,8 @@ def _native_of(image: Image.Image) -> tuple[Native, list[str]]:
 
 def encode_photo(
     photo: Photo,
-    completed: Pixels,
-    mask: Mask,
+    completed: U8,
+    mask: Bool,
     *,
     format: str | None = None,
     provenance: Provenance | None = None,
@@ -226,7 +225,7 @@ def encode_photo(
 
 
 def _encode(
-    photo: Photo, completed: Pixels, mask: Mask, target: str, source: bytes | None, provenance: Provenance | None
+    photo: Photo, completed: U8, mask: Bool, target: str, source: bytes | None, provenance: Provenance | None
 ) -> tuple[bytes, list[str]]:
     """source: the photo's own bytes, where it stays in its format."""
     kept, notes = photo.kept, []
@@ -256,7 +255,7 @@ def _encode(
     return data, notes
 
 
-def encode_picture(pixels: Pixels, format: str = "PNG", quality: int | None = None) -> bytes:
+def encode_picture(pixels: U8, format: str = "PNG", quality: int | None = None) -> bytes:
     """The file of a picture that comes from no photo: (H, W, 3) uint8 RGB or (H, W) grey, without metadata.
 
     format: PNG, WEBP or JPEG. quality: 1 to 100; None: without loss, as PNG always is (JPEG then takes 95).
@@ -300,8 +299,8 @@ def check_output(path: Path | str, *, inputs: Iterable[Path], overwrite: bool = 
 
 def write_photo(
     photo: Photo,
-    completed: Pixels,
-    mask: Mask,
+    completed: U8,
+    mask: Bool,
     path: Path | str,
     *,
     overwrite: bool = False,

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.imaging.masks import Mask, bounding_box
+from facefill.arrays import Bool
+from facefill.imaging.masks import bounding_box
 
 Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]
@@ -29,7 +30,7 @@ MOST_DEEP = 20_000
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def biharmonic(image: NDArray[np.uint8], mask: Mask, absent: Mask | None = None) -> NDArray[np.uint8]:
+def biharmonic(image: NDArray[np.uint8], mask: Bool, absent: Bool | None = None) -> NDArray[np.uint8]:
     """Return the picture (H, W, 3) with missing pixels (mask True) on the surface of least curvature.
 
     absent: (H, W), pixels that are neither filled nor looked at, as if the picture ended there.
@@ -58,7 +59,7 @@ def biharmonic(image: NDArray[np.uint8], mask: Mask, absent: Mask | None = None)
     return filled
 
 
-def _coarse(image: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
+def _coarse(image: NDArray[np.uint8], mask: Bool) -> NDArray[np.uint8]:
     """The solution on half the grid, enlarged."""
     height, width = mask.shape
     padded = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
@@ -72,7 +73,7 @@ def _coarse(image: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
     return np.asarray(large[:height, :width], np.uint8)
 
 
-def _pieces(free: Mask) -> Iterator[Box]:
+def _pieces(free: Bool) -> Iterator[Box]:
     """Yield boxes (x0, y0, x1, y1) that hold every free pixel once, none with too many of them or too wide."""
     pending = [(0, 0, free.shape[1], free.shape[0])]
     while pending:
@@ -90,7 +91,7 @@ def _pieces(free: Mask) -> Iterator[Box]:
             pending += [(x0, y0, x1, y0 + high // 2), (x0, y0 + high // 2, x1, y1)]
 
 
-def _solve(image: NDArray[np.uint8], free: Mask, there: Mask | None) -> NDArray[np.uint8]:
+def _solve(image: NDArray[np.uint8], free: Bool, there: Bool | None) -> NDArray[np.uint8]:
     """Solve for all free pixels of a piece (h, w, 3) at once; where none is known, black. there: the pixels that count,
     None for all."""
     if free.shape[1] > free.shape[0]:  # shorter rows are eliminated in less time
@@ -108,7 +109,7 @@ def _solve(image: NDArray[np.uint8], free: Mask, there: Mask | None) -> NDArray[
     return solved
 
 
-def _laplacians(levels: Floats, free: Mask, there: Mask) -> tuple[NDArray[np.intp], Floats, Floats]:
+def _laplacians(levels: Floats, free: Bool, there: Bool) -> tuple[NDArray[np.intp], Floats, Floats]:
     """One row for each pixel whose Laplacian a free one is part of: numbers of up to five free pixels, in row-major
     order, -1 for none; their weights; and what the known ones leave on the right-hand side, (rows, C)."""
     height, width = free.shape

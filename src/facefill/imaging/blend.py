@@ -6,14 +6,12 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8, Bool
 from facefill.errors import pick
-from facefill.imaging.masks import Mask, bounding_box
+from facefill.imaging.masks import bounding_box
 from facefill.imaging.poisson import harmonic
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Box = tuple[int, int, int, int]
 
 BLENDS: dict[str, float | None] = {"poisson": np.inf, "fade": 16.0, "paste": None}
@@ -28,8 +26,8 @@ THIN_PX = 17
 
 
 def composite(
-    image: Pixels, filled: Pixels, mask: Mask, *, blend: str = "poisson", limit: float | None = 3.0
-) -> Pixels:
+    image: U8, filled: U8, mask: Bool, *, blend: str = "poisson", limit: float | None = 3.0
+) -> U8:
     """Return `completed`: the image's known pixels bit for bit, and in the hole `filled`, blended in.
 
     image, filled: (H, W, 3) uint8. mask: (H, W) bool, True = missing.
@@ -57,7 +55,7 @@ def composite(
     return completed
 
 
-def membrane(image: Pixels, filled: Pixels, mask: Mask, *, limit: float | None = 3.0) -> Floats:
+def membrane(image: U8, filled: U8, mask: Bool, *, limit: float | None = 3.0) -> F32:
     """Return what Poisson blending adds to `filled`, (C, H, W) in grey levels: harmonic in the hole.
 
     Outside the hole it holds the (clamped) differences beside it, and 0 elsewhere. Arguments as in `composite`.
@@ -76,7 +74,7 @@ def membrane(image: Pixels, filled: Pixels, mask: Mask, *, limit: float | None =
     return harmonic(planes, mask, tolerance=0.2)
 
 
-def windows(mask: Mask, margin_px: int) -> Iterator[Box]:
+def windows(mask: Bool, margin_px: int) -> Iterator[Box]:
     """Yield boxes (x0, y0, x1, y1) that hold every missing pixel once, each with that much margin inside the picture.
 
     A large box is cut in two wherever whole rows or columns of it, more than 16 and two margins, miss nothing: two
@@ -103,7 +101,7 @@ def windows(mask: Mask, margin_px: int) -> Iterator[Box]:
             pending += [(x0, y0, x1, y0 + down[0]), (x0, y0 + down[1], x1, y1)]
 
 
-def _widest_gap(used: Mask) -> tuple[int, int]:
+def _widest_gap(used: Bool) -> tuple[int, int]:
     """Return (start, stop) of the longest run of False between two of True; (0, 0) without one."""
     places = np.flatnonzero(used)
     jumps = np.diff(places)
@@ -113,7 +111,7 @@ def _widest_gap(used: Mask) -> tuple[int, int]:
     return int(places[widest]) + 1, int(places[widest + 1])
 
 
-def _corrected(image: Pixels, filled: Pixels, mask: Mask, limit: float | None, reach_px: float) -> Pixels:
+def _corrected(image: U8, filled: U8, mask: Bool, limit: float | None, reach_px: float) -> U8:
     corrected = filled.copy()
     if mask.size > LARGE_PX and not cv2.erode(mask.view(np.uint8), np.ones((THIN_PX, THIN_PX), np.uint8)).any():
         # Scratches all over a large photo: what lies further away than several widths of a scratch changes nothing.

@@ -12,18 +12,15 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8, Bool
 from facefill.errors import InputError
 from facefill.imaging.biharmonic import biharmonic
 from facefill.imaging.blend import windows
-from facefill.imaging.masks import Mask
 from facefill.imaging.poisson import harmonic
 from facefill.threads import Slots
 
-Pixels = NDArray[np.uint8]
-Planes = NDArray[np.float32]
-Fill = Callable[[Pixels, Mask], Pixels]
+Fill = Callable[[U8, Bool], U8]
 
 # PyPatchMatch draws from one generator for the whole process.
 _PATCHMATCH = Slots(1)
@@ -31,29 +28,29 @@ _PATCHMATCH = Slots(1)
 SOURCES_PX = 128
 
 
-def fill_telea(image: Pixels, mask: Mask, *, radius_px: float = 3.0) -> Pixels:
+def fill_telea(image: U8, mask: Bool, *, radius_px: float = 3.0) -> U8:
     """Fast marching inwards, a weighted mean of known pixels each (Telea 2004, J. Graphics Tools 9(1))."""
     return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_TELEA)
 
 
-def fill_navier_stokes(image: Pixels, mask: Mask, *, radius_px: float = 3.0) -> Pixels:
+def fill_navier_stokes(image: U8, mask: Bool, *, radius_px: float = 3.0) -> U8:
     """Carry isophotes into the hole as a fluid does (Bertalmio, Bertozzi & Sapiro, CVPR 2001)."""
     return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_NS)
 
 
-def fill_biharmonic(image: Pixels, mask: Mask) -> Pixels:
+def fill_biharmonic(image: U8, mask: Bool) -> U8:
     """The surface of least curvature (Damelin & Hoang 2018), see `imaging.biharmonic`."""
     return biharmonic(image, mask)
 
 
-def fill_total_variation(image: Pixels, mask: Mask, *, steps: int = 1000) -> Pixels:
+def fill_total_variation(image: U8, mask: Bool, *, steps: int = 1000) -> U8:
     """Least total variation in the hole with known pixels fixed (Shen & Chan 2002, SIAM J. Appl. Math. 62(3), with
     lambda = infinity), one norm over directions and channels (Bresson & Chan 2008).
 
     steps: of the primal-dual solver on each grid, from coarse to fine.
     """
 
-    def fill(picture: Pixels, hole: Mask) -> Pixels:
+    def fill(picture: U8, hole: Bool) -> U8:
         planes = np.stack(cv2.split(picture)).astype(np.float32)
         solved = least_variation(planes, hole, steps)
         return np.asarray(np.clip(np.rint(solved), 0, 255).transpose(1, 2, 0), np.uint8)
@@ -61,7 +58,7 @@ def fill_total_variation(image: Pixels, mask: Mask, *, steps: int = 1000) -> Pix
     return _fill_windows(image, mask, 2, fill)
 
 
-def fill_patchmatch(image: Pixels, mask: Mask, *, patch_radius_px: int = 3, seed: int = 0) -> Pixels:
+def fill_patchmatch(image: U8, mask: Bool, *, patch_radius_px: int = 3, seed: int = 0) -> U8:
     """Patches of the surroundings, as in Wexler et al. 2007 with the search of Barnes et al. 2009, by PyPatchMatch.
 
     Raises InputError where PyPatchMatch is not installed.
@@ -71,7 +68,7 @@ def fill_patchmatch(image: Pixels, mask: Mask, *, patch_radius_px: int = 3, seed
     except ImportError:
         raise InputError("PyPatchMatch for patchmatch", "none installed", "pip install 'facefill[classic]'") from None
 
-    def fill(picture: Pixels, hole: Mask) -> Pixels:
+    def fill(picture: U8, hole: Bool) -> U8:
         with _PATCHMATCH:
             patch_match.set_random_seed(seed)
             filled = patch_match.inpaint(picture, hole.astype(np.uint8) * 255, patch_size=patch_radius_px)
@@ -89,7 +86,7 @@ CLASSICAL: dict[str, Fill] = {
 }
 
 
-def least_variation(values: Planes, free: Mask, steps: int) -> Planes:
+def least_variation(values: F32, free: Bool, steps: int) -> F32:
     """Return the values (C, H, W) with free pixels replaced so that the sum of |gradient| is least.
 
     Gradients are forward differences, none over the array's edge; |.| is Euclidean over both directions and C. Solved
@@ -127,18 +124,18 @@ def least_variation(values: Planes, free: Mask, steps: int) -> Planes:
     return solved
 
 
-def _eroded(free: Mask) -> Mask:
+def _eroded(free: Bool) -> Bool:
     return np.asarray(cv2.erode(free.view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
 
 
-def _fill_by_opencv(image: Pixels, mask: Mask, radius_px: float, flag: int) -> Pixels:
-    def fill(picture: Pixels, hole: Mask) -> Pixels:
+def _fill_by_opencv(image: U8, mask: Bool, radius_px: float, flag: int) -> U8:
+    def fill(picture: U8, hole: Bool) -> U8:
         return np.asarray(cv2.inpaint(picture, hole.astype(np.uint8), radius_px, flag), np.uint8)
 
     return _fill_windows(image, mask, math.ceil(radius_px) + 3, fill)
 
 
-def _fill_windows(image: Pixels, mask: Mask, margin_px: int, fill: Fill) -> Pixels:
+def _fill_windows(image: U8, mask: Bool, margin_px: int, fill: Fill) -> U8:
     """Let `fill` work on each missing part with its margin, hidden pixels black, and keep known pixels."""
     filled = image.copy()
     for x0, y0, x1, y1 in windows(mask, margin_px):

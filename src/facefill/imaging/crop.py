@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.imaging.masks import Mask, bounding_box
+from facefill.arrays import U8, Bool, Points
+from facefill.imaging.masks import bounding_box
 
-Pixels = NDArray[np.uint8]
-Points = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-Pool = Callable[[Pixels, int], Pixels]
+Pool = Callable[[U8, int], U8]
 
 # Up to this many source pixels per output pixel, interpolation is sharper than averaging and hardly aliases.
 SHARP_UP_TO = 1.25
@@ -95,18 +94,18 @@ class Crop:
         area, _ = cv2.intersectConvexConvex(self.corners().astype(np.float32), photo)
         return min(float(area) / (self.size * self.scale) ** 2, 1.0)
 
-    def outside(self, shape: tuple[int, ...]) -> Mask:
+    def outside(self, shape: tuple[int, ...]) -> Bool:
         """Return which pixels (size, size) have their centre outside a photo of shape (H, W, ...)."""
         place = np.arange(self.size)
         x, y = (along[0] * place + along[1] * place[:, None] + along[2] for along in self.matrix)
         return np.asarray((x < -0.5) | (x > shape[1] - 0.5) | (y < -0.5) | (y > shape[0] - 0.5))
 
-    def take(self, photo: Pixels) -> Pixels:
+    def take(self, photo: U8) -> U8:
         """Return the crop (size, size, ...) of a photo (H, W, ...), antialiased, mirrored where it leaves it."""
         region, matrix = _region_of(photo, self.matrix, self.size)
         return _resample(region, matrix, self.size, self.size)
 
-    def take_known(self, photo: Pixels, hidden: Mask) -> Pixels:
+    def take_known(self, photo: U8, hidden: Bool) -> U8:
         """Return the crop (size, size, 3) of a photo (H, W, 3) without what is hidden (H, W).
 
         Each hidden pixel first takes the colour of the nearest known one (mid grey where there is none). Resampled as
@@ -116,13 +115,13 @@ class Crop:
         holes, _ = _region_of(hidden.view(np.uint8), self.matrix, self.size)
         return _resample(_extended(region, holes), matrix, self.size, self.size)
 
-    def share(self, mask: Mask) -> float:
+    def share(self, mask: Bool) -> float:
         """Return which share of the crop's area is missing by a photo's mask (H, W)."""
         region, matrix = _region_of(mask.view(np.uint8), self.matrix, self.size)
         levels = _resample(region * np.uint8(255), matrix, self.size, self.size)
         return float(levels[~self.outside(mask.shape)].sum()) / 255 / self.size**2
 
-    def take_mask(self, mask: Mask) -> Mask:
+    def take_mask(self, mask: Bool) -> Bool:
         """Return the crop (size, size) of a mask (H, W): what shows any of a missing pixel is missing."""
         region, matrix = _region_of(mask.view(np.uint8), self.matrix, self.size)
         region = region * np.uint8(255)
@@ -134,7 +133,7 @@ class Crop:
         # A twentieth of a pixel is within the rounding of landmarks; it must not grow every mask by a pixel.
         return shown > 255 // 20
 
-    def put(self, photo: Pixels, patch: Pixels, mask: Mask) -> Pixels:
+    def put(self, photo: U8, patch: U8, mask: Bool) -> U8:
         """Return a copy of the photo whose missing pixels show the patch.
 
         photo: (H, W, 3). patch: (size, size, 3) in the crop's pixels. mask: (H, W) in the photo's.
@@ -149,7 +148,7 @@ class Crop:
             completed[y0:y1, x0:x1] = cv2.copyTo(sampled, missing.view(np.uint8), completed[y0:y1, x0:x1])
         return completed
 
-    def put_mask(self, mask: Mask, shape: tuple[int, ...]) -> Mask:
+    def put_mask(self, mask: Bool, shape: tuple[int, ...]) -> Bool:
         """Return the crop's mask (size, size) as one of a photo of shape (H, W, ...), its edge interpolated."""
         placed = np.zeros(shape[:2], bool)
         x0, y0, x1, y1 = self._bounds(shape, bounding_box(mask, 1))
@@ -170,7 +169,7 @@ class Crop:
         x1, y1 = np.minimum(np.ceil(corners.max(axis=0)) + 1, shape[1::-1]).astype(int)
         return int(x0), int(y0), int(x1), int(y1)
 
-    def _reach(self, mask: Mask) -> tuple[int, int, int, int]:
+    def _reach(self, mask: Bool) -> tuple[int, int, int, int]:
         """Return the bounding box of the missing pixels that the crop can touch."""
         x0, y0, x1, y1 = self._bounds(mask.shape)
         if x1 <= x0 or y1 <= y0:
@@ -196,7 +195,7 @@ class Crop:
         for along_x, along_y, start in self._inverse_from(x0, y0).astype(np.float32):
             yield along_x * x + (along_y * y + start)
 
-    def _covers(self, x0: int, y0: int, x1: int, y1: int) -> Mask:
+    def _covers(self, x0: int, y0: int, x1: int, y1: int) -> Bool:
         """Return which pixels of a window of the photo have their centre inside the crop."""
         inverse = self._inverse_from(x0, y0)
         low, high = -0.5 - 1e-4, self.size - 0.5 + 1e-4
@@ -219,7 +218,7 @@ def turn_of(landmarks: Points) -> float:
     return abs(float(beside @ across) / max(float(across @ across), 1e-9))
 
 
-def put_all(photo: Pixels, crops: Sequence[Crop], patches: Sequence[Pixels], masks: Sequence[Mask]) -> Pixels:
+def put_all(photo: U8, crops: Sequence[Crop], patches: Sequence[U8], masks: Sequence[Bool]) -> U8:
     """Return a copy of the photo whose missing pixels show the patches, each in the mask (H, W) of its own crop.
 
     The masks do not overlap. Where two of them meet in one hole, their patches fade into each other across the border
@@ -246,7 +245,7 @@ def put_all(photo: Pixels, crops: Sequence[Crop], patches: Sequence[Pixels], mas
     return completed
 
 
-def _meet(masks: Sequence[Mask]) -> bool:
+def _meet(masks: Sequence[Bool]) -> bool:
     """Whether a missing pixel lies right beside one of another mask."""
     owner = np.zeros(masks[0].shape, np.int32)
     for index, mask in enumerate(masks):
@@ -255,7 +254,7 @@ def _meet(masks: Sequence[Mask]) -> bool:
     return any(bool(((one != other) & (one > 0) & (other > 0)).any()) for one, other in beside)
 
 
-def _region_of(photo: Pixels, matrix: Matrix, size: int) -> tuple[Pixels, Matrix]:
+def _region_of(photo: U8, matrix: Matrix, size: int) -> tuple[U8, Matrix]:
     """Cut out what a crop needs of the photo, mirrored beyond its edges; return it and the crop's matrix to it."""
     edges = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]])
     corners = edges @ matrix[:, :2].T + matrix[:, 2]
@@ -266,7 +265,7 @@ def _region_of(photo: Pixels, matrix: Matrix, size: int) -> tuple[Pixels, Matrix
     return region, np.column_stack([matrix[:, :2], matrix[:, 2] - low])
 
 
-def _extended(region: Pixels, holes: Pixels) -> Pixels:
+def _extended(region: U8, holes: U8) -> U8:
     """Return a region (H, W, 3) whose holes (H, W, not 0 = missing) show the nearest known pixel."""
     if not holes.any():
         return region
@@ -282,7 +281,7 @@ def _extended(region: Pixels, holes: Pixels) -> Pixels:
     return filled
 
 
-def _resample(source: Pixels, matrix: Matrix, width: int, height: int) -> Pixels:
+def _resample(source: U8, matrix: Matrix, width: int, height: int) -> U8:
     """Return (height, width, ...) samples of the source; `matrix` maps output pixels to source pixels."""
     shrinkage = _shrinkage(matrix)
     if shrinkage > SHARP_UP_TO:
@@ -298,7 +297,7 @@ def _resample(source: Pixels, matrix: Matrix, width: int, height: int) -> Pixels
     return _warp(np.asarray(enlarged, np.uint8), finer, width, height, cv2.INTER_LINEAR)
 
 
-def _used(source: Pixels, matrix: Matrix, width: int, height: int) -> tuple[Pixels, Matrix]:
+def _used(source: U8, matrix: Matrix, width: int, height: int) -> tuple[U8, Matrix]:
     """Return the part of the source that Lanczos samples of (height, width) look at, and the matrix to it."""
     corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]]) @ matrix[:, :2].T
     corners += matrix[:, 2]
@@ -308,7 +307,7 @@ def _used(source: Pixels, matrix: Matrix, width: int, height: int) -> tuple[Pixe
     return part, np.column_stack([matrix[:, :2], matrix[:, 2] - low])
 
 
-def _in_blocks(source: Pixels, matrix: Matrix, pool_by: Pool) -> tuple[Pixels, Matrix]:
+def _in_blocks(source: U8, matrix: Matrix, pool_by: Pool) -> tuple[U8, Matrix]:
     """Return the source pooled in whole blocks, and the matrix to it from pixels half as large as the output's.
 
     Averaging blocks of about half an output pixel, and then 2 x 2 samples of them, is an area average along the
@@ -331,7 +330,7 @@ def _block(matrix: Matrix) -> int:
     return max(round(_shrinkage(matrix) / 2), 1)
 
 
-def _mirrored(photo: Pixels, x0: int, y0: int, x1: int, y1: int) -> Pixels:
+def _mirrored(photo: U8, x0: int, y0: int, x1: int, y1: int) -> U8:
     """Return photo[y0:y1, x0:x1], reflected (edge pixels twice) where that leaves the photo."""
     height, width = photo.shape[:2]
     top, left = max(y0, 0), max(x0, 0)
@@ -348,20 +347,20 @@ def _reflect(start: int, stop: int, length: int) -> NDArray[np.intp]:
     return np.minimum(place, 2 * length - 1 - place)
 
 
-def _warp(source: Pixels, matrix: Matrix, width: int, height: int, how: int) -> Pixels:
+def _warp(source: U8, matrix: Matrix, width: int, height: int, how: int) -> U8:
     flags = how | cv2.WARP_INVERSE_MAP
     warped = cv2.warpAffine(source, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(warped, np.uint8)
 
 
-def _mean_pool(picture: Pixels, factor: int) -> Pixels:
+def _mean_pool(picture: U8, factor: int) -> U8:
     if factor == 1:
         return picture
     size = (picture.shape[1] // factor, picture.shape[0] // factor)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _any_pool(picture: Pixels, factor: int) -> Pixels:
+def _any_pool(picture: U8, factor: int) -> U8:
     if factor == 1:
         return picture
     height, width = picture.shape[0] // factor, picture.shape[1] // factor

@@ -6,11 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8, Bool
 from facefill.imaging.blend import windows
-from facefill.imaging.masks import Mask, bounding_box
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from facefill.imaging.masks import bounding_box
 
 # Completed faces have 0.54 to 0.66 of the energy of the hidden ones, in all bands up to 5.6 pixels of the network (18
 # faces, docs/swift.md). Finer bands are left to grain; half as much again is as far as it goes unseen.
@@ -26,7 +24,7 @@ CALM, SPREAD = 0.1, 1.2
 SKIN_LEVELS = 3.0
 
 
-def restore_contrast(patch: Pixels, mask: Mask, enlarged: float) -> Pixels:
+def restore_contrast(patch: U8, mask: Bool, enlarged: float) -> U8:
     """Return the patch with more contrast of small things in the hole, as much as completions lack.
 
     patch: (S, S, 3) uint8, a crop's completion. mask: (S, S), True = missing; known pixels come back as they are.
@@ -44,8 +42,8 @@ def restore_contrast(patch: Pixels, mask: Mask, enlarged: float) -> Pixels:
 
 
 def match_grain(
-    image: Pixels, completed: Pixels, mask: Mask, rng: np.random.Generator, *, detail_px: float = 2.0
-) -> Pixels:
+    image: U8, completed: U8, mask: Bool, rng: np.random.Generator, *, detail_px: float = 2.0
+) -> U8:
     """Return `completed` with seeded grain in the hole, as much as its surroundings have and it lacks.
 
     A patch that was enlarged into a large photo has neither the photo's noise nor its finest texture. What is finer
@@ -83,7 +81,7 @@ def match_grain(
     return grained
 
 
-def _calm(luma: Floats, coarse: Floats, brightness: Floats, missing: Mask, sigma_px: float) -> tuple[Mask, Mask, float]:
+def _calm(luma: F32, coarse: F32, brightness: F32, missing: Bool, sigma_px: float) -> tuple[Bool, Bool, float]:
     """Return the calm pixels of the hole and of what is known of its colour, and the most that their grain may be.
 
     Calm: with the energy of the calmest thirtieth, up to 1.6 times; of the hole, and of the quarter of the known pixels
@@ -107,19 +105,19 @@ def _calm(luma: Floats, coarse: Floats, brightness: Floats, missing: Mask, sigma
     return here, around, most
 
 
-def _quantile(values: Floats, share: float) -> float:
+def _quantile(values: F32, share: float) -> float:
     return float(np.quantile(values, share)) if values.size else 0.0
 
 
-def _colour(pixels: Floats) -> tuple[float, float, float, float]:
+def _colour(pixels: F32) -> tuple[float, float, float, float]:
     """The median colour as OpenCV takes one."""
     red, green, blue = np.median(pixels, axis=0).tolist() if len(pixels) else (0.0, 0.0, 0.0)
     return red, green, blue, 0.0
 
 
 def _lacking_grain(
-    fine: Floats, luma: Floats, around: Mask, inside: Floats, here: Mask, sigma_px: float, white: Floats, share: float
-) -> Floats:
+    fine: F32, luma: F32, around: Bool, inside: F32, here: Bool, sigma_px: float, white: F32, share: float
+) -> F32:
     """Return white noise (h, w, 3) with the spectrum of `luma` around less that of `inside` here, in fine's colours.
 
     share: how much of what is around is wanted.
@@ -145,7 +143,7 @@ def _lacking_grain(
     return np.asarray(field @ np.linalg.cholesky(channels + 1e-4 * np.eye(3)).T.astype(np.float32))
 
 
-def _by_brightness(luma: Floats, brightness: Floats, around: Mask, known: Mask, wanted: Floats) -> Floats:
+def _by_brightness(luma: F32, brightness: F32, around: Bool, known: Bool, wanted: F32) -> F32:
     """Return how strong grain is at each `wanted` brightness (h, w) against `around`, 0.25 to 1.
 
     Sensors and JPEG leave less of it in the dark: a hole that reaches into shadow would glitter there.
@@ -163,7 +161,7 @@ def _by_brightness(luma: Floats, brightness: Floats, around: Mask, known: Mask, 
     return np.asarray(np.clip(np.interp(wanted, middles, levels) / usual, 0.25, 1.0), np.float32)
 
 
-def _room(luma: Floats, missing: Mask, wanted: float, present: float, sigma_px: float) -> Floats:
+def _room(luma: F32, missing: Bool, wanted: float, present: float, sigma_px: float) -> F32:
     """Return how much of the lacking grain each place of the hole has room for, (h, w), 0 to 1.
 
     wanted, present: mean squares of `luma` around the hole and where it is calm. 0 where the hole has twice what is
@@ -174,7 +172,7 @@ def _room(luma: Floats, missing: Mask, wanted: float, present: float, sigma_px: 
     return np.asarray(np.sqrt(np.clip((2 * wanted - local) / max(2 * wanted - present, 1e-6), 0, 1)), np.float32)
 
 
-def _mean_of(values: Floats, part: Mask, sigma_px: float) -> Floats:
+def _mean_of(values: F32, part: Bool, sigma_px: float) -> F32:
     """The mean of a part's pixels over squares as wide as a Gaussian of twice `sigma_px`, at a cost that does not grow
     with them."""
     side = 2 * round(2 * sigma_px * np.sqrt(3)) + 1
@@ -183,14 +181,14 @@ def _mean_of(values: Floats, part: Mask, sigma_px: float) -> Floats:
     return np.asarray(sums / np.maximum(shares, 1e-3))
 
 
-def _covariance(values: Floats, where: Mask, reach: int) -> NDArray[np.float64]:
+def _covariance(values: F32, where: Bool, reach: int) -> NDArray[np.float64]:
     """Return the mean product of two of the chosen pixels for each offset up to `reach`, (2 reach + 1) squared."""
     counts, products = (_correlation(layer, reach) for layer in (where.astype(np.float32), np.where(where, values, 0)))
     near = np.ix_(*(np.arange(-reach, reach + 1) % side for side in products.shape))
     return np.asarray(products[near] / np.maximum(counts[near], 1), np.float64)
 
 
-def _correlation(layer: Floats, reach: int) -> Floats:
+def _correlation(layer: F32, reach: int) -> F32:
     """The sum of products of two pixels for each offset up to `reach`, which wraps at the far sides."""
     below, right = (cv2.getOptimalDFTSize(side + reach) - side for side in layer.shape)
     spectrum = cv2.dft(cv2.copyMakeBorder(layer, 0, below, 0, right, cv2.BORDER_CONSTANT))

@@ -13,44 +13,42 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import Bool
 from facefill.errors import InputError
-
-Mask = NDArray[np.bool_]
-
 
 # --- Holes by name: (size, rng) -> (size, size) ------------------------------------------------
 
 
-def centre(size: int, rng: np.random.Generator) -> Mask:
+def centre(size: int, rng: np.random.Generator) -> Bool:
     """Square of half the side in the middle (Pathak et al. 2016, section 3.2). Uses no randomness."""
     start, side = (size - size // 2) // 2, size // 2
     return _rectangle(size, start, start, start + side, start + side)
 
 
-def box(size: int, rng: np.random.Generator) -> Mask:
+def box(size: int, rng: np.random.Generator) -> Bool:
     """One rectangle anywhere inside, each side uniformly 1/4 to 5/8 of the picture's."""
     width, height = rng.integers(size // 4, max(5 * size // 8, size // 4 + 1), 2, endpoint=True)
     x0, y0 = (int(rng.integers(size - side, endpoint=True)) for side in (width, height))
     return _rectangle(size, x0, y0, x0 + int(width), y0 + int(height))
 
 
-def _band(left: float, top: float, right: float, bottom: float, size: int, rng: np.random.Generator) -> Mask:
+def _band(left: float, top: float, right: float, bottom: float, size: int, rng: np.random.Generator) -> Bool:
     """A fixed rectangle, its edges as shares of the side."""
     return _rectangle(size, *(round(share * size) for share in (left, top, right, bottom)))
 
 
-def _rectangle(size: int, x0: int, y0: int, x1: int, y1: int) -> Mask:
+def _rectangle(size: int, x0: int, y0: int, x1: int, y1: int) -> Bool:
     mask = np.zeros((size, size), bool)
     mask[y0:y1, x0:x1] = True
     return mask
 
 
-def random_pixels(share: float, size: int, rng: np.random.Generator) -> Mask:
+def random_pixels(share: float, size: int, rng: np.random.Generator) -> Bool:
     """Each pixel missing independently with probability `share`."""
     return rng.random((size, size)) < share
 
 
-def freeform(size: int, rng: np.random.Generator) -> Mask:
+def freeform(size: int, rng: np.random.Generator) -> Bool:
     """One to four winding brush strokes (Yu et al. 2019, "Free-form image inpainting", supplement, alg. 1)."""
     canvas = np.zeros((size, size), np.uint8)
     for _ in range(int(rng.integers(1, 4, endpoint=True))):
@@ -58,7 +56,7 @@ def freeform(size: int, rng: np.random.Generator) -> Mask:
     return canvas > 0
 
 
-def freeform_share(low: float, high: float, size: int, rng: np.random.Generator) -> Mask:
+def freeform_share(low: float, high: float, size: int, rng: np.random.Generator) -> Bool:
     """Brush strokes until the missing share lies in [low, high] (the deciles of Liu et al. 2018, section 4).
 
     The share is sure from 32 pixels a side; smaller pictures, where one stroke may be too much, come near.
@@ -101,7 +99,7 @@ def _brush(canvas: NDArray[np.uint8], rng: np.random.Generator, width_px: float)
         cv2.circle(canvas, (int(x), int(y)), round(width_px / 2), 1, -1)
 
 
-def scratches(size: int, rng: np.random.Generator) -> Mask:
+def scratches(size: int, rng: np.random.Generator) -> Bool:
     """Three to twelve thin, slightly bent lines from edge to edge or shorter, as on an old print."""
     canvas = np.zeros((size, size), np.uint8)
     for _ in range(int(rng.integers(3, 12, endpoint=True))):
@@ -114,7 +112,7 @@ def scratches(size: int, rng: np.random.Generator) -> Mask:
     return canvas > 0
 
 
-def lost_blocks(size: int, rng: np.random.Generator) -> Mask:
+def lost_blocks(size: int, rng: np.random.Generator) -> Bool:
     """Blocks of a coarse grid that never arrived, 5 to 40 % of them, each 1/32, 1/16 or 1/8 of the side."""
     side = max(size // int(rng.choice([8, 16, 32])), 1)
     count = -(-size // side)
@@ -122,7 +120,7 @@ def lost_blocks(size: int, rng: np.random.Generator) -> Mask:
     return np.kron(lost, np.ones((side, side), bool))[:size, :size]
 
 
-def text(size: int, rng: np.random.Generator) -> Mask:
+def text(size: int, rng: np.random.Generator) -> Bool:
     """Lines of letters across the picture, as a caption or watermark leaves them."""
     canvas = np.zeros((size, size), np.uint8)
     height = size * rng.uniform(0.06, 0.16)
@@ -137,7 +135,7 @@ def text(size: int, rng: np.random.Generator) -> Mask:
     return canvas > 0
 
 
-MASKS: dict[str, Callable[[int, np.random.Generator], Mask]] = {
+MASKS: dict[str, Callable[[int, np.random.Generator], Bool]] = {
     "centre": centre,
     "box": box,
     "half-left": partial(_band, 0.0, 0.0, 0.5, 1.0),
@@ -158,7 +156,7 @@ MASKS: dict[str, Callable[[int, np.random.Generator], Mask]] = {
 # --- Geometry -----------------------------------------------------------------------------------
 
 
-def bounding_box(mask: Mask, margin_px: int = 0) -> tuple[int, int, int, int]:
+def bounding_box(mask: Bool, margin_px: int = 0) -> tuple[int, int, int, int]:
     """Return the smallest (x0, y0, x1, y1) with every missing pixel in mask[y0:y1, x0:x1], grown by a margin
     but not beyond the picture. All zero when nothing is missing."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
@@ -169,7 +167,7 @@ def bounding_box(mask: Mask, margin_px: int = 0) -> tuple[int, int, int, int]:
     return max(grown[0], 0), max(grown[1], 0), min(grown[2], columns), min(grown[3], rows)
 
 
-def dilate(mask: Mask, px: float) -> Mask:
+def dilate(mask: Bool, px: float) -> Bool:
     """Return the mask grown by a disc: every pixel whose centre is within `px` of a missing pixel's centre.
 
     Raises InputError when px is negative or not a number.

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.imaging.masks import Mask, bounding_box
+from facefill.arrays import U8, Bool
+from facefill.imaging.masks import bounding_box
 
-Pixels = NDArray[np.uint8]
 Doubles = NDArray[np.float64]
 Planes = NDArray[np.generic]
 
@@ -33,7 +33,7 @@ SHARPNESS_SIGMA_PX = 1.5
 SHARPNESS_REACH_PX = 8
 
 
-def measure(completed: Pixels, truth: Pixels, mask: Mask) -> dict[str, float]:
+def measure(completed: U8, truth: U8, mask: Bool) -> dict[str, float]:
     """Return every metric of this module by its function's name; cheaper than one after the other."""
     similar = _similarity(completed, truth)
     return {
@@ -49,7 +49,7 @@ def measure(completed: Pixels, truth: Pixels, mask: Mask) -> dict[str, float]:
     }
 
 
-def psnr(completed: Pixels, truth: Pixels) -> float:
+def psnr(completed: U8, truth: U8) -> float:
     """Peak signal-to-noise ratio in dB, 10 log10(255^2 / MSE) over all pixels and channels.
 
     Identical pictures give inf: count them apart, never average them.
@@ -58,23 +58,23 @@ def psnr(completed: Pixels, truth: Pixels) -> float:
     return _decibels(float(cv2.norm(completed, truth, cv2.NORM_L2SQR)) / truth.size)
 
 
-def hole_psnr(completed: Pixels, truth: Pixels, mask: Mask) -> float:
+def hole_psnr(completed: U8, truth: U8, mask: Bool) -> float:
     """PSNR over the missing pixels only, in dB; inf where they are identical."""
     return _decibels(_norm_missing(completed, truth, mask, cv2.NORM_L2SQR))
 
 
-def l1(completed: Pixels, truth: Pixels) -> float:
+def l1(completed: U8, truth: U8) -> float:
     """Mean absolute difference as a share of 255, 0 to 1."""
     _same_shape(completed, truth)
     return float(cv2.norm(completed, truth, cv2.NORM_L1)) / truth.size / 255
 
 
-def hole_l1(completed: Pixels, truth: Pixels, mask: Mask) -> float:
+def hole_l1(completed: U8, truth: U8, mask: Bool) -> float:
     """Mean absolute difference over the missing pixels as a share of 255, 0 to 1."""
     return _norm_missing(completed, truth, mask, cv2.NORM_L1) / 255
 
 
-def ssim(completed: Pixels, truth: Pixels) -> float:
+def ssim(completed: U8, truth: U8) -> float:
     """Structural similarity (Wang et al. 2004, equation 13), at most 1; the mean over RGB and over pixels whose window
     lies inside the picture, as scikit-image's `structural_similarity(gaussian_weights=True, sigma=1.5,
     use_sample_covariance=False, channel_axis=-1, data_range=255)` has it.
@@ -85,12 +85,12 @@ def ssim(completed: Pixels, truth: Pixels) -> float:
     return similar.mean_inside(similar.whole)
 
 
-def hole_ssim(completed: Pixels, truth: Pixels, mask: Mask) -> float:
+def hole_ssim(completed: U8, truth: U8, mask: Bool) -> float:
     """Structural similarity over windows centred on a missing pixel; beyond its edges the picture is mirrored."""
     return _similarity(completed, truth).mean_missing(mask)
 
 
-def ms_ssim(completed: Pixels, truth: Pixels) -> float:
+def ms_ssim(completed: U8, truth: U8) -> float:
     """Structural similarity over five scales (Wang, Simoncelli & Bovik 2003, equation 7), 0 to 1.
 
     Each scale halves the last by means of 2 x 2 pixels; contrast and structure of every scale and the luminance of the
@@ -100,7 +100,7 @@ def ms_ssim(completed: Pixels, truth: Pixels) -> float:
     return _over_scales(completed, truth, _similarity(completed, truth))
 
 
-def measure_as_papers(completed: Pixels, truth: Pixels) -> dict[str, float]:
+def measure_as_papers(completed: U8, truth: U8) -> dict[str, float]:
     """Other definitions of PSNR and SSIM that papers use without saying so, of the same values 0 to 255.
 
     grey: of BT.601 luma rounded to whole levels. gaussian11: as `ssim`. uniform7: a 7 x 7 mean and sample covariance,
@@ -116,7 +116,7 @@ def measure_as_papers(completed: Pixels, truth: Pixels) -> dict[str, float]:
     }
 
 
-def sharpness(completed: Pixels, truth: Pixels, mask: Mask) -> float:
+def sharpness(completed: U8, truth: U8, mask: Bool) -> float:
     """Squared luminance gradients in the hole, completed over truth; 1 is as sharp, below 1 is blurred.
 
     Both are smoothed by a Gaussian of 1.5 px first, so that grain on top of blur does not count as sharpness; the
@@ -126,7 +126,7 @@ def sharpness(completed: Pixels, truth: Pixels, mask: Mask) -> float:
     return energies[0] / energies[1] if energies[1] > 0 else math.nan
 
 
-def seam(completed: Pixels, truth: Pixels, mask: Mask) -> float:
+def seam(completed: U8, truth: U8, mask: Bool) -> float:
     """Mean |luminance step| from a missing to a neighbouring known pixel, completed over truth; 1 is as in the truth.
 
     Neighbours share an edge. nan where no pixel is known beside the hole, or the truth is flat there.
@@ -147,13 +147,13 @@ def _same_shape(completed: Planes, truth: Planes) -> None:
         raise ValueError(f"pictures of two shapes, {completed.shape} and {truth.shape}")
 
 
-def _some(mask: Mask) -> Mask:
+def _some(mask: Bool) -> Bool:
     if not mask.any():
         raise ValueError("a mask without a missing pixel has no hole to measure")
     return mask
 
 
-def _norm_missing(completed: Pixels, truth: Pixels, mask: Mask, kind: int) -> float:
+def _norm_missing(completed: U8, truth: U8, mask: Bool, kind: int) -> float:
     """The mean of |difference| or its square over missing pixels and channels."""
     _same_shape(completed, truth)
     missing = _some(mask).view(np.uint8)
@@ -190,7 +190,7 @@ class _Similar:
         count = (self.shape[0] - 2 * half) * (self.shape[1] - 2 * half) * self.shape[2]
         return (float(part.sum()) + count - part.size) / count
 
-    def mean_missing(self, mask: Mask) -> float:
+    def mean_missing(self, mask: Bool) -> float:
         """The mean over windows centred on a missing pixel."""
         height, width, channels = self.whole.shape
         part = self.whole[mask[self.y0 : self.y0 + height, self.x0 : self.x0 + width]]
@@ -234,7 +234,7 @@ def _windowed(completed: Planes, truth: Planes) -> tuple[Doubles, Doubles]:
     return np.asarray((2 * product + C1) / (square + C1) * structure), np.asarray(structure)
 
 
-def _uniform_ssim(completed: Pixels, truth: Pixels) -> float:
+def _uniform_ssim(completed: U8, truth: U8) -> float:
     """SSIM with 7 x 7 means and sample covariances, the mean over channels and windows inside the picture."""
     side, half = UNIFORM_PX, UNIFORM_PX // 2
     first, second = completed.astype(np.float64), truth.astype(np.float64)
@@ -252,7 +252,7 @@ def _uniform_ssim(completed: Pixels, truth: Pixels) -> float:
     return float(similar.mean())
 
 
-def _over_scales(completed: Pixels, truth: Pixels, finest: _Similar) -> float:
+def _over_scales(completed: U8, truth: U8, finest: _Similar) -> float:
     """MS-SSIM, given what the finest scale has in common."""
     if min(truth.shape[:2]) < WINDOW_PX * 2 ** (len(SCALE_WEIGHTS) - 1):
         return math.nan
@@ -269,7 +269,7 @@ def _over_scales(completed: Pixels, truth: Pixels, finest: _Similar) -> float:
     return product
 
 
-def _gradient_energy(picture: Pixels, mask: Mask) -> float:
+def _gradient_energy(picture: U8, mask: Bool) -> float:
     x0, y0, x1, y1 = bounding_box(mask, SHARPNESS_REACH_PX)
     luma = picture[y0:y1, x0:x1] @ LUMA
     smooth = cv2.GaussianBlur(luma, (0, 0), SHARPNESS_SIGMA_PX, borderType=cv2.BORDER_REFLECT)

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Planes = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from facefill.arrays import F32, Bool
 
 # Two Chebyshev steps over the upper three quarters of the spectrum of (neighbours' degree)^-1 times the graph
 # Laplacian, [1/2, 2]: smoother than two damped Jacobi steps at the same cost (Saad 2003, section 12.3.2).
@@ -22,7 +21,7 @@ STEPS = tuple(1 / (1.25 + 0.75 * np.cos(np.pi * (2 * k + 1) / 4)) for k in range
 PULL = 0.9
 
 
-def harmonic(values: Planes, free: Mask, *, tolerance: float = 0.1, most_cycles: int = 40) -> Planes:
+def harmonic(values: F32, free: Bool, *, tolerance: float = 0.1, most_cycles: int = 40) -> F32:
     """Return the values with free pixels replaced by the solution of Laplace's equation.
 
     values: (C, H, W). free: (H, W), True = to be solved for; the other pixels are Dirichlet values, of which only
@@ -61,7 +60,7 @@ def harmonic(values: Planes, free: Mask, *, tolerance: float = 0.1, most_cycles:
     return known + answer
 
 
-def _guess(known: Planes, free: Planes, tolerance: float) -> Planes:
+def _guess(known: F32, free: F32, tolerance: float) -> F32:
     """Return the solution on a grid of half the size, enlarged, in the free pixels and 0 elsewhere."""
     border = (1 - free) * (_neighbour_sum(free) > 0)
     count = _quads(border)
@@ -76,14 +75,14 @@ class _Level:
     """One grid. free: 1 in cells to solve for. right, down: weights of edges to the next cell. total: all weights of
     a cell, those to known pixels included. damped: what each Chebyshev step multiplies a residual by."""
 
-    free: Planes
-    right: Planes
-    down: Planes
-    total: Planes
-    damped: tuple[Planes, ...]
+    free: F32
+    right: F32
+    down: F32
+    total: F32
+    damped: tuple[F32, ...]
 
 
-def _levels(cells: Planes) -> list[_Level]:
+def _levels(cells: F32) -> list[_Level]:
     right, down = cells[:, :-1] * cells[:, 1:], cells[:-1] * cells[1:]
     pull = cells * _neighbour_sum(1 - cells)
     levels = [_level(cells, right, down, pull)]
@@ -98,7 +97,7 @@ def _levels(cells: Planes) -> list[_Level]:
     return levels
 
 
-def _level(cells: Planes, right: Planes, down: Planes, pull: Planes) -> _Level:
+def _level(cells: F32, right: F32, down: F32, pull: F32) -> _Level:
     total = pull.copy()
     total[:, :-1] += right
     total[:, 1:] += right
@@ -108,7 +107,7 @@ def _level(cells: Planes, right: Planes, down: Planes, pull: Planes) -> _Level:
     return _Level(cells, right, down, total, tuple((inverse * step).astype(np.float32) for step in STEPS))
 
 
-def _cycle(levels: list[_Level], index: int, residual: Planes) -> Planes:
+def _cycle(levels: list[_Level], index: int, residual: F32) -> F32:
     """Return about the error that belongs to a residual (Trottenberg, Oosterlee & Schueller 2001, chapter 2)."""
     level = levels[index]
     error = residual * level.damped[0]
@@ -129,7 +128,7 @@ def _cycle(levels: list[_Level], index: int, residual: Planes) -> Planes:
     return error
 
 
-def _remaining(level: _Level, index: int, error: Planes, residual: Planes) -> Planes:
+def _remaining(level: _Level, index: int, error: F32, residual: F32) -> F32:
     """Return residual - A error; only its free cells mean anything."""
     if index == 0:
         rest = _fine_laplacian(error)
@@ -143,7 +142,7 @@ def _remaining(level: _Level, index: int, error: Planes, residual: Planes) -> Pl
     return rest
 
 
-def _fine_laplacian(planes: Planes) -> Planes:
+def _fine_laplacian(planes: F32) -> F32:
     """Sum of (neighbour - pixel) over the neighbours inside: a repeated edge differs by nothing."""
     out = np.empty_like(planes)
     for plane, target in zip(planes, out, strict=True):
@@ -151,23 +150,23 @@ def _fine_laplacian(planes: Planes) -> Planes:
     return out
 
 
-def _enlarged(plane: Planes, free: Planes) -> Planes:
+def _enlarged(plane: F32, free: F32) -> F32:
     """Interpolate a plane to twice its size, cut to the grid of `free`, 0 where that is."""
     size = (2 * plane.shape[1], 2 * plane.shape[0])
     fine = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(fine[: free.shape[0], : free.shape[1]] * free, np.float32)
 
 
-def _neighbour_sum(plane: Planes) -> Planes:
+def _neighbour_sum(plane: F32) -> F32:
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
     return np.asarray(cv2.filter2D(plane, cv2.CV_32F, cross, borderType=cv2.BORDER_CONSTANT), np.float32)
 
 
-def _quads(plane: Planes) -> Planes:
+def _quads(plane: F32) -> F32:
     return _pairs(_pairs(plane, 0), 1)
 
 
-def _pairs(plane: Planes, axis: int) -> Planes:
+def _pairs(plane: F32, axis: int) -> F32:
     """Sum two and two along an axis; a last odd one stays alone."""
     even, odd = (plane[start::2] if axis == 0 else plane[:, start::2] for start in (0, 1))
     out = even.copy()
@@ -178,7 +177,7 @@ def _pairs(plane: Planes, axis: int) -> Planes:
     return out
 
 
-def _dots(first: Planes, second: Planes) -> NDArray[np.float32]:
+def _dots(first: F32, second: F32) -> NDArray[np.float32]:
     return np.array([np.vdot(a, b) for a, b in zip(first, second, strict=True)], np.float32)
 
 
@@ -186,7 +185,7 @@ def _away_from_zero(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(np.abs(numbers) < 1e-12, np.float32(1e-12), numbers)
 
 
-def _add(planes: Planes, factors: NDArray[np.float32], others: Planes) -> Planes:
+def _add(planes: F32, factors: NDArray[np.float32], others: F32) -> F32:
     """planes + factors * others, a factor per plane."""
     out = np.empty_like(planes)
     for index, factor in enumerate(factors):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8, Bool
 from facefill.errors import pick
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
@@ -44,10 +44,6 @@ GROW_PX = 6
 """How far the mask grows beyond the found edge: the network is exact to a pixel or two, and a rim of the cover that
 stays bleeds into the completed skin. Of 3, 5, 7 and 9 on twelve real masks, 3 left coloured rims and casts on three,
 7 none; 9 began to blur outlines of the face."""
-
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from facefill.arrays import U8, Bool
 from facefill.imaging.biharmonic import biharmonic
 from facefill.imaging.crop import put_all
 from facefill.imaging.detail import match_grain, restore_contrast
 from facefill.runtime.doubts import listening
 from facefill.runtime.model import ClassicalModel, Model
-from facefill.runtime.plan import U8, Bool, Plan, Task, Window
+from facefill.runtime.plan import Plan, Task, Window
 
 CHUNK = 16
 """Crops that go to the model in one call, about: what bounds the memory of any mask."""

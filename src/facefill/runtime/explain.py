@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from facefill.arrays import U8, Bool
 from facefill.errors import InputError
 from facefill.imaging.sheets import blending_steps, draw_offsets, mean_distance, side_by_side, spread_map
 from facefill.runtime.draw import Drawn
 from facefill.runtime.model import Model
-from facefill.runtime.plan import U8, Bool, Plan
+from facefill.runtime.plan import Plan
 
 
 def draw_attention(model: Model, plan: Plan) -> U8:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import F32, MIRRORED
 from facefill.imaging.crop import Crop
 from facefill.runtime.engine import Engine
 from facefill.runtime.model import to_network
@@ -40,8 +40,6 @@ LOOK_PX = 128
 """Side of the aligned crop of the second look; a face is about 80 pixels wide in it, whatever it is in the photo."""
 USUAL = np.array([0.23, 0.19, 0.77, 0.92], np.float32) * LOOK_PX
 """The box of a face in its aligned crop."""
-
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from facefill.arrays import U8, Bool
 from facefill.errors import InputError
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, Provenance, read_photo, write_photo
@@ -19,7 +20,7 @@ from facefill.runtime.draw import Drawn, draw
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds, open_cover, open_finder
 from facefill.runtime.model import Model, load
-from facefill.runtime.plan import U8, Bool, FoundFace, Plan, assign, assign_aligned, place_of, too_small
+from facefill.runtime.plan import FoundFace, Plan, assign, assign_aligned, place_of, too_small
 from facefill.threads import once
 
 HONEST = "What was hidden is invented: it shows what could be there, and is no evidence of anyone's identity."

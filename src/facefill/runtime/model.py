@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8, Bool
 from facefill.catalog import METHODS, Record, file_hash, find_weights
 from facefill.config import build
 from facefill.errors import InputError, pick
@@ -19,9 +20,6 @@ from facefill.imaging.blend import composite
 from facefill.runtime.adapter import ADAPTERS, Adapted, Adapter, read_adapter
 from facefill.runtime.engine import Engine, load_engine, read_metadata, thread_count
 from facefill.threads import Slots, in_own_thread
-
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
 
 
 def load(

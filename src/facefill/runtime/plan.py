@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8, Bool
 from facefill.errors import NothingCompleted
 from facefill.files.photo import Photo
 from facefill.imaging.crop import Crop
@@ -23,8 +24,6 @@ from facefill.runtime.finder import Face
 from facefill.runtime.model import Model, grey_holes
 from facefill.runtime.trust import reasons_for_doubt
 
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
 Window = tuple[slice, slice]
 """Rows and columns of a photo."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from facefill.arrays import U8, Bool
 from facefill.catalog import usable
 from facefill.files.mask import read_mask
 from facefill.files.photo import Photo, encode_photo, encode_picture, read_photo
@@ -23,7 +24,7 @@ from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds
 from facefill.runtime.inpainter import HONEST, Inpainter, Result
-from facefill.runtime.plan import LARGEST_SHARE, U8, Bool, Plan, place_of, too_small
+from facefill.runtime.plan import LARGEST_SHARE, Plan, place_of, too_small
 from facefill.server.schema import (
     Completed,
     CompleteOptions,

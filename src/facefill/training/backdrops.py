@@ -7,11 +7,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from facefill.arrays import U8
+
 Box = NDArray[np.float32]
 
 
-def draw_backdrop(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
+def draw_backdrop(pictures: U8, boxes: Box, rng: Generator, size: int) -> U8:
     """A background without a face, (size, size, 3). pictures: aligned faces whose margins serve as texture."""
     kind = rng.integers(5)
     if kind == 0:
@@ -33,7 +34,7 @@ def draw_backdrop(pictures: Picture, boxes: Box, rng: Generator, size: int) -> P
     return image
 
 
-def draw_clouds(rng: Generator, size: int) -> Picture:
+def draw_clouds(rng: Generator, size: int) -> U8:
     """Coloured noise of several octaves."""
     total = rng.uniform(20, 230, (1, 1, 3)).astype(np.float32)
     for cells in (2, 5, 11, 24, 60, 160):
@@ -43,7 +44,7 @@ def draw_clouds(rng: Generator, size: int) -> Picture:
     return _resize(np.clip(total, 0, 255).astype(np.uint8), size, size)
 
 
-def draw_body(image: Picture, box: Box, others: list[Box], rng: Generator) -> None:
+def draw_body(image: U8, box: Box, others: list[Box], rng: Generator) -> None:
     """Shoulders under a face's box, in place, in one colour; nothing where they would hide another face."""
     x0, y0, x1, y1 = (float(v) for v in box)
     wide, middle = x1 - x0, (x0 + x1) / 2
@@ -58,7 +59,7 @@ def draw_body(image: Picture, box: Box, others: list[Box], rng: Generator) -> No
     cv2.fillPoly(image, [np.array(outline).round().astype(np.int32)], rng.integers(0, 256, 3).tolist(), cv2.LINE_AA)
 
 
-def hide_part(picture: Picture, box: Box, rng: Generator) -> Picture:
+def hide_part(picture: U8, box: Box, rng: Generator) -> U8:
     """A copy with a bar, a disc or a cap in front of part of the face: things that `wear` does not draw."""
     picture = picture.copy()
     (x0, y0, x1, y1), wide = (float(v) for v in box), float(box[2] - box[0])
@@ -78,7 +79,7 @@ def hide_part(picture: Picture, box: Box, rng: Generator) -> Picture:
     return picture
 
 
-def erase_features(picture: Picture, cover: NDArray[np.bool_], box: Box) -> Picture:
+def erase_features(picture: U8, cover: NDArray[np.bool_], box: Box) -> U8:
     """A copy whose face has neither eyes nor mouth: skin, hair and cloth in the places of a face, as on a body.
 
     cover: (S, S), what hides part of the face; it stays.
@@ -93,7 +94,7 @@ def erase_features(picture: Picture, cover: NDArray[np.bool_], box: Box) -> Pict
     return np.asarray(cv2.blendLinear(smooth, picture, skin, 1 - skin), np.uint8)
 
 
-def shuffle_tiles(picture: Picture, rng: Generator) -> Picture:
+def shuffle_tiles(picture: U8, rng: Generator) -> U8:
     """The parts of a face without the face: its tiles in another order, each perhaps turned over."""
     count = int(rng.choice([4, 5, 7]))
     edge = picture.shape[0] // count
@@ -106,7 +107,7 @@ def shuffle_tiles(picture: Picture, rng: Generator) -> Picture:
     return _resize(np.concatenate(rows), picture.shape[1], picture.shape[0])
 
 
-def draw_skin(picture: Picture, box: Box, rng: Generator) -> Picture:
+def draw_skin(picture: U8, box: Box, rng: Generator) -> U8:
     """Bare skin in the colours of a face, lit from one side: a hand, a knee, the back of a head."""
     size = 96
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
@@ -120,7 +121,7 @@ def draw_skin(picture: Picture, box: Box, rng: Generator) -> Picture:
     return _resize(np.clip(skin, 0, 255).astype(np.uint8), picture.shape[1], picture.shape[0])
 
 
-def skin_colour(picture: Picture, box: Box, rng: Generator) -> NDArray[np.uint8]:
+def skin_colour(picture: U8, box: Box, rng: Generator) -> NDArray[np.uint8]:
     """The colour of a place in the middle of the face, (3,)."""
     share = rng.uniform(0.3, 0.7, 2)
     x, y = np.clip(box[:2] + share * (box[2:] - box[:2]), 0, picture.shape[0] - 1).astype(int)
@@ -137,14 +138,14 @@ def piece_of(box: Box, rng: Generator, size: int) -> NDArray[np.float32]:
     return alpha
 
 
-def close_up(picture: Picture, rng: Generator, size: int) -> Picture:
+def close_up(picture: U8, rng: Generator, size: int) -> U8:
     """A small part of a picture, an eye, an ear, a collar, that fills the whole view."""
     edge = int(rng.uniform(0.08, 0.3) * picture.shape[0])
     x, y = rng.integers(0, picture.shape[0] - edge, 2)
     return _resize(picture[y : y + edge, x : x + edge], size, size)
 
 
-def draw_toy(image: Picture, rng: Generator) -> None:
+def draw_toy(image: U8, rng: Generator) -> None:
     """An oval with a few spots and strokes, in place: buttons, valves, bags and whatever else seems to have eyes."""
     size = image.shape[0]
     middle, axes = rng.normal(0.5, 0.06, 2) * size, rng.uniform(0.2, 0.5, 2) * size
@@ -160,14 +161,14 @@ def draw_toy(image: Picture, rng: Generator) -> None:
             cv2.line(image, _whole(at), _whole(at + rng.uniform(-0.4, 0.4, 2) * size), mark, int(rng.integers(1, 8)))
 
 
-def tint(picture: Picture, rng: Generator, strength: float) -> Picture:
+def tint(picture: U8, rng: Generator, strength: float) -> U8:
     """Other light: a gain for each channel and one for all, within `strength`."""
     gains = np.exp(rng.uniform(-strength, strength) + rng.uniform(-strength / 3, strength / 3, 3))
     curves = np.clip(np.arange(256)[None, :, None] * gains + rng.uniform(-12, 12), 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(picture, curves), np.uint8)
 
 
-def photograph(image: Picture, rng: Generator) -> Picture:
+def photograph(image: U8, rng: Generator) -> U8:
     """What a camera and a file do: light, blur, noise, JPEG, now and then no colour."""
     image = tint(image, rng, 0.35)
     if rng.random() < 0.35:
@@ -189,7 +190,7 @@ def photograph(image: Picture, rng: Generator) -> Picture:
     return image
 
 
-def _gradient(rng: Generator, size: int) -> Picture:
+def _gradient(rng: Generator, size: int) -> U8:
     first, second = rng.uniform(0, 255, (2, 3)) if rng.random() < 0.7 else rng.uniform(225, 255, (2, 3))
     angle = rng.uniform(0, 2 * np.pi)
     ramp = np.linspace(0, 1, 48)
@@ -198,7 +199,7 @@ def _gradient(rng: Generator, size: int) -> Picture:
     return _resize(small, size, size)
 
 
-def _patch_beside(pictures: Picture, boxes: Box, rng: Generator) -> Picture:
+def _patch_beside(pictures: U8, boxes: Box, rng: Generator) -> U8:
     """A piece of a picture, at most a fifth of it wide, beside or above the face's box."""
     index = int(rng.integers(len(pictures)))
     picture = pictures[index]
@@ -210,17 +211,17 @@ def _patch_beside(pictures: Picture, boxes: Box, rng: Generator) -> Picture:
     y = 0 if side == 2 else int(rng.integers(0, size - edge))
     wide = min(edge, x0) if side == 0 else min(edge, size - x)
     high = min(edge, y0) if side == 2 else edge
-    margin: Picture = picture[y : y + high, x : x + wide]
+    margin: U8 = picture[y : y + high, x : x + wide]
     return margin
 
 
-def _margin(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
+def _margin(pictures: U8, boxes: Box, rng: Generator, size: int) -> U8:
     patch = _patch_beside(pictures, boxes, rng)
     how = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.uint8)
 
 
-def _quilt(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
+def _quilt(pictures: U8, boxes: Box, rng: Generator, size: int) -> U8:
     """Margins of many pictures side by side: sharp texture at its own scale."""
     image = np.empty((size, size, 3), np.uint8)
     edge = int(rng.integers(24, 96))
@@ -232,7 +233,7 @@ def _quilt(pictures: Picture, boxes: Box, rng: Generator, size: int) -> Picture:
     return image
 
 
-def _scatter(image: Picture, rng: Generator) -> None:
+def _scatter(image: U8, rng: Generator) -> None:
     """Shapes and words, in place."""
     size = image.shape[0]
     for _ in range(rng.integers(1, 14)):
@@ -251,7 +252,7 @@ def _scatter(image: Picture, rng: Generator) -> None:
             cv2.putText(image, word, at, 0, rng.uniform(0.4, 2.0), colour, int(rng.integers(1, 4)), cv2.LINE_AA)
 
 
-def _resize(picture: Picture, wide: int, high: int) -> Picture:
+def _resize(picture: U8, wide: int, high: int) -> U8:
     return np.asarray(cv2.resize(picture, (wide, high)), np.uint8)
 
 

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import MIRRORED, U8, Points
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around
 from facefill.runtime.finder import Face
@@ -20,8 +20,6 @@ from facefill.training import backdrops
 from facefill.training.data import tint
 from facefill.training.real_covers import Covered, warp_known
 
-U8 = NDArray[np.uint8]
-Points = NDArray[np.float64]
 NEGATIVE = 0.4
 """Of what is seen, the share that is no face."""
 OTHERS = {"found": 0.4, "anywhere": 0.18, "tiles": 0.07, "beside": 0.12, "drawn": 0.08, "turned": 0.05, "cloth": 0.1}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import MIRRORED, U8
 from facefill.covers.fabric import choose
 from facefill.covers.glasses import glasses
 from facefill.covers.head import Head, estimate_light
@@ -25,7 +25,6 @@ from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 from facefill.training.data import Faces
 from facefill.training.real_covers import GLASSES, MASK, NOTHING, OTHER, Covered, put_on
 
-U8 = NDArray[np.uint8]
 MIXES = {"drawn": 0.37, "glasses": 0.11, "pasted mask": 0.31, "pasted glasses": 0.08, "plain": 0.07, "real": 0.06}
 """Of what is drawn. real: faces with their whole photos around them, with further covers drawn on."""
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]

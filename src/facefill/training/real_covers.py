@@ -18,12 +18,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import MIRRORED, U8, Points
 from facefill.nets.cover import IGNORED, UNKNOWN
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
-
-U8 = NDArray[np.uint8]
-Points = NDArray[np.float64]
 
 NOTHING, MASK, GLASSES, OTHER = range(4)
 LABELS = {"none": NOTHING, "mask": MASK, "scarf": MASK, "mask on a mannequin": MASK, "sunglasses": GLASSES,

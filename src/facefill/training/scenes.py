@@ -15,11 +15,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import MIRRORED, U8
 from facefill.covers.wear import wear
 from facefill.training import backdrops
-
-Picture = NDArray[np.uint8]
 
 KINDS = {"portrait": 0.34, "group": 0.34, "crowd": 0.22, "empty": 0.10}
 """How often each kind of scene is drawn."""
@@ -63,7 +61,7 @@ class Scene:
     """image: (S, S, 3) uint8. boxes: (4,) each, also where they leave the image. landmarks: (5, 2) each.
     counts: 1 = a face, 0 = neither a face nor its absence."""
 
-    image: Picture
+    image: U8
     boxes: list[NDArray[np.float32]] = field(default_factory=list)
     landmarks: list[NDArray[np.float32]] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
@@ -207,7 +205,7 @@ def paste_decoy(scene: Scene, faces: Faces, rng: Generator) -> None:
     place(scene.image, picture, alpha, matrix)
 
 
-def _faceless(faces: Faces, index: int) -> Picture:
+def _faceless(faces: Faces, index: int) -> U8:
     """A face without features, under its cover where that leaves the eyes free."""
     cover, eyes = faces.covers[index], faces.landmarks[index, :2].round().astype(int)
     high, wide = cover.shape
@@ -216,7 +214,7 @@ def _faceless(faces: Faces, index: int) -> Picture:
     return backdrops.erase_features(faces.covered[index], cover, faces.boxes[index])
 
 
-def place(image: Picture, picture: Picture, alpha: NDArray[np.float32], matrix: NDArray[np.float64]) -> None:
+def place(image: U8, picture: U8, alpha: NDArray[np.float32], matrix: NDArray[np.float64]) -> None:
     """Blend `picture` into `image`, in place. alpha: (S, S) in [0, 1]. matrix: (2, 3), picture pixel -> image pixel."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     matrix = matrix.copy()
@@ -240,7 +238,7 @@ def place(image: Picture, picture: Picture, alpha: NDArray[np.float32], matrix: 
     image[y0:y1, x0:x1] = cv2.blendLinear(piece, image[y0:y1, x0:x1], weight, 1 - weight)
 
 
-def draw_covers(pictures: Picture, landmarks: NDArray[np.float32], rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+def draw_covers(pictures: U8, landmarks: NDArray[np.float32], rng: Generator) -> tuple[U8, NDArray[np.bool_]]:
     """`Faces.covered` and `Faces.covers`: each face with a cover of a random kind."""
     covered = np.empty_like(pictures)
     covers = np.empty(pictures.shape[:3], bool)

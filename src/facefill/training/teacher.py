@@ -9,11 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import F32, MIRRORED, U8
 from facefill.errors import InputError
-
-F32 = NDArray[np.float32]
-Picture = NDArray[np.uint8]
 
 MARGIN_PX = 32
 """Reflected border put around an aligned face: the teacher misses faces that fill its view."""
@@ -28,7 +25,7 @@ VIEWS = ((1.0, False), (1.0, True), (0.6, False), (0.6, True))
 class Teacher(Protocol):
     """Whoever can say where faces are."""
 
-    def find(self, picture: Picture, threshold: float = ...) -> F32:
+    def find(self, picture: U8, threshold: float = ...) -> F32:
         """(H, W, 3) uint8 RGB to (n, 15): x0, y0, x1, y1, x and y of five landmarks, score."""
 
 
@@ -46,7 +43,7 @@ class YuNet:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._names = [port.name for port in self._session.get_outputs()]
 
-    def find(self, picture: Picture, threshold: float = 0.6, same_iou: float = 0.3) -> F32:
+    def find(self, picture: U8, threshold: float = 0.6, same_iou: float = 0.3) -> F32:
         """(H, W, 3) uint8 RGB to (n, 15): x0, y0, x1, y1, x and y of five landmarks, score.
 
         The decoding is that of OpenCV's `FaceDetectorYN`, which cannot open a file of flexible size.
@@ -72,7 +69,7 @@ class YuNet:
         return np.asarray(rows[np.array(kept, int).reshape(-1)], np.float32)
 
 
-def label_faces(pictures: Picture, teacher: Teacher) -> tuple[F32, F32, NDArray[np.bool_]]:
+def label_faces(pictures: U8, teacher: Teacher) -> tuple[F32, F32, NDArray[np.bool_]]:
     """Label (N, S, S, 3) aligned uncovered faces: boxes (N, 4), landmarks (N, 5, 2) in their pixels, found (N,).
 
     The label is the mean over `VIEWS` of the finding nearest to the face's usual place.
@@ -92,7 +89,7 @@ def label_faces(pictures: Picture, teacher: Teacher) -> tuple[F32, F32, NDArray[
     return rows[:, :4], rows[:, 4:].reshape(-1, 5, 2), found
 
 
-def label_photo(photo: Picture, teacher: Teacher) -> tuple[F32, F32, list[int]]:
+def label_photo(photo: U8, teacher: Teacher) -> tuple[F32, F32, list[int]]:
     """Label a photo (H, W, 3): boxes (n, 4), landmarks (n, 5, 2) in its pixels, and for each 1 = a face, 0 = neither a
     face nor its absence. Masks hide little from the teacher where a photo is looked at in several sizes."""
     rows = [np.zeros((0, 15), np.float32)]
@@ -124,7 +121,7 @@ def _shared(one: F32, other: F32) -> float:
     return float(span.prod() / max(min((one[2:] - one[:2]).prod(), (other[2:] - other[:2]).prod()), 1e-6))
 
 
-def _in_view(picture: Picture, teacher: Teacher, scale: float, mirrored: bool) -> F32:
+def _in_view(picture: U8, teacher: Teacher, scale: float, mirrored: bool) -> F32:
     """The teacher's (n, 14) boxes and landmarks in one view, in pixels of the picture."""
     view = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale != 1 else picture
     rows = teacher.find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, 0.4)[:, :14].reshape(-1, 7, 2)
