@@ -59,7 +59,7 @@ def test_a_photo_is_completed_as_the_public_functions_do(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inpainter = StandIn([LANDMARKS]).inpainter(load(write_inpainting(tmp_path / "tiny.onnx"), threads=1, exact=True))
-    monkeypatch.setattr(inpainter_module, "_open_once", lambda method: inpainter)
+    monkeypatch.setattr(inpainter_module, "_open_once", lambda method, **_: inpainter)
     protocol = PHOTOS[name]
     case = draw_photo_case(protocol, PHOTO, LANDMARKS, "a.jpg")
     assert case.crop is not None

@@ -116,7 +116,7 @@ def test_the_processes_of_a_machine_share_its_threads(
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     monkeypatch.setenv("FACEFILL_THREADS", given)
     before, seen = torch.get_num_threads(), []
-    monkeypatch.setattr("facefill.training.train.train", lambda recipe, run: seen.append(torch.get_num_threads()))
+    monkeypatch.setattr("facefill.training.train.train", lambda recipe, run, *_: seen.append(torch.get_num_threads()))
     try:
         done = CliRunner().invoke(app, ["train", str(write_recipe(tmp_path, 10, 10))])
     finally:
