@@ -127,14 +127,17 @@ def test_a_face_that_is_too_small(run: Run, tmp_path: Path, monkeypatch: pytest.
     assert "32" in refused(run, tmp_path, "unmask", face)
 
 
-def test_a_face_that_nothing_covers(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: Path) -> None:
+def test_a_face_that_nothing_covers(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: Path, hole: Path
+) -> None:
     bare = Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)
     monkeypatch.setattr(Finder, "find", lambda self, photo: [bare])
     nothing = [covered(np.zeros((128, 128, 3), np.uint8), bare, slice(0))]
     monkeypatch.setattr(Cover, "find", lambda self, photo, faces, kinds: nothing)
     assert "nothing covers it" in refused(run, tmp_path, "unmask", face)
     assert "did you mean 'sunglasses'" in refused(run, tmp_path, "unmask", face, "--covers", "mask,sunglases")
-    assert "the file of a finder" in refused(run, tmp_path, "unmask", face, "--finder", tmp_path / "none.onnx")
+    for words in (["unmask", face], ["complete", face, "--mask", hole, "-o", tmp_path / "o.png"]):
+        assert "the file of a finder" in refused(run, tmp_path, *words, "--finder", tmp_path / "none.onnx")
 
 
 def test_only_the_kinds_that_are_asked_for_come_off_and_are_told(

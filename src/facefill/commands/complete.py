@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facefill.commands.options import AsJson, Device, Exact, Large, Method, Overwrite, Seed, Sign, Threads
+from facefill.commands.options import AsJson, Device, Exact, Finder, Large, Method, Overwrite, Seed, Sign, Threads
 from facefill.commands.output import (
     STREAM,
     check_stdout,
@@ -41,7 +41,7 @@ def complete(
     show_attention: Annotated[Path | None, typer.Option(help="Also write where each hole pixel borrowed from, by "
                                                         "colour (contextual_attention).")] = None,
     device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
-    sign: Sign = None, as_json: AsJson = False, settings: Settings = None,
+    sign: Sign = None, as_json: AsJson = False, settings: Settings = None, finder: Finder = None,
 ) -> None:
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.files.mask import read_mask
@@ -58,7 +58,8 @@ def complete(
         check_output(path, inputs=[mask] if photo == STREAM else [Path(photo), mask], overwrite=overwrite)
     signature, source = open_signature(sign), read_source(photo)
     missing = read_mask(mask, source.pixels.shape, dilate_px=dilate)
-    inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, settings=settings or ())
+    inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, settings=settings or (),
+                                           finder=finder)
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
     pictures = [draw_steps(inpainter.model, plan, seed)] if show_steps else []
     pictures += [draw_attention(inpainter.model, plan)] if show_attention else []
