@@ -99,6 +99,7 @@ class Cluster:
                 ray.init(self._address, **options)
                 return
             _know_a_token()
+            _stay_on_loopback()
             try:
                 ray.init("auto", **options)
             except ConnectionError:
@@ -248,15 +249,21 @@ def _know_a_token() -> None:
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
 
 
+def _stay_on_loopback() -> None:
+    """Have Ray take 127.0.0.1 for this machine's address, unless a cluster runs here under another one, which knows the
+    machine by that. Ray has no option for it where clusters are possible (2.60 to 2.63)."""
+    from ray._private import ray_constants, services
+
+    running = {os.environ["RAY_ADDRESS"]} if "RAY_ADDRESS" in os.environ else services.find_gcs_addresses()
+    if all(address.startswith("127.0.0.1:") for address in running):
+        ray_constants.ENABLE_RAY_CLUSTER = False
+
+
 def _keep_to_itself() -> None:
-    """Have the Ray that is started here speak through loopback only.
+    """Start no API server with the Ray of this machine: it asks the clouds' metadata services which of them it runs on,
+    also where it is not to report it, and nothing here needs it. Ray has no option for that (2.60 to 2.63)."""
+    from ray._private import node
 
-    Its API server asks the clouds' metadata services which of them it runs on, also where it is not to report it, and
-    nothing here needs that server. Ray has no option for either (2.60 to 2.63).
-    """
-    from ray._private import node, ray_constants
-
-    ray_constants.ENABLE_RAY_CLUSTER = False  # its address is then 127.0.0.1
     node.Node.start_api_server = lambda *_, **__: None
 
 
