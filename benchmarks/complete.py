@@ -23,8 +23,10 @@ import numpy as np
 
 from facefill.catalog import find_weights
 from facefill.files.photo import read_photo
+from facefill.runtime.cover import SIDE_PX as COVER_PX
 from facefill.runtime.engine import load_engine
 from facefill.runtime.inpainter import open_inpainter
+from facefill.runtime.second_look import SIDE_PX as LOOK_PX
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut-surgical.jpg"
 SIZES = {"1 Mpx": (1152, 864), "6 Mpx": (3000, 2000), "24 Mpx": (6000, 4000)}
@@ -68,7 +70,8 @@ def matrix_rate(threads: int) -> tuple[float, str]:
 
 def networks(runs: int) -> None:
     face, plane = (1, 3, 256, 256), (1, 1, 256, 256)
-    shapes = {"swift": {"image": face, "mask": plane, "landmarks": (1, 5, 2), "noise": plane}, "cover": {"worn": face},
+    shapes = {"swift": {"image": face, "mask": plane, "landmarks": (1, 5, 2), "noise": plane},
+              "cover": {"worn": (1, 3, COVER_PX, COVER_PX)}, "second_look": {"image": (1, 3, LOOK_PX, LOOK_PX)},
               "finder": {"image": (1, 3, 640, 640)}}
     copy = np.ones(64 << 20, np.uint8)
     print(f"memory copy {64 / 1024 / milliseconds(copy.copy, runs) * 1e3:.1f} GiB/s")
@@ -81,7 +84,7 @@ def networks(runs: int) -> None:
             for exact in (False, True):
                 engine = load_engine(find_weights(name)[0], threads=threads, exact=exact)
                 row.append(milliseconds(lambda engine=engine, inputs=inputs: engine.run(inputs), runs))
-            print(f"  {name:<8}: default {row[0]:7.1f} ms   float32 {row[1]:7.1f} ms")
+            print(f"  {name:<11}: default {row[0]:7.1f} ms   float32 {row[1]:7.1f} ms")
 
 
 def whole(path: Path, runs: int, threads: int) -> None:
