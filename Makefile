@@ -30,7 +30,7 @@ soak: $(VENV)/ready
 	$(PIP) install -c constraints.txt -e '.[soak]'
 	$(PYTHON) -m venv $(VENV)/clients   # its pins are not ours
 	$(VENV)/clients/bin/python -m pip --disable-pip-version-check -q install openapi-python-client==0.29.1
-	if command -v npm > /dev/null; then cd tests/server/clients && npm ci; fi
+	if command -v npm > /dev/null; then (cd tests/server/clients && npm ci) && (cd web && npm ci); fi
 	OPENAPI_PYTHON_CLIENT=$(VENV)/clients/bin/openapi-python-client $(VENV)/bin/python -m pytest -m soak
 
 ## page: build src/facefill/server/page from web/ (needs Node 20; nothing else does)
