@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.arrays import U8, Bool, Points
-from facefill.imaging.masks import bounding_box
+from facefill.imaging.masks import bounding_box, nearest
 
 Matrix = NDArray[np.float64]
 Pool = Callable[[U8, int], U8]
@@ -274,10 +274,7 @@ def _extended(region: U8, holes: U8) -> U8:
     x0, y0, x1, y1 = bounding_box(holes > 0, 1)
     filled = region.copy()
     part, missing = filled[y0:y1, x0:x1], holes[y0:y1, x0:x1] > 0
-    _, labels = cv2.distanceTransformWithLabels(missing.view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    places = np.zeros(int(labels.max()) + 1, np.intp)
-    places[labels[~missing]] = np.flatnonzero(~missing)
-    part[missing] = part.reshape(-1, region.shape[2])[places[labels[missing]]]
+    part[missing] = nearest(part, ~missing)[missing]
     return filled
 
 

@@ -1,4 +1,4 @@
-"""Holes: by name for training and frozen protocols, and read from a file or array that somebody drew.
+"""Holes: by name for training and frozen protocols, and what is asked of any of them.
 
 A mask is (H, W) bool, True = missing, always.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -185,3 +186,12 @@ def dilate(mask: Bool, px: float) -> Bool:
 
 
 # --- Masks that somebody drew -------------------------------------------------------------------
+
+
+def nearest(picture: NDArray[Any], known: Bool) -> NDArray[Any]:
+    """Return (H, W, C), at each pixel what the picture (H, W, C) is at the nearest one of `known` (H, W), not empty."""
+    labels = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5,
+                                             labelType=cv2.DIST_LABEL_PIXEL)[1]
+    values = np.zeros((int(labels.max()) + 1, picture.shape[2]), picture.dtype)
+    values[labels[known]] = picture[known]
+    return np.asarray(values[labels])

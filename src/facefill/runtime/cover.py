@@ -11,7 +11,7 @@ import numpy as np
 from facefill.arrays import F32, U8, Bool
 from facefill.errors import pick
 from facefill.imaging.crop import Crop
-from facefill.imaging.masks import bounding_box
+from facefill.imaging.masks import bounding_box, nearest
 from facefill.runtime.engine import Engine
 from facefill.runtime.finder import Face
 from facefill.runtime.model import to_network
@@ -169,15 +169,6 @@ def follow(mask: Bool, view: U8, score: F32) -> Bool:
         labels = cv2.connectedComponents(able.astype(np.uint8), connectivity=4)[1]
         mask = clean(able & np.isin(labels, np.unique(labels[mask])))
     return mask
-
-
-def nearest(picture: F32, band: Bool) -> F32:
-    """(S, S, 3), at each pixel what the picture is at the nearest pixel of a band (S, S) that has some."""
-    labels = cv2.distanceTransformWithLabels((~band).astype(np.uint8), cv2.DIST_L2, 5,
-                                             labelType=cv2.DIST_LABEL_PIXEL)[1]
-    colours = np.zeros((int(labels.max()) + 1, picture.shape[2]), np.float32)
-    colours[labels[band]] = picture[band]
-    return np.asarray(colours[labels])
 
 
 def grow(mask: Bool, radius_px: int) -> Bool:
