@@ -22,6 +22,7 @@ demo: .venv-demo/ready
 ## test: everything that CI runs; installs what the tests need, with the CPU build of torch first
 test: $(VENV)/ready
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	OMP_NUM_THREADS=1 FACEFILL_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m "not soak" --ignore tests/training
 	$(VENV)/bin/python -m pytest -m "not soak" tests/training

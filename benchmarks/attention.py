@@ -102,8 +102,10 @@ def layer(runs: int, side: int, batch: int, width: int) -> None:
 
     gap = (kinds["batched"](features, mask).features - kinds["per sample"](features, mask).features).abs().max()
     found = milliseconds({name: lambda kind=kind: both_ways(kind) for name, kind in kinds.items()}, runs)
-    print(f"attention forward and backward, batch {batch}: batched {found['batched']:.0f} ms, per sample "
-          f"{found['per sample']:.0f} ms, {found['per sample'] / found['batched']:.1f}x; largest difference {gap:.1e}")
+    print(
+        f"attention forward and backward, batch {batch}: batched {found['batched']:.0f} ms, per sample "
+        f"{found['per sample']:.0f} ms, {found['per sample'] / found['batched']:.1f}x; largest difference {gap:.1e}"
+    )
 
 
 def build(attention: nn.Module | None, width: int) -> ContextualAttention:
@@ -128,6 +130,7 @@ def example(side: int, batch: int) -> dict[str, Tensor]:
 
 def training(runs: int, side: int, batch: int, width: int) -> None:
     """Batched in bf16 as the loop trains it, against per sample in float32, and per sample in bf16."""
+
     def turn(method: ContextualAttention, bf16: bool) -> None:
         given = example(side, batch)
         for name, player in method.players.items():
@@ -138,13 +141,18 @@ def training(runs: int, side: int, batch: int, width: int) -> None:
             torch.stack([term.float() for term in terms.values()]).sum().backward()
 
     works = {}
-    for name, attention, bf16 in (("batched, bf16", None, True), ("per sample, bf16", PerSample(), True),
-                                  ("per sample, float32", PerSample(), False)):
+    for name, attention, bf16 in (
+        ("batched, bf16", None, True),
+        ("per sample, bf16", PerSample(), True),
+        ("per sample, float32", PerSample(), False),
+    ):
         method = build(attention, width).to(memory_format=torch.channels_last if bf16 else torch.contiguous_format)
         works[name] = lambda method=method, bf16=bf16: turn(method, bf16)
     found = milliseconds(works, runs)
-    print("training, a turn of each player: " + ", ".join(
-        f"{name} {1e3 * batch / value:.2f} faces/s" for name, value in found.items()))
+    print(
+        "training, a turn of each player: "
+        + ", ".join(f"{name} {1e3 * batch / value:.2f} faces/s" for name, value in found.items())
+    )
 
 
 def counted(method: ContextualAttention, given: dict[str, Tensor]) -> float:
@@ -159,15 +167,21 @@ def completion(runs: int, side: int, width: int, threads: int) -> None:
     given = example(side, 1)
     with tempfile.TemporaryDirectory() as folder:
         weights, out = Path(folder) / "weights.safetensors", Path(folder) / "out.onnx"
-        save_weights(weights, method.generator.state_dict(),
-                     {"method": "contextual_attention", "config": method.config.model_dump(mode="json")})
+        save_weights(
+            weights,
+            method.generator.state_dict(),
+            {"method": "contextual_attention", "config": method.config.model_dump(mode="json")},
+        )
         export(weights, out)
-        engines = {name: load_engine(out, threads=threads, exact=exact)
-                   for name, exact in (("ours, default", False), ("ours, float32", True))}
+        engines = {
+            name: load_engine(out, threads=threads, exact=exact)
+            for name, exact in (("ours, default", False), ("ours, float32", True))
+        }
     engines["shipped, default"] = load_engine(find_weights("contextual_attention")[0], threads=threads, exact=False)
     arrays = {name: given[name].numpy() for name in ("image", "mask")}
     works: dict[str, Callable[[], object]] = {
-        name: lambda engine=engine: engine.run(arrays) for name, engine in engines.items()}
+        name: lambda engine=engine: engine.run(arrays) for name, engine in engines.items()
+    }
 
     def torch_port() -> None:
         with torch.no_grad():
@@ -178,9 +192,12 @@ def completion(runs: int, side: int, width: int, threads: int) -> None:
     works["product"] = lambda: square @ square
     found = milliseconds(works | {"port, torch float32": torch_port}, runs)
     least = found.pop("product") * operations / (2 * 2048**3)
-    print(f"one completion of {side} px: " + ", ".join(f"{name} {value:.0f} ms" for name, value in found.items())
-          + f"; {found['port, torch float32'] / found['ours, default']:.1f}x; {operations / 1e9:.0f} GFLOP, "
-          f"{least:.0f} ms as matrix products in bf16")
+    print(
+        f"one completion of {side} px: "
+        + ", ".join(f"{name} {value:.0f} ms" for name, value in found.items())
+        + f"; {found['port, torch float32'] / found['ours, default']:.1f}x; {operations / 1e9:.0f} GFLOP, "
+        f"{least:.0f} ms as matrix products in bf16"
+    )
 
 
 def main() -> None:

@@ -47,8 +47,10 @@ AT_ONCE = 24
 def make_photos(folder: Path, count: int, side: int) -> Path:
     """The examples in that size, each time with other noise and quality."""
     folder.mkdir(parents=True, exist_ok=True)
-    scenes = [cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_CUBIC)
-              for path in sorted(EXAMPLES.glob("*.jpg"))]
+    scenes = [
+        cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_CUBIC)
+        for path in sorted(EXAMPLES.glob("*.jpg"))
+    ]
     noise = np.empty((side, side, 3), np.int16)
     for index in range(count):
         cv2.setRNGSeed(index)
@@ -93,7 +95,8 @@ class Loop:
         self._pipe, theirs = multiprocessing.Pipe()
         Path(job.target).mkdir(parents=True, exist_ok=True)
         process = multiprocessing.get_context("spawn").Process(
-            target=loop, args=(theirs, job.source, job.target, threads), daemon=True)
+            target=loop, args=(theirs, job.source, job.target, threads), daemon=True
+        )
         process.start()
         self.pids = [process.pid]
 
@@ -127,8 +130,9 @@ def compare_speed(photos: Path, rounds: int, folder: Path) -> None:
         return make_job(str(photos), str(folder / name))
 
     counts = [count for count in (1, 2) if count <= cores]
-    plans = {f"{count} worker(s) x {plan_workers(count, None)[1]} thread(s)": plan_workers(count, None)
-             for count in counts}
+    plans = {
+        f"{count} worker(s) x {plan_workers(count, None)[1]} thread(s)": plan_workers(count, None) for count in counts
+    }
     pools = {name: WorkerPool(job(f"pool{plan[0]}"), *plan) for name, plan in plans.items()}
     loops = {f"loop, {cores} thread(s)": Loop(job("loop"), None), "loop, 1 thread": Loop(job("loop1"), 1)}
     ways: dict[str, Callable[[list[Item]], Iterable[object]]] = {name: one.complete for name, one in loops.items()}
@@ -150,11 +154,15 @@ def compare_speed(photos: Path, rounds: int, folder: Path) -> None:
     for pool in pools.values():
         pool.__exit__()
     names = list(ways)
-    print(f"{'':<28}{'photos/s':>10}{'/ ' + names[0]:>20}{'/ ' + names[1]:>20}{'CPU s/photo':>14}"
-          f"   of {rounds} rounds, {cores} cores, load {os.getloadavg()[0]:.0f}")
+    print(
+        f"{'':<28}{'photos/s':>10}{'/ ' + names[0]:>20}{'/ ' + names[1]:>20}{'CPU s/photo':>14}"
+        f"   of {rounds} rounds, {cores} cores, load {os.getloadavg()[0]:.0f}"
+    )
     for name, values in rates.items():
         ratios = [float(np.median(np.divide(values, rates[base]))) for base in names[:2]]
-        print(f"{name:<28}{np.median(values):>10.2f}{ratios[0]:>20.2f}{ratios[1]:>20.2f}{np.median(costs[name]):>14.3f}")
+        print(
+            f"{name:<28}{np.median(values):>10.2f}{ratios[0]:>20.2f}{ratios[1]:>20.2f}{np.median(costs[name]):>14.3f}"
+        )
 
 
 def family() -> list[int]:
@@ -198,8 +206,11 @@ def compare_ray(photos: Path, folder: Path) -> None:
             with WorkerPool(job, *plan_workers(None, None)) as pool:
                 up = time.perf_counter() - start
                 rates[name], first, costs[name] = measure_lines(pool.complete(iter(items)))
-        print(f"{name:<16}{rates[name]:8.2f} photos/s, {costs[name]:.3f} CPU s/photo, {up + first:6.1f} s until the "
-              f"first, load {os.getloadavg()[0]:.0f}", flush=True)
+        print(
+            f"{name:<16}{rates[name]:8.2f} photos/s, {costs[name]:.3f} CPU s/photo, {up + first:6.1f} s until the "
+            f"first, load {os.getloadavg()[0]:.0f}",
+            flush=True,
+        )
     for what, values in (("time", {name: 1 / rate for name, rate in rates.items()}), ("processor time", costs)):
         print(f"Ray takes {2 * values['ray'] / (values['workers'] + values['workers again']) - 1:+.1%} {what}")
 
@@ -239,16 +250,27 @@ def measure_resume(folder: Path, count: int) -> None:
                 (place / f"{start:07d}" / f"{index:07d}.jpg").touch()
     with (target / "manifest.jsonl").open("wb") as file:
         for entry in LocalFolder(source).entries(Selection()):
-            file.write(Outcome(entry.name, "completed", stamp=entry.stamp, source_sha256="0" * 64,
-                               result_sha256="0" * 64, method=job.method, model_sha256="0" * 64,
-                               recipe=job.recipe).encode())
-    code = ("import sys, time, resource; from facefill.batch.run import run; from facefill.batch.job import Job\n"
-            "from facefill.batch.folder import Selection; job = Job(*sys.argv[1:4], recipe=sys.argv[4])\n"
-            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-            "before, start = peak(), time.perf_counter()\n"
-            "tally = run(job, list, select=Selection())\n"
-            "print(f'{tally.before.total()} done before, {tally.done.total()} to do: '\n"
-            "f'{time.perf_counter() - start:.0f} s, {before} MiB before, {peak()} MiB at most')")
+            file.write(
+                Outcome(
+                    entry.name,
+                    "completed",
+                    stamp=entry.stamp,
+                    source_sha256="0" * 64,
+                    result_sha256="0" * 64,
+                    method=job.method,
+                    model_sha256="0" * 64,
+                    recipe=job.recipe,
+                ).encode()
+            )
+    code = (
+        "import sys, time, resource; from facefill.batch.run import run; from facefill.batch.job import Job\n"
+        "from facefill.batch.folder import Selection; job = Job(*sys.argv[1:4], recipe=sys.argv[4])\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "before, start = peak(), time.perf_counter()\n"
+        "tally = run(job, list, select=Selection())\n"
+        "print(f'{tally.before.total()} done before, {tally.done.total()} to do: '\n"
+        "f'{time.perf_counter() - start:.0f} s, {before} MiB before, {peak()} MiB at most')"
+    )
     subprocess.run([sys.executable, "-c", code, job.source, job.target, "", job.recipe], check=True)
 
 

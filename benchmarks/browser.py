@@ -43,8 +43,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "camera.y4m"
         write_camera(path, draw_camera(90))
-        with (served("--threads", str(options.threads)) as url,
-              browser(f"--use-file-for-fake-video-capture={path}") as chromium):
+        with (
+            served("--threads", str(options.threads)) as url,
+            browser(f"--use-file-for-fake-video-capture={path}") as chromium,
+        ):
             page = chromium.new_context(permissions=["camera"]).new_page()
             page.goto(url)
             page.click("#go-live")
@@ -58,8 +60,10 @@ def main() -> None:
                     options.frames.mkdir(parents=True, exist_ok=True)
                     shown = page.evaluate("document.querySelector('#live-sheet').toDataURL('image/png').split(',')[1]")
                     (options.frames / f"{second:02d}.png").write_bytes(base64.b64decode(shown))
-            print(f"live camera, 640 x 480, one face, {options.threads} threads: {np.median(rates):.0f} frames/s "
-                  f"({min(rates)} to {max(rates)} over {len(rates)} s)")
+            print(
+                f"live camera, 640 x 480, one face, {options.threads} threads: {np.median(rates):.0f} frames/s "
+                f"({min(rates)} to {max(rates)} over {len(rates)} s)"
+            )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def make_photo(width: int, height: int, path: Path) -> None:
     rng = np.random.default_rng(0)
     scene = cv2.resize(rng.integers(60, 200, (9, 12, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
     scene[height // 4 : height // 4 + side, width // 3 : width // 3 + side] = cv2.resize(
-        head, (side, side), interpolation=cv2.INTER_LANCZOS4)
+        head, (side, side), interpolation=cv2.INTER_LANCZOS4
+    )
     noise = np.empty_like(scene, np.int16)
     cv2.randn(noise, (0, 0, 0), (3, 3, 3))
     cv2.imwrite(str(path), np.clip(scene + noise, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 90])
@@ -70,9 +71,12 @@ def matrix_rate(threads: int) -> tuple[float, str]:
 
 def networks(runs: int) -> None:
     face, plane = (1, 3, 256, 256), (1, 1, 256, 256)
-    shapes = {"swift": {"image": face, "mask": plane, "landmarks": (1, 5, 2), "noise": plane},
-              "cover": {"worn": (1, 3, COVER_PX, COVER_PX)}, "second_look": {"image": (1, 3, LOOK_PX, LOOK_PX)},
-              "finder": {"image": (1, 3, 640, 640)}}
+    shapes = {
+        "swift": {"image": face, "mask": plane, "landmarks": (1, 5, 2), "noise": plane},
+        "cover": {"worn": (1, 3, COVER_PX, COVER_PX)},
+        "second_look": {"image": (1, 3, LOOK_PX, LOOK_PX)},
+        "finder": {"image": (1, 3, 640, 640)},
+    }
     copy = np.ones(64 << 20, np.uint8)
     print(f"memory copy {64 / 1024 / milliseconds(copy.copy, runs) * 1e3:.1f} GiB/s")
     for threads in (1, 2):
@@ -105,8 +109,10 @@ def whole(path: Path, runs: int, threads: int) -> None:
         ours.append(milliseconds_once(unmask))
         theirs.append(milliseconds_once(plain))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"  unmask {np.median(ours):8.0f} ms   decode + encode {np.median(theirs):8.0f} ms   "
-          f"ratio {np.median(ours) / np.median(theirs):.2f}   peak memory {peak:.0f} MiB")
+    print(
+        f"  unmask {np.median(ours):8.0f} ms   decode + encode {np.median(theirs):8.0f} ms   "
+        f"ratio {np.median(ours) / np.median(theirs):.2f}   peak memory {peak:.0f} MiB"
+    )
 
 
 def milliseconds_once(work: Callable[[], object]) -> float:
@@ -130,8 +136,19 @@ def main() -> None:
             path = Path(folder) / "photo.jpg"
             make_photo(width, height, path)
             print(f"{name}, {options.threads} thread(s)", flush=True)
-            subprocess.run([sys.executable, __file__, "--one", str(path), "--runs", str(max(3, options.runs // 3)),
-                            "--threads", str(options.threads)], check=True)
+            subprocess.run(
+                [
+                    sys.executable,
+                    __file__,
+                    "--one",
+                    str(path),
+                    "--runs",
+                    str(max(3, options.runs // 3)),
+                    "--threads",
+                    str(options.threads),
+                ],
+                check=True,
+            )
 
 
 if __name__ == "__main__":

@@ -111,15 +111,22 @@ def photos(options: argparse.Namespace) -> None:
         for index, face in enumerate(plan.faces):
             done = face.missing.any()
             turn, name = turn_of(face.landmarks), f"{path.stem}#{index}"
-            rows.append({"face": name, "completed": int(done), "turn": f"{turn:.2f}",
-                         "warnings": "; ".join(face.warnings)})
+            rows.append(
+                {"face": name, "completed": int(done), "turn": f"{turn:.2f}", "warnings": "; ".join(face.warnings)}
+            )
             if not done:
                 continue
             order = rng.permutation(len(names)) if options.blind is not None else np.arange(len(names))
-            key += [{"face": name, "place": "ABCDEFGH"[place], "method": names[method], "turn": f"{turn:.2f}"}
-                    for place, method in enumerate(order)]
-            after = [label(cut_out(shown[method], face.box), "ABCDEFGH"[place] if options.blind is not None
-                           else names[method]) for place, method in enumerate(order)]
+            key += [
+                {"face": name, "place": "ABCDEFGH"[place], "method": names[method], "turn": f"{turn:.2f}"}
+                for place, method in enumerate(order)
+            ]
+            after = [
+                label(
+                    cut_out(shown[method], face.box), "ABCDEFGH"[place] if options.blind is not None else names[method]
+                )
+                for place, method in enumerate(order)
+            ]
             cells.append(np.concatenate([label(cut_out(before, face.box), name), *after], 1))
     for at in range(0, len(cells), PAIRS):
         tile(cells[at : at + PAIRS], options.out / f"sheet-{at // PAIRS:02d}.png", 2)
@@ -144,8 +151,10 @@ def grades(options: argparse.Namespace) -> None:
     print("| method | view | n | GOOD | GOOD or USABLE | others |\n|---|---|---|---|---|---|")
     for (method, view), found in sorted(counts.items()):
         others = ", ".join(f"{name} {count}" for name, count in found.most_common() if name not in GOOD_ENOUGH)
-        print(f"| {method} | {view} | {found.total()} | {found['GOOD']} | {sum(found[name] for name in GOOD_ENOUGH)} "
-              f"| {others} |")
+        print(
+            f"| {method} | {view} | {found.total()} | {found['GOOD']} | {sum(found[name] for name in GOOD_ENOUGH)} "
+            f"| {others} |"
+        )
 
 
 def main() -> None:

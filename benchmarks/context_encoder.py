@@ -96,13 +96,17 @@ class Worker:
         self.method = build_method("context_encoder", {"bottleneck": 128})
         self.method.to(memory_format=torch.channels_last)
         self.batch = example(self.method, side, BATCH.get(side, 1))
-        self.batch = {key: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
-                      for key, value in self.batch.items()}
+        self.batch = {
+            key: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+            for key, value in self.batch.items()
+        }
         self.image = self.batch["image"][:1].contiguous(memory_format=torch.channels_last)
         self.exported = load_engine(find_weights("context_encoder")[0], threads=1)
         self.plain = {"image": self.image.contiguous().numpy()}
-        self.optimizers = {name: torch.optim.AdamW(player.parameters(), lr=1e-4, fused=True)
-                           for name, player in self.method.players.items()}
+        self.optimizers = {
+            name: torch.optim.AdamW(player.parameters(), lr=1e-4, fused=True)
+            for name, player in self.method.players.items()
+        }
 
     def complete(self, fast: bool) -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast):
@@ -122,15 +126,28 @@ def speed(options: argparse.Namespace) -> None:
     workers = {side: Worker(side) for side in sides}
     for worker in workers.values():
         worker.complete(False), worker.complete(True), worker.export(), worker.train()
-    taken = np.array([[[median(partial(worker.complete, False), 3), median(partial(worker.complete, True), 3),
-                        median(worker.export, 9), median(worker.train, 1) / BATCH.get(side, 1)]
-                       for side, worker in workers.items()] for _ in range(options.runs)])
+    taken = np.array(
+        [
+            [
+                [
+                    median(partial(worker.complete, False), 3),
+                    median(partial(worker.complete, True), 3),
+                    median(worker.export, 9),
+                    median(worker.train, 1) / BATCH.get(side, 1),
+                ]
+                for side, worker in workers.items()
+            ]
+            for _ in range(options.runs)
+        ]
+    )
     seconds = np.median(taken, 0)
     print(f"{'side':>5}{'complete f32':>16}{'complete bf16':>16}{'as shipped':>16}{'train bf16':>16}   ms per picture")
     for place, side in enumerate(sides):
         grown = [f"x{value:.1f}" for value in seconds[place] / seconds[place - 1]] if place else [""] * 4
-        print(f"{side:>5}" + "".join(f"{value * 1e3:>10.2f}{more:>6}"
-                                     for value, more in zip(seconds[place], grown, strict=True)))
+        print(
+            f"{side:>5}"
+            + "".join(f"{value * 1e3:>10.2f}{more:>6}" for value, more in zip(seconds[place], grown, strict=True))
+        )
     slopes = [np.polyfit(np.log(sides), np.log(column), 1)[0] for column in seconds.T]
     print(f"{'k':>5}" + "".join(f"{slope:>10.2f}{'':>6}" for slope in slopes))
 

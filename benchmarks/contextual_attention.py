@@ -72,12 +72,16 @@ def curves(options: argparse.Namespace) -> None:
                 # Both critics' mean squared distance from length 1 is logged as a sum.
                 off = [math.sqrt(row["penalty"] / PENALTY_WEIGHT / 2) for row in rows]
                 length.plot(shown, off, color=colour, label=run.name)
-                said = [f"{one}, gaps {whole:.1f}, {hole:.1f}, off {rms:.2f}"
-                        for one, whole, hole, rms in zip(said, gaps["whole"], gaps["hole"], off, strict=True)]
+                said = [
+                    f"{one}, gaps {whole:.1f}, {hole:.1f}, off {rms:.2f}"
+                    for one, whole, hole, rms in zip(said, gaps["whole"], gaps["hole"], off, strict=True)
+                ]
             print(f"{run.name}: " + "; ".join(f"{at}: {one}" for at, one in zip(shown, said, strict=True)))
-        for axes, title in ((gap, "critic gap: score of true less completed"),
-                            (length, "distance of the gradient's length from 1, rms"),
-                            (score, "hole PSNR, validation, dB")):
+        for axes, title in (
+            (gap, "critic gap: score of true less completed"),
+            (length, "distance of the gradient's length from 1, rms"),
+            (score, "hole PSNR, validation, dB"),
+        ):
             axes.set_title(title)
             axes.set_xlabel("pictures shown")
             axes.grid(alpha=0.3)
@@ -110,6 +114,7 @@ class Cut(nn.Module):
 @torch.no_grad()
 def measured(method: ContextualAttention, batch: Batch) -> dict[str, NDArray[np.float64]]:
     """Each of `SCORED`, a value for each picture."""
+
     def levels(pictures: Tensor) -> NDArray[np.uint8]:
         found: NDArray[np.uint8] = ((pictures + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         return found
@@ -119,8 +124,10 @@ def measured(method: ContextualAttention, batch: Batch) -> dict[str, NDArray[np.
         image, mask, truth = (batch[name][first : first + 20] for name in ("image", "mask", "truth"))
         with torch.autocast("cpu", torch.bfloat16):
             completed = method.complete({"image": image, "mask": mask})
-        rows += [measure(one, true, hole) for one, true, hole in
-                 zip(levels(completed), levels(truth), mask[:, 0].numpy() > 0.5, strict=True)]
+        rows += [
+            measure(one, true, hole)
+            for one, true, hole in zip(levels(completed), levels(truth), mask[:, 0].numpy() > 0.5, strict=True)
+        ]
     return {name: np.array([row[name] for row in rows]) for name in SCORED}
 
 
@@ -142,8 +149,10 @@ def scores(options: argparse.Namespace) -> None:
             said = []
             for name, values in found.items():
                 low, high = np.percentile((values - first[name])[picked].mean(1), (2.5, 97.5))
-                said.append(f"{name} {np.median(values) if name == 'sharpness' else values.mean():.3f} "
-                            f"({(values - first[name]).mean():+.3f} [{low:.3f}, {high:.3f}])")
+                said.append(
+                    f"{name} {np.median(values) if name == 'sharpness' else values.mean():.3f} "
+                    f"({(values - first[name]).mean():+.3f} [{low:.3f}, {high:.3f}])"
+                )
             name = f"{run.name}, attention cut out" if cut else run.name
             print(f"{name}, {options.count} faces: " + "; ".join(said), flush=True)
 
@@ -156,8 +165,9 @@ def borrows(options: argparse.Namespace) -> None:
     for run in options.runs:
         method = open_method(run / "weights.safetensors")
         batch = validation(recipe, method, options.count)
-        parts = [{name: batch[name][place : place + 20] for name in method.inputs}
-                 for place in range(0, options.count, 20)]
+        parts = [
+            {name: batch[name][place : place + 20] for name in method.inputs} for place in range(0, options.count, 20)
+        ]
         offsets = torch.cat([method.explain(**part)[1] for part in parts]).numpy()
         side = offsets.shape[-1]
         first, last, line = side // 4, 3 * side // 4 - 1, np.arange(side)
@@ -169,8 +179,11 @@ def borrows(options: argparse.Namespace) -> None:
         own = np.mean([cells[place] > 0 for place, cells in enumerate(rim)])
         opposite = np.mean([cells[place ^ 1] > 0 for place, cells in enumerate(rim)])
         near = ", ".join(f"{cells}: {(beyond.max(0) == cells).mean():.3f}" for cells in range(1, first + 1))
-        print(f"{run.name}, {options.count} faces, {side}x{side} cells: at the rim {own:.3f} beyond their own side, "
-              f"{opposite:.3f} beyond the opposite one; cells from the hole {near}", flush=True)
+        print(
+            f"{run.name}, {options.count} faces, {side}x{side} cells: at the rim {own:.3f} beyond their own side, "
+            f"{opposite:.3f} beyond the opposite one; cells from the hole {near}",
+            flush=True,
+        )
 
 
 def penalty_of(critic: nn.Module, between: Tensor, hole: Tensor, bf16: bool) -> Tensor:
@@ -184,8 +197,9 @@ def penalty_of(critic: nn.Module, between: Tensor, hole: Tensor, bf16: bool) -> 
 def gradient_of(critic: nn.Module, value: Tensor) -> Tensor:
     critic.zero_grad()
     value.backward()  # type: ignore[no-untyped-call]
-    return torch.cat([parameter.grad.flatten().double() for parameter in critic.parameters()
-                      if parameter.grad is not None])
+    return torch.cat(
+        [parameter.grad.flatten().double() for parameter in critic.parameters() if parameter.grad is not None]
+    )
 
 
 def open_state(run: Path, recipe: Recipe) -> Any:
@@ -217,8 +231,10 @@ def penalty(options: argparse.Namespace) -> None:
             gradient = gradient_of(critic, value)
             spent = time.process_time() - begun
             off, cosine = (gradient - truth).norm() / truth.norm(), torch.cosine_similarity(gradient, truth, 0)
-            print(f"{name} critic, {kind}: penalty {value.item():.6f} (float64 {exact.item():.6f}), gradient off by "
-                  f"{off.item():.1e} of its length, cosine {cosine.item():.6f}, {1e3 * spent:.0f} ms of the processor")
+            print(
+                f"{name} critic, {kind}: penalty {value.item():.6f} (float64 {exact.item():.6f}), gradient off by "
+                f"{off.item():.1e} of its length, cosine {cosine.item():.6f}, {1e3 * spent:.0f} ms of the processor"
+            )
 
 
 def main() -> None:

@@ -56,8 +56,17 @@ Mask = NDArray[np.bool_]
 F32 = NDArray[np.float32]
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
 DATA = Path(__file__).parents[1] / "tests" / "data"
-NOT_PLAIN = ("000093.jpg", "006591.jpg", "009394.jpg", "017539.jpg", "018314.jpg", "019993.jpg", "021729.jpg",
-             "028825.jpg", "028979.jpg")
+NOT_PLAIN = (
+    "000093.jpg",
+    "006591.jpg",
+    "009394.jpg",
+    "017539.jpg",
+    "018314.jpg",
+    "019993.jpg",
+    "021729.jpg",
+    "028825.jpg",
+    "028979.jpg",
+)
 """Plain photos whose face has sunglasses or a microphone before it."""
 LARGE_PX = 40.0
 """Faces above this side count, the square root of the box's area."""
@@ -109,8 +118,9 @@ def read_versions(old: Path | None) -> list[Version]:
     versions = [Version("now", finder, Cover(engine(ours / "cover.onnx")), {}, finders.THRESHOLD)]
     if old:
         rules = {"DOUBT": 0.02, "LIKE_LEVELS": 30.0, "GROW_PX": 4, "SURE": 0.0}
-        versions.append(Version("0.2.0", Finder(engine(old / "finder.onnx")), Cover(engine(old / "cover.onnx")), rules,
-                                0.66))
+        versions.append(
+            Version("0.2.0", Finder(engine(old / "finder.onnx")), Cover(engine(old / "cover.onnx")), rules, 0.66)
+        )
     return versions
 
 
@@ -142,16 +152,23 @@ def line(what: str, version: Version, text: str) -> None:
 def judge_real(folder: Path, versions: list[Version]) -> None:
     faces = read_real(folder, "judge")
     both = [face for face in (*faces, *read_real(folder, "train")) if face.kind == "mask+sunglasses"]
-    groups = {"masks and scarves": [face for face in faces if face.kind not in ("none", "sunglasses")],
-              "sunglasses": [face for face in faces if face.kind == "sunglasses"], "mask and sunglasses": both}
+    groups = {
+        "masks and scarves": [face for face in faces if face.kind not in ("none", "sunglasses")],
+        "sunglasses": [face for face in faces if face.kind == "sunglasses"],
+        "mask and sunglasses": both,
+    }
     for name, chosen in groups.items():
         for version in versions:
             judge_group(name, version, chosen, folder)
     plain = [face for face in faces if face.kind == "none"]
     for version in versions:
         taken = [version.masks(face, aligned_of(folder, face))[1] & counts(face) for face in plain]
-        line("uncovered faces", version, f"n {len(plain)}  any mask {share([mask.any() for mask in taken])}  "
-             f"of the pixels {100 * np.mean([mask.mean() for mask in taken]):.2f} %")
+        line(
+            "uncovered faces",
+            version,
+            f"n {len(plain)}  any mask {share([mask.any() for mask in taken])}  "
+            f"of the pixels {100 * np.mean([mask.mean() for mask in taken]):.2f} %",
+        )
 
 
 def judge_group(name: str, version: Version, faces: list[Covered], folder: Path) -> None:
@@ -165,9 +182,13 @@ def judge_group(name: str, version: Version, faces: list[Covered], folder: Path)
         missed.append(not (mask & truth).any())
         wanted = {"sunglasses": "sunglasses", "mask+sunglasses": "mask"}.get(face.kind, "mask")
         right.append(wanted in kinds)
-    line(name, version, f"n {len(faces)}  IoU {mean(ious)}  median {np.median(ious):.3f}  below 0.7 "
-         f"{share([iou < 0.7 for iou in ious])}  left {share(left)}  taken {100 * np.mean(taken):.0f} %  nothing found "
-         f"{share(missed)}  kind {share(right)}")
+    line(
+        name,
+        version,
+        f"n {len(faces)}  IoU {mean(ious)}  median {np.median(ious):.3f}  below 0.7 "
+        f"{share([iou < 0.7 for iou in ious])}  left {share(left)}  taken {100 * np.mean(taken):.0f} %  nothing found "
+        f"{share(missed)}  kind {share(right)}",
+    )
 
 
 def counts(face: Covered) -> Mask:
@@ -191,8 +212,10 @@ def judge_drawn(dataset: Path, limit: int, versions: list[Version]) -> None:
             case = draw_case(PROTOCOLS["worn@256"], face, points, entry.row["file"], None)
             other = wear(face, points, hole_rng("benchmarks/cover", entry.row["file"]), kinds=COVERS)
             for version in versions:
-                for name, picture, truth in (("face masks of worn@256", case.shown, case.mask),
-                                             ("any drawn cover", other.face, other.mask)):
+                for name, picture, truth in (
+                    ("face masks of worn@256", case.shown, case.mask),
+                    ("any drawn cover", other.face, other.mask),
+                ):
                     mask = version.masks(in_square(picture), picture)[0]
                     ious.setdefault((name, version.name), []).append(overlap(mask, truth))
     for (name, version_name), values in sorted(ious.items()):
@@ -239,8 +262,12 @@ def judge_photos(folder: Path, boxes: Path, versions: list[Version]) -> None:
             matched, false = match(version.find(read_photo(folder / name).pixels), entry)
             hits += matched
             alarms += len(false)
-        line(f"faces of {folder.name}", version, f"n {len(hits)}  recall {share(hits)}  false alarms a photo "
-             f"{alarms / len(files):.3f} ({alarms} in {len(files)})")
+        line(
+            f"faces of {folder.name}",
+            version,
+            f"n {len(hits)}  recall {share(hits)}  false alarms a photo "
+            f"{alarms / len(files):.3f} ({alarms} in {len(files)})",
+        )
 
 
 def match(found: list[Face], entry: dict[str, Any]) -> tuple[list[bool], list[Face]]:
@@ -276,8 +303,11 @@ def judge_plain(folder: Path, versions: list[Version]) -> None:
             drawn = [(id(face) in wrong, bool(seen_cover(version, photo, face))) for face in faces]
             invented.append(any(false and covered for false, covered in drawn))
             skin.append(any(covered and not false for false, covered in drawn))
-        line("uncovered people", version, f"n {len(skin)}  no face, drawn on {share(invented)}  bare skin taken "
-             f"{share(skin)}")
+        line(
+            "uncovered people",
+            version,
+            f"n {len(skin)}  no face, drawn on {share(invented)}  bare skin taken {share(skin)}",
+        )
 
 
 def seen_cover(version: Version, photo: U8, face: Face) -> int:
@@ -287,8 +317,11 @@ def seen_cover(version: Version, photo: U8, face: Face) -> int:
         aligned = Crop.around_face(face.landmarks, FACE_PX).take(photo)
     except ValueError:
         return 0
-    return int(version.masks(Covered(covers.view_of(photo, square), np.zeros((1, 1), np.uint8), face.landmarks),
-                             aligned)[0].sum())
+    return int(
+        version.masks(Covered(covers.view_of(photo, square), np.zeros((1, 1), np.uint8), face.landmarks), aligned)[
+            0
+        ].sum()
+    )
 
 
 def judge_landmarks(plain: Path, dataset: Path, teacher: YuNet, limit: int, versions: list[Version]) -> None:
@@ -301,17 +334,26 @@ def judge_landmarks(plain: Path, dataset: Path, teacher: YuNet, limit: int, vers
             _, marks, found = label_faces(face[None], teacher)
             if found[0]:
                 worn = draw_case(PROTOCOLS["worn@256"], face, points, entry.row["file"], None)
-                drawn.append((cv2.copyMakeBorder(worn.shown, *(64,) * 4, cv2.BORDER_CONSTANT, value=(128,) * 3),
-                              marks[0] + 64))
+                drawn.append(
+                    (cv2.copyMakeBorder(worn.shown, *(64,) * 4, cv2.BORDER_CONSTANT, value=(128,) * 3), marks[0] + 64)
+                )
     for version in versions:
-        errors = [error for photo, rows in zip(photos, lessons, strict=True)
-                  for error in distances(version.find(photo), rows)]
-        under = [error for photo, points in drawn
-                 for error in distances(version.find(np.asarray(photo, np.uint8)), [(None, points)])]
+        errors = [
+            error for photo, rows in zip(photos, lessons, strict=True) for error in distances(version.find(photo), rows)
+        ]
+        under = [
+            error
+            for photo, points in drawn
+            for error in distances(version.find(np.asarray(photo, np.uint8)), [(None, points)])
+        ]
         for name, values in (("landmarks, photos", errors), ("landmarks, drawn covers", under)):
             middle = bootstrap(np.array(values), "median").estimate()
-            line(name, version, f"n {len(values)}  median {100 * middle.value:.1f} % [{100 * middle.low:.1f}, "
-                 f"{100 * middle.high:.1f}]  90 % below {100 * np.quantile(values, 0.9):.1f} %")
+            line(
+                name,
+                version,
+                f"n {len(values)}  median {100 * middle.value:.1f} % [{100 * middle.low:.1f}, "
+                f"{100 * middle.high:.1f}]  90 % below {100 * np.quantile(values, 0.9):.1f} %",
+            )
 
 
 Lesson = tuple[F32 | None, NDArray[Any]]
@@ -349,8 +391,10 @@ def distances(faces: list[Face], lessons: Sequence[Lesson]) -> list[float]:
     for box, points in lessons:
         apart = float(np.linalg.norm(points[0] - points[1]))
         away = [float(np.linalg.norm(face.landmarks - points, axis=1).mean()) / apart for face in faces]
-        near = [overlaps(box, np.array([face.box], np.float32))[0] >= 0.5 if box is not None else error < 1
-                for face, error in zip(faces, away, strict=True)]
+        near = [
+            overlaps(box, np.array([face.box], np.float32))[0] >= 0.5 if box is not None else error < 1
+            for face, error in zip(faces, away, strict=True)
+        ]
         if any(near):
             errors.append(min(error for error, close in zip(away, near, strict=True) if close))
     return errors
@@ -370,8 +414,10 @@ def main() -> None:
         (given.worn, lambda: judge_photos(given.worn, DATA / "worn_boxes.json", versions)),
         (given.plain, lambda: judge_photos(given.plain, DATA / "plain_boxes.json", versions)),
         (given.plain, lambda: judge_plain(given.plain, versions)),
-        (given.plain and given.dataset and given.yunet,
-         lambda: judge_landmarks(given.plain, given.dataset, YuNet(given.yunet), given.limit, versions)),
+        (
+            given.plain and given.dataset and given.yunet,
+            lambda: judge_landmarks(given.plain, given.dataset, YuNet(given.yunet), given.limit, versions),
+        ),
     ]
     if not any(wanted for wanted, _ in parts):
         raise InputError("something to judge by", "no folder", "name --covers, --dataset, --worn or --plain")

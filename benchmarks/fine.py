@@ -38,8 +38,15 @@ def draw_hole(name: str, width: int, height: int) -> Bool:
             cv2.line(canvas, *(tuple(map(int, end)) for end in ends), 1, 3)
     elif name == "letters":
         for line in range(10):
-            cv2.putText(canvas, "ABCDEFGHIJ", (width // 20, (line + 1) * height // 11), cv2.FONT_HERSHEY_SIMPLEX,
-                        height / 750, 1, height // 400)
+            cv2.putText(
+                canvas,
+                "ABCDEFGHIJ",
+                (width // 20, (line + 1) * height // 11),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                height / 750,
+                1,
+                height // 400,
+            )
     else:
         canvas.ravel()[rng.choice(canvas.size, 5000, replace=False)] = 1
     return canvas > 0
@@ -60,8 +67,14 @@ def measure(method: str, path: Path, name: str, repeats: int) -> tuple[float, ..
         theirs = cv2.inpaint(source.pixels, mask.view(np.uint8), 3, cv2.INPAINT_TELEA)
         seconds.append((middle - begin, time.perf_counter() - middle))
     first, second = (statistics.median(column) for column in zip(*seconds[1:], strict=True))
-    return (int(mask.sum()), hole_psnr(ours, truth, mask), first, hole_psnr(theirs, truth, mask), second,
-            peak_mb() or float("nan"))
+    return (
+        int(mask.sum()),
+        hole_psnr(ours, truth, mask),
+        first,
+        hole_psnr(theirs, truth, mask),
+        second,
+        peak_mb() or float("nan"),
+    )
 
 
 def main() -> None:
@@ -71,15 +84,21 @@ def main() -> None:
     parser.add_argument("--holes", default="scratches,pixels,letters")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
-    print("| hole | missing px | method | hole PSNR, dB | Telea's | s | Telea's | ratio | peak MB |\n"
-          "|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| hole | missing px | method | hole PSNR, dB | Telea's | s | Telea's | ratio | peak MB |\n"
+        "|---|---|---|---|---|---|---|---|---|"
+    )
     for name in given.holes.split(","):
         for method in given.methods.split(","):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 count, psnr, ours_s, other, theirs_s, peak = pool.submit(
-                    measure, method, given.photo, name, given.repeats).result()
-            print(f"| {name} | {count} | {method} | {psnr:.2f} | {other:.2f} | {ours_s:.2f} | {theirs_s:.2f} | "
-                  f"{ours_s / theirs_s:.2f} | {peak:.0f} |", flush=True)
+                    measure, method, given.photo, name, given.repeats
+                ).result()
+            print(
+                f"| {name} | {count} | {method} | {psnr:.2f} | {other:.2f} | {ours_s:.2f} | {theirs_s:.2f} | "
+                f"{ours_s / theirs_s:.2f} | {peak:.0f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

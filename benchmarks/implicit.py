@@ -27,8 +27,9 @@ def worst_direction(method: LatentSearch, case: Case) -> NDArray[np.int8]:
 
     S is a multiple of the side that the search works at; a pixel there moves its whole block here.
     """
-    small, truth = (torch.from_numpy(to_network(resize(picture[None], SIDE_PX, SIDE_PX)))
-                    for picture in (case.shown, case.truth))
+    small, truth = (
+        torch.from_numpy(to_network(resize(picture[None], SIDE_PX, SIDE_PX))) for picture in (case.shown, case.truth)
+    )
     levels = np.repeat(case.mask[None, ..., None] * np.uint8(255), 3, -1)
     missing = torch.from_numpy(resize(levels, SIDE_PX, SIDE_PX)[..., 0] > 0)[:, None]
     image, mask = torch.where(missing, method.hole_value, small), missing.float()

@@ -58,13 +58,21 @@ def main() -> None:
     core = openvino.Core()
     model = core.read_model(find_weights("swift")[0])
     model.reshape({name: value.shape for name, value in shown[0].items()})
-    small = nncf.quantize(model.clone(), nncf.Dataset(shown[: given.calibrate]), preset=nncf.QuantizationPreset.MIXED,
-                          subset_size=given.calibrate)
+    small = nncf.quantize(
+        model.clone(),
+        nncf.Dataset(shown[: given.calibrate]),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=given.calibrate,
+    )
     hint = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": given.threads, "NUM_STREAMS": 1}
-    kinds = {"float32": (model, {**hint, "INFERENCE_PRECISION_HINT": "f32"}), "bf16": (model, hint),
-             "int8": (small, hint)}
-    ready = {name: core.compile_model(one, "CPU", settings).create_infer_request()
-             for name, (one, settings) in kinds.items()}
+    kinds = {
+        "float32": (model, {**hint, "INFERENCE_PRECISION_HINT": "f32"}),
+        "bf16": (model, hint),
+        "int8": (small, hint),
+    }
+    ready = {
+        name: core.compile_model(one, "CPU", settings).create_infer_request() for name, (one, settings) in kinds.items()
+    }
     found: dict[str, list[float]] = {name: [] for name in kinds}
     times: dict[str, list[float]] = {name: [] for name in kinds}
     rows: list[NDArray[np.uint8]] = []
@@ -90,8 +98,10 @@ def _print(found: dict[str, list[float]], times: dict[str, list[float]]) -> None
     print("| | hole PSNR dB | against bf16 | ms, median |\n|---|---|---|---|")
     for name, column in values.items():
         mean, lost = bootstrap(column).estimate(), bootstrap(column - values["bf16"]).estimate()
-        print(f"| {name} | {mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}] | "
-              f"{lost.value:+.3f} [{lost.low:+.3f}, {lost.high:+.3f}] | {1e3 * float(np.median(times[name])):.1f} |")
+        print(
+            f"| {name} | {mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}] | "
+            f"{lost.value:+.3f} [{lost.low:+.3f}, {lost.high:+.3f}] | {1e3 * float(np.median(times[name])):.1f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -57,8 +57,11 @@ def main() -> None:
     finder = Finder(load_engine(find_weights("finder")[0], threads=given.threads))
     found: dict[str, list[tuple[float, float, float, float]]] = {"centre": [], "lower": [], "eyes": []}
     rows: list[NDArray[np.uint8]] = []
-    paths = [path for given_path in given.photos
-             for path in (sorted(given_path.iterdir()) if given_path.is_dir() else [given_path])]
+    paths = [
+        path
+        for given_path in given.photos
+        for path in (sorted(given_path.iterdir()) if given_path.is_dir() else [given_path])
+    ]
     for path in (path for path in paths if path.suffix.lower() in SUFFIXES):
         photo = read_photo(path)
         shape = photo.pixels.shape
@@ -73,9 +76,14 @@ def main() -> None:
                 completed = inpainter.complete(task).photo
                 calm = calm_part(photo.pixels, task.mask)
                 wanted = grain(photo.pixels, calm)
-                values.append((crop.scale, measure(completed, photo.pixels, task.mask)["sharpness"],
-                               grain(completed, calm) / wanted,
-                               grain(completed, calm_part(completed, task.mask)) / wanted))
+                values.append(
+                    (
+                        crop.scale,
+                        measure(completed, photo.pixels, task.mask)["sharpness"],
+                        grain(completed, calm) / wanted,
+                        grain(completed, calm_part(completed, task.mask)) / wanted,
+                    )
+                )
                 pictures.append(crop.take(completed))
             rows.append(np.concatenate(pictures, 1))
     if given.sheet and rows:

@@ -137,8 +137,9 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.figures.split(","):
         given = (FIGURES[name], options.dataset, options.weights)
-        picture, scores = (draw_steps(*given, options.rows), {}) if name == "6" else draw(
-            *given, options.faces, options.rows)
+        picture, scores = (
+            (draw_steps(*given, options.rows), {}) if name == "6" else draw(*given, options.faces, options.rows)
+        )
         cv2.imwrite(str(options.out / f"figure{name}.png"), picture[..., ::-1])
         cells = [f"{column} {interval(values, '{:.2f}')}" for column, values in scores.items()]
         print(f"figure{name}: " + "; ".join(cells), flush=True)

@@ -134,13 +134,17 @@ def speed(options: argparse.Namespace) -> None:
         found = method.search(image, mask, seeds)
         ours = (clocks() - middle) / len(image)
         rows.append((*(middle - begun), *ours, float(loss), float(found.loss[place])))
-        form = ("face {}: plain {:.1f} s (processor {:.1f}), ours {:.3f} s per face (processor {:.3f}); "
-                "final loss {:.4f} and {:.4f}")
+        form = (
+            "face {}: plain {:.1f} s (processor {:.1f}), ours {:.3f} s per face (processor {:.3f}); "
+            "final loss {:.4f} and {:.4f}"
+        )
         print(form.format(place, *rows[-1]), f"after {float(found.steps.float().mean()):.0f} iterations", flush=True)
     ratios = np.median(rows, 0)[:2] / np.median(rows, 0)[2:4]
-    print("median ratio of faces per second {:.1f}, of processor time {:.1f};".format(*ratios),
-          "mean final loss {:.4f} plain, {:.4f} ours".format(*np.mean(rows, 0)[4:]),
-          f"({torch.get_num_threads()} threads, {len(image)} faces at once)")
+    print(
+        "median ratio of faces per second {:.1f}, of processor time {:.1f};".format(*ratios),
+        "mean final loss {:.4f} plain, {:.4f} ours".format(*np.mean(rows, 0)[4:]),
+        f"({torch.get_num_threads()} threads, {len(image)} faces at once)",
+    )
 
 
 def clocks() -> NDArray[np.float64]:
@@ -152,8 +156,10 @@ def start(options: argparse.Namespace) -> None:
     faces, masks = read(options.dataset, options.split, options.faces, options.hole)
     image, mask = as_tensors(faces, masks)
     seeds = torch.arange(len(image))
-    print(f"{options.hole}, n = {len(faces)}: final loss; the same beyond the plain loop's, paired; PSNR dB of the "
-          "generated face against the whole truth; all with 95 % intervals; gradients taken")
+    print(
+        f"{options.hole}, n = {len(faces)}: final loss; the same beyond the plain loop's, paired; PSNR dB of the "
+        "generated face against the whole truth; all with 95 % intervals; gradients taken"
+    )
     method = open_search(options.weights)
     codes, losses = plain(method, image, mask, seeds)
     with torch.no_grad():
@@ -170,34 +176,50 @@ def start(options: argparse.Namespace) -> None:
 def terms(options: argparse.Namespace) -> None:
     variants: dict[str, tuple[type[LatentSearch], dict[str, object]]] = {
         **{name: (LatentSearch, settings) for name, settings in ALONE.items()},
-        "DIP": (Dip, {}), "DIP without border weights": (Dip, {"border": 0.0}),
-        "all three": (LatentSearch, {}), "without border weights": (LatentSearch, {"border": 0.0}),
+        "DIP": (Dip, {}),
+        "DIP without border weights": (Dip, {"border": 0.0}),
+        "all three": (LatentSearch, {}),
+        "without border weights": (LatentSearch, {"border": 0.0}),
         "the paper's bounds": (LatentSearch, {"bounds": "paper"}),
         "with symmetry 0.5": (LatentSearch, {"symmetry": 0.5}),
         "with mean face 0.1": (LatentSearch, {"mean_face": 0.1}),
     }
     for hole in options.hole.split(","):
         faces, masks = read(options.dataset, options.split, options.faces, hole)
-        print(f"{hole}, n = {len(faces)}, mean of {options.seeds} seeds: mean |difference| of known pixels in levels "
-              "and SSIM of equation 8, both of what the search drew; PSNR dB and SSIM, mean and 95 % interval, blended "
-              "| blended beyond pasted | blended, beyond that of all three, paired")
-        wanted = ["all three", *(name for name in variants if name != "all three"
-                                 and any(part in name for part in options.only.split(",")))]
+        print(
+            f"{hole}, n = {len(faces)}, mean of {options.seeds} seeds: mean |difference| of known pixels in levels "
+            "and SSIM of equation 8, both of what the search drew; PSNR dB and SSIM, mean and 95 % interval, blended "
+            "| blended beyond pasted | blended, beyond that of all three, paired"
+        )
+        wanted = [
+            "all three",
+            *(
+                name
+                for name in variants
+                if name != "all three" and any(part in name for part in options.only.split(","))
+            ),
+        ]
         all_three = None
         for name in wanted:
-            seeds = [measure(faces, masks, options.weights, *variants[name], seed)
-                     for seed in range(options.seeds)]
+            seeds = [measure(faces, masks, options.weights, *variants[name], seed) for seed in range(options.seeds)]
             values = np.mean(seeds, 0)
             all_three = values if all_three is None else all_three
             columns = (values[2], values[3], *(values[2:4] - values[4:6]), *(values[2:4] - all_three[2:4]))
             cells = [interval(column, form) for column, form in zip(columns, FORMS * 3, strict=True)]
-            print(f"{name:<28}{values[0].mean():5.2f} {values[1].mean():.3f}  {cells[0]}  {cells[1]}  |  {cells[2]}  "
-                  f"{cells[3]}  |  {cells[4]}  {cells[5]}  |  dB of each seed "
-                  + " ".join(f"{one[2].mean():.2f}" for one in seeds), flush=True)
+            print(
+                f"{name:<28}{values[0].mean():5.2f} {values[1].mean():.3f}  {cells[0]}  {cells[1]}  |  {cells[2]}  "
+                f"{cells[3]}  |  {cells[4]}  {cells[5]}  |  dB of each seed "
+                + " ".join(f"{one[2].mean():.2f}" for one in seeds),
+                flush=True,
+            )
 
 
 def measure(
-    faces: U8, masks: NDArray[np.bool_], weights: Path, kind: type[LatentSearch], settings: dict[str, object],
+    faces: U8,
+    masks: NDArray[np.bool_],
+    weights: Path,
+    kind: type[LatentSearch],
+    settings: dict[str, object],
     seed: int = 0,
 ) -> NDArray[np.float64]:
     """How near a search comes, (6, N): the mean difference of known pixels and equation 8's SSIM of what it drew, PSNR
@@ -220,8 +242,10 @@ def measure(
 def moved(options: argparse.Namespace) -> None:
     faces, masks = read(options.dataset, options.split, options.faces, options.hole)
     off = np.stack([move(face) for face in faces])
-    print(f"{options.hole}, n = {len(faces)}: mean |difference| of known pixels in levels; hole PSNR dB; mean and 95 % "
-          "interval, aligned | moved | moved beyond aligned, paired")
+    print(
+        f"{options.hole}, n = {len(faces)}: mean |difference| of known pixels in levels; hole PSNR dB; mean and 95 % "
+        "interval, aligned | moved | moved beyond aligned, paired"
+    )
     for name, kind in (("DIP", Dip), ("latent_search", LatentSearch), ("TV", None)):
         near = []
         for shown in (faces, off):
@@ -235,8 +259,11 @@ def moved(options: argparse.Namespace) -> None:
             known = [np.abs(a.astype(float) - b)[~hole].mean() for a, b, hole in zip(drawn, shown, masks, strict=True)]
             near.append([known, [hole_psnr(*one) for one in zip(done, shown, masks, strict=True)]])
         aligned, turned = np.array(near)
-        cells = [interval(values, "{:.2f}") for pair in zip(aligned, turned, turned - aligned, strict=True)
-                 for values in pair]
+        cells = [
+            interval(values, "{:.2f}")
+            for pair in zip(aligned, turned, turned - aligned, strict=True)
+            for values in pair
+        ]
         print(f"{name:<14}{cells[0]} | {cells[1]} | {cells[2]}   {cells[3]} | {cells[4]} | {cells[5]}", flush=True)
 
 
@@ -244,18 +271,28 @@ def samples(options: argparse.Namespace) -> None:
     faces, masks = read(options.dataset, options.split, options.faces, options.hole)
     image, mask = as_tensors(faces, masks)
     method = open_search(options.weights)
-    drawn = [as_levels(method.search(image, mask, torch.tensor([seed_of(face, place) for face in range(len(image))]))
-                       .faces) for place in range(4)]
-    done = np.array([[composite(*one, blend="poisson", limit=None) for one in zip(faces, some, masks, strict=True)]
-                     for some in drawn])
+    drawn = [
+        as_levels(method.search(image, mask, torch.tensor([seed_of(face, place) for face in range(len(image))])).faces)
+        for place in range(4)
+    ]
+    done = np.array(
+        [
+            [composite(*one, blend="poisson", limit=None) for one in zip(faces, some, masks, strict=True)]
+            for some in drawn
+        ]
+    )
     apart = [mean_distance(done[:, face], hole) for face, hole in enumerate(masks)]
     near = np.array([[hole_psnr(*one) for one in zip(some, faces, masks, strict=True)] for some in done])
-    off = [float(np.abs(one[hole].astype(float) - truth[hole]).mean() / 255)
-           for one, truth, hole in zip(done[0], faces, masks, strict=True)]
+    off = [
+        float(np.abs(one[hole].astype(float) - truth[hole]).mean() / 255)
+        for one, truth, hole in zip(done[0], faces, masks, strict=True)
+    ]
     apart_off, first_worst = (interval(apart, "{:.4f}"), interval(off, "{:.4f}")), (near[0], near.min(0))
-    print(f"{options.hole}, n = {len(faces)}: two of 4 samples differ by {apart_off[0]} of the range in the hole, the "
-          f"first from the truth by {apart_off[1]}; hole PSNR dB of the first and of the worst of each face",
-          *(interval(values, "{:.2f}") for values in first_worst))
+    print(
+        f"{options.hole}, n = {len(faces)}: two of 4 samples differ by {apart_off[0]} of the range in the hole, the "
+        f"first from the truth by {apart_off[1]}; hole PSNR dB of the first and of the worst of each face",
+        *(interval(values, "{:.2f}") for values in first_worst),
+    )
 
 
 def interval(values: ArrayLike, form: str) -> str:
@@ -280,17 +317,24 @@ def ranks(options: argparse.Namespace) -> None:
             with torch.no_grad():
                 drawn = method.generator.faces((code + SPREAD * apart[place]).clamp(-1, 1))
             one = image[place : place + 1], mask[place : place + 1]
-            known, plain = (Known(*(part.expand(NEAR, -1, -1, -1) for part in kind.look(*one)))
-                            for kind in (method, dip))
+            known, plain = (
+                Known(*(part.expand(NEAR, -1, -1, -1) for part in kind.look(*one))) for kind in (method, dip)
+            )
             logits = torch.zeros(NEAR, 2)
             ours = method.weigh(drawn, logits, known)
-            losses = (dip.weigh(drawn, logits, plain)["context"], ours["context"], ours["structure"],
-                      ours["context"] + ours["structure"])
+            losses = (
+                dip.weigh(drawn, logits, plain)["context"],
+                ours["context"],
+                ours["structure"],
+                ours["context"] + ours["structure"],
+            )
             error = ((drawn - truth[place]).square() * mask[place]).sum((1, 2, 3))
             shown.append([spearmanr(loss, error).statistic for loss in losses])
         cells = [interval(column, "{:.2f}") for column in np.array(shown).T]
-        print(f"{hole:<9} n = {len(faces)}: DIP's l1 {cells[0]}, l1 {cells[1]}, SSIM {cells[2]}, both {cells[3]}",
-              flush=True)
+        print(
+            f"{hole:<9} n = {len(faces)}: DIP's l1 {cells[0]}, l1 {cells[1]}, SSIM {cells[2]}, both {cells[3]}",
+            flush=True,
+        )
 
 
 def mirror(options: argparse.Namespace) -> None:
@@ -299,9 +343,11 @@ def mirror(options: argparse.Namespace) -> None:
     mirrored = np.stack([63 - landmarks[..., 0], landmarks[..., 1]], -1)[:, MIRRORED]
     off = np.linalg.norm(mirrored - landmarks, axis=2).mean(1)
     slope = np.degrees(np.arctan2(*(landmarks[:, 1] - landmarks[:, 0]).T[::-1]))
-    print(f"{options.split}, n = {len(off)}: mirrored landmarks lie {np.median(off):.2f} px of 64 from their partners "
-          f"(median; 90 % within {np.quantile(off, 0.9):.2f}); eyes slope by {np.median(abs(slope)):.2f} degrees "
-          f"(90 % within {np.quantile(abs(slope), 0.9):.2f})")
+    print(
+        f"{options.split}, n = {len(off)}: mirrored landmarks lie {np.median(off):.2f} px of 64 from their partners "
+        f"(median; 90 % within {np.quantile(off, 0.9):.2f}); eyes slope by {np.median(abs(slope)):.2f} degrees "
+        f"(90 % within {np.quantile(abs(slope), 0.9):.2f})"
+    )
 
 
 def settle(options: argparse.Namespace) -> None:
@@ -316,8 +362,9 @@ def settle(options: argparse.Namespace) -> None:
 
         figure, axes = plt.subplots(1, 2, figsize=(9, 3.5))
         bounds = (settled.bounds[2:], settled.bounds[:2])
-        for axis, values, ends, label in zip(axes, (settled.likeness, settled.distances), bounds, ("SSIM", "L1"),
-                                             strict=True):
+        for axis, values, ends, label in zip(
+            axes, (settled.likeness, settled.distances), bounds, ("SSIM", "L1"), strict=True
+        ):
             chosen = values.ravel()[:: max(1, values.size // 20_000)]
             axis.plot(chosen, ".", markersize=1, alpha=0.4)
             for end in ends:
@@ -329,8 +376,16 @@ def settle(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    tasks = {"speed": speed, "start": start, "terms": terms, "moved": moved, "samples": samples, "ranks": ranks,
-             "mirror": mirror, "settle": settle}
+    tasks = {
+        "speed": speed,
+        "start": start,
+        "terms": terms,
+        "moved": moved,
+        "samples": samples,
+        "ranks": ranks,
+        "mirror": mirror,
+        "settle": settle,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=tuple(tasks))
     parser.add_argument("weights", type=Path)

@@ -31,16 +31,21 @@ def main() -> None:
     splits = given.splits.split(",")
     judged = {split: read_manifest(given.dataset, split) for split in splits}
     embed = Embedder(given.embedder).look if given.embedder else None
-    found = find_nearest([entry for split in splits for entry in judged[split]],
-                         read_manifest(given.dataset, given.learnt), embed)
-    print("| split | n | near-duplicates | nearest cosine: median | 95 % | largest | above 0.75 |\n"
-          "|---|---|---|---|---|---|---|")
+    found = find_nearest(
+        [entry for split in splits for entry in judged[split]], read_manifest(given.dataset, given.learnt), embed
+    )
+    print(
+        "| split | n | near-duplicates | nearest cosine: median | 95 % | largest | above 0.75 |\n"
+        "|---|---|---|---|---|---|---|"
+    )
     for split in splits:
         some, found = found[: len(judged[split])], found[len(judged[split]) :]
         cosines = np.array([one.cosine for one in some])
         cells = [f"{value:.2f}" for value in (np.median(cosines), np.quantile(cosines, 0.95), cosines.max())]
-        print(f"| {split} | {len(some)} | {sum(bool(one.copy) for one in some)} | {' | '.join(cells)} | "
-              f"{(cosines > TOO_NEAR).sum()} |")
+        print(
+            f"| {split} | {len(some)} | {sum(bool(one.copy) for one in some)} | {' | '.join(cells)} | "
+            f"{(cosines > TOO_NEAR).sum()} |"
+        )
         if given.audit:
             write_whole(given.audit / f"{split}.csv", format_manifest([one.row() for one in some], COLUMNS))
 

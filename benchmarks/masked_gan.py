@@ -27,8 +27,11 @@ from facefill.training.train import train
 ROOT = Path(__file__).parents[1]
 PLAIN = ["model.adversarial=0", "model.feature_matching=0", "model.perceptual=0"]
 VARIANTS = {
-    "10 %": ["data.share=0.1", *PLAIN], "30 %": ["data.share=0.3", *PLAIN], "100 %": PLAIN,
-    "cover not seen": ["model.sees_cover=false", *PLAIN], "no skips": ["model.skips=false", *PLAIN],
+    "10 %": ["data.share=0.1", *PLAIN],
+    "30 %": ["data.share=0.3", *PLAIN],
+    "100 %": PLAIN,
+    "cover not seen": ["model.sees_cover=false", *PLAIN],
+    "no skips": ["model.skips=false", *PLAIN],
     "scalar critic": ["model.critic=scalar", "model.feature_matching=0", "model.perceptual=0"],
     "patch critic": ["model.critic=patch", "model.feature_matching=0", "model.perceptual=0"],
 }
@@ -69,8 +72,11 @@ def main() -> None:
         found[name] = judge(weights, FaceSource(recipe.data), given.side)
         mean = bootstrap(found[name]).estimate()
         first = bootstrap(found[name] - next(iter(found.values()))).estimate()
-        print(f"{name:16} n {mean.n}  hole PSNR {mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}] dB, "
-              f"against the first {first.value:+.2f} [{first.low:+.2f}, {first.high:+.2f}]", flush=True)
+        print(
+            f"{name:16} n {mean.n}  hole PSNR {mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}] dB, "
+            f"against the first {first.value:+.2f} [{first.low:+.2f}, {first.high:+.2f}]",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -69,16 +69,20 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--exact", action="store_true")
     options = parser.parse_args()
-    print(f"{'method':<12}{'split':<16}{'hole':<18}{'n':>5}"
-          f"{'PSNR':>8}{'SSIM':>8}{'hole PSNR':>11}{'sharp':>8}{'seam':>8}")
+    print(
+        f"{'method':<12}{'split':<16}{'hole':<18}{'n':>5}{'PSNR':>8}{'SSIM':>8}{'hole PSNR':>11}{'sharp':>8}{'seam':>8}"
+    )
     for method in options.methods.split(","):
         model = facefill.load(method, exact=options.exact)
         for split in options.splits.split(","):
             rows = read_rows(options.dataset, split, options.limit)
             for name in options.holes.split(","):
                 got = score(model, options.dataset, rows, name)
-                print(f"{model.name:<12}{split:<16}{name:<18}{len(rows):>5}{got['psnr']:>8.2f}{got['ssim']:>8.3f}"
-                      f"{got['hole_psnr']:>11.2f}{got['sharpness']:>8.2f}{got['seam']:>8.2f}", flush=True)
+                print(
+                    f"{model.name:<12}{split:<16}{name:<18}{len(rows):>5}{got['psnr']:>8.2f}{got['ssim']:>8.3f}"
+                    f"{got['hole_psnr']:>11.2f}{got['sharpness']:>8.2f}{got['seam']:>8.2f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -58,8 +58,12 @@ Measured = dict[str, dict[str, float]]
 """Hole PSNR by condition ("noise 32") and file."""
 STEPS = 5
 LEVELS: dict[str, tuple[float, ...]] = {
-    "noise": (4, 8, 16, 32), "blur": (0.5, 1, 2, 3), "jpeg": (80, 60, 40, 20), "brightness": (0.5, 0.75, 1.25, 1.5),
-    "attack": (1, 2, 4, 8), "transferred": (1, 2, 4, 8),
+    "noise": (4, 8, 16, 32),
+    "blur": (0.5, 1, 2, 3),
+    "jpeg": (80, 60, 40, 20),
+    "brightness": (0.5, 0.75, 1.25, 1.5),
+    "attack": (1, 2, 4, 8),
+    "transferred": (1, 2, 4, 8),
 }
 """Standard deviation in grey levels, in pixels; quality; factor; grey levels, twice."""
 CLEAN = {"noise": 0, "blur": 0, "jpeg": 100, "brightness": 1, "attack": 0, "transferred": 0}
@@ -68,8 +72,14 @@ TABLES: tuple[tuple[str, ...], ...] = (
     ("attack 1", "attack 2", "attack 4", "attack 8", "transferred 4", "transferred 8"),
 )
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#E69F00", "#777777", "#8B5A2B")
-SAYS = {"noise": "noise, σ in levels", "blur": "blur, σ in px", "jpeg": "JPEG quality", "brightness": "brightness",
-        "attack": "attack, levels", "transferred": "moved against the stand-in"}
+SAYS = {
+    "noise": "noise, σ in levels",
+    "blur": "blur, σ in px",
+    "jpeg": "JPEG quality",
+    "brightness": "brightness",
+    "attack": "attack, levels",
+    "transferred": "moved against the stand-in",
+}
 AT_ONCE = 60
 """Faces that one search completes together."""
 
@@ -112,8 +122,10 @@ def attack(method: Method, case: Case, covers: bool, levels: float) -> U8:
     moved = torch.zeros_like(goal)
 
     def fill(change: Tensor) -> Tensor:
-        seen = {name: (base + change * (1 - mask)).clamp(-1, 1)
-                for name, base in (("image", shown), ("worn", shown if covers else grey))}
+        seen = {
+            name: (base + change * (1 - mask)).clamp(-1, 1)
+            for name, base in (("image", shown), ("worn", shown if covers else grey))
+        }
         seen["image"] = torch.where(missing, method.hole_value, seen["image"])
         seen |= {"mask": mask, "noise": torch.zeros_like(mask)}
         filled: Tensor = method(**{name: seen[name] for name in method.inputs})
@@ -137,11 +149,14 @@ def attacked(bench: Bench, model: Model, levels: float) -> dict[str, U8]:
     cases, given = bench.chosen(model), cast(TorchModel, model)
     name = f"{model.name}-{(model.sha256 or '')[:12]}-{len(cases)}"
     if searches(model):
-        ways = keep(bench.folder / f"direction-{name}.npy",
-                    lambda: [worst_direction(given.method, case) for case in cases])
+        ways = keep(
+            bench.folder / f"direction-{name}.npy", lambda: [worst_direction(given.method, case) for case in cases]
+        )
         return {case.file: step(case, levels * way) for case, way in zip(cases, ways, strict=True)}
-    pictures = keep(bench.folder / f"attack-{name}-{levels:g}.npy",
-                    lambda: [attack(given.method, case, bench.covers, levels) for case in cases])
+    pictures = keep(
+        bench.folder / f"attack-{name}-{levels:g}.npy",
+        lambda: [attack(given.method, case, bench.covers, levels) for case in cases],
+    )
     return {case.file: picture for case, picture in zip(cases, pictures, strict=True)}
 
 
@@ -160,15 +175,18 @@ def searches(model: Model) -> bool:
 
 def judge(inpainter: Inpainter, work: list[tuple[str, float, Case, U8]], covers: bool) -> list[float]:
     """Hole PSNR of spoiled pictures: (kind, level, case, picture) each."""
-    plans = [inpainter.plan_complete(read_photo(picture), case.mask, aligned=True, covered=covers)
-             for _, _, case, picture in work]
+    plans = [
+        inpainter.plan_complete(read_photo(picture), case.mask, aligned=True, covered=covers)
+        for _, _, case, picture in work
+    ]
     completed = [drawn.photos[0] for drawn in inpainter.run(plans)]  # a search starts alike each time
     found = []
     for (kind, level, case, _), one in zip(work, completed, strict=True):
         factor = level if kind == "brightness" else 1.0
         truth = spoil("brightness", factor, case.truth, np.random.default_rng(0))
-        found.append(hole_psnr(np.where(case.mask[..., None], one, truth), truth, case.mask)
-                     + 20 * float(np.log10(factor)))
+        found.append(
+            hole_psnr(np.where(case.mask[..., None], one, truth), truth, case.mask) + 20 * float(np.log10(factor))
+        )
     return found
 
 
@@ -262,8 +280,14 @@ def plot(table: dict[str, Measured], path: Path) -> None:
                     values = found.get(f"{kind} {level:g}", {})
                     points += [(level, float(np.mean([values[file] - clean[file] for file in values])))] * bool(values)
                 if len(points) > 1:
-                    panel.plot(*zip(*sorted(points), strict=True), marker="o", markersize=3, linewidth=1.2,
-                               color=colour, label=name)
+                    panel.plot(
+                        *zip(*sorted(points), strict=True),
+                        marker="o",
+                        markersize=3,
+                        linewidth=1.2,
+                        color=colour,
+                        label=name,
+                    )
             panel.set_xlabel(SAYS[kind])
             panel.grid(linewidth=0.4, alpha=0.6)
             if kind == "jpeg":

@@ -48,8 +48,11 @@ class Ask:
 
 
 def form(**files: bytes) -> bytes:
-    parts = [b"--%s\r\nContent-Disposition: form-data; name=\"%s\"; filename=\"x\"\r\n\r\n%s\r\n"
-             % (BOUNDARY.encode(), name.encode(), data) for name, data in files.items()]
+    parts = [
+        b'--%s\r\nContent-Disposition: form-data; name="%s"; filename="x"\r\n\r\n%s\r\n'
+        % (BOUNDARY.encode(), name.encode(), data)
+        for name, data in files.items()
+    ]
     return b"".join(parts) + b"--%s--\r\n" % BOUNDARY.encode()
 
 
@@ -75,8 +78,21 @@ class Server:
 
     def __init__(self, threads: int, waiting: int = 64) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "facefill", "serve", "--port", "0", "--threads", str(threads), "--waiting",
-             str(waiting)], stderr=subprocess.PIPE, text=True)
+            [
+                sys.executable,
+                "-m",
+                "facefill",
+                "serve",
+                "--port",
+                "0",
+                "--threads",
+                str(threads),
+                "--waiting",
+                str(waiting),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         assert self.process.stderr is not None
         for line in self.process.stderr:
             if found := re.search(r"running on http://127.0.0.1:(\d+)", line):
@@ -102,8 +118,12 @@ class Client:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
 
     def ask(self, ask: Ask) -> tuple[int, bytes]:
-        self._connection.request("POST", ask.path, ask.body, {
-            "Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Accept": "image/*"})
+        self._connection.request(
+            "POST",
+            ask.path,
+            ask.body,
+            {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Accept": "image/*"},
+        )
         answer = self._connection.getresponse()
         return answer.status, answer.read()
 
@@ -151,13 +171,17 @@ def speed(threads: int, rounds: int, seconds: float, side: int) -> None:
             rates[clients].append(rate)
             took[clients] += latencies
     server.stop()
-    print(f"{side} px, {threads} thread(s): the Python function {np.median(alone):.1f} photos/s "
-          f"({np.min(alone):.1f} to {np.max(alone):.1f} in {rounds} rounds)")
+    print(
+        f"{side} px, {threads} thread(s): the Python function {np.median(alone):.1f} photos/s "
+        f"({np.min(alone):.1f} to {np.max(alone):.1f} in {rounds} rounds)"
+    )
     for clients, several in rates.items():
         ratios = np.array(several) / np.array(alone)
         p50, p99 = np.percentile(took[clients], (50, 99))
-        print(f"  {clients:>2} clients: {np.median(several):5.1f} requests/s   p50 {p50:6.0f} ms   p99 {p99:6.0f} ms   "
-              f"ratio {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})")
+        print(
+            f"  {clients:>2} clients: {np.median(several):5.1f} requests/s   p50 {p50:6.0f} ms   p99 {p99:6.0f} ms   "
+            f"ratio {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+        )
 
 
 def make_asks(threads: int) -> tuple[list[Ask], list[Ask]]:
@@ -177,9 +201,12 @@ def make_asks(threads: int) -> tuple[list[Ask], list[Ask]]:
             except InputError:
                 bad.append(Ask("/v1/unmask", form(photo=photo), None))
             cut = bytes(rng.integers(0, 256, 40, np.uint8))
-            bad += [Ask("/v1/unmask", form(photo=photo[: len(photo) // 3]), None),
-                    Ask("/v1/unmask", form(photo=cut), None), Ask("/v1/detect", form(photo=photo)[:-40], None),
-                    Ask("/v1/complete", form(photo=photo, mask=photo[:50]), None)]
+            bad += [
+                Ask("/v1/unmask", form(photo=photo[: len(photo) // 3]), None),
+                Ask("/v1/unmask", form(photo=cut), None),
+                Ask("/v1/detect", form(photo=photo)[:-40], None),
+                Ask("/v1/complete", form(photo=photo, mask=photo[:50]), None),
+            ]
     return good, bad
 
 
@@ -187,9 +214,14 @@ def check(count: int, threads: int, seed: int) -> bool:
     good, bad = make_asks(threads)
     server, chance = Server(threads), random.Random(seed)
     detect = [Ask("/v1/detect", ask.body, None) for ask in good if ask.path == "/v1/unmask"]
-    queue = [(chance.choice(bad), "damaged") if chance.random() < 0.05 else
-             (chance.choice(detect), "detect") if chance.random() < 0.2 else (chance.choice(good), "photo")
-             for _ in range(count)]
+    queue = [
+        (chance.choice(bad), "damaged")
+        if chance.random() < 0.05
+        else (chance.choice(detect), "detect")
+        if chance.random() < 0.2
+        else (chance.choice(good), "photo")
+        for _ in range(count)
+    ]
     said: Counter[str] = Counter()
     seen: dict[bytes, bytes] = {}
     marks = {200: 0.0, 2000: 0.0, count: 0.0}

@@ -41,8 +41,10 @@ def main() -> None:
     inpainter = open_inpainter(given.method)
     (features,) = load_features((given.squeezenet,), given.lpips_heads)
     rows: list[NDArray[np.uint8]] = []
-    print("| hole | faces | apart / from truth | levels apart | dB lost, mean | at worst | over 1.5 dB |\n"
-          "|---|---|---|---|---|---|---|")
+    print(
+        "| hole | faces | apart / from truth | levels apart | dB lost, mean | at worst | over 1.5 dB |\n"
+        "|---|---|---|---|---|---|---|"
+    )
     for name in given.holes.split(","):
         apart, levels, lost = [], [], []
         for index, row in enumerate(read_rows(given.dataset, given.split, given.faces)):
@@ -58,15 +60,19 @@ def main() -> None:
                 return float(features.compare([layer[[one]] for layer in seen], [layer[[other]] for layer in seen])[0])
 
             apart.append(np.mean([distance(*pair) for pair in pairs]) / distance(0, given.samples))
-            levels.append(np.mean([np.abs(drawn[one][mask].astype(int) - drawn[other][mask]).mean()
-                                   for one, other in pairs]))
+            levels.append(
+                np.mean([np.abs(drawn[one][mask].astype(int) - drawn[other][mask]).mean() for one, other in pairs])
+            )
             psnr = [hole_psnr(one, truth, mask) for one in completed]
             lost += [psnr[0] - value for value in psnr[1:]]
             if index < 6:
                 rows.append(np.concatenate([shown, *completed], 1))
         losses = np.array(lost)
-        print(f"| {name} | {len(apart)} | {np.mean(apart):.3f} | {np.mean(levels):.1f} | {losses.mean():.2f} | "
-              f"{losses.max():.2f} | {(losses > 1.5).mean():.1%} |", flush=True)
+        print(
+            f"| {name} | {len(apart)} | {np.mean(apart):.3f} | {np.mean(levels):.1f} | {losses.mean():.2f} | "
+            f"{losses.max():.2f} | {(losses > 1.5).mean():.1%} |",
+            flush=True,
+        )
     if given.sheet:
         cv2.imwrite(str(given.sheet), np.concatenate(rows)[..., ::-1])
 

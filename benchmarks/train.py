@@ -54,9 +54,15 @@ def example(method: Any, side: int, count: int) -> dict[str, Tensor]:
     truth = torch.rand((count, 3, side, side), generator=generator) * 2 - 1
     mask = torch.zeros(count, 1, side, side)
     mask[..., side // 4 : -side // 4, side // 4 : -side // 4] = 1
-    landmarks = torch.tensor([[.37, .48], [.62, .48], [.5, .62], [.4, .75], [.6, .75]]) * side
-    return {"truth": truth, "worn": truth, "mask": mask, "image": torch.where(mask > 0.5, method.hole_value, truth),
-            "landmarks": landmarks.expand(count, 5, 2), "seed": torch.arange(count)}
+    landmarks = torch.tensor([[0.37, 0.48], [0.62, 0.48], [0.5, 0.62], [0.4, 0.75], [0.6, 0.75]]) * side
+    return {
+        "truth": truth,
+        "worn": truth,
+        "mask": mask,
+        "image": torch.where(mask > 0.5, method.hole_value, truth),
+        "landmarks": landmarks.expand(count, 5, 2),
+        "seed": torch.arange(count),
+    }
 
 
 def turn(method: Any, name: str, optimizer: torch.optim.Optimizer, parts: list[dict[str, Tensor]], fast: bool) -> None:
@@ -95,15 +101,20 @@ class Trained:
         self.optimizers = {player: kind(module.parameters(), **make) for player, module in players.items()}
         self.batch = example(self.method, side, BATCH[side])
         if fast:
-            self.batch = {key: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
-                          for key, value in self.batch.items()}
+            self.batch = {
+                key: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+                for key, value in self.batch.items()
+            }
         self.fast = fast
 
     def step(self, most: int | None = None) -> None:
         """most: of the batch only so many pictures."""
         pictures = range(len(self.batch["truth"]))[:most]
-        parts = [dict(self.batch)] if self.fast else [{key: value[at : at + 1] for key, value in self.batch.items()}
-                                                      for at in pictures]
+        parts = (
+            [dict(self.batch)]
+            if self.fast
+            else [{key: value[at : at + 1] for key, value in self.batch.items()} for at in pictures]
+        )
         for name, optimizer in self.optimizers.items():
             turn(self.method, name, optimizer, parts, self.fast)
 
@@ -130,10 +141,12 @@ def compare(name: str, settings: dict[str, Any], options: argparse.Namespace) ->
             times.append([seconds(fast.step), seconds(naive.step), matrix_rate(3)])
         ours, theirs, rate = np.median(times, 0)
         count = BATCH[side]
-        print(f"{name:<22}{side:>4} px {threads} thread(s): {count / ours:7.1f} faces/s, "
-              f"naive {count / theirs:6.1f}, ratio {theirs / ours:5.2f}; {work / count / 1e9:6.1f} GFLOP a face, "
-              f"{work / ours / 1e9:6.0f} GFLOP/s = {work / ours / rate:.0%} of {rate / 1e9:.0f}; n = {len(times)}",
-              flush=True)
+        print(
+            f"{name:<22}{side:>4} px {threads} thread(s): {count / ours:7.1f} faces/s, "
+            f"naive {count / theirs:6.1f}, ratio {theirs / ours:5.2f}; {work / count / 1e9:6.1f} GFLOP a face, "
+            f"{work / ours / 1e9:6.0f} GFLOP/s = {work / ours / rate:.0%} of {rate / 1e9:.0f}; n = {len(times)}",
+            flush=True,
+        )
 
 
 def waiting(dataset: Path, name: str, settings: dict[str, Any], options: argparse.Namespace) -> None:

@@ -67,8 +67,9 @@ def flicker(stream: Stream, frames: list[np.ndarray]) -> tuple[float, float]:
     """Mean and largest mean absolute difference of the hole between two frames, after the first ten."""
     shown = [stream.complete(frame) for frame in frames][10:]
     still = np.logical_and.reduce([frame.mask for frame in shown])
-    changes = [np.abs(one.pixels[still].astype(int) - other.pixels[still]).mean()
-               for one, other in itertools.pairwise(shown)]
+    changes = [
+        np.abs(one.pixels[still].astype(int) - other.pixels[still]).mean() for one, other in itertools.pairwise(shown)
+    ]
     return float(np.mean(changes)), float(max(changes))
 
 
@@ -78,8 +79,14 @@ def write_sheet(path: Path, films: list[Path], count: int = 6) -> None:
     for film in films:
         with open_film(film) as opened:
             frames = [to_rgb(frame) for frame in read_frames(opened, None)]
-        rows.append(np.hstack([cv2.resize(frames[at], (WIDTH // 4, HEIGHT // 4), interpolation=cv2.INTER_AREA)
-                               for at in np.linspace(0, len(frames) - 1, count).astype(int)]))
+        rows.append(
+            np.hstack(
+                [
+                    cv2.resize(frames[at], (WIDTH // 4, HEIGHT // 4), interpolation=cv2.INTER_AREA)
+                    for at in np.linspace(0, len(frames) - 1, count).astype(int)
+                ]
+            )
+        )
     cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
 
 
@@ -100,15 +107,24 @@ def main() -> None:
         for _ in range(options.rounds):
             for kind, of in zip(rates, (Nothing, Stream), strict=True):
                 start, spent = time.perf_counter(), time.process_time()
-                convert(folder / "in.mp4", folder / "out.mp4", lambda of=of: of(finder, cover, model),
-                        JOB | {"kind": kind}, overwrite=True)
+                convert(
+                    folder / "in.mp4",
+                    folder / "out.mp4",
+                    lambda of=of: of(finder, cover, model),
+                    JOB | {"kind": kind},
+                    overwrite=True,
+                )
                 rates[kind].append(options.frames / (time.perf_counter() - start))
                 costs[kind].append((time.process_time() - spent) / options.frames * 1e3)
         for kind, values in rates.items():
-            print(f"{kind:20} {np.median(values):6.1f} frames/s ({min(values):.1f} to {max(values):.1f}), "
-                  f"{np.median(costs[kind]):.0f} ms of processor time a frame")
-        print(f"ratio {np.median(rates['with completion']) / np.median(rates['decode and encode']):.2f}, "
-              f"{options.threads} threads, {options.frames} frames, {options.rounds} rounds")
+            print(
+                f"{kind:20} {np.median(values):6.1f} frames/s ({min(values):.1f} to {max(values):.1f}), "
+                f"{np.median(costs[kind]):.0f} ms of processor time a frame"
+            )
+        print(
+            f"ratio {np.median(rates['with completion']) / np.median(rates['decode and encode']):.2f}, "
+            f"{options.threads} threads, {options.frames} frames, {options.rounds} rounds"
+        )
         mean, most = flicker(Stream(finder, cover, model), draw_frames(40, still=True))
         print(f"flicker of a still face: {mean:.2f} grey levels, at most {most:.2f} between two frames")
         if options.sheet:

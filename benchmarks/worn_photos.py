@@ -101,8 +101,9 @@ def tile(before: U8, hole: Bool, after: U8, said: str) -> U8:
     """Before, outlined and after, below one another."""
     edge = cv2.morphologyEx(hole.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     outlined = np.where(edge[..., None], np.uint8([255, 0, 255]), before)
-    column = np.concatenate([cv2.resize(one, (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)
-                             for one in (before, outlined, after)])
+    column = np.concatenate(
+        [cv2.resize(one, (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA) for one in (before, outlined, after)]
+    )
     cv2.putText(column, said, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 3, cv2.LINE_AA)
     cv2.putText(column, said, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
     return column
@@ -134,8 +135,11 @@ def judge_face(
 
 def missed(found: list[tuple[float, ...]], labelled: list[list[float]]) -> list[tuple[int, ...]]:
     boxes = np.array(found, np.float32).reshape(-1, 4)
-    return [tuple(map(round, box)) for box in labelled
-            if not len(boxes) or overlaps(np.array(box, np.float32), boxes).max() < 0.5]
+    return [
+        tuple(map(round, box))
+        for box in labelled
+        if not len(boxes) or overlaps(np.array(box, np.float32), boxes).max() < 0.5
+    ]
 
 
 def read_real(folder: Path, covers: Path) -> list[tuple[U8, Bool, Bool]]:
@@ -164,6 +168,7 @@ def filled(outlines: list[NDArray[np.int32]]) -> Bool:
 
 def cover_scores(cover: Cover) -> Callable[[U8], NDArray[np.float32]]:
     """How sure the network is that anything covers each pixel of an aligned face, (S, S)."""
+
     def scores(face: U8) -> NDArray[np.float32]:
         view = np.full((SIDE_PX, SIDE_PX, 3), OUTSIDE, np.uint8)
         view[:FACE_PX, INSET_PX : INSET_PX + FACE_PX] = face
@@ -193,9 +198,11 @@ def check_leftover(folder: Path, covers: Path) -> None:
     half = len(cases) // 2 * (len(pairs) // len(cases))
     for name, some in (("chosen on", pairs[:half]), ("judged", pairs[half:])):
         said, true = np.array(some).T
-        print(f"{name:10} n {len(said)}  correlation {np.corrcoef(said, true)[0, 1]:.2f}; said to have leftover: "
-              f"{np.mean(said[true < 0.05] > MUCH):.1%} of holes with less than a twentieth, "
-              f"{np.mean(said[true > 0.2] > MUCH):.1%} of those with more than a fifth")
+        print(
+            f"{name:10} n {len(said)}  correlation {np.corrcoef(said, true)[0, 1]:.2f}; said to have leftover: "
+            f"{np.mean(said[true < 0.05] > MUCH):.1%} of holes with less than a twentieth, "
+            f"{np.mean(said[true > 0.2] > MUCH):.1%} of those with more than a fifth"
+        )
 
 
 def main() -> None:
@@ -250,8 +257,10 @@ def report(lines: list[Line], photos: int) -> None:
     print(f"{photos} photos: " + ", ".join(f"{count} {what}" for what, count in counts.most_common()))
     if len(left):
         print(f"{sum(bool(line.sawn) for line in lines)} holes end at a crop's lower edge")
-        print(f"leftover: {np.mean(left <= MUCH):.1%} of {len(left)} completed faces have at most a tenth of the rim, "
-              f"{np.mean(left == 0):.1%} none; mean {left.mean():.1%}, median {np.median(left):.1%}")
+        print(
+            f"leftover: {np.mean(left <= MUCH):.1%} of {len(left)} completed faces have at most a tenth of the rim, "
+            f"{np.mean(left == 0):.1%} none; mean {left.mean():.1%}, median {np.median(left):.1%}"
+        )
 
 
 if __name__ == "__main__":

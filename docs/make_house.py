@@ -1,6 +1,6 @@
 """Draws docs/house.svg: the rooms of src/facefill in their layers, and arrows to the rooms that each imports.
 
-    python docs/make_house.py        # after a change of the rooms; tests/test_house.py says when it is needed
+python docs/make_house.py        # after a change of the rooms; tests/test_house.py says when it is needed
 """
 
 from __future__ import annotations
@@ -56,11 +56,14 @@ def rooms_imported(source: Path = SOURCE) -> dict[str, set[str]]:
 
 def direct(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
     """Without the arrows that a longer way says already: of A to B to C and A to C, the last goes."""
+
     def reached(room: str) -> set[str]:
         return {end for other in arrows.get(room, ()) for end in {other, *reached(other)}}
 
-    return {room: {other for other in others if not any(other in reached(way) for way in others - {other})}
-            for room, others in arrows.items()}
+    return {
+        room: {other for other in others if not any(other in reached(way) for way in others - {other})}
+        for room, others in arrows.items()
+    }
 
 
 def draw(arrows: dict[str, set[str]]) -> str:
@@ -86,8 +89,10 @@ def draw(arrows: dict[str, set[str]]) -> str:
             (x1, y1), (x2, y2) = place[room], place[other]
             x1, x2 = x1 + WIDE / 2 + (x2 - x1) / 8, x2 + WIDE / 2 - (x2 - x1) / 8
             y1 = y1 + HIGH if y2 > y1 else y1 + HIGH / 2
-            lines.append(f'<path data-arrow="{room}-{other}" d="M{x1:.0f} {y1:.0f}L{x2:.0f} {y2:.0f}" stroke="#b4bccb" '
-                         'stroke-width="1.2" marker-end="url(#tip)"/>')
+            lines.append(
+                f'<path data-arrow="{room}-{other}" d="M{x1:.0f} {y1:.0f}L{x2:.0f} {y2:.0f}" stroke="#b4bccb" '
+                'stroke-width="1.2" marker-end="url(#tip)"/>'
+            )
     for room, (x, y) in place.items():
         lines += [
             f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDE}" height="{HIGH}" rx="8" fill="#eef3fb" stroke="#4a6fa5"/>',

@@ -32,7 +32,8 @@ def main() -> None:
         half, x, y = 0.58 * max(x1 - x0, y1 - y0), (x0 + x1) / 2, (y0 + y1) / 2
         face = Image.fromarray(result.photo).crop((round(x - half), round(y - half), round(x + half), round(y + half)))
         face.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS).save(
-            PAGE / "thumbnails" / f"{method}.jpg", quality=85)
+            PAGE / "thumbnails" / f"{method}.jpg", quality=85
+        )
 
 
 if __name__ == "__main__":

@@ -20,8 +20,14 @@ def write_inpainting(path: Path, *, level: float = 0.25, method: str | None = "s
         helper.make_node("Concat", ["image", "mask", "noise"], ["all"], axis=1),
         helper.make_node("Conv", ["all", "kernel", "bias"], ["filled"], pads=[1, 1, 1, 1]),
     ]
-    return _save(path, nodes, {"image": 3, "mask": 1, "noise": 1}, 3,
-                 [("kernel", kernel), ("bias", np.full(3, level, np.float32))], method)
+    return _save(
+        path,
+        nodes,
+        {"image": 3, "mask": 1, "noise": 1},
+        3,
+        [("kernel", kernel), ("bias", np.full(3, level, np.float32))],
+        method,
+    )
 
 
 def write_unmasking(path: Path) -> Path:
@@ -47,14 +53,21 @@ def write_cover(path: Path) -> Path:
 
 
 def _save(
-    path: Path, nodes: list[object], inputs: dict[str, int], planes: int, weights: list[tuple[str, np.ndarray]],
+    path: Path,
+    nodes: list[object],
+    inputs: dict[str, int],
+    planes: int,
+    weights: list[tuple[str, np.ndarray]],
     method: str | None,
 ) -> Path:
     def port(name: str, channels: int) -> object:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", channels, "h", "w"])
 
     graph = helper.make_graph(
-        nodes, "tiny", [port(name, channels) for name, channels in inputs.items()], [port("filled", planes)],
+        nodes,
+        "tiny",
+        [port(name, channels) for name, channels in inputs.items()],
+        [port("filled", planes)],
         [numpy_helper.from_array(values, name) for name, values in weights],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

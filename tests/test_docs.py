@@ -82,16 +82,21 @@ def test_named_files_of_the_project_are_there(page: Path) -> None:
 
 @pages
 def test_tables_that_commands_wrote_are_as_they_wrote_them(page: Path) -> None:
-    edited = [table.name for table in read_tables(page.read_text(encoding="utf-8"))
-              if "edited by hand" in table.outdated(lambda name: "")]
+    edited = [
+        table.name
+        for table in read_tables(page.read_text(encoding="utf-8"))
+        if "edited by hand" in table.outdated(lambda name: "")
+    ]
     assert edited == []
 
 
 def test_what_is_wrong_on_a_page_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# One\n[a](#one) [b](#two) [c](gone.md) [d](page.md#one)\n"
-                    "`facefill unmsk` `facefill wear\nA --sed 1`\n"
-                    "```sh\nfacefill train C \\\n   --set a=1 --sett b=2  # --no\n```\n`benchmarks/gone.py`\n")
+    page.write_text(
+        "# One\n[a](#one) [b](#two) [c](gone.md) [d](page.md#one)\n"
+        "`facefill unmsk` `facefill wear\nA --sed 1`\n"
+        "```sh\nfacefill train C \\\n   --set a=1 --sett b=2  # --no\n```\n`benchmarks/gone.py`\n"
+    )
     text = page.read_text()
     assert dead_links(page) == ["#two", "gone.md"]
     assert sorted(unknown_words(text)) == ["facefill train --sett", "facefill unmsk", "facefill wear --sed"]
@@ -99,11 +104,24 @@ def test_what_is_wrong_on_a_page_is_seen(tmp_path: Path) -> None:
 
 
 def test_the_modules_that_the_readme_lists_are_there() -> None:
-    house = re.search(r"^src/facefill/\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"),
-                      re.DOTALL | re.MULTILINE)
+    house = re.search(
+        r"^src/facefill/\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     assert house is not None
-    for room in ("imaging", "nets", "files", "covers", "methods", "runtime", "datasets", "training", "evaluation",
-                 "batch", "server", "commands"):
+    for room in (
+        "imaging",
+        "nets",
+        "files",
+        "covers",
+        "methods",
+        "runtime",
+        "datasets",
+        "training",
+        "evaluation",
+        "batch",
+        "server",
+        "commands",
+    ):
         listed = re.search(rf"^  {room}/(.*?)(?=^  \w)", house[1], re.DOTALL | re.MULTILINE)
         assert listed is not None
         there = {path.stem for path in (ROOT / "src" / "facefill" / room).glob("*.py")}

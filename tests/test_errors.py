@@ -9,10 +9,15 @@ import pytest
 from facefill.errors import InputError, NotAPhoto, NothingCompleted, TooLarge, pick
 
 
-@pytest.mark.parametrize("error", [
-    InputError("a", "b", "c"), TooLarge("at most 3", "4", "shrink it"), NotAPhoto("a photo", "text", "convert it"),
-    NothingCompleted("a face", "mark the hole", ("one: too small", "another: 70 % of it is missing")),
-])
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("a", "b", "c"),
+        TooLarge("at most 3", "4", "shrink it"),
+        NotAPhoto("a photo", "text", "convert it"),
+        NothingCompleted("a face", "mark the hole", ("one: too small", "another: 70 % of it is missing")),
+    ],
+)
 def test_an_error_comes_whole_from_another_process(error: InputError) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)

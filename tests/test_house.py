@@ -15,13 +15,46 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "facefill"
 LAYERS = {
-    "arrays": 0, "errors": 0, "config": 0, "catalog": 0, "offline": 0, "threads": 0, "imaging": 1, "nets": 1,
-    "files": 2, "covers": 2, "methods": 2, "runtime": 3, "datasets": 4, "training": 5, "evaluation": 5, "batch": 6,
-    "server": 6, "video": 6, "commands": 7, "__main__": 8, "__init__": 8,
+    "arrays": 0,
+    "errors": 0,
+    "config": 0,
+    "catalog": 0,
+    "offline": 0,
+    "threads": 0,
+    "imaging": 1,
+    "nets": 1,
+    "files": 2,
+    "covers": 2,
+    "methods": 2,
+    "runtime": 3,
+    "datasets": 4,
+    "training": 5,
+    "evaluation": 5,
+    "batch": 6,
+    "server": 6,
+    "video": 6,
+    "commands": 7,
+    "__main__": 8,
+    "__init__": 8,
 }
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))
-WITHOUT_TORCH = ("arrays", "errors", "offline", "threads", "config", "catalog", "imaging", "files", "covers", "runtime",
-                 "datasets", "batch", "server", "video", "commands")
+WITHOUT_TORCH = (
+    "arrays",
+    "errors",
+    "offline",
+    "threads",
+    "config",
+    "catalog",
+    "imaging",
+    "files",
+    "covers",
+    "runtime",
+    "datasets",
+    "batch",
+    "server",
+    "video",
+    "commands",
+)
 
 
 def name_of(path: Path) -> str:
@@ -36,6 +69,7 @@ def room_of(module: str) -> str:
 
 def imports_of(tree: ast.AST, *, typing_too: bool = False) -> Iterator[tuple[str, bool]]:
     """(module, imported inside a function?) for every import; those for type checkers only are left out."""
+
     def visit(node: ast.AST, inside: bool) -> Iterator[tuple[str, bool]]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Import):
@@ -47,6 +81,7 @@ def imports_of(tree: ast.AST, *, typing_too: bool = False) -> Iterator[tuple[str
                 continue
             else:
                 yield from visit(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
     yield from visit(tree, False)
 
 
@@ -94,8 +129,14 @@ def test_an_import_hidden_in_a_function_is_seen() -> None:
 def circle_in(trees: dict[str, ast.Module]) -> list[str]:
     """Modules that import each other, also inside functions; the package's own version is nobody's import."""
     graph = {
-        module: {target for name, _ in imports_of(tree) if name != "facefill.__version__" and module != "facefill"
-                 and (target := resolve(name, OURS)) and target != module}
+        module: {
+            target
+            for name, _ in imports_of(tree)
+            if name != "facefill.__version__"
+            and module != "facefill"
+            and (target := resolve(name, OURS))
+            and target != module
+        }
         for module, tree in trees.items()
     }
     try:
@@ -107,8 +148,10 @@ def circle_in(trees: dict[str, ast.Module]) -> list[str]:
 
 def test_no_circles_inside_functions_either() -> None:
     assert circle_in(TREES) == []
-    guilty = {f"facefill.{one}": ast.parse(f"def f():\n    import facefill.{other}\n")
-              for one, other in (("config", "errors"), ("errors", "config"))}
+    guilty = {
+        f"facefill.{one}": ast.parse(f"def f():\n    import facefill.{other}\n")
+        for one, other in (("config", "errors"), ("errors", "config"))
+    }
     assert circle_in(guilty) != []
 
 
@@ -119,13 +162,16 @@ def test_the_picture_of_the_house_is_true() -> None:
     house = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(house)
     assert {room for rooms in house.LAYERS for room in rooms} == set(LAYERS) - {"__main__", "__init__"}
-    assert house.PICTURE.read_text(encoding="utf-8") == house.draw(house.direct(house.rooms_imported())), \
+    assert house.PICTURE.read_text(encoding="utf-8") == house.draw(house.direct(house.rooms_imported())), (
         "python docs/make_house.py"
+    )
 
 
 def test_torch_stays_out_of_the_rooms_that_photos_walk_through() -> None:
     guilty = [
-        (module, name) for module, tree in TREES.items() if room_of(module) in WITHOUT_TORCH
+        (module, name)
+        for module, tree in TREES.items()
+        if room_of(module) in WITHOUT_TORCH
         for name, inside in imports_of(tree)
         if name.split(".")[0] == "torch" and not inside
     ]
@@ -134,8 +180,12 @@ def test_torch_stays_out_of_the_rooms_that_photos_walk_through() -> None:
 
 def test_imaging_never_touches_torch_and_nets_never_touch_pictures() -> None:
     def outside(room: str) -> set[str]:
-        return {name.split(".")[0] for module, tree in TREES.items() if room_of(module) == room
-                for name, _ in imports_of(tree)}
+        return {
+            name.split(".")[0]
+            for module, tree in TREES.items()
+            if room_of(module) == room
+            for name, _ in imports_of(tree)
+        }
 
     assert "torch" not in outside("imaging")
     assert not {"cv2", "PIL"} & outside("nets")
@@ -144,15 +194,18 @@ def test_imaging_never_touches_torch_and_nets_never_touch_pictures() -> None:
 def test_methods_never_import_one_another() -> None:
     methods = {module for module in TREES if module.startswith("facefill.methods.")} - {"facefill.methods.base"}
     guilty = [
-        (module, name) for module in methods for name, _ in imports_of(TREES[module])
+        (module, name)
+        for module in methods
+        for name, _ in imports_of(TREES[module])
         if resolve(name, OURS) in methods - {module}
     ]
     assert guilty == []
 
 
 def test_the_core_works_without_scipy_which_is_as_large_as_opencv() -> None:
-    assert [module for module, tree in TREES.items() for name, _ in imports_of(tree)
-            if name.split(".")[0] == "scipy"] == []
+    assert [
+        module for module, tree in TREES.items() for name, _ in imports_of(tree) if name.split(".")[0] == "scipy"
+    ] == []
 
 
 def test_torchvision_is_nowhere() -> None:
@@ -163,8 +216,12 @@ def test_torchvision_is_nowhere() -> None:
 
 def unpickling(trees: dict[str, ast.Module]) -> list[str]:
     """Where something is unpickled; NumPy unpickles only where it is allowed to."""
-    found = [module for module, tree in trees.items() for name, _ in imports_of(tree)
-             if name.split(".")[0] in {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}]
+    found = [
+        module
+        for module, tree in trees.items()
+        for name, _ in imports_of(tree)
+        if name.split(".")[0] in {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    ]
     for module, tree in trees.items():
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             allowed = {word.arg for word in call.keywords if isinstance(word.value, ast.Constant) and word.value.value}
@@ -180,9 +237,11 @@ def test_nothing_is_unpickled_but_what_our_own_processes_on_a_cluster_sent() -> 
 
 
 def test_a_photo_is_completed_without_torch_in_the_process() -> None:
-    code = ("import sys, facefill, facefill.commands.cli, facefill.runtime.inpainter; facefill.METHODS;"
-            "facefill.unmask;"
-            "print('torch' in sys.modules)")
+    code = (
+        "import sys, facefill, facefill.commands.cli, facefill.runtime.inpainter; facefill.METHODS;"
+        "facefill.unmask;"
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -209,10 +268,13 @@ def test_files_are_short(path: Path) -> None:
 
 @pytest.mark.parametrize("module", sorted(TREES))
 def test_functions_are_short(module: str) -> None:
+    """Counted below the signature, whose lines the formatter chooses."""
     loop = ("facefill.training.train", "_train")
     long = [
-        (node.name, node.end_lineno - node.lineno + 1) for node in ast.walk(TREES[module])
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
-        and node.end_lineno - node.lineno + 1 > (180 if (module, node.name) == loop else 50)
+        (node.name, node.end_lineno - node.body[0].lineno + 1)
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.body[0].lineno + 1 > (180 if (module, node.name) == loop else 50)
     ]
     assert long == []

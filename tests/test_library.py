@@ -43,16 +43,22 @@ def complete(photo: object, mask: object = HOLE) -> facefill.Result:
     return facefill.complete(photo, mask, method="telea", aligned=True)
 
 
-@pytest.mark.parametrize("kind", ["path", "str", "pathlike", "file", "stream", "bytes", "bytearray", "memoryview",
-                                  "image"])
+@pytest.mark.parametrize(
+    "kind", ["path", "str", "pathlike", "file", "stream", "bytes", "bytearray", "memoryview", "image"]
+)
 def test_a_photo_and_a_mask_are_taken_in_whatever_form_they_come(tmp_path: Path, kind: str) -> None:
     def form(pixels: np.ndarray, name: str) -> object:
         data, path = coded(pixels), tmp_path / name
         path.write_bytes(data)
         return {
-            "path": lambda: path, "str": lambda: str(path), "pathlike": lambda: Somewhere(path),
-            "file": lambda: path.open("rb"), "stream": lambda: io.BytesIO(data), "bytes": lambda: data,
-            "bytearray": lambda: bytearray(data), "memoryview": lambda: memoryview(data),
+            "path": lambda: path,
+            "str": lambda: str(path),
+            "pathlike": lambda: Somewhere(path),
+            "file": lambda: path.open("rb"),
+            "stream": lambda: io.BytesIO(data),
+            "bytes": lambda: data,
+            "bytearray": lambda: bytearray(data),
+            "memoryview": lambda: memoryview(data),
             "image": lambda: Image.open(path),
         }[kind]()
 
@@ -64,14 +70,19 @@ def test_a_photo_and_a_mask_are_taken_in_whatever_form_they_come(tmp_path: Path,
 def test_tensors_are_taken_where_they_hold_pictures_and_else_refused() -> None:
     torch = pytest.importorskip("torch")
     assert (complete(torch.from_numpy(PHOTO), torch.from_numpy(HOLE)).photo == complete(PHOTO).photo).all()
-    for tensor in (torch.zeros(3, 64, 64), torch.zeros(64, 64, 3), torch.zeros(64, 64, 3, requires_grad=True),
-                   torch.zeros(64, 64, 3, dtype=torch.uint8, device="meta")):
+    for tensor in (
+        torch.zeros(3, 64, 64),
+        torch.zeros(64, 64, 3),
+        torch.zeros(64, 64, 3, requires_grad=True),
+        torch.zeros(64, 64, 3, dtype=torch.uint8, device="meta"),
+    ):
         with pytest.raises(InputError):
             complete(tensor)
 
 
-@pytest.mark.parametrize("photo", [None, 3, ["photo.png"], io.StringIO("text"), object(), np.zeros((4, 4)), b"", "",
-                                   {}])
+@pytest.mark.parametrize(
+    "photo", [None, 3, ["photo.png"], io.StringIO("text"), object(), np.zeros((4, 4)), b"", "", {}]
+)
 def test_anything_else_is_refused_in_three_parts(photo: object) -> None:
     for wrong in (lambda: complete(photo), lambda: complete(PHOTO, photo), lambda: facefill.unmask(photo)):
         with pytest.raises(InputError) as error:
@@ -84,8 +95,11 @@ def test_a_result_prints_in_one_line() -> None:
 
 
 def test_the_examples_of_the_readme_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"^```python\n(import facefill\n.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"),
-                         re.DOTALL | re.MULTILINE)
+    (code,) = re.findall(
+        r"^```python\n(import facefill\n.*?)^```",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
     shutil.copy(ROOT / "examples" / "astronaut-surgical.jpg", tmp_path / "photo.jpg")
     with Image.open(tmp_path / "photo.jpg") as photo:
         hole = np.zeros((photo.height, photo.width), np.uint8)

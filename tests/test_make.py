@@ -58,8 +58,12 @@ def test_the_demo_shows_every_photo_before_and_after_in_one_sheet(tmp_path: Path
         for name in ("a.jpg", "b.jpg"):
             Image.new("RGB", (64, 64), colour).save(tmp_path / folder / name)
     (tmp_path / "before" / "left.jpg").write_bytes(b"")
-    subprocess.run([sys.executable, ROOT / "examples" / "sheet.py", "before", "after", "sheet.png"], cwd=tmp_path,
-                   check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, ROOT / "examples" / "sheet.py", "before", "after", "sheet.png"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
     sheet = Image.open(tmp_path / "sheet.png").convert("RGB")
     seen = [sheet.getpixel((x, y)) for y in (200, 600) for x in (200, 600)]
     assert [max(pixel) == pixel[0] for pixel in seen] == [True, True, False, False]  # type: ignore[arg-type, index]

@@ -57,14 +57,18 @@ class Alone:
         for made in (self.home, guard):
             made.mkdir()
         (guard / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
-        kept = {name: value for name, value in os.environ.items()
-                if not name.startswith(("XDG_", "MPL", "ORT_", "RAY_", "TORCH"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("XDG_", "MPL", "ORT_", "RAY_", "TORCH"))
+        }
         path = os.pathsep.join([str(guard), str(ROOT / "src"), str(ROOT)])
         self.environment = {**kept, "HOME": str(self.home), "ASKED": str(self.asked), "PYTHONPATH": path}
 
     def run(self, words: Sequence[object]) -> str:
-        done = subprocess.run(list(map(str, words)), cwd=self.folder, env=self.environment, capture_output=True,
-                              text=True, check=False)
+        done = subprocess.run(
+            list(map(str, words)), cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         self.check()
         return done.stdout
@@ -83,8 +87,12 @@ def alone(tmp_path: Path) -> Alone:
 
 def test_the_guard_sees_what_it_must(alone: Alone) -> None:
     """A name that is looked up and a datagram that is sent are seen, and a file in HOME, even if all is hushed up."""
-    for attempt in ("socket.getaddrinfo('example.org', 80)", "socket.socket(2, 2).sendto(b'', ('192.0.2.1', 9))",
-                    "socket.socket().connect(('192.0.2.1', 9))", "open(os.path.expanduser('~/x'), 'w')"):
+    for attempt in (
+        "socket.getaddrinfo('example.org', 80)",
+        "socket.socket(2, 2).sendto(b'', ('192.0.2.1', 9))",
+        "socket.socket().connect(('192.0.2.1', 9))",
+        "open(os.path.expanduser('~/x'), 'w')",
+    ):
         words = [sys.executable, "-c", f"import contextlib, os, socket\nwith contextlib.suppress(OSError): {attempt}"]
         with pytest.raises(AssertionError):
             alone.run(words)
@@ -101,10 +109,12 @@ def test_the_library(alone: Alone) -> None:
 
 def test_both_engines_and_what_they_would_report_to(alone: Alone) -> None:
     """ONNX Runtime reports in native code, which the guard does not see: but it writes a database first."""
-    code = ("import facefill.runtime.engine as engine, facefill.catalog as catalog\n"
-            "import sys\n"
-            "for kind, load in engine.engine_kinds().items(): load(catalog.find_weights('cover')[0]); print(kind)\n"
-            "assert sys.modules['openvino_telemetry'] is None")
+    code = (
+        "import facefill.runtime.engine as engine, facefill.catalog as catalog\n"
+        "import sys\n"
+        "for kind, load in engine.engine_kinds().items(): load(catalog.find_weights('cover')[0]); print(kind)\n"
+        "assert sys.modules['openvino_telemetry'] is None"
+    )
     assert alone.run([sys.executable, "-c", code]).split() == ["openvino", "onnxruntime"]
 
 
@@ -115,8 +125,9 @@ def test_the_system_sees_no_address_either(alone: Alone) -> None:
     code += "\nfrom facefill.runtime.engine import engine_kinds\nfrom facefill.catalog import find_weights"
     code += "\nimport time\nfor load in engine_kinds().values(): load(find_weights('cover')[0])\ntime.sleep(3)"
     trace = alone.folder / "trace"
-    alone.run(["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", trace, sys.executable, "-c",
-               code])
+    alone.run(
+        ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", trace, sys.executable, "-c", code]
+    )
     assert re.findall(r".*AF_INET.*", trace.read_text(encoding="utf-8")) == []
 
 
@@ -139,8 +150,14 @@ def test_actors_of_ray(alone: Alone) -> None:
     (alone.folder / "photos").mkdir()
     Image.fromarray(draw_photo(320, 240)[0]).save(alone.folder / "photos/a.png")
     shutil.copy(PHOTO, alone.folder / "photos/b.jpg")
-    done = subprocess.run([*ENTRY, "batch", "photos", "done", "--ray", "auto", "--threads", "1"], cwd=alone.folder,
-                          env=alone.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*ENTRY, "batch", "photos", "done", "--ray", "auto", "--threads", "1"],
+        cwd=alone.folder,
+        env=alone.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode in (0, 3), done.stderr
     assert (alone.folder / "done/b.jpg").is_file()
     alone.check()
@@ -179,7 +196,8 @@ server.wait(30)
 def test_training_export_and_evaluation(alone: Alone) -> None:
     pytest.importorskip("torch")
     write_dataset(alone.folder / "faces", 12, side=64)
-    (alone.folder / "small.toml").write_text("""
+    (alone.folder / "small.toml").write_text(
+        """
 method = "swift"
 [model]
 widths = [8, 8, 16, 16]
@@ -196,23 +214,46 @@ stages = [{side_px = 64, images = 8, batch = 4}]
 eval_images = 8
 warmup_images = 4
 bf16 = false
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
     alone.run([*ENTRY, "train", "small.toml", "--run", "run"])
     assert list((alone.home / ".cache/facefill").iterdir()), "decoded faces lie where the docs say"
     alone.run([*ENTRY, "export", "run/weights.safetensors", "-o", "small.onnx"])
     write_dataset(alone.folder / "test", 12, split="test", side=64)
-    alone.run([*ENTRY, "evaluate", "test", "--methods", "telea,small.onnx", "--holes", "random20@64", "--limit", 2,
-               "--no-timings", "--report", "report"])
+    alone.run(
+        [
+            *ENTRY,
+            "evaluate",
+            "test",
+            "--methods",
+            "telea,small.onnx",
+            "--holes",
+            "random20@64",
+            "--limit",
+            2,
+            "--no-timings",
+            "--report",
+            "report",
+        ]
+    )
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
 def test_a_benchmark_imports_facefill_before_what_would_report(path: Path) -> None:
     """`import facefill` is what turns it off."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    top = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in tree.body
-           if isinstance(node, ast.Import | ast.ImportFrom)]
-    anywhere = {name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
-                for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])}
+    top = [
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    anywhere = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+    }
     if anywhere & {"openvino", "onnxruntime", "ray"}:
         ours = next(place for place, name in enumerate(top) if name and name.startswith("facefill"))
         theirs = [place for place, name in enumerate(top) if name and name.split(".")[0] in ("openvino", "onnxruntime")]

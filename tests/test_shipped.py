@@ -22,8 +22,16 @@ from facefill.runtime.model import grey_holes
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-LIMITS_MB = {"swift": 24, "cover": 8, "finder": 1.5, "second_look": 4, "context_encoder": 8,
-             "contextual_attention": 8, "masked_gan": 10, "latent_search": 11}
+LIMITS_MB = {
+    "swift": 24,
+    "cover": 8,
+    "finder": 1.5,
+    "second_look": 4,
+    "context_encoder": 8,
+    "contextual_attention": 8,
+    "masked_gan": 10,
+    "latent_search": 11,
+}
 
 
 @pytest.mark.parametrize("name", sorted(catalog.shipped_weights()))
@@ -32,7 +40,7 @@ def test_every_shipped_file_is_what_the_list_says(name: str) -> None:
     assert catalog.file_hash(path) == sha256
     assert path.stat().st_size < LIMITS_MB[name] * 1e6
     data = path.read_bytes()
-    assert b"File \"" not in data, "the exporter's notes name files of its machine"
+    assert b'File "' not in data, "the exporter's notes name files of its machine"
     assert b"/home/" not in data
     assert b"perceptual_net" not in data, "a path of the training machine"
     assert (ROOT / "weights" / f"{name}.md").is_file()
@@ -92,8 +100,10 @@ def test_exact_agrees_across_engines_within_one_level() -> None:
     face = np.asarray(Image.open(EXAMPLES[0]).convert("RGB").crop((130, 20, 322, 212)).resize((192, 192)))[None]
     mask = np.zeros((1, 192, 192), bool)
     mask[:, 90:160, 50:140] = True
-    got = [OnnxModel(catalog.METHODS["swift"], kind(path), sha256).complete(face, mask).astype(int)
-           for kind in engine_kinds().values()]
+    got = [
+        OnnxModel(catalog.METHODS["swift"], kind(path), sha256).complete(face, mask).astype(int)
+        for kind in engine_kinds().values()
+    ]
     assert len(got) == 2
     assert np.abs(got[0] - got[1]).max() <= 1
 

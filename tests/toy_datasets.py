@@ -40,8 +40,9 @@ class Known:
         self.asked = 0
 
     def learn(self, pixels: Pixels, landmarks: list[Points]) -> None:
-        self.faces[hashlib.sha256(pixels.tobytes()).hexdigest()] = [Face((0, 0, 1, 1), points, 1.0)
-                                                                    for points in landmarks]
+        self.faces[hashlib.sha256(pixels.tobytes()).hexdigest()] = [
+            Face((0, 0, 1, 1), points, 1.0) for points in landmarks
+        ]
 
     def find(self, photo: Pixels) -> list[Face]:
         self.asked += 1

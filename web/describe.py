@@ -7,8 +7,12 @@ from facefill.server.openapi import document
 
 def records() -> dict[str, object]:
     """The part of the description that does not depend on what is installed."""
-    return {"openapi": "3.1.0", "info": {"title": "facefill", "version": "1"}, "paths": {},
-            "components": {"schemas": document()["components"]["schemas"]}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "facefill", "version": "1"},
+        "paths": {},
+        "components": {"schemas": document()["components"]["schemas"]},
+    }
 
 
 if __name__ == "__main__":

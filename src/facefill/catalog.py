@@ -104,38 +104,74 @@ class Weights(Frozen):
 
 
 def _classical(name: str, title: str, paper: str, package: str = "") -> Record:
-    return Record(name=name, title=title, kind="classical", needs="classic" if package else "", package=package,
-                  paper=paper)
+    return Record(
+        name=name, title=title, kind="classical", needs="classic" if package else "", package=package, paper=paper
+    )
 
 
 _RECORDS = (
     Record(
-        name="swift", title="facefill's own: drawn small, then in detail", kind="onnx",
-        paper="facefill", inputs=("image", "mask", "landmarks", "noise"), blend="fade", stride=64,
+        name="swift",
+        title="facefill's own: drawn small, then in detail",
+        kind="onnx",
+        paper="facefill",
+        inputs=("image", "mask", "landmarks", "noise"),
+        blend="fade",
+        stride=64,
         interpolates_fine=True,
     ),
     Record(
-        name="context_encoder", title="an autoencoder that must forget the hole", kind="onnx",
-        paper="Han, Jiang & Ju 2022", inputs=("image",), blend="poisson", size_px=128, stride=32,
+        name="context_encoder",
+        title="an autoencoder that must forget the hole",
+        kind="onnx",
+        paper="Han, Jiang & Ju 2022",
+        inputs=("image",),
+        blend="poisson",
+        size_px=128,
+        stride=32,
         hole_value=-1.0,
     ),
     Record(
-        name="contextual_attention", title="two stages, borrowing known patches", kind="onnx",
-        paper="Shah, Gautam & Singh 2022", blend="poisson", stride=8, hole_value=1.0,
+        name="contextual_attention",
+        title="two stages, borrowing known patches",
+        kind="onnx",
+        paper="Shah, Gautam & Singh 2022",
+        blend="poisson",
+        stride=8,
+        hole_value=1.0,
     ),
     Record(
-        name="masked_gan", title="a conditional GAN that sees the cover", kind="onnx",
-        paper="Sharma, Nath, Kar & Khasim 2024", inputs=("worn", "mask", "noise"), blend="fade",
+        name="masked_gan",
+        title="a conditional GAN that sees the cover",
+        kind="onnx",
+        paper="Sharma, Nath, Kar & Khasim 2024",
+        inputs=("worn", "mask", "noise"),
+        blend="fade",
         stride=64,
     ),
     Record(
-        name="latent_search", title="search of a DCGAN's latent space, l1 and SSIM", kind="torch", needs="train",
-        package="torch", paper="Qiang et al. 2019", inputs=("image", "mask", "seed"), blend="poisson", size_px=64,
+        name="latent_search",
+        title="search of a DCGAN's latent space, l1 and SSIM",
+        kind="torch",
+        needs="train",
+        package="torch",
+        paper="Qiang et al. 2019",
+        inputs=("image", "mask", "seed"),
+        blend="poisson",
+        size_px=64,
         fixed_size=True,
     ),
     Record(
-        name="dip", title="search of a DCGAN's latent space, l1", kind="torch", needs="train", package="torch",
-        weights="latent_search", paper="Yeh et al. 2017", inputs=("image", "mask", "seed"), blend="poisson", size_px=64,
+        name="dip",
+        title="search of a DCGAN's latent space, l1",
+        kind="torch",
+        needs="train",
+        package="torch",
+        weights="latent_search",
+        paper="Yeh et al. 2017",
+        inputs=("image", "mask", "seed"),
+        blend="poisson",
+        size_px=64,
         fixed_size=True,
     ),
     _classical("telea", "fast marching", "Telea 2004"),
@@ -166,8 +202,10 @@ def further_folder() -> Path | None:
 def _path_of(entry: Weights) -> Path:
     """Where a shipped file is, or should be."""
     further = further_folder()
-    return next((folder / entry.file for folder in (weights_folder(), further)
-                 if folder and (folder / entry.file).is_file()), weights_folder() / entry.file)
+    return next(
+        (folder / entry.file for folder in (weights_folder(), further) if folder and (folder / entry.file).is_file()),
+        weights_folder() / entry.file,
+    )
 
 
 @cache
@@ -181,10 +219,15 @@ def usable() -> list[str]:
     """Names of the methods that this installation can run: those whose weights ship, and those without weights, if
     what they need is installed."""
     shipped = shipped_weights()
-    return [name for name, record in METHODS.items()
-            if (record.kind == "classical"
-                or ((found := record.weights or name) in shipped and _path_of(shipped[found]).is_file()))
-            and not (record.package and find_spec(record.package) is None)]
+    return [
+        name
+        for name, record in METHODS.items()
+        if (
+            record.kind == "classical"
+            or ((found := record.weights or name) in shipped and _path_of(shipped[found]).is_file())
+        )
+        and not (record.package and find_spec(record.package) is None)
+    ]
 
 
 def find_weights(name: str) -> tuple[Path, str]:
@@ -198,8 +241,11 @@ def find_weights(name: str) -> tuple[Path, str]:
     entry = table[name]
     path = _path_of(entry)
     if not path.is_file() and path.suffix == ".safetensors":
-        raise InputError(f"the weights {entry.file}, which only torch runs", "none in this installation",
-                         "they lie in weights/ of the sources: name that folder in FACEFILL_WEIGHTS")
+        raise InputError(
+            f"the weights {entry.file}, which only torch runs",
+            "none in this installation",
+            "they lie in weights/ of the sources: name that folder in FACEFILL_WEIGHTS",
+        )
     if not path.is_file():
         raise InputError(f"the weights {entry.file}", "no such file", "reinstall facefill")
     if (found := file_hash(path)) != entry.sha256:
@@ -214,9 +260,12 @@ def code_commit() -> str:
     if not (folder / ".git").exists():
         return ""
     try:
-        done = subprocess.run(["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--dirty",
-                               "--abbrev=12"],
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except OSError:
         return ""
     return done.stdout.strip()
@@ -233,12 +282,19 @@ def describe() -> list[dict[str, Any]]:
     rows = []
     for record in METHODS.values():
         weights = shipped_weights().get(record.weights or record.name)
-        rows.append({
-            "name": record.name, "title": record.title, "kind": record.kind, "needs": record.needs,
-            "paper": record.paper, "size_px": record.size_px,
-            "params": weights.params if weights else 0, "ms": weights.ms if weights else None,
-            "scores": weights.scores if weights and not record.weights else {},
-            "paper_share": weights.paper_share if weights else None,
-            "licences": weights.licences if weights else {"code": "Apache-2.0"},
-        })
+        rows.append(
+            {
+                "name": record.name,
+                "title": record.title,
+                "kind": record.kind,
+                "needs": record.needs,
+                "paper": record.paper,
+                "size_px": record.size_px,
+                "params": weights.params if weights else 0,
+                "ms": weights.ms if weights else None,
+                "scores": weights.scores if weights and not record.weights else {},
+                "paper_share": weights.paper_share if weights else None,
+                "licences": weights.licences if weights else {"code": "Apache-2.0"},
+            }
+        )
     return rows

@@ -69,8 +69,9 @@ def build(record: type[S], tables: dict[str, Any], where: str) -> S:
         if first["type"] == "extra_forbidden":
             known = _fields_at(record, path[:-1])
             pick(dict.fromkeys(known), path[-1], f"key in {where}")
-        raise InputError(f"{'.'.join(path)}: {first['msg'].lower()}", repr(first["input"]), f"change it in {where}") \
-            from None
+        raise InputError(
+            f"{'.'.join(path)}: {first['msg'].lower()}", repr(first["input"]), f"change it in {where}"
+        ) from None
 
 
 def _fields_at(record: type[BaseModel], path: list[str]) -> list[str]:

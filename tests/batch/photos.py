@@ -60,13 +60,31 @@ class Copies:
                 continue
             data = source.read(item.name)
             target.write(item.name, data + b" completed")
-            yield Outcome(item.name, "completed", "", item.stamp, hashlib.sha256(data).hexdigest(), faces_found=1,
-                       faces_completed=1, recipe=self.job.recipe, method=self.job.method, seed=self.job.seed)
+            yield Outcome(
+                item.name,
+                "completed",
+                "",
+                item.stamp,
+                hashlib.sha256(data).hexdigest(),
+                faces_found=1,
+                faces_completed=1,
+                recipe=self.job.recipe,
+                method=self.job.method,
+                seed=self.job.seed,
+            )
 
 
-def copy_all(source: Path | str, target: Path | str, *, seed: int = 0, select: Selection | None = None,
-             force: bool = False, max_errors: int | None = None, fails: tuple[str, ...] = (),
-             dies_after: int | None = None) -> tuple[Tally, list[str]]:
+def copy_all(
+    source: Path | str,
+    target: Path | str,
+    *,
+    seed: int = 0,
+    select: Selection | None = None,
+    force: bool = False,
+    max_errors: int | None = None,
+    fails: tuple[str, ...] = (),
+    dies_after: int | None = None,
+) -> tuple[Tally, list[str]]:
     """A run with `Copies`: what became of it, and which photos were done, sorted."""
     copies = Copies(make_job(str(source), str(target), method="telea", seed=seed), fails, dies_after)
     tally = run(copies.job, copies.complete, select=select or Selection(), force=force, max_errors=max_errors)
@@ -82,8 +100,11 @@ def lines_of(target: Path) -> dict[str, dict[str, Any]]:
 
 def tree_of(target: Path) -> dict[str, bytes]:
     """Every result of a folder by its name, and nothing of the run's own."""
-    return {path.relative_to(target).as_posix(): path.read_bytes() for path in target.rglob("*")
-            if path.is_file() and path.name not in ("manifest.jsonl", "lock")}
+    return {
+        path.relative_to(target).as_posix(): path.read_bytes()
+        for path in target.rglob("*")
+        if path.is_file() and path.name not in ("manifest.jsonl", "lock")
+    }
 
 
 def upload(folder: Path, url: str) -> None:

@@ -12,8 +12,18 @@ from facefill.batch import folder as folder_module
 from facefill.batch.folder import LocalFolder, Selection, Unwritable, check_name
 from facefill.errors import InputError
 
-NAMES = ["plain.jpg", "with space.JPG", "käse 顔 🙂.png", "a" * 251 + ".png", "deep/er/x.webp", "new\nline.jpg",
-         "-o.jpg", "%41.jpg", "a.jpg", "A.jpg"]
+NAMES = [
+    "plain.jpg",
+    "with space.JPG",
+    "käse 顔 🙂.png",
+    "a" * 251 + ".png",
+    "deep/er/x.webp",
+    "new\nline.jpg",
+    "-o.jpg",
+    "%41.jpg",
+    "a.jpg",
+    "A.jpg",
+]
 
 
 def put(folder: Path, names: list[str]) -> LocalFolder:
@@ -159,8 +169,9 @@ def test_a_folder_in_the_way_is_an_error_of_that_photo(tmp_path: Path) -> None:
         folder.write("a.jpg", b"new")
 
 
-@pytest.mark.parametrize("name", ["../x.jpg", "a/../../x.jpg", "/x.jpg", "a//x.jpg", "", "./x.jpg", "manifest.jsonl",
-                                  ".facefill/x.jpg"])
+@pytest.mark.parametrize(
+    "name", ["../x.jpg", "a/../../x.jpg", "/x.jpg", "a//x.jpg", "", "./x.jpg", "manifest.jsonl", ".facefill/x.jpg"]
+)
 def test_names_that_lead_out_are_refused(name: str) -> None:
     assert check_name(name)
     assert not check_name("a/b..c.jpg")

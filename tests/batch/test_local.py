@@ -29,14 +29,32 @@ VARYING = {"seconds", "stamp"}
 
 
 def command(folder: Path, out: str, *more: str) -> list[str]:
-    return [sys.executable, "-m", "facefill", "batch", str(folder / "in"), str(folder / out), "--mask-dir",
-            str(folder / "masks"), "-m", "telea", "--threads", "1", *more]
+    return [
+        sys.executable,
+        "-m",
+        "facefill",
+        "batch",
+        str(folder / "in"),
+        str(folder / out),
+        "--mask-dir",
+        str(folder / "masks"),
+        "-m",
+        "telea",
+        "--threads",
+        "1",
+        *more,
+    ]
 
 
 def same_lines(one: Path, other: Path) -> bool:
     """Whether two manifests say the same of each photo, but for times."""
-    said = [{name: {key: value for key, value in line.items() if key not in VARYING}
-             for name, line in lines_of(path).items()} for path in (one, other)]
+    said = [
+        {
+            name: {key: value for key, value in line.items() if key not in VARYING}
+            for name, line in lines_of(path).items()
+        }
+        for path in (one, other)
+    ]
     return said[0] == said[1]
 
 

@@ -10,8 +10,10 @@ import pytest
 from facefill.batch.folder import LocalFolder, Unwritable
 from facefill.batch.manifest import FileJournal, Manifest, Outcome
 
-FIRST = [Outcome("a.jpg", "completed", stamp="1", source_sha256="aa", recipe="r", warnings=("ä",)),
-         Outcome("b/c.jpg", "refused", "no face", stamp="2", recipe="r")]
+FIRST = [
+    Outcome("a.jpg", "completed", stamp="1", source_sha256="aa", recipe="r", warnings=("ä",)),
+    Outcome("b/c.jpg", "refused", "no face", stamp="2", recipe="r"),
+]
 
 
 def opened(folder: Path, recipe: str = "r") -> Manifest:

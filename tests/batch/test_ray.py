@@ -40,8 +40,9 @@ class Losing(Cluster):
         super().__init__("auto")
         self.bad, self.blocks = bad, [0]
 
-    def _stream(self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
-                ) -> Iterator[tuple[int, bytes]]:
+    def _stream(
+        self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
+    ) -> Iterator[tuple[int, bytes]]:
         work, places = make(), list(left)
         for start in range(0, len(places), block):
             some = places[start : start + block]
@@ -71,8 +72,9 @@ class Standing(Losing):
         super().__init__(set())
         self.results, self.begun = list(results), [(0, 0, 0.0)]
 
-    def _stream(self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
-                ) -> Iterator[tuple[int, bytes]]:
+    def _stream(
+        self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
+    ) -> Iterator[tuple[int, bytes]]:
         self.begun.append((len(left), block, patience_s))
         results = super()._stream(make, left, block, patience_s)
         if not self.results:
@@ -87,8 +89,14 @@ def test_a_dataset_that_stands_still_is_begun_again_with_what_is_left() -> None:
     found = list(cluster.spread(shout, iter(items)))
     assert sorted(found) == sorted((item, item.upper()) for item in items), "each once"
     some, more = ray_module.PATIENCE_S, 2 * ray_module.PATIENCE_S
-    assert cluster.begun[1:] == [(100, ray_module.BLOCK, some), (52, 1, some), (52, 1, more), (52, 1, 2 * more),
-                                 (42, 1, 2 * more), (42, 1, 4 * more)]
+    assert cluster.begun[1:] == [
+        (100, ray_module.BLOCK, some),
+        (52, 1, some),
+        (52, 1, more),
+        (52, 1, 2 * more),
+        (42, 1, 2 * more),
+        (42, 1, 4 * more),
+    ]
 
 
 def test_a_cluster_that_gives_nothing_again_and_again_is_given_up() -> None:
@@ -179,6 +187,7 @@ def test_actors_killed_twenty_times_change_nothing(cluster: Cluster, tmp_path: P
 
 def hang_once(folder: Path) -> Work:
     """One item stops its actor for good, the first time."""
+
     def work(items: list[bytes]) -> Iterator[tuple[int, bytes]]:
         for place, item in enumerate(items):
             if item == b"n30" and not (folder / "hung").exists():
@@ -204,8 +213,22 @@ def test_an_actor_that_hangs_does_not_hold_up_the_run(
 def test_a_killed_run_on_ray_goes_on(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     folder = write_photos(tmp_path, 300, damaged=3)
-    words = [sys.executable, "-m", "facefill", "batch", str(folder / "in"), str(folder / "out"), "--mask-dir",
-             str(folder / "masks"), "-m", "telea", "--ray", "auto", "--threads", "2"]
+    words = [
+        sys.executable,
+        "-m",
+        "facefill",
+        "batch",
+        str(folder / "in"),
+        str(folder / "out"),
+        "--mask-dir",
+        str(folder / "masks"),
+        "-m",
+        "telea",
+        "--ray",
+        "auto",
+        "--threads",
+        "2",
+    ]
     manifest = folder / "out/manifest.jsonl"
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not (manifest.exists() and manifest.stat().st_size):
@@ -227,7 +250,8 @@ def test_prepare_on_ray_makes_the_same_dataset_and_shards(tmp_path: Path) -> Non
     (tmp_path / "photos").mkdir()
     for index in range(24):
         Image.fromarray(draw_photo(640, 480, faces=1 + index % 2, seed=index)[0]).save(
-            tmp_path / "photos" / f"{index}.png")
+            tmp_path / "photos" / f"{index}.png"
+        )
     (tmp_path / "photos/bad.jpg").write_bytes(b"no photo")
     options = ["--min-side", "64", "--min-score", "0", "--max-blur", "1", "--validation", "0.2", "--test", "0"]
     for name, more in (("here", ["--shards", "10"]), ("ray", ["--ray", "auto", "--shards", "10", "--threads", "2"])):
@@ -247,21 +271,54 @@ def test_a_cluster_that_runs_already_is_used_and_left_running(tmp_path: Path) ->
     """In processes of their own: this one has its Ray. Both have the cluster's token, without which Ray refuses."""
     pytest.importorskip("ray")
     folder = write_photos(tmp_path, 40, damaged=2)
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token",
-                   "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {
+        **os.environ,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port", str(port),
-            "--num-cpus", "2", "--include-dashboard=false", "--node-ip-address", "127.0.0.1",
-            "--object-store-memory", "100000000", "--temp-dir", f"/tmp/ray-{port}"]
-    words = [sys.executable, "-m", "facefill", "batch", str(folder / "in"), str(folder / "out"), "--mask-dir",
-             str(folder / "masks"), "-m", "telea", "--ray", f"127.0.0.1:{port}"]
+    head = [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "start",
+        "--head",
+        "--block",
+        "--port",
+        str(port),
+        "--num-cpus",
+        "2",
+        "--include-dashboard=false",
+        "--node-ip-address",
+        "127.0.0.1",
+        "--object-store-memory",
+        "100000000",
+        "--temp-dir",
+        f"/tmp/ray-{port}",
+    ]
+    words = [
+        sys.executable,
+        "-m",
+        "facefill",
+        "batch",
+        str(folder / "in"),
+        str(folder / "out"),
+        "--mask-dir",
+        str(folder / "masks"),
+        "-m",
+        "telea",
+        "--ray",
+        f"127.0.0.1:{port}",
+    ]
     with subprocess.Popen(head, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         try:
             until = time.monotonic() + 120
-            while (done := subprocess.run(words, env=environment, capture_output=True, text=True,
-                                          check=False)).returncode == 2:
+            while (
+                done := subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+            ).returncode == 2:
                 assert time.monotonic() < until, done.stderr
             assert done.returncode == 3, done.stderr
             assert running.poll() is None
@@ -277,8 +334,18 @@ def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
     """In a process of its own: this one may have its Ray already."""
     pytest.importorskip("ray")
     folder = write_photos(tmp_path, 1)
-    words = [sys.executable, "-m", "facefill", "batch", str(folder / "in"), str(folder / "out"), "-m", "telea", "--ray",
-             "127.0.0.1:1"]
+    words = [
+        sys.executable,
+        "-m",
+        "facefill",
+        "batch",
+        str(folder / "in"),
+        str(folder / "out"),
+        "-m",
+        "telea",
+        "--ray",
+        "127.0.0.1:1",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "expected a Ray cluster that answers, got 127.0.0.1:1" in done.stderr

@@ -109,8 +109,9 @@ def test_a_link_in_place_of_a_file_of_facefills_own_is_refused(photos: Path, tmp
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty folder", "some results"])
-def test_a_removed_out_ends_the_run_and_the_next_one_repairs(photos: Path, tmp_path: Path, left: str,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_out_ends_the_run_and_the_next_one_repairs(
+    photos: Path, tmp_path: Path, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, write = tmp_path / "out", LocalFolder.write
 
     def remove_then_write(folder: LocalFolder, name: str, data: bytes) -> None:
@@ -206,9 +207,11 @@ def test_names_that_clash_where_case_is_ignored(tmp_path: Path, monkeypatch: pyt
 
 def test_two_runs_at_once_refuse_with_a_clear_message(photos: Path, tmp_path: Path) -> None:
     target = tmp_path / "out"
-    code = ("import sys, time; from pathlib import Path; from facefill.batch.folder import LocalFolder\n"
-            "from facefill.batch.lock import lock\n"
-            "with lock(LocalFolder(Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)")
+    code = (
+        "import sys, time; from pathlib import Path; from facefill.batch.folder import LocalFolder\n"
+        "from facefill.batch.lock import lock\n"
+        "with lock(LocalFolder(Path(sys.argv[1]))): print('held', flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code, str(target)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
@@ -238,8 +241,9 @@ def test_a_folder_without_photos_is_refused_and_nothing_is_written(photos: Path,
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("source", "method", "word"), [("gone", "telea", "folder of photos"),
-                                                        ("in", "tela", "did you mean 'telea'")])
+@pytest.mark.parametrize(
+    ("source", "method", "word"), [("gone", "telea", "folder of photos"), ("in", "tela", "did you mean 'telea'")]
+)
 def test_jobs_that_cannot_be(photos: Path, tmp_path: Path, source: str, method: str, word: str) -> None:
     with pytest.raises(InputError, match=word):
         make_job(str(tmp_path / source), str(tmp_path / "out"), method=method)

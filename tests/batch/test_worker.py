@@ -172,9 +172,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def test_faces_of_several_photos_share_a_call(
-    folder: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_faces_of_several_photos_share_a_call(folder: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count_calls(monkeypatch)
     assert len(list(worker.complete(good(folder)))) == 6
     assert max(calls) > 1
@@ -184,6 +182,7 @@ def test_faces_of_several_photos_share_a_call(
 
 def gathered(take: object) -> object:
     """`_take` as it is when the networks are slower than reading: everything is there already."""
+
     def later(waiting: object) -> object:
         for _ in range(30):
             if waiting.qsize() > 3:  # type: ignore[attr-defined]
@@ -224,8 +223,9 @@ def test_photos_in_memory_have_a_limit_but_one_always_fits(
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_several_threads_do_what_one_does(folder: Path, lines: dict[str, Outcome], threads: int) -> None:
-    several = Worker(make_job(str(folder / "in"), str(folder / "other"), masks=str(folder / "masks"),
-                              method="telea"), threads)
+    several = Worker(
+        make_job(str(folder / "in"), str(folder / "other"), masks=str(folder / "masks"), method="telea"), threads
+    )
     found = {line.photo: line.result_sha256 for line in several.complete(items_of(folder))}
     assert found == {line.photo: line.result_sha256 for line in lines.values()}
 
@@ -237,8 +237,10 @@ def test_masks_are_found_beside_their_names() -> None:
 def test_a_signed_run_signs_each_result(folder: Path, tmp_path: Path) -> None:
     (folder / "signed").mkdir()
     path = write_key(tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1()))
-    plain, signed = (make_job(str(folder / "in"), str(folder / "signed"), masks=str(folder / "masks"), method="telea",
-                              signature=key) for key in (None, read_signature(path)))
+    plain, signed = (
+        make_job(str(folder / "in"), str(folder / "signed"), masks=str(folder / "masks"), method="telea", signature=key)
+        for key in (None, read_signature(path))
+    )
     assert plain.recipe != signed.recipe
     assert "PRIVATE" not in repr(signed)
     (line,) = Worker(signed, 1).complete(good(folder)[:1])

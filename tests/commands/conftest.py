@@ -17,6 +17,7 @@ from tests.faces import draw_face
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the command in this process: exit code, stdout, stderr."""
+
     def call(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["facefill", *map(str, words)])
         capsys.readouterr()

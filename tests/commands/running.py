@@ -30,14 +30,17 @@ def refused(run: Run, folder: Path, *words: object) -> str:
     return err
 
 
-def lower_half(
-    cover: Cover, photo: np.ndarray, faces: list[Face], kinds: Collection[str] = KINDS
-) -> list[FoundCover]:
+def lower_half(cover: Cover, photo: np.ndarray, faces: list[Face], kinds: Collection[str] = KINDS) -> list[FoundCover]:
     """A cover over the lower half of each face."""
     return [covered(photo, face, slice(128, 256)) for face in faces]
 
 
 def command(*words: object, data: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "facefill", *map(str, words)], input=data, capture_output=True,
-                          check=False, env={**os.environ, **environment})
+    return subprocess.run(
+        [sys.executable, "-m", "facefill", *map(str, words)],
+        input=data,
+        capture_output=True,
+        check=False,
+        env={**os.environ, **environment},
+    )

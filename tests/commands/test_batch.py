@@ -44,18 +44,25 @@ def test_a_dry_run_prints_what_is_left_to_do(
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["gone", "out"], "expected a folder of photos"),
-    (["in", "in"], "OUT apart from IN"),
-    (["in", "out", "--workers", "2", "--ray", "auto"], "--workers or --ray"),
-    (["in", "out", "--workers", "9", "--threads", "2"], "at most 2 workers"),
-    (["in", "out", "-m", "swfit"], "did you mean 'swift'"),
-    (["in", "out", "--mask-dir", "gone"], "expected a folder of masks"),
-    (["in", "nope://out"], "a URL that fsspec knows"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gone", "out"], "expected a folder of photos"),
+        (["in", "in"], "OUT apart from IN"),
+        (["in", "out", "--workers", "2", "--ray", "auto"], "--workers or --ray"),
+        (["in", "out", "--workers", "9", "--threads", "2"], "at most 2 workers"),
+        (["in", "out", "-m", "swfit"], "did you mean 'swift'"),
+        (["in", "out", "--mask-dir", "gone"], "expected a folder of masks"),
+        (["in", "nope://out"], "a URL that fsspec knows"),
+    ],
+)
 def test_what_cannot_begin_is_one_line_and_writes_nothing(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    words: list[str], said: str,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))

@@ -25,12 +25,15 @@ from tests.faces import draw_face
 from tests.runtime.test_inpainter import covered
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["unmask"], "Missing argument 'PHOTO...'; see facefill unmask --help"),
-    (["unmask", "a.jpg", "--bogus"], "No such option: --bogus"),
-    (["unmask", "a.jpg", "--seed", "-1"], "Invalid value for '--seed'"),
-    (["unmaks", "a.jpg"], "No such command 'unmaks'"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["unmask"], "Missing argument 'PHOTO...'; see facefill unmask --help"),
+        (["unmask", "a.jpg", "--bogus"], "No such option: --bogus"),
+        (["unmask", "a.jpg", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["unmaks", "a.jpg"], "No such command 'unmaks'"),
+    ],
+)
 def test_a_wrong_command_line_takes_one_line_too(run: Run, words: list[str], said: str) -> None:
     code, out, err = run(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -173,8 +176,19 @@ def test_a_kind_of_file_that_is_no_photo_is_named_and_not_its_suffix(run: Run, f
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "text", "folder", "bomb", "missing"])
 def test_a_mask_that_is_none(run: Run, face: Path, tmp_path: Path, how: str) -> None:
-    refused(run, tmp_path, "complete", face, "--mask", spoil(face, how), "-o", tmp_path / "o.png", "-m", "telea",
-            "--aligned")
+    refused(
+        run,
+        tmp_path,
+        "complete",
+        face,
+        "--mask",
+        spoil(face, how),
+        "-o",
+        tmp_path / "o.png",
+        "-m",
+        "telea",
+        "--aligned",
+    )
 
 
 @pytest.mark.parametrize(("shape", "value"), [((64, 128), 255), ((128, 128), 0), ((128, 128), 255)])
@@ -308,5 +322,18 @@ def test_a_full_disk_leaves_nothing_half_written(
 
 
 def test_samples_of_a_method_that_has_one(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
-    refused(run, tmp_path, "complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea", "--aligned",
-            "--samples", 3)
+    refused(
+        run,
+        tmp_path,
+        "complete",
+        face,
+        "--mask",
+        hole,
+        "-o",
+        tmp_path / "o.png",
+        "-m",
+        "telea",
+        "--aligned",
+        "--samples",
+        3,
+    )

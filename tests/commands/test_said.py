@@ -66,7 +66,13 @@ def test_json_of_unmask_carries_what_made_the_picture(run: Run, face: Path, tmp_
     _, out, _ = run("unmask", face, "-o", tmp_path / "o.png", "-m", "telea", "--seed", "7", "--json")
     said = json.loads(out)
     assert {key: said[key] for key in ("method", "seed", "weights_sha256", "width", "height", "format")} == {
-        "method": "telea", "seed": 7, "weights_sha256": "", "width": 128, "height": 128, "format": "PNG"}
+        "method": "telea",
+        "seed": 7,
+        "weights_sha256": "",
+        "width": 128,
+        "height": 128,
+        "format": "PNG",
+    }
     assert isinstance(said["warnings"], list)
 
 
@@ -83,8 +89,17 @@ def test_complete_says_what_was_completed_and_what_was_not(
         for hole in holes:
             mask[hole] = 255
         Image.fromarray(mask).save(tmp_path / "m.png")
-        code, out, _ = run("complete", tmp_path / "p.png", "--mask", tmp_path / "m.png", "-o", tmp_path / "o.png", "-m",
-                           "telea", "--overwrite")
+        code, out, _ = run(
+            "complete",
+            tmp_path / "p.png",
+            "--mask",
+            tmp_path / "m.png",
+            "-o",
+            tmp_path / "o.png",
+            "-m",
+            "telea",
+            "--overwrite",
+        )
         assert code == 0
         return out.splitlines()[0].partition(": ")[2]
 
@@ -97,8 +112,9 @@ def test_complete_says_what_was_completed_and_what_was_not(
     assert re.sub(r"\d+", "N", partly) == "completed N% of the hole (beside the faces); left N% as it is"
 
 
-def test_the_photo_comes_from_standard_input_and_goes_to_standard_output(face: Path, hole: Path, tmp_path: Path
-                                                                         ) -> None:
+def test_the_photo_comes_from_standard_input_and_goes_to_standard_output(
+    face: Path, hole: Path, tmp_path: Path
+) -> None:
     words = ["complete", "-", "--mask", hole, "-m", "telea", "--aligned", "-o"]
     piped = command(*words, "-", data=face.read_bytes())
     assert piped.returncode == 0, piped.stderr
@@ -117,8 +133,9 @@ def test_unmask_takes_standard_streams_for_one_photo(run: Run, face: Path, tmp_p
     assert "--save-mask" in refused(run, tmp_path, "unmask", face, "-o", "-", "--save-mask", "-m", "telea")
 
 
-def test_a_photo_is_not_printed_onto_a_terminal(run: Run, face: Path, hole: Path, tmp_path: Path,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_is_not_printed_onto_a_terminal(
+    run: Run, face: Path, hole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(output, "sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
     assert "got a terminal" in refused(run, tmp_path, "complete", face, "--mask", hole, "-o", "-", "-m", "telea")
 
@@ -127,8 +144,20 @@ def test_a_console_that_cannot_hold_a_name_does_not_end_the_run(face: Path, hole
     snowman = tmp_path / "a\N{SNOWMAN}.png"
     snowman.write_bytes(face.read_bytes())
     for encoding in ("cp1252", "ascii"):
-        done = command("complete", snowman, "--mask", hole, "-m", "telea", "--aligned", "--overwrite", "-o",
-                       tmp_path / "\N{SNOWMAN}o.png", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+        done = command(
+            "complete",
+            snowman,
+            "--mask",
+            hole,
+            "-m",
+            "telea",
+            "--aligned",
+            "--overwrite",
+            "-o",
+            tmp_path / "\N{SNOWMAN}o.png",
+            PYTHONIOENCODING=encoding,
+            PYTHONUTF8="0",
+        )
         assert done.returncode == 0, done.stderr
         assert rb"a\u2603.png" in done.stdout
         assert command("unmask", tmp_path / "none\N{SNOWMAN}.png", PYTHONIOENCODING=encoding).returncode == 2

@@ -36,7 +36,7 @@ def test_near_pairs_are_those_that_comparing_all_finds() -> None:
         bits[place + 1] = bits[place]
         bits[place + 1, flips] ^= True
     hashes = np.packbits(bits, axis=1)
-    hashes[2::3] = (hashes[2::3] ^ _MIRROR)
+    hashes[2::3] = hashes[2::3] ^ _MIRROR
     for limit in (0, 15, NEAR_BITS):
         naive = set()
         for mirrored, other in enumerate((hashes, (hashes ^ _MIRROR))):

@@ -82,10 +82,20 @@ def spoil(folder: Path, how: str) -> None:
         manifest.write_bytes(b"\xff\xfe\x00\x81")
 
 
-@pytest.mark.parametrize("how", [
-    "missing file", "not square", "no picture", "not a number", "no rows", "no columns", "bad number",
-    "twice", "binary manifest",
-])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "missing file",
+        "not square",
+        "no picture",
+        "not a number",
+        "no rows",
+        "no columns",
+        "bad number",
+        "twice",
+        "binary manifest",
+    ],
+)
 def test_what_cannot_be_judged_on_is_one_clear_line(tmp_path: Path, how: str) -> None:
     spoil(write_dataset(tmp_path, 3), how)
 

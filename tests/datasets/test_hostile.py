@@ -59,8 +59,14 @@ def test_pictures_of_an_evaluation_stay_in_its_report(tmp_path: Path) -> None:
     victim = tmp_path / "victim.png"
     victim.write_bytes(PICTURE)
     folder = write_manifest(tmp_path / "set", f"file\n{tmp_path}/victim.png\n")
-    settings = Settings(folder=folder, report=tmp_path / "report", methods=("telea",), holes=("centre@256",),
-                        per_picture=True, timings=False)
+    settings = Settings(
+        folder=folder,
+        report=tmp_path / "report",
+        methods=("telea",),
+        holes=("centre@256",),
+        per_picture=True,
+        timings=False,
+    )
     with pytest.raises(InputError, match="names inside the dataset"):
         list(evaluate(settings))
     assert victim.read_bytes() == PICTURE
@@ -91,8 +97,10 @@ def test_a_damaged_index_of_shards_takes_one_line(tmp_path: Path, index: bytes) 
         read_shards(tmp_path)
 
 
-@pytest.mark.parametrize("header", [None, "{", "[]", "{}", '{"method": "latent_search"}', "[" * 100_000,
-                                    '{"method": "latent_search", "config": {}}'])
+@pytest.mark.parametrize(
+    "header",
+    [None, "{", "[]", "{}", '{"method": "latent_search"}', "[" * 100_000, '{"method": "latent_search", "config": {}}'],
+)
 def test_weights_with_a_damaged_header_take_one_line(tmp_path: Path, header: str | None) -> None:
     numpy = pytest.importorskip("safetensors.numpy")
     import numpy as np

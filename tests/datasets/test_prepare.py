@@ -55,8 +55,11 @@ def looks(known: Known, rules: Rules = RULES) -> Callable[[Path], Look]:
 
 
 def contents(dataset: Path) -> dict[str, bytes]:
-    return {path.relative_to(dataset).as_posix(): path.read_bytes() for path in sorted(dataset.rglob("*"))
-            if path.is_file() and path.name != LOG}
+    return {
+        path.relative_to(dataset).as_posix(): path.read_bytes()
+        for path in sorted(dataset.rglob("*"))
+        if path.is_file() and path.name != LOG
+    }
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +115,12 @@ def shared_look(world: tuple[list[Path], Known]) -> Callable[[Path], Look]:
 @given(cut=st.floats(0, 1), manifest=st.booleans())
 @settings(max_examples=8, deadline=None)
 def test_a_log_that_was_cut_anywhere_goes_on(
-    world: tuple[list[Path], Known], whole: Path, shared_look: Callable[[Path], Look],
-    tmp_path_factory: pytest.TempPathFactory, cut: float, manifest: bool
+    world: tuple[list[Path], Known],
+    whole: Path,
+    shared_look: Callable[[Path], Look],
+    tmp_path_factory: pytest.TempPathFactory,
+    cut: float,
+    manifest: bool,
 ) -> None:
     dataset = tmp_path_factory.mktemp("cut")
     log = (whole / LOG).read_bytes()
@@ -163,8 +170,9 @@ def test_a_killed_process_loses_nothing(
     world: tuple[list[Path], Known], tmp_path: Path, shared_look: Callable[[Path], Look]
 ) -> None:
     first = world[0][:3]
-    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path, "2", *first], cwd=Path(__file__).parents[2],
-                          check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path, "2", *first], cwd=Path(__file__).parents[2], check=False
+    )
     assert done.returncode == -9
     known = [json.loads(line)["photo"] for line in (tmp_path / LOG).read_text().splitlines()[1:]]
     assert known == [str(photo) for photo in first[:2]]
@@ -334,10 +342,14 @@ def test_the_commands(
     assert code == 0
     assert "10 covered faces, 0 refused" in out
     assert len(read_manifest(tmp_path / "worn")) == 10
-    for wrong in (["prepare", tmp_path / "gone", tmp_path / "x"], ["prepare", photos[0], tmp_path / "x", "--size", 300],
-                  ["prepare", photos[0], tmp_path / "x", "--embedder", "e.onnx"],
-                  ["prepare", photos[0], tmp_path / "x", "--against", tmp_path / "gone"],
-                  ["wear", tmp_path / "gone", tmp_path / "x"], ["wear", tmp_path / "set", tmp_path / "worn"]):
+    for wrong in (
+        ["prepare", tmp_path / "gone", tmp_path / "x"],
+        ["prepare", photos[0], tmp_path / "x", "--size", 300],
+        ["prepare", photos[0], tmp_path / "x", "--embedder", "e.onnx"],
+        ["prepare", photos[0], tmp_path / "x", "--against", tmp_path / "gone"],
+        ["wear", tmp_path / "gone", tmp_path / "x"],
+        ["wear", tmp_path / "set", tmp_path / "worn"],
+    ):
         code, _, err = run(*wrong)
         assert code == 2
         assert err.count("\n") == 1

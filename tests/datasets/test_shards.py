@@ -25,8 +25,16 @@ from tests.toy_datasets import write_dataset
 
 
 def config_of(folder: Path, **options: object) -> DataConfig:
-    return DataConfig.model_validate({"folder": folder, "cache": folder / "cache", "holes": {"centre": 1, "worn": 1},
-                                      "side_px": 64, "workers": 0, **options})
+    return DataConfig.model_validate(
+        {
+            "folder": folder,
+            "cache": folder / "cache",
+            "holes": {"centre": 1, "worn": 1},
+            "side_px": 64,
+            "workers": 0,
+            **options,
+        }
+    )
 
 
 @pytest.fixture(scope="module")

@@ -82,11 +82,17 @@ def test_faces_without_a_manifest_are_asked_for_their_landmarks(tmp_path: Path) 
         wear_faces(tmp_path / "faces", tmp_path / "other")
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    (lambda points: points[[1, 0, 2, 4, 3]], "apart"), (lambda points: points * [1, -1] + np.array([0, 255]), "below"),
-    (lambda points: points * 0.3, "aligned"), (lambda points: points + np.array([80, 0]), "aligned"),
-    (lambda points: points * np.nan, "gaps"), (lambda points: points[[0, 1, 2, 4, 3]], "corners"),
-])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda points: points[[1, 0, 2, 4, 3]], "apart"),
+        (lambda points: points * [1, -1] + np.array([0, 255]), "below"),
+        (lambda points: points * 0.3, "aligned"),
+        (lambda points: points + np.array([80, 0]), "aligned"),
+        (lambda points: points * np.nan, "gaps"),
+        (lambda points: points[[0, 1, 2, 4, 3]], "corners"),
+    ],
+)
 def test_landmarks_that_no_aligned_face_has(change: Callable[[Points], Points], why: str) -> None:
     points = ALIGNED * 256 - 0.5
     assert implausible(points) == ""

@@ -13,7 +13,9 @@ def write_embedder(path: Path) -> Path:
         helper.make_node("Flatten", ["means"], ["vector"]),
     ]
     graph = helper.make_graph(
-        nodes, "tiny", [helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, 112, 112])],
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, 112, 112])],
         [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, 192])],
     )
     save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)

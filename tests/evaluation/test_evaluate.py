@@ -96,7 +96,7 @@ def test_values_are_those_of_the_completed_pictures(done: Settings) -> None:
         filled = np.where(case.mask[..., None], fill_telea(face, case.mask), face)
         expected.append(metrics.measure(filled, face, case.mask))
     for name, statistic in (("psnr", np.mean), ("hole_ssim", np.mean), ("sharpness", np.median), ("l1", np.mean)):
-        row, = pick_rows(report, method="telea", protocol="random60@64", metric=name)
+        (row,) = pick_rows(report, method="telea", protocol="random60@64", metric=name)
         assert row["value"] == pytest.approx(statistic([values[name] for values in expected]))
         assert (row["n"], row["low"], row["high"]) == (FACES, None, None), "12 faces are too few for an interval"
     assert not pick_rows(report, metric="ms_ssim", method="telea")[0]["n"], "64 px are too few for five scales"
@@ -105,8 +105,10 @@ def test_values_are_those_of_the_completed_pictures(done: Settings) -> None:
 def test_differences_are_paired(done: Settings) -> None:
     report = json.loads((done.report / "report.json").read_text(encoding="utf-8"))
     for one in report["differences"]:
-        pair = [pick_rows(report, protocol=one["protocol"], metric=one["metric"], method=one[end])[0]["value"]
-                for end in ("first", "second")]
+        pair = [
+            pick_rows(report, protocol=one["protocol"], metric=one["metric"], method=one[end])[0]["value"]
+            for end in ("first", "second")
+        ]
         if None not in pair:
             assert one["value"] == pytest.approx(pair[0] - pair[1], abs=1e-12)
             assert (one["first"], one["second"]) == ("means", "telea")
@@ -179,12 +181,12 @@ def test_identical_pictures_are_counted_apart_and_never_inf(
     text = "".join(content.decode() for content in texts(tmp_path / "report").values()).lower()
     assert "inf," not in text
     assert "inf " not in text.replace("<", " ")
-    row, = pick_rows(report, method="means", metric="psnr")
+    (row,) = pick_rows(report, method="means", metric="psnr")
     assert (row["n"], row["identical"]) == (FACES - 1, 1)
     assert math.isfinite(row["value"])  # type: ignore[arg-type]
-    row, = pick_rows(report, method="telea", metric="psnr")
+    (row,) = pick_rows(report, method="telea", metric="psnr")
     assert (row["n"], row["identical"], row["value"]) == (0, FACES, None)
-    row, = pick_rows(report, method="telea", metric="ssim")
+    (row,) = pick_rows(report, method="telea", metric="ssim")
     assert (row["n"], row["value"]) == (FACES, 1.0)
 
 
@@ -215,9 +217,12 @@ def test_methods_with_fewer_faces_are_compared_on_those(faces: Path, network: Pa
 
 def test_a_network_of_somebody_else_takes_part_by_an_adapter(faces: Path, network: Path, tmp_path: Path) -> None:
     theirs = write_foreign(tmp_path / "theirs.onnx", ADAPTERS["migan"])
-    report = finish(settings(faces, network, tmp_path / "report", methods=("telea", str(theirs)), adapter="migan",
-                             holes=("random20@64",)))
-    row, = pick_rows(report, method="theirs", metric="hole_psnr")
+    report = finish(
+        settings(
+            faces, network, tmp_path / "report", methods=("telea", str(theirs)), adapter="migan", holes=("random20@64",)
+        )
+    )
+    (row,) = pick_rows(report, method="theirs", metric="hole_psnr")
     assert row["n"] == FACES
     assert "--adapter migan" in str(report["command"])
 
@@ -226,7 +231,7 @@ def test_papers_print_the_same_pictures_by_other_definitions(faces: Path, networ
     options = {"methods": ("telea",), "holes": (), "papers": ("latent-search-paper",), "limit": 3}
     chosen = settings(faces, network, tmp_path / "report", **options)
     report = finish(chosen)
-    paper, = report["papers"]  # type: ignore[misc]
+    (paper,) = report["papers"]  # type: ignore[misc]
     assert [line["protocol"] for line in paper["lines"]] == [f"random{percent}@64" for percent in (20, 40, 60, 80)]
     line = paper["lines"][0]
     assert len({round(ssim, 6) for _, ssim in line["values"].values()}) == 4
@@ -260,13 +265,15 @@ def test_what_a_method_sees_of_the_cover_is_never_the_truth_under_a_plain_hole(
     seen: list[np.ndarray] = []
 
     class Copies(Model):
-        def fill(self, faces: np.ndarray, masks: np.ndarray, seeds: object, samples: object,
-                 inputs: dict[str, np.ndarray]) -> np.ndarray:
+        def fill(
+            self, faces: np.ndarray, masks: np.ndarray, seeds: object, samples: object, inputs: dict[str, np.ndarray]
+        ) -> np.ndarray:
             seen.append(inputs["worn"])
             return inputs["worn"][:, None]
 
     record = bench.entries[0].model.record.model_copy(
-        update={"inputs": ("worn",), "kind": "onnx", "size_px": 64, "blend": "paste"})
+        update={"inputs": ("worn",), "kind": "onnx", "size_px": 64, "blend": "paste"}
+    )
     bench.entries = [replace(bench.entries[0], inpainter=Inpainter(Copies(record, None), Mock(), Mock()))]
     case, completed = benchmark.complete_case(bench, bench.datasets[0], bench.protocols[0], "telea", "face000.png")
     assert (completed[case.mask] == 128).all()
@@ -282,7 +289,7 @@ def test_methods_of_a_plot_never_look_alike() -> None:
 
 def test_costs_are_those_of_a_process_each(faces: Path, network: Path, tmp_path: Path) -> None:
     bench = prepare(settings(faces, network, tmp_path / "report", methods=("telea",), holes=("random20@64",)))
-    cost, = measure_costs(bench)
+    (cost,) = measure_costs(bench)
     assert cost.method == "telea"
     assert cost.ms["random20@64"] > 0
     assert cost.peak_mb is None or 10 < cost.peak_mb < 10_000
@@ -293,7 +300,7 @@ def test_a_page_gets_short_tables_that_say_what_they_are_of(done: Settings, tmp_
     page.write_text("# Mine\n\nAbove.\n")
     for _ in evaluate(done, page):
         pass
-    table, = read_tables(page.read_text(encoding="utf-8"))
+    (table,) = read_tables(page.read_text(encoding="utf-8"))
     assert page.read_text(encoding="utf-8").startswith("# Mine\n\nAbove.\n\n")
     assert (table.name, table.commit) == (done.report.name, "0123456789ab")
     assert "| random60@64 | telea | – | 12 |" in table.body

@@ -53,24 +53,28 @@ def test_the_command_writes_reports_and_results(run: Run, faces: Path, tmp_path:
     assert all(f"<th scope='row'>{rank}<br>face" in page for rank in ("best", "median", "worst"))
     assert page.count("<svg") == 4
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
-        "http://creativecommons.org", ""), "self-contained"
+        "http://creativecommons.org", ""
+    ), "self-contained"
     text = results.read_text(encoding="utf-8")
     assert text.startswith("# Results\n\nWritten by hand.\n\n<!-- table report: {")
     assert str(tmp_path) not in text + page
     assert f"facefill evaluate {faces.name} --methods telea,navier_stokes --holes random20@64 --limit 4" in text
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (("--methods", "swfit", "--holes", "random20@64"), "did you mean 'swift'"),
-    (("--methods", "gone.onnx", "--holes", "random20@64"), "an .onnx file, got nothing"),
-    (("--methods", "telea", "--holes", "center@256"), "did you mean 'centre@256'"),
-    (("--methods", "telea", "--holes", "centre@256"), "at least 256 px"),
-    (("--methods", "telea", "--protocol", "masked-gan"), "did you mean 'masked-gan-paper'"),
-    (("--methods", "telea", "--split", "tset"), "did you mean 'test'"),
-    (("--methods", "telea", "--holes", "random20@64", "--embedder", "gone.onnx"), "face embedder, got nothing"),
-    (("--methods", "telea", "--holes", "random20@64", "--features", "gone.npz"), "weights, got nothing"),
-    (("--methods", "telea,telea:3", "--holes", "random20@64"), "telea twice"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--methods", "swfit", "--holes", "random20@64"), "did you mean 'swift'"),
+        (("--methods", "gone.onnx", "--holes", "random20@64"), "an .onnx file, got nothing"),
+        (("--methods", "telea", "--holes", "center@256"), "did you mean 'centre@256'"),
+        (("--methods", "telea", "--holes", "centre@256"), "at least 256 px"),
+        (("--methods", "telea", "--protocol", "masked-gan"), "did you mean 'masked-gan-paper'"),
+        (("--methods", "telea", "--split", "tset"), "did you mean 'test'"),
+        (("--methods", "telea", "--holes", "random20@64", "--embedder", "gone.onnx"), "face embedder, got nothing"),
+        (("--methods", "telea", "--holes", "random20@64", "--features", "gone.npz"), "weights, got nothing"),
+        (("--methods", "telea,telea:3", "--holes", "random20@64"), "telea twice"),
+    ],
+)
 def test_each_mistake_is_one_line_that_says_what_to_do(
     run: Run, faces: Path, tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
@@ -100,15 +104,22 @@ def test_a_method_whose_package_is_missing_is_one_line_before_any_work(
     words = (faces, "--methods", "telea,patchmatch", "--holes", "random20@64", "--report", tmp_path / "report")
     code, _, err = run(*words)
     assert code == 2
-    assert err == ("facefill: expected patchmatch, which patchmatch needs, got none installed: "
-                   "pip install 'facefill[classic]'\n")
+    assert err == (
+        "facefill: expected patchmatch, which patchmatch needs, got none installed: pip install 'facefill[classic]'\n"
+    )
     assert not (tmp_path / "report").exists()
 
 
-@pytest.mark.parametrize(("how", "said"), [
-    ("missing file", "every file of the manifest, got no"), ("not square", "square faces"),
-    ("not a number", "face001.png"), ("no picture", "face001.png"), ("no rows", "the column file and rows"),
-])
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("missing file", "every file of the manifest, got no"),
+        ("not square", "square faces"),
+        ("not a number", "face001.png"),
+        ("no picture", "face001.png"),
+        ("no rows", "the column file and rows"),
+    ],
+)
 def test_a_dataset_that_cannot_be_judged_on_is_one_line(run: Run, tmp_path: Path, how: str, said: str) -> None:
     folder = write_dataset(tmp_path / "faces", 3, side=64)
     spoil(folder, how)

@@ -32,9 +32,18 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> Path:
 def alexnet() -> object:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(64, 192, 5, 1, 2), nn.ReLU(),
-        nn.MaxPool2d(3, 2), nn.Conv2d(192, 384, 3, 1, 1), nn.ReLU(), nn.Conv2d(384, 256, 3, 1, 1), nn.ReLU(),
-        nn.Conv2d(256, 256, 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(3, 64, 11, 4, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, 1, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, 1, 1),
+        nn.ReLU(),
+        nn.Conv2d(384, 256, 3, 1, 1),
+        nn.ReLU(),
+        nn.Conv2d(256, 256, 3, 1, 1),
+        nn.ReLU(),
     )
 
 
@@ -53,10 +62,13 @@ def heads(widths: tuple[int, ...]) -> dict[str, np.ndarray]:
     return {f"lin{place}.model.1.weight": rng.random(shape, np.float32) for place, shape in enumerate(shapes)}
 
 
-@pytest.mark.parametrize(("build", "ends", "widths", "title"), [
-    (alexnet, (1, 4, 7, 9, 11), (64, 192, 384, 256, 256), "AlexNet"),
-    (vgg16, (3, 8, 15, 22, 29), (64, 128, 256, 512, 512), "VGG-16"),
-])
+@pytest.mark.parametrize(
+    ("build", "ends", "widths", "title"),
+    [
+        (alexnet, (1, 4, 7, 9, 11), (64, 192, 384, 256, 256), "AlexNet"),
+        (vgg16, (3, 8, 15, 22, 29), (64, 128, 256, 512, 512), "VGG-16"),
+    ],
+)
 def test_lpips_of_torchvisions_networks_worked_in_numpy(
     tmp_path: Path, build: object, ends: tuple[int, ...], widths: tuple[int, ...], title: str
 ) -> None:
@@ -91,8 +103,11 @@ def squeezenet() -> dict[str, np.ndarray]:
     shapes: dict[str, tuple[int, ...]] = {"conv1": (64, 3, 3, 3)}
     channels = 64
     for number, (thin, wide) in enumerate([(16, 64)] * 2 + [(32, 128)] * 2 + [(48, 192)] * 2 + [(64, 256)] * 2, 2):
-        shapes |= {f"fire{number}/squeeze1x1": (thin, channels, 1, 1), f"fire{number}/expand1x1": (wide, thin, 1, 1),
-                   f"fire{number}/expand3x3": (wide, thin, 3, 3)}
+        shapes |= {
+            f"fire{number}/squeeze1x1": (thin, channels, 1, 1),
+            f"fire{number}/expand1x1": (wide, thin, 1, 1),
+            f"fire{number}/expand3x3": (wide, thin, 3, 3),
+        }
         channels = 2 * wide
     arrays = {}
     for name, shape in shapes.items():
@@ -149,34 +164,66 @@ def test_inception_uses_every_weight_of_torchvisions_layout(tmp_path: Path) -> N
 def inception() -> dict[str, np.ndarray]:
     """Shapes of Inception v3 from its paper's table and figures: (name, in, out, kernel)."""
     convs: list[tuple[str, int, int, tuple[int, int]]] = [
-        ("Conv2d_1a_3x3", 3, 32, (3, 3)), ("Conv2d_2a_3x3", 32, 32, (3, 3)), ("Conv2d_2b_3x3", 32, 64, (3, 3)),
-        ("Conv2d_3b_1x1", 64, 80, (1, 1)), ("Conv2d_4a_3x3", 80, 192, (3, 3)),
+        ("Conv2d_1a_3x3", 3, 32, (3, 3)),
+        ("Conv2d_2a_3x3", 32, 32, (3, 3)),
+        ("Conv2d_2b_3x3", 32, 64, (3, 3)),
+        ("Conv2d_3b_1x1", 64, 80, (1, 1)),
+        ("Conv2d_4a_3x3", 80, 192, (3, 3)),
     ]
     for name, width, pool in (("5b", 192, 32), ("5c", 256, 64), ("5d", 288, 64)):
         at = f"Mixed_{name}.branch"
-        convs += [(f"{at}1x1", width, 64, (1, 1)), (f"{at}5x5_1", width, 48, (1, 1)), (f"{at}5x5_2", 48, 64, (5, 5)),
-                  (f"{at}3x3dbl_1", width, 64, (1, 1)), (f"{at}3x3dbl_2", 64, 96, (3, 3)),
-                  (f"{at}3x3dbl_3", 96, 96, (3, 3)), (f"{at}_pool", width, pool, (1, 1))]
+        convs += [
+            (f"{at}1x1", width, 64, (1, 1)),
+            (f"{at}5x5_1", width, 48, (1, 1)),
+            (f"{at}5x5_2", 48, 64, (5, 5)),
+            (f"{at}3x3dbl_1", width, 64, (1, 1)),
+            (f"{at}3x3dbl_2", 64, 96, (3, 3)),
+            (f"{at}3x3dbl_3", 96, 96, (3, 3)),
+            (f"{at}_pool", width, pool, (1, 1)),
+        ]
     at = "Mixed_6a.branch"
-    convs += [(f"{at}3x3", 288, 384, (3, 3)), (f"{at}3x3dbl_1", 288, 64, (1, 1)), (f"{at}3x3dbl_2", 64, 96, (3, 3)),
-              (f"{at}3x3dbl_3", 96, 96, (3, 3))]
+    convs += [
+        (f"{at}3x3", 288, 384, (3, 3)),
+        (f"{at}3x3dbl_1", 288, 64, (1, 1)),
+        (f"{at}3x3dbl_2", 64, 96, (3, 3)),
+        (f"{at}3x3dbl_3", 96, 96, (3, 3)),
+    ]
     for name, c in (("6b", 128), ("6c", 160), ("6d", 160), ("6e", 192)):
         at = f"Mixed_{name}.branch"
-        convs += [(f"{at}1x1", 768, 192, (1, 1)), (f"{at}7x7_1", 768, c, (1, 1)), (f"{at}7x7_2", c, c, (1, 7)),
-                  (f"{at}7x7_3", c, 192, (7, 1)), (f"{at}7x7dbl_1", 768, c, (1, 1)), (f"{at}7x7dbl_2", c, c, (7, 1)),
-                  (f"{at}7x7dbl_3", c, c, (1, 7)), (f"{at}7x7dbl_4", c, c, (7, 1)),
-                  (f"{at}7x7dbl_5", c, 192, (1, 7)), (f"{at}_pool", 768, 192, (1, 1))]
+        convs += [
+            (f"{at}1x1", 768, 192, (1, 1)),
+            (f"{at}7x7_1", 768, c, (1, 1)),
+            (f"{at}7x7_2", c, c, (1, 7)),
+            (f"{at}7x7_3", c, 192, (7, 1)),
+            (f"{at}7x7dbl_1", 768, c, (1, 1)),
+            (f"{at}7x7dbl_2", c, c, (7, 1)),
+            (f"{at}7x7dbl_3", c, c, (1, 7)),
+            (f"{at}7x7dbl_4", c, c, (7, 1)),
+            (f"{at}7x7dbl_5", c, 192, (1, 7)),
+            (f"{at}_pool", 768, 192, (1, 1)),
+        ]
     at = "Mixed_7a.branch"
-    convs += [(f"{at}3x3_1", 768, 192, (1, 1)), (f"{at}3x3_2", 192, 320, (3, 3)), (f"{at}7x7x3_1", 768, 192, (1, 1)),
-              (f"{at}7x7x3_2", 192, 192, (1, 7)), (f"{at}7x7x3_3", 192, 192, (7, 1)),
-              (f"{at}7x7x3_4", 192, 192, (3, 3))]
+    convs += [
+        (f"{at}3x3_1", 768, 192, (1, 1)),
+        (f"{at}3x3_2", 192, 320, (3, 3)),
+        (f"{at}7x7x3_1", 768, 192, (1, 1)),
+        (f"{at}7x7x3_2", 192, 192, (1, 7)),
+        (f"{at}7x7x3_3", 192, 192, (7, 1)),
+        (f"{at}7x7x3_4", 192, 192, (3, 3)),
+    ]
     for name, width in (("7b", 1280), ("7c", 2048)):
         at = f"Mixed_{name}.branch"
-        convs += [(f"{at}1x1", width, 320, (1, 1)), (f"{at}3x3_1", width, 384, (1, 1)),
-                  (f"{at}3x3_2a", 384, 384, (1, 3)), (f"{at}3x3_2b", 384, 384, (3, 1)),
-                  (f"{at}3x3dbl_1", width, 448, (1, 1)), (f"{at}3x3dbl_2", 448, 384, (3, 3)),
-                  (f"{at}3x3dbl_3a", 384, 384, (1, 3)), (f"{at}3x3dbl_3b", 384, 384, (3, 1)),
-                  (f"{at}_pool", width, 192, (1, 1))]
+        convs += [
+            (f"{at}1x1", width, 320, (1, 1)),
+            (f"{at}3x3_1", width, 384, (1, 1)),
+            (f"{at}3x3_2a", 384, 384, (1, 3)),
+            (f"{at}3x3_2b", 384, 384, (3, 1)),
+            (f"{at}3x3dbl_1", width, 448, (1, 1)),
+            (f"{at}3x3dbl_2", 448, 384, (3, 3)),
+            (f"{at}3x3dbl_3a", 384, 384, (1, 3)),
+            (f"{at}3x3dbl_3b", 384, 384, (3, 1)),
+            (f"{at}_pool", width, 192, (1, 1)),
+        ]
     arrays = {"fc.weight": np.zeros((1008, 2048), np.float32)}
     for name, before, after, kernel in convs:
         arrays[f"{name}.conv.weight"] = np.zeros((after, before, *kernel), np.float32)
@@ -193,9 +240,14 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.npz", squeezenet())
     wrong = write(tmp_path / "wrong.npz", heads((64, 192, 384, 256, 256)))
     for paths, linear, words in (
-        ([tmp_path / "gone.npz"], None, "nothing at"), ([tmp_path / "net.pth"], None, "pickles are never opened"),
-        ([tmp_path / "torn.npz"], None, "whole weights"), ([other], None, "other names"), ([half], None, "half.npz"),
-        ([whole], wrong, "heads for SqueezeNet"), ([], whole, "--features"), ([whole], other, "heads of LPIPS"),
+        ([tmp_path / "gone.npz"], None, "nothing at"),
+        ([tmp_path / "net.pth"], None, "pickles are never opened"),
+        ([tmp_path / "torn.npz"], None, "whole weights"),
+        ([other], None, "other names"),
+        ([half], None, "half.npz"),
+        ([whole], wrong, "heads for SqueezeNet"),
+        ([], whole, "--features"),
+        ([whole], other, "heads of LPIPS"),
     ):
         with pytest.raises(InputError, match=words):
             load_features(paths, linear)

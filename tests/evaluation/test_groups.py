@@ -18,8 +18,10 @@ LIGHT_TO_DARK = np.array([5.0, 1, 2, 3, 4, np.nan])
 
 def test_lighter_skin_has_a_larger_angle() -> None:
     landmarks = ALIGNED * 64 - 0.5
-    tones = [skin_tone(np.full((64, 64, 3), colour, np.uint8), landmarks)
-             for colour in ((90, 60, 45), (160, 110, 80), (232, 190, 165))]
+    tones = [
+        skin_tone(np.full((64, 64, 3), colour, np.uint8), landmarks)
+        for colour in ((90, 60, 45), (160, 110, 80), (232, 190, 165))
+    ]
     assert tones == sorted(tones)
     assert tones[0] < 10 < 50 < tones[2]
 
@@ -27,15 +29,27 @@ def test_lighter_skin_has_a_larger_angle() -> None:
 def test_groups_are_terciles_and_bands(tmp_path: Path) -> None:
     dataset = read_dataset(write_dataset(tmp_path, 6))
     groups = group_faces(dataset, LIGHT_TO_DARK)
-    assert groups["skin tone"] == ["lightest third", "darkest third", "darkest third", "middle third", "lightest third",
-                                   ""]
+    assert groups["skin tone"] == [
+        "lightest third",
+        "darkest third",
+        "darkest third",
+        "middle third",
+        "lightest third",
+        "",
+    ]
     assert set(groups) <= {"skin tone", "view"}, "one source and one resolution are no groups"
 
 
-@pytest.mark.parametrize(("moved", "view"), [
-    (0.0, "frontal"), (0.02, "frontal"), (-0.04, "turned"), (0.06, "half profile and more"),
-    (-0.2, "half profile and more"),
-])
+@pytest.mark.parametrize(
+    ("moved", "view"),
+    [
+        (0.0, "frontal"),
+        (0.02, "frontal"),
+        (-0.04, "turned"),
+        (0.06, "half profile and more"),
+        (-0.2, "half profile and more"),
+    ],
+)
 def test_a_nose_beside_the_middle_tells_a_turned_head_however_the_picture_leans(
     moved: float, view: str, tmp_path: Path
 ) -> None:
@@ -45,8 +59,9 @@ def test_a_nose_beside_the_middle_tells_a_turned_head_however_the_picture_leans(
     turned = ALIGNED + np.array([[0, 0], [0, 0], [moved, 0], [0, 0], [0, 0]])
     other = "frontal" if view != "frontal" else "turned"
     beside = ALIGNED + np.array([[0, 0], [0, 0], [0.0 if other == "frontal" else 0.04, 0], [0, 0], [0, 0]])
-    faces = tuple(replace(face, landmarks=points @ lean)
-                  for face, points in zip(dataset.faces, (turned, beside), strict=True))
+    faces = tuple(
+        replace(face, landmarks=points @ lean) for face, points in zip(dataset.faces, (turned, beside), strict=True)
+    )
     assert group_faces(replace(dataset, faces=faces), LIGHT_TO_DARK[:2])["view"] == [view, other]
 
 

@@ -29,16 +29,16 @@ def test_a_table_is_exchanged_and_the_rest_kept() -> None:
 
 def test_half_a_mark_is_one_clear_line() -> None:
     page = put_table("", TABLE)
-    for spoiled in (page.replace(CLOSE.format("centre"), ""), page + page, page[page.index("| a |"):]):
+    for spoiled in (page.replace(CLOSE.format("centre"), ""), page + page, page[page.index("| a |") :]):
         with pytest.raises(InputError, match="both marks of the table centre"):
             read_tables(spoiled)
 
 
 def test_a_table_is_outdated_when_its_weights_changed_or_somebody_edited_it() -> None:
-    table, = read_tables(put_table("", TABLE))
+    (table,) = read_tables(put_table("", TABLE))
     assert table.outdated(lambda name: "0123456789abcdef") == []
     assert table.outdated(lambda name: "other") == ["swift changed"]
-    edited, = read_tables(put_table("", TABLE).replace("| 1 |", "| 2 |"))
+    (edited,) = read_tables(put_table("", TABLE).replace("| 1 |", "| 2 |"))
     assert edited.outdated(lambda name: "0123456789ab") == ["edited by hand"]
 
 
@@ -48,16 +48,19 @@ def test_the_tool_writes_a_table_and_sees_that_its_code_changed(tmp_path: Path) 
     source = "src/facefill/errors.py"
 
     def tables(*words: object) -> subprocess.CompletedProcess[str]:
-        code = (f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import pathlib, tables; "
-                f"tables.ROOT = pathlib.Path({str(tmp_path)!r}); tables.commit = lambda: 'abc'; tables.main()")
-        return subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True,
-                              check=False)
+        code = (
+            f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import pathlib, tables; "
+            f"tables.ROOT = pathlib.Path({str(tmp_path)!r}); tables.commit = lambda: 'abc'; tables.main()"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False
+        )
 
     (tmp_path / "src" / "facefill").mkdir(parents=True)
     (tmp_path / source).write_text("first")
     made = tables("write", page, "t", "--of", source, "--by", r"printf '| a |\n|---|\n| %s |\n' 7")
     assert made.returncode == 0, made.stderr
-    table, = read_tables(page.read_text())
+    (table,) = read_tables(page.read_text())
     assert table.body.endswith("| 7 |")
     assert list(table.of) == [source]
     fine = tables("check", page)

@@ -54,8 +54,9 @@ def test_evaluation_completes_as_the_public_function_does(method: str, monkeypat
     for protocol in list(PROTOCOLS.values())[:: 7 if method == "patchmatch" else 1]:
         case, seed = case_of(protocol.name), seed_of(protocol, "face004.png")
         measured = complete_cases(inpainter, protocol, [case])[0]
-        public = facefill.complete(case.shown, case.mask, method=method, seed=seed, aligned=True,
-                                   covered=protocol.covers)
+        public = facefill.complete(
+            case.shown, case.mask, method=method, seed=seed, aligned=True, covered=protocol.covers
+        )
         assert (measured == public.photo).all(), protocol.name
         assert (measured[~case.mask] == case.shown[~case.mask]).all(), protocol.name
         assert (measured != case.shown).any(), protocol.name

@@ -64,8 +64,11 @@ def test_a_photo_is_completed_as_the_public_functions_do(
     case = draw_photo_case(protocol, PHOTO, LANDMARKS, "a.jpg")
     assert case.crop is not None
     seed = seed_of(protocol, "a.jpg")
-    public = (facefill.unmask(case.photo, seed=seed) if case.drawn is None
-              else facefill.complete(case.photo, case.drawn, seed=seed)).photo
+    public = (
+        facefill.unmask(case.photo, seed=seed)
+        if case.drawn is None
+        else facefill.complete(case.photo, case.drawn, seed=seed)
+    ).photo
     assert (complete_cases(inpainter, protocol, [case])[0] == case.crop.take(public)).all()
     assert (public != case.photo).any()
 

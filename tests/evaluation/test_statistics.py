@@ -56,16 +56,22 @@ def test_people_are_resampled_with_all_of_their_pictures(statistic: Statistic) -
     names = sorted(set(people))
     assert found.people == len(names)
     for row, counts in zip(found.resampled[:40], _counts(len(names))[:40], strict=True):
-        drawn = [value for name, count in zip(names, counts, strict=True) for _ in range(count)
-                 for person, value in zip(people, values, strict=True) if person == name]
+        drawn = [
+            value
+            for name, count in zip(names, counts, strict=True)
+            for _ in range(count)
+            for person, value in zip(people, values, strict=True)
+            if person == name
+        ]
         assert row == pytest.approx({"mean": np.mean, "median": np.median}[statistic](drawn))
 
 
 def test_pictures_of_one_person_that_are_alike_widen_the_interval() -> None:
     rng = np.random.default_rng(0)
     person = rng.normal(size=40).repeat(5)
-    by_picture, by_person = (bootstrap(person, people=people).estimate()
-                             for people in (None, [str(index // 5) for index in range(200)]))
+    by_picture, by_person = (
+        bootstrap(person, people=people).estimate() for people in (None, [str(index // 5) for index in range(200)])
+    )
     assert by_person.high - by_person.low > 1.8 * (by_picture.high - by_picture.low)
 
 

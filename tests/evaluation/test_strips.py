@@ -35,8 +35,20 @@ def test_a_strip_is_what_was_seen_the_truth_and_the_completion() -> None:
 
 def test_the_command_draws_every_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = write_dataset(tmp_path / "faces", 3, split="test", side=64)
-    words = ["evaluate", faces, "--methods", "telea", "--holes", "random60@64", "--report", tmp_path / "report",
-             "--limit", 2, "--no-timings", "--per-picture"]
+    words = [
+        "evaluate",
+        faces,
+        "--methods",
+        "telea",
+        "--holes",
+        "random60@64",
+        "--report",
+        tmp_path / "report",
+        "--limit",
+        2,
+        "--no-timings",
+        "--per-picture",
+    ]
     monkeypatch.setattr(sys, "argv", ["facefill", *map(str, words)])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -40,8 +40,10 @@ Random = np.random.Generator
 def seeds() -> list[tuple[str, bytes]]:
     """Small files of every format, with metadata of every kind."""
     face, block = files.picture(48, 64), b"Exif\0\0" + files.exif(files.picture(48, 64))
-    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>" \
-          b"<r:Description xmlns:d='http://purl.org/dc/elements/1.1/' d:format='a'/></r:RDF></x:xmpmeta>"
+    xmp = (
+        b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+        b"<r:Description xmlns:d='http://purl.org/dc/elements/1.1/' d:format='a'/></r:RDF></x:xmpmeta>"
+    )
     info = PngImagePlugin.PngInfo()
     info.add_itxt("XML:com.adobe.xmp", xmp.decode())
     info.add_text("Comment", "long " * 50, zip=True)
@@ -49,16 +51,23 @@ def seeds() -> list[tuple[str, bytes]]:
     tags[270], tags[700] = "a photo", xmp
     icc = files.rgb_profile()
     codings: list[dict[str, Any]] = [{}, {"progressive": True}, {"restart_marker_rows": 1}]
-    found = [("JPEG", files.coded(files.image(mode, 48, 64), "JPEG", exif=block, xmp=xmp, **options))
-             for mode in ("L", "RGB", "CMYK") for options in codings]
+    found = [
+        ("JPEG", files.coded(files.image(mode, 48, 64), "JPEG", exif=block, xmp=xmp, **options))
+        for mode in ("L", "RGB", "CMYK")
+        for options in codings
+    ]
     for mode in ("1", "L", "LA", "RGB", "RGBA", "P", "I;16"):
         found.append(("PNG", files.coded(files.image(mode, 48, 64), "PNG", exif=block, pnginfo=info)))
-        found += [("TIFF", files.coded(files.image(mode, 48, 64), "TIFF", tiffinfo=tags, compression=compression))
-                  for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate")]
+        found += [
+            ("TIFF", files.coded(files.image(mode, 48, 64), "TIFF", tiffinfo=tags, compression=compression))
+            for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate")
+        ]
     found.append(("PNG", files.png(files.picture(48, 64, 4, bits=16), 6, 16, (b"iCCP", b"a\0\0" + zlib.compress(icc)))))
     found += [("BMP", files.coded(files.image(mode, 48, 64), "BMP")) for mode in ("L", "RGB", "P")]
-    found += [("WEBP", files.coded(Image.fromarray(face), "WEBP", exif=block, xmp=xmp, lossless=lossless))
-              for lossless in (False, True)]
+    found += [
+        ("WEBP", files.coded(Image.fromarray(face), "WEBP", exif=block, xmp=xmp, lossless=lossless))
+        for lossless in (False, True)
+    ]
     found.append(("AVIF", files.coded(Image.fromarray(face), "AVIF", exif=block, xmp=xmp)))
     return found
 
@@ -245,8 +254,14 @@ def run(first: int, last: int) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("first", range(0, INPUTS, SLICE))
 def test_every_damaged_file_is_completed_or_refused(first: int) -> None:
-    done = subprocess.run([sys.executable, "-m", "tests.files.fuzz", str(first), str(first + SLICE)],
-                          cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.files.fuzz", str(first), str(first + SLICE)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, f"ended by {done.returncode} after input {lines[-1] if lines else first}"
     assert len(lines) == SLICE

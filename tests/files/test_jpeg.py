@@ -220,7 +220,8 @@ def test_a_completion_of_nothing_new_gives_the_very_same_scans() -> None:
     result, _ = encode_photo(photo, photo.pixels, mask)
     before, after = (parse_jpeg(data).segments for data in (source, result))
     assert [s for s in after if not s.is_metadata and s.marker != 0xDA] == [
-        s for s in before if not s.is_metadata and s.marker != 0xDA]
+        s for s in before if not s.is_metadata and s.marker != 0xDA
+    ]
     assert len(after[-1].scan) == pytest.approx(len(before[-1].scan), rel=0.02)
 
 
@@ -352,8 +353,11 @@ def test_arithmetic_coding_stays(tmp_path: Path) -> None:
 
 def test_fill_bytes_are_read_over_in_linear_time() -> None:
     source = source_of("RGB", 64, 64)
-    for filled in (source[:2] + 300_000 * b"\xff" + source[2:], source[:-2] + 300_000 * b"\xff" + source[-2:],
-                   source[:2] + 300_000 * b"\xff" + b"\0" + source[2:]):
+    for filled in (
+        source[:2] + 300_000 * b"\xff" + source[2:],
+        source[:-2] + 300_000 * b"\xff" + source[-2:],
+        source[:2] + 300_000 * b"\xff" + b"\0" + source[2:],
+    ):
         assert np.array_equal(read_photo(filled).pixels, read_photo(source).pixels)
 
 

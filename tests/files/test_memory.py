@@ -56,8 +56,9 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_reading_and_writing_take_so_many_bytes_per_pixel(kind: str, tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(KINDS[kind]())
-    done = subprocess.run([sys.executable, "-c", MEASURE, str(tmp_path / "photo")], cwd=ROOT, capture_output=True,
-                          text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path / "photo")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     read, both = map(float, done.stdout.split())
     assert read <= 24
     assert both <= 60

@@ -110,10 +110,22 @@ DEEP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>" + 3000 * b"<a>" + 3000 * b"</a>" 
 ENTITIES = "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"
 
 
-@pytest.mark.parametrize("packet", [
-    b"<no", b"<a/>", ENTITIES.encode(), ENTITIES.encode("utf-16"), DEEP, b"<?xml version='1.0' encoding='foo'?><a/>",
-    b"<?xml version='1.0' encoding='big5'?><a/>", b"<a>" + 30_000 * b"<b/>" + b"</a>", b"\0" * 50, b"\xff\xfe\0",
-], ids=range(10))
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"<no",
+        b"<a/>",
+        ENTITIES.encode(),
+        ENTITIES.encode("utf-16"),
+        DEEP,
+        b"<?xml version='1.0' encoding='foo'?><a/>",
+        b"<?xml version='1.0' encoding='big5'?><a/>",
+        b"<a>" + 30_000 * b"<b/>" + b"</a>",
+        b"\0" * 50,
+        b"\xff\xfe\0",
+    ],
+    ids=range(10),
+)
 def test_xmp_that_cannot_be_read_is_replaced_and_that_is_said(packet: bytes) -> None:
     assert keep_xmp(packet, is_harmless)[0] is None
     result, notes = completed(files.coded(files.image("RGB", 40, 48), "WEBP", lossless=True, xmp=packet))
@@ -155,8 +167,14 @@ def test_exif_stays_without_its_thumbnail_and_its_makers_note(name: str, order: 
     assert "the EXIF thumbnail, the maker's notes" in notes[0]
 
 
-CAMERA = {33434: TiffImagePlugin.IFDRational(1, 60), 33437: TiffImagePlugin.IFDRational(28, 10), 34855: 200,
-          36867: "2024:05:01 10:00:00", 37500: b"note", 42036: "Lens 35"}
+CAMERA = {
+    33434: TiffImagePlugin.IFDRational(1, 60),
+    33437: TiffImagePlugin.IFDRational(28, 10),
+    34855: 200,
+    36867: "2024:05:01 10:00:00",
+    37500: b"note",
+    42036: "Lens 35",
+}
 GPS = {0: b"\2\3\0\0", 1: "N", 2: (51.0, 30.0, 26.5), 27: b"ASCII\0\0\0GPS", 29: "2024:05:01"}
 
 
@@ -236,8 +254,10 @@ TRACES = THUMBNAIL[1150:1180], OLD[740:770], TEXT[1000:1040], base64.encodebytes
 
 
 def gimage(data: bytes) -> bytes:
-    return XMP.replace(b"<xmp:Thumbnails>", b"<xmp:Thumbnails xmlns:GImage='http://ns.google.com/photos/1.0/image/' "
-                       b"GImage:Data='" + data + b"'>")
+    return XMP.replace(
+        b"<xmp:Thumbnails>",
+        b"<xmp:Thumbnails xmlns:GImage='http://ns.google.com/photos/1.0/image/' GImage:Data='" + data + b"'>",
+    )
 
 
 def hidden_in_exif(number: int, kind: int, inside: int = 0) -> bytes:
@@ -257,16 +277,28 @@ PLACES: dict[str, list[Segment]] = {
     "the first EXIF's thumbnail": [Segment(0xE1, b"Exif\0\0" + THUMBNAIL)],
     "XMP": [Segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + gimage(TEXT))],
     "an XMP text": [Segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP.replace(b"J\xc3\xbcrgen", TEXT))],
-    "an XMP text in lines": [Segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP.replace(
-        b"J\xc3\xbcrgen", base64.encodebytes(OLD)))],
+    "an XMP text in lines": [
+        Segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP.replace(b"J\xc3\xbcrgen", base64.encodebytes(OLD)))
+    ],
     "a second XMP packet": 2 * [Segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + gimage(TEXT))],
     "extended XMP": [Segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + 32 * b"0" + bytes(8) + TEXT)],
-    "IPTC's preview": [Segment(0xED, b"Photoshop 3.0\0" + join_resources(
-        b"\x1c\2\x05\0\3abc\x1c\2\xca" + struct.pack(">H", len(OLD)) + OLD))],
-    "IPTC's caption": [Segment(0xED, b"Photoshop 3.0\0" + join_resources(
-        b"\x1c\2\x05\0\3abc\x1c\2\x78" + struct.pack(">H", len(TEXT)) + TEXT))],
-    "Photoshop's thumbnail": [Segment(0xED, b"Photoshop 3.0\0" + b"8BIM" + struct.pack(
-        ">HHI", 0x040C, 0, len(OLD)) + OLD + bytes(len(OLD) % 2))],
+    "IPTC's preview": [
+        Segment(
+            0xED,
+            b"Photoshop 3.0\0" + join_resources(b"\x1c\2\x05\0\3abc\x1c\2\xca" + struct.pack(">H", len(OLD)) + OLD),
+        )
+    ],
+    "IPTC's caption": [
+        Segment(
+            0xED,
+            b"Photoshop 3.0\0" + join_resources(b"\x1c\2\x05\0\3abc\x1c\2\x78" + struct.pack(">H", len(TEXT)) + TEXT),
+        )
+    ],
+    "Photoshop's thumbnail": [
+        Segment(
+            0xED, b"Photoshop 3.0\0" + b"8BIM" + struct.pack(">HHI", 0x040C, 0, len(OLD)) + OLD + bytes(len(OLD) % 2)
+        )
+    ],
     "the JFIF thumbnail": [Segment(0xE0, b"JFIF\0\1\2\0\0\1\0\1" + bytes([20, 20]) + OLD[:1200])],
     "the JFXX thumbnail": [Segment(0xE0, b"JFXX\0\x10" + OLD)],
     "FPXR": [Segment(0xE2, b"FPXR\0" + OLD)],
@@ -292,8 +324,10 @@ def test_no_copy_of_the_old_face_is_left_and_that_is_said(place: str) -> None:
 
 def test_what_is_harmless_in_a_jpeg_stays() -> None:
     iptc = b"\x1c\2\x05\0\5title\x1c\2\x78\0\7caption"
-    metadata = [Segment(0xE0, b"JFIF\0\1\2" + struct.pack(">BHHBB", 1, 72, 96, 0, 0)),
-                Segment(0xED, b"Photoshop 3.0\0" + join_resources(iptc))]
+    metadata = [
+        Segment(0xE0, b"JFIF\0\1\2" + struct.pack(">BHHBB", 1, 72, 96, 0, 0)),
+        Segment(0xED, b"Photoshop 3.0\0" + join_resources(iptc)),
+    ]
     profile = files.rgb_profile()
     metadata.append(Segment(0xE2, b"ICC_PROFILE\0\1\1" + profile))
     result, notes = completed(parse_jpeg(files.coded(files.image("RGB", 40, 48), "JPEG")).coded(metadata))
@@ -309,7 +343,7 @@ def test_a_profile_with_something_in_it_keeps_its_colours_alone() -> None:
     (count,) = struct.unpack_from(">I", profile, 128)
     at = len(profile) + 12
     table = struct.pack(">4sII", b"face", at, len(OLD))
-    moved = bytearray(profile[:132 + 12 * count] + table + profile[132 + 12 * count :] + OLD)
+    moved = bytearray(profile[: 132 + 12 * count] + table + profile[132 + 12 * count :] + OLD)
     for index in range(count):
         (start,) = struct.unpack_from(">I", moved, 136 + 12 * index)
         struct.pack_into(">I", moved, 136 + 12 * index, start + 12)
@@ -348,12 +382,23 @@ def png_with(*chunks: Chunk, behind: bool = False, trailer: bytes = b"") -> byte
 
 
 @pytest.mark.parametrize("behind", [False, True])
-@pytest.mark.parametrize("chunk", [
-    Chunk(b"prVt", OLD), Chunk(b"iDOT", OLD), Chunk(b"tEXt", b"Raw profile type 8bim\0" + TEXT),
-    Chunk(b"tEXt", b"Comment\0" + TEXT), Chunk(b"zTXt", b"thumbnail\0\0" + zlib.compress(TEXT)),
-    Chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + gimage(TEXT)), Chunk(b"eXIf", hidden_in_exif(50000, 7)),
-    Chunk(b"caBX", OLD), Chunk(b"fdAT", OLD), Chunk(b"gAMA", OLD), Chunk(b"sPLT", OLD),
-], ids=lambda value: value.name.decode() if isinstance(value, Chunk) else str(value))
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        Chunk(b"prVt", OLD),
+        Chunk(b"iDOT", OLD),
+        Chunk(b"tEXt", b"Raw profile type 8bim\0" + TEXT),
+        Chunk(b"tEXt", b"Comment\0" + TEXT),
+        Chunk(b"zTXt", b"thumbnail\0\0" + zlib.compress(TEXT)),
+        Chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + gimage(TEXT)),
+        Chunk(b"eXIf", hidden_in_exif(50000, 7)),
+        Chunk(b"caBX", OLD),
+        Chunk(b"fdAT", OLD),
+        Chunk(b"gAMA", OLD),
+        Chunk(b"sPLT", OLD),
+    ],
+    ids=lambda value: value.name.decode() if isinstance(value, Chunk) else str(value),
+)
 def test_no_chunk_of_a_png_keeps_the_old_face(chunk: Chunk, behind: bool) -> None:
     result, notes = completed(png_with(chunk, behind=behind, trailer=OLD))
     assert "left out" in notes[0]
@@ -367,12 +412,23 @@ def test_names_that_a_file_makes_up_are_made_plain() -> None:
     assert "the text a?b?[31m" in notes[0]
 
 
-@pytest.mark.parametrize(("text", "harmless"), [
-    ("A holiday by the sea. " * 300, True), ("\u6d77" * 3000, True), ("x" * 200, True), ("word " * 7000, False),
-    (base64.b64encode(bytes(3000)).decode(), False), (base64.encodebytes(bytes(3000)).decode(), False),
-    (base64.b85encode(OLD).decode(), False), (OLD.hex(), False), (OLD.hex(" "), False), (OLD.hex(",", 2), False),
-    ("\n".join(base64.b85encode(OLD[at : at + 60]).decode() for at in range(0, 900, 60)), False),
-], ids=range(11))
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("A holiday by the sea. " * 300, True),
+        ("\u6d77" * 3000, True),
+        ("x" * 200, True),
+        ("word " * 7000, False),
+        (base64.b64encode(bytes(3000)).decode(), False),
+        (base64.encodebytes(bytes(3000)).decode(), False),
+        (base64.b85encode(OLD).decode(), False),
+        (OLD.hex(), False),
+        (OLD.hex(" "), False),
+        (OLD.hex(",", 2), False),
+        ("\n".join(base64.b85encode(OLD[at : at + 60]).decode() for at in range(0, 900, 60)), False),
+    ],
+    ids=range(11),
+)
 def test_a_text_is_what_people_read(text: str, harmless: bool) -> None:
     assert is_harmless(text) == harmless
 
@@ -382,8 +438,9 @@ def test_harmless_chunks_of_a_png_stay() -> None:
     info.add_text("Title", "J\u00fcrgen")
     info.add_text("Comment", "long " * 100, zip=True)
     info.add(b"gAMA", struct.pack(">I", 45455))
-    source = files.coded(files.image("RGB", 40, 48), "PNG", pnginfo=info, dpi=(300, 300),
-                         icc_profile=files.rgb_profile())
+    source = files.coded(
+        files.image("RGB", 40, 48), "PNG", pnginfo=info, dpi=(300, 300), icc_profile=files.rgb_profile()
+    )
     result, notes = completed(source)
     assert notes == ()
     after = files.opened(result)
@@ -412,9 +469,9 @@ def test_texts_that_unpack_without_end_cost_no_memory() -> None:
     assert peak < 60_000_000
 
 
-@pytest.mark.parametrize(("numbers", "wide"), [
-    (b"\x09\x10\0\1", True), (b"\1\x0d\0\1", False), (b"\x0c\x0d\0\1", True),
-])
+@pytest.mark.parametrize(
+    ("numbers", "wide"), [(b"\x09\x10\0\1", True), (b"\1\x0d\0\1", False), (b"\x0c\x0d\0\1", True)]
+)
 def test_colours_by_number_stay_and_what_they_mean_is_said(numbers: bytes, wide: bool) -> None:
     source = png_with(Chunk(b"cICP", numbers))
     assert any("high-dynamic-range" in note for note in read_photo(source).notes) == wide

@@ -27,10 +27,15 @@ def block(orientation: int) -> bytes:
 
 
 def packet(orientation: int, *, element: bool = False) -> bytes:
-    inside = f"><tiff:Orientation>{orientation}</tiff:Orientation></rdf:Description>" if element else (
-        f" tiff:Orientation='{orientation}'/>")
-    return ("<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
-            f"<rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/'{inside}</rdf:RDF></x:xmpmeta>").encode()
+    inside = (
+        f"><tiff:Orientation>{orientation}</tiff:Orientation></rdf:Description>"
+        if element
+        else (f" tiff:Orientation='{orientation}'/>")
+    )
+    return (
+        "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+        f"<rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/'{inside}</rdf:RDF></x:xmpmeta>"
+    ).encode()
 
 
 def png_with(samples: np.ndarray, *chunks: Chunk, behind: bool = False) -> bytes:
@@ -124,9 +129,10 @@ def test_webp_says_it_in_exif_or_xmp() -> None:
         assert read_photo(result).orientation == expected
 
 
-@pytest.mark.parametrize(("kind", "length", "value", "expected"), [
-    (3, 1, 6, 6), (4, 1, 6, 6), (3, 1, 0, 1), (3, 1, 9, 1), (3, 0, 6, 1), (2, 2, 6, 1), (3, 2, 6, 6),
-])
+@pytest.mark.parametrize(
+    ("kind", "length", "value", "expected"),
+    [(3, 1, 6, 6), (4, 1, 6, 6), (3, 1, 0, 1), (3, 1, 9, 1), (3, 0, 6, 1), (2, 2, 6, 1), (3, 2, 6, 6)],
+)
 def test_what_is_no_orientation_is_none(kind: int, length: int, value: int, expected: int) -> None:
     size = {2: 1, 3: 2, 4: 4}[kind] * length
     exif = build_block("<", [Tag(0x0112, kind, length, struct.pack("<II", value, 0)[:size])])

@@ -35,15 +35,18 @@ def completed(source: bytes) -> tuple[bytes, str]:
     return result, " ".join(notes)
 
 
-@pytest.mark.parametrize(("metadata", "trailer", "said"), [
-    ([], VIDEO, "the video of a motion photo"),
-    ([], b"\0\0SEFHMotionPhoto_Data" + bytes(200) + b"SEFT", "the video of a motion photo"),
-    ([], GAIN_MAP, "further pictures"),
-    ([Segment(0xE2, b"MPF\0II*\0" + bytes(60))], GAIN_MAP, "further pictures"),
-    ([Segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4))], GAIN_MAP, "a gain map's marks"),
-    ([], b"\0\0SEFHImage_UTC_Data" + bytes(20) + b"SEFT", "data behind the picture"),
-    ([Segment(0xE4, b"Google Makernote")], b"", "an APP4 block (Google Makernote)"),
-])
+@pytest.mark.parametrize(
+    ("metadata", "trailer", "said"),
+    [
+        ([], VIDEO, "the video of a motion photo"),
+        ([], b"\0\0SEFHMotionPhoto_Data" + bytes(200) + b"SEFT", "the video of a motion photo"),
+        ([], GAIN_MAP, "further pictures"),
+        ([Segment(0xE2, b"MPF\0II*\0" + bytes(60))], GAIN_MAP, "further pictures"),
+        ([Segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4))], GAIN_MAP, "a gain map's marks"),
+        ([], b"\0\0SEFHImage_UTC_Data" + bytes(20) + b"SEFT", "data behind the picture"),
+        ([Segment(0xE4, b"Google Makernote")], b"", "an APP4 block (Google Makernote)"),
+    ],
+)
 def test_what_lies_beside_the_photo_goes_with_its_marks(metadata: list[Segment], trailer: bytes, said: str) -> None:
     xmp = Segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + MOTION)
     source = parse_jpeg(files.coded(files.image("RGB", 64, 80), "JPEG")).coded([xmp, *metadata]) + trailer

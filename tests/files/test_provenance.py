@@ -33,16 +33,20 @@ START, END = datetime.datetime(2026, 1, 1), datetime.datetime(2126, 1, 1)
 
 def certify(subject: str, key: object, issuer: str, issuing_key: object, *, authority: bool) -> bytes:
     """A certificate as C2PA asks for it."""
-    names = [x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "tests"),
-                        x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (subject, issuer)]
+    names = [
+        x509.Name(
+            [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "tests"), x509.NameAttribute(NameOID.COMMON_NAME, name)]
+        )
+        for name in (subject, issuer)
+    ]
     usage = x509.KeyUsage(not authority, False, False, False, False, authority, authority, False, False)
     public = key.public_key()  # type: ignore[attr-defined]
     built = (
         x509.CertificateBuilder(names[1], names[0], public, 1 + authority, START, END)
-        .add_extension(x509.BasicConstraints(authority, None), True).add_extension(usage, True)
+        .add_extension(x509.BasicConstraints(authority, None), True)
+        .add_extension(usage, True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(
-            issuing_key.public_key()), False)  # type: ignore[attr-defined]
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing_key.public_key()), False)  # type: ignore[attr-defined]
     )
     return built.sign(issuing_key, hashes.SHA256()).public_bytes(Encoding.PEM)  # type: ignore[arg-type]
 
@@ -105,10 +109,15 @@ def test_a_changed_pixel_breaks_it(signature: Signature) -> None:
 def photographed(format: str, signature: Signature, *, thumbnail: bool) -> bytes:
     """A photo that a camera signed."""
     kind = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}[format]
-    created = {"action": "c2pa.created", "digitalSourceType":
-               "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"}
-    manifest = {"claim_generator_info": [{"name": "camera", "version": "1"}], "title": "as it was",
-                "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}]}
+    created = {
+        "action": "c2pa.created",
+        "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture",
+    }
+    manifest = {
+        "claim_generator_info": [{"name": "camera", "version": "1"}],
+        "title": "as it was",
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}],
+    }
     settings = c2pa.Settings.from_dict({"builder": {"thumbnail": {"enabled": thumbnail}}})
     info = c2pa.C2paSignerInfo(signature.algorithm.encode(), signature.certificates, signature.key, None)
     signed = io.BytesIO()
@@ -141,10 +150,14 @@ def test_a_manifest_that_came_with_the_photo_goes_or_becomes_an_ingredient(
     assert signed.count(b"\xff\xd8\xff") == plain.count(b"\xff\xd8\xff"), "a thumbnail would still show the old face"
 
 
-@pytest.mark.parametrize(("key", "algorithm"), [
-    (rsa.generate_private_key(65537, 2048), "ps256"), (ed25519.Ed25519PrivateKey.generate(), "ed25519"),
-    (ec.generate_private_key(ec.SECP384R1()), "es384"),
-])
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        (rsa.generate_private_key(65537, 2048), "ps256"),
+        (ed25519.Ed25519PrivateKey.generate(), "ed25519"),
+        (ec.generate_private_key(ec.SECP384R1()), "es384"),
+    ],
+)
 def test_other_kinds_of_keys_sign_too(key: object, algorithm: str, tmp_path: Path) -> None:
     other = read_signature(write_key(tmp_path / "key.pem", key))
     assert other.algorithm == algorithm

@@ -77,17 +77,23 @@ def test_a_channel_that_may_be_anything_stays_behind_and_that_is_said() -> None:
 
 def test_16_bits_in_planes_or_of_inks_are_one_line() -> None:
     planes = np.moveaxis(files.picture(30, 41, bits=16), -1, 0)
-    for source in (tiff(planes, planarconfig="separate"),
-                   tiff(files.picture(30, 41, 4, bits=16), photometric="separated")):
+    for source in (
+        tiff(planes, planarconfig="separate"),
+        tiff(files.picture(30, 41, 4, bits=16), photometric="separated"),
+    ):
         with pytest.raises(InputError, match="16-bit grey or RGB"):
             read_photo(source)
 
 
 def test_iptc_and_photoshops_blocks_of_a_tiff_keep_their_texts_alone() -> None:
     iptc, picture = b"\x1c\2\x05\0\5title", b"\xff\xd8\xff\xe0old" * 100
-    blocks = (join_resources(iptc) + b"8BIM" + struct.pack(">HHI", 0x0409, 0, len(picture)) + picture)
-    photo = read_photo(tiff(files.picture(30, 41), extratags=[
-        (34377, 7, len(blocks), blocks, True), (37724, 7, len(picture), picture, True)]))
+    blocks = join_resources(iptc) + b"8BIM" + struct.pack(">HHI", 0x0409, 0, len(picture)) + picture
+    photo = read_photo(
+        tiff(
+            files.picture(30, 41),
+            extratags=[(34377, 7, len(blocks), blocks, True), (37724, 7, len(picture), picture, True)],
+        )
+    )
     _, _, notes, result = completed(photo)
     assert iptc in result
     assert b"old" not in result
@@ -126,10 +132,10 @@ def test_16_bits_of_a_later_page_keep_their_bits() -> None:
     assert np.array_equal(after[~mask], large[~mask])
 
 
-@pytest.mark.parametrize(("name", "extratags"), [
-    ("DNG", [(50706, 1, 4, b"\1\4\0\0", True)]),
-    ("a pattern of colours", [(33422, 1, 4, b"\0\1\1\2", True)]),
-])
+@pytest.mark.parametrize(
+    ("name", "extratags"),
+    [("DNG", [(50706, 1, 4, b"\1\4\0\0", True)]), ("a pattern of colours", [(33422, 1, 4, b"\0\1\1\2", True)])],
+)
 def test_a_cameras_raw_file_is_one_line(name: str, extratags: list[Any]) -> None:
     with pytest.raises(InputError, match="raw file"):
         read_photo(tiff(files.picture(30, 41), extratags=extratags))

@@ -82,5 +82,3 @@ def test_dilation_is_a_disc_around_every_missing_pixel(seed: int, percent: int) 
     rows, columns = np.mgrid[:17, :23]
     squared = (rows[..., None] - y) ** 2 + (columns[..., None] - x) ** 2
     assert np.array_equal(dilate(mask, px), (squared <= px * px + 1e-6).any(axis=-1))
-
-

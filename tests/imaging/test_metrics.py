@@ -51,13 +51,7 @@ def test_identical_pictures() -> None:
 def test_psnr_and_ssim_agree_with_scikit_image(size: int, seed: int) -> None:
     completed, truth = pair(size, seed)
     expected = structural_similarity(
-        completed,
-        truth,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        channel_axis=-1,
-        data_range=255,
+        completed, truth, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=-1, data_range=255
     )
     assert metrics.ssim(completed, truth) == pytest.approx(expected, abs=1e-6)
     assert metrics.psnr(completed, truth) == pytest.approx(peak_signal_noise_ratio(truth, completed))
@@ -137,8 +131,14 @@ def test_windows_without_a_difference_are_not_computed_and_count_all_the_same(bo
     view = np.s_[box[0] : box[1], box[2] : box[3]]
     completed[view] = other[view]
     _, full = structural_similarity(
-        completed, truth, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=-1,
-        data_range=255, full=True,
+        completed,
+        truth,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=-1,
+        data_range=255,
+        full=True,
     )
     assert metrics.ssim(completed, truth) == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-9)
     assert metrics.hole_ssim(completed, truth, CENTRE) == pytest.approx(full[CENTRE].mean(), abs=1e-9)
@@ -158,8 +158,13 @@ def test_ms_ssim_agrees_with_torchmetrics_and_scikit_image(size: int) -> None:
         expected *= float(parts[1]) ** weight
         first, second = (torch.nn.functional.avg_pool2d(picture, 2) for picture in (first, second))
     coarsest = structural_similarity(
-        first[0].numpy(), second[0].numpy(), gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-        channel_axis=0, data_range=255,
+        first[0].numpy(),
+        second[0].numpy(),
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=0,
+        data_range=255,
     )
     assert metrics.ms_ssim(completed, truth) == pytest.approx(expected * coarsest**0.1333, abs=1e-9)
 

@@ -62,9 +62,16 @@ def test_it_trains_is_exported_and_completes(tmp_path: Path) -> None:
     recipe_file = tmp_path / "plain_unet.toml"
     recipe_file.write_text(BLOCKS[f"{NAME}.toml"], encoding="utf-8")
     folder = write_dataset(tmp_path / "faces")
-    words = {"data.folder": folder, "data.cache": tmp_path / "cache", "data.side_px": 64, "data.workers": 0,
-             "data.validation_images": 2, "train.eval_images": 8, "model.widths": "[8, 8, 16]",
-             "train.stages": "[{side_px=64, images=16, batch=4}]"}
+    words = {
+        "data.folder": folder,
+        "data.cache": tmp_path / "cache",
+        "data.side_px": 64,
+        "data.workers": 0,
+        "data.validation_images": 2,
+        "train.eval_images": 8,
+        "model.widths": "[8, 8, 16]",
+        "train.stages": "[{side_px=64, images=16, batch=4}]",
+    }
     recipe = read_recipe(recipe_file, [f"{key}={value}" for key, value in words.items()])
     weights = train(recipe, tmp_path / "run")
     assert all(difference.largest < 1e-3 for difference in export(weights, tmp_path / "theirs.onnx"))

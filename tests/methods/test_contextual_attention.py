@@ -66,8 +66,10 @@ def test_l1_far_inside_the_hole_weighs_less() -> None:
 
 def test_known_pixels_weigh_what_the_recipe_says() -> None:
     batch = example(1)
-    weighs = {known: build(adversarial=0.0, known=known).losses("generator", dict(batch))["coarse"]
-              for known in (0.0, 0.25, 1.0)}
+    weighs = {
+        known: build(adversarial=0.0, known=known).losses("generator", dict(batch))["coarse"]
+        for known in (0.0, 0.25, 1.0)
+    }
     assert float(weighs[0.0]) < float(weighs[0.25]) < float(weighs[1.0])
     torch.testing.assert_close(weighs[0.25] - weighs[0.0], (weighs[1.0] - weighs[0.0]) / 4)
 
@@ -84,8 +86,9 @@ def test_the_refinement_begins_where_the_coarse_stage_trained_alone_ended() -> N
     nn.init.zeros_(refinement.beside.weight)
     nn.init.zeros_(refinement.beside.bias)
     torch.testing.assert_close(refinement(x)[0], both.generator.coarse(x))
-    torch.testing.assert_close(alone(image=batch["image"], mask=batch["mask"]), both.generator.first(
-        batch["image"], batch["mask"]))
+    torch.testing.assert_close(
+        alone(image=batch["image"], mask=batch["mask"]), both.generator.first(batch["image"], batch["mask"])
+    )
 
 
 class Plane(nn.Module):
@@ -117,8 +120,11 @@ def test_under_autocast_the_penalty_and_its_gradient_stay_near_what_they_are_wit
             term = method.losses("critic", dict(batch, completed=completed))["penalty"]
         term.backward()
         values.append(float(term.detach()))
-        gradients.append(torch.cat([parameter.grad.flatten() for parameter in method.critic.parameters()
-                                    if parameter.grad is not None]))
+        gradients.append(
+            torch.cat(
+                [parameter.grad.flatten() for parameter in method.critic.parameters() if parameter.grad is not None]
+            )
+        )
     assert values[1] == pytest.approx(values[0], rel=0.01)
     assert torch.cosine_similarity(gradients[0], gradients[1], 0) > 0.99
     assert float(gradients[1].norm()) == pytest.approx(float(gradients[0].norm()), rel=0.05)
@@ -129,8 +135,9 @@ def test_critics_that_see_grey_leave_colour_to_l1() -> None:
     tint = torch.tensor([0.2, -0.1, -0.1]).view(1, 3, 1, 1)
     for sees, same in (("grey", True), ("colour", False)):
         method = build(critics_see=sees)
-        plain, tinted = (method.losses("critic", dict(batch, completed=0.5 * batch["truth"] + shift))
-                         for shift in (0.0, tint))
+        plain, tinted = (
+            method.losses("critic", dict(batch, completed=0.5 * batch["truth"] + shift)) for shift in (0.0, tint)
+        )
         assert torch.allclose(plain["critic_hole"], tinted["critic_hole"], atol=1e-6) is same
         last = method.generator.refinement.decoder[-1]
         nn.init.normal_(last.weight, std=0.01)  # nothing is clipped

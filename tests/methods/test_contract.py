@@ -16,8 +16,15 @@ from facefill.methods.opened import open_method
 from facefill.training.checkpoint import save_weights
 
 NAMES = sorted(CLASSES)
-SEARCH = {"width": 4, "critic_width": 4, "code_length": 8, "encoder_width": 4, "iterations": 6, "restarts": 2,
-          "bf16": False}
+SEARCH = {
+    "width": 4,
+    "critic_width": 4,
+    "code_length": 8,
+    "encoder_width": 4,
+    "iterations": 6,
+    "restarts": 2,
+    "bf16": False,
+}
 SMALL: dict[str, dict[str, Any]] = {
     "swift": {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "critic_width": 8},
     "context_encoder": {"widths": (8, 8, 8, 8, 8, 8), "bottleneck": 8},
@@ -41,11 +48,14 @@ def example(method: Method, count: int = 2, side: int | None = None) -> dict[str
     truth = torch.rand((count, 3, side, side), generator=generator) * 2 - 1
     mask = torch.zeros(count, 1, side, side)
     mask[:, :, side // 4 : side // 2, side // 4 : -side // 4] = 1
-    landmarks = torch.tensor([[.37, .48], [.62, .48], [.5, .62], [.4, .75], [.6, .75]]) * side
+    landmarks = torch.tensor([[0.37, 0.48], [0.62, 0.48], [0.5, 0.62], [0.4, 0.75], [0.6, 0.75]]) * side
     worn = torch.where(mask > 0.5, 0.3, truth)
     return {
-        "truth": truth, "mask": mask, "worn": worn,
-        "image": torch.where(mask > 0.5, method.hole_value, worn), "landmarks": landmarks.expand(count, 5, 2),
+        "truth": truth,
+        "mask": mask,
+        "worn": worn,
+        "image": torch.where(mask > 0.5, method.hole_value, worn),
+        "landmarks": landmarks.expand(count, 5, 2),
         "seed": torch.arange(count),
     }
 

@@ -54,8 +54,16 @@ def test_likeness_is_scikit_image_s_ssim() -> None:
     rng = np.random.default_rng(0)
     ours = rng.random((40, 40, 3), np.float32)
     other = np.clip(ours + 0.2 * rng.standard_normal(ours.shape, np.float32), 0, 1)
-    _, everywhere = structural_similarity(ours, other, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-                                          channel_axis=-1, data_range=1, full=True)
+    _, everywhere = structural_similarity(
+        ours,
+        other,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=-1,
+        data_range=1,
+        full=True,
+    )
     tensors = [torch.from_numpy(picture).permute(2, 0, 1)[None] for picture in (ours, other)]
     assert float(Likeness(40)(*tensors)) == pytest.approx(everywhere[5:-5, 5:-5].mean(), abs=1e-4)
 
@@ -137,8 +145,10 @@ def test_searching_longer_finds_a_lower_loss(kind: type[LatentSearch]) -> None:
 def test_of_several_restarts_the_one_with_the_lowest_loss_wins() -> None:
     image, mask = pictures(1)
     several = build(iterations=4, restarts=3)
-    codes, _ = several._descend(several.draw_codes(torch.tensor([7]), 3), several.look(*(
-        part.repeat_interleave(3, 0) for part in (image, mask))))
+    codes, _ = several._descend(
+        several.draw_codes(torch.tensor([7]), 3),
+        several.look(*(part.repeat_interleave(3, 0) for part in (image, mask))),
+    )
     with torch.no_grad():
         faces = several.generator.faces(codes)
         known = several.look(image.expand(3, -1, -1, -1), mask.expand(3, -1, -1, -1))
@@ -237,8 +247,9 @@ def test_the_networks_learn_the_colour_of_faces() -> None:
     torch.manual_seed(0)
     method = LatentSearch(LatentSearchConfig(**{**SMALL, "width": 8}))
     truth = torch.tensor([0.6, -0.6, 0.2]).view(1, 3, 1, 1).expand(8, 3, 64, 64)
-    optimizers = {name: torch.optim.Adam(player.parameters(), 1e-2, (0.5, 0.999))
-                  for name, player in method.players.items()}
+    optimizers = {
+        name: torch.optim.Adam(player.parameters(), 1e-2, (0.5, 0.999)) for name, player in method.players.items()
+    }
 
     def gap() -> float:
         with torch.no_grad():
@@ -284,10 +295,15 @@ def test_settings_named_at_loading_replace_those_of_the_weights(weights: Path) -
     assert model.method.config.iterations == 4
 
 
-@pytest.mark.parametrize(("name", "setting", "said"), [
-    ("small.safetensors", "restart=2", "restarts"), ("small.safetensors", "width=8", "fit"),
-    ("telea", "restarts=2", "a method with settings"), ("some.onnx", "restarts=2", "a method with settings"),
-])
+@pytest.mark.parametrize(
+    ("name", "setting", "said"),
+    [
+        ("small.safetensors", "restart=2", "restarts"),
+        ("small.safetensors", "width=8", "fit"),
+        ("telea", "restarts=2", "a method with settings"),
+        ("some.onnx", "restarts=2", "a method with settings"),
+    ],
+)
 def test_settings_that_nothing_has_are_refused(weights: Path, name: str, setting: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         runtime.load(weights.with_name(name) if "." in name else name, threads=1, settings=[setting])

@@ -71,8 +71,14 @@ def test_patches_weigh_as_much_as_their_share_of_the_hole() -> None:
 def test_noise_belongs_to_the_seed_and_changes_the_drawing() -> None:
     method, batch = build(), example()
     noise = draw_noise(batch["seed"], batch["mask"])
-    calm, drawn, louder = (filled(*one) for one in (
-        (method, batch), (method, batch | {"noise": noise}), (build(loudness=3.0), batch | {"noise": noise})))
+    calm, drawn, louder = (
+        filled(*one)
+        for one in (
+            (method, batch),
+            (method, batch | {"noise": noise}),
+            (build(loudness=3.0), batch | {"noise": noise}),
+        )
+    )
     assert torch.equal(drawn, filled(method, batch | {"noise": noise}))
     assert 0 < (drawn - calm).abs().mean() < (louder - calm).abs().mean()
     planes = draw_noise(torch.tensor([3, 4, 3]), torch.zeros(3, 1, 8, 8))
@@ -95,8 +101,10 @@ def test_diversity_costs_what_two_noisy_drawings_lack_of_the_distance_asked_for(
     hungry, sated, calm = (build(diversity=1.0, apart=apart, adversarial=0.0) for apart in (0.5, 0.0, 0.5))
     noise = draw_noise(batch["seed"], batch["mask"])
     noise[[1, 2, 4, 5]] = 0  # seeds 0 and 3 draw with noise
-    one, other = (torch.where(batch["mask"] > 0.5, filled(hungry, batch | {"noise": drawn}), batch["truth"])
-                  for drawn in (noise, draw_noise(batch["seed"] + 1, batch["mask"])))
+    one, other = (
+        torch.where(batch["mask"] > 0.5, filled(hungry, batch | {"noise": drawn}), batch["truth"])
+        for drawn in (noise, draw_noise(batch["seed"] + 1, batch["mask"]))
+    )
     one, other, truth = (F.avg_pool2d(picture, 4) for picture in (one, other, batch["truth"]))
     lack = 0.5 * Pixels()(one, truth) - Pixels()(one, other)
     wanted = lack[[0, 3]].relu().sum() / (6 * HOLE_SHARE)
@@ -133,7 +141,7 @@ def test_a_perceptual_term_without_its_network_is_one_line() -> None:
 
 def test_the_papers_recipe_has_its_steps_and_its_split() -> None:
     recipe = read_recipe(ROOT / "configs/paper/masked_gan.toml", [])
-    stage, = recipe.train.stages
+    (stage,) = recipe.train.stages
     assert stage.images // stage.batch == 200_000
     assert stage.side_px == 256
     assert isinstance(recipe.data, DataConfig)

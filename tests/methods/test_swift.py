@@ -33,7 +33,10 @@ def example(side: int = 128, count: int = 2) -> dict[str, Tensor]:
 def test_each_critic_looks_at_half_the_side_of_the_one_before() -> None:
     small, share = torch.zeros(2, 3, 64, 64), torch.ones(2, 1, 64, 64)
     assert [tuple(look[-1].shape) for look in build(critic_scales=3).judge(small, share)] == [
-        (2, 1, 4, 4), (2, 1, 2, 2), (2, 1, 1, 1)]
+        (2, 1, 4, 4),
+        (2, 1, 2, 2),
+        (2, 1, 1, 1),
+    ]
 
 
 def test_each_stage_moves_its_own_network_only() -> None:
@@ -41,8 +44,11 @@ def test_each_stage_moves_its_own_network_only() -> None:
     for player, other in (("small", "detail"), ("detail", "small")):
         method.zero_grad()
         torch.stack(list(method.losses(player, example()).values())).sum().backward()
-        moved = {name for name, part in method.players.items() if any(
-            p.grad is not None and p.grad.any() for p in part.parameters())}
+        moved = {
+            name
+            for name, part in method.players.items()
+            if any(p.grad is not None and p.grad.any() for p in part.parameters())
+        }
         assert player in moved
         assert other not in moved
 
@@ -63,8 +69,9 @@ def test_noise_moves_the_hole_only_and_no_noise_is_the_default() -> None:
     method, batch = build().eval(), example()
     loud = batch | {"noise": draw_noise(batch["seed"], batch["mask"])}
     with torch.no_grad():
-        default, silent, moved = (method.complete(given) for given in (
-            batch, batch | {"noise": torch.zeros_like(batch["mask"])}, loud))
+        default, silent, moved = (
+            method.complete(given) for given in (batch, batch | {"noise": torch.zeros_like(batch["mask"])}, loud)
+        )
     assert torch.equal(default, silent)
     changed = (default != moved).any(1, keepdim=True)
     assert changed.any()
@@ -75,8 +82,10 @@ def test_unknown_landmarks_are_as_none_and_known_ones_count() -> None:
     method, batch = build().eval(), example()
     points = torch.tensor([[[40.0, 50], [90, 50], [64, 70], [45, 95], [85, 95]]]).expand(2, 5, 2)
     with torch.no_grad():
-        without, unknown, known = (method.complete(given) for given in (
-            batch, batch | {"landmarks": torch.full((2, 5, 2), torch.nan)}, batch | {"landmarks": points}))
+        without, unknown, known = (
+            method.complete(given)
+            for given in (batch, batch | {"landmarks": torch.full((2, 5, 2), torch.nan)}, batch | {"landmarks": points})
+        )
     assert torch.equal(without, unknown)
     assert not torch.equal(without, known)
 

@@ -100,6 +100,7 @@ def test_the_loop_of_an_exported_file_computes_the_same(
     example: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten rows of cells are two turns of it. What the exporter makes of it, the method's test shows."""
+
     def turns(turn: Any, carried: Any, blocks: Any) -> Any:
         done = []
         for block in zip(*blocks, strict=True):
@@ -108,8 +109,10 @@ def test_the_loop_of_an_exported_file_computes_the_same(
         return carried, [torch.stack(parts) for parts in zip(*done, strict=True)]
 
     monkeypatch.setattr(attention, "scan", turns)
-    features, mask = (value.transpose(2, 3).repeat(1, 1, 2, 1)[:, :, : 20 * scale] for value, scale in
-                      zip(example, (1, 4), strict=True))
+    features, mask = (
+        value.transpose(2, 3).repeat(1, 1, 2, 1)[:, :, : 20 * scale]
+        for value, scale in zip(example, (1, 4), strict=True)
+    )
     layer = ContextualAttention(10.0)
     expected = layer(features, mask)
     got = layer._scanned(_given(features, mask), 10, 6)

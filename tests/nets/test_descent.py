@@ -75,6 +75,7 @@ def test_rows_that_stand_still_leave_and_none_depends_on_the_others() -> None:
     assert len(asked) == int(steps.max()) < 200
     assert sum(asked) == int(steps.sum())
     for row in range(COUNT):
+
         def itself(values: Tensor, _: Tensor, row: int = row) -> Tensor:
             return bowl_loss(values, torch.tensor([row]))
 

@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facefill.nets.finder import (
-    STRIDES,
-    Finder,
-    FinderConfig,
-    assign,
-    decode,
-    overlap,
-    points_of,
-)
+from facefill.nets.finder import STRIDES, Finder, FinderConfig, assign, decode, overlap, points_of
 from facefill.runtime.finder import decode as decode_without_torch
 
 SMALL = FinderConfig(widths=(8, 8, 8, 8), neck=8)
@@ -131,8 +123,12 @@ def test_the_score_is_the_mean_overlap_with_what_was_found() -> None:
 
 
 def test_a_batch_without_faces_has_finite_losses() -> None:
-    batch = {"image": torch.zeros(2, 3, 64, 64), "boxes": torch.zeros(2, 1, 4), "landmarks": torch.zeros(2, 1, 5, 2),
-             "counts": torch.full((2, 1), -1)}
+    batch = {
+        "image": torch.zeros(2, 3, 64, 64),
+        "boxes": torch.zeros(2, 1, 4),
+        "landmarks": torch.zeros(2, 1, 5, 2),
+        "counts": torch.full((2, 1), -1),
+    }
     terms = Finder(SMALL).losses("generator", batch)
     assert all(torch.isfinite(term) for term in terms.values())
     assert float(terms["box"].detach()) == 0

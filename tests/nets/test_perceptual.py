@@ -64,8 +64,14 @@ def test_the_distance_multiplied_out_is_that_of_vectors_of_unit_length() -> None
 
 
 def test_a_missing_file_is_one_line_and_only_training_asks_for_it(tmp_path: Path) -> None:
-    small = {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "adversarial": 0.0,
-             "feature_matching": 0.0, "perceptual": 1.0}
+    small = {
+        "small_widths": (8, 16),
+        "detail_widths": (8, 16),
+        "bottom_dilations": (1,),
+        "adversarial": 0.0,
+        "feature_matching": 0.0,
+        "perceptual": 1.0,
+    }
     swift = Swift(SwiftConfig.model_validate(small))
     picture, mask = torch.zeros(1, 3, 128, 128), torch.ones(1, 1, 128, 128)
     batch = {"image": picture, "truth": picture, "mask": mask, "seed": torch.arange(1)}

@@ -26,18 +26,26 @@ def write_foreign(path: Path, adapter: Adapter, names: tuple[str, str] = ("image
 
     side = adapter.size_px or "side"
     if adapter.mask:
-        inputs = [helper.make_tensor_value_info(name, kind, ["n", channels, side, side])
-                  for name, channels in zip(names, (3, 1), strict=True)]
-        nodes = [helper.make_node("Cast", [names[0]], ["seen"], to=TensorProto.FLOAT),
-                 helper.make_node("Cast", [names[1]], ["hole"], to=TensorProto.FLOAT)]
+        inputs = [
+            helper.make_tensor_value_info(name, kind, ["n", channels, side, side])
+            for name, channels in zip(names, (3, 1), strict=True)
+        ]
+        nodes = [
+            helper.make_node("Cast", [names[0]], ["seen"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", [names[1]], ["hole"], to=TensorProto.FLOAT),
+        ]
     else:
         inputs = [helper.make_tensor_value_info(names[0], kind, ["n", 4, side, side])]
         nodes = [helper.make_node("Split", [names[0], "parts"], ["hole", "seen"], axis=1)]
     levels = np.array(COLOUR, np.float32).reshape(1, 3, 1, 1) / 255
     painted = adapter.filled_black + levels * (adapter.filled_white - adapter.filled_black)
-    weights = [number("known", adapter.known), number("span", adapter.missing - adapter.known),
-               number("blank", adapter.hole), number("painted", painted),
-               numpy_helper.from_array(np.array([1, 3], np.int64), "parts")]
+    weights = [
+        number("known", adapter.known),
+        number("span", adapter.missing - adapter.known),
+        number("blank", adapter.hole),
+        number("painted", painted),
+        numpy_helper.from_array(np.array([1, 3], np.int64), "parts"),
+    ]
     nodes += [
         helper.make_node("Sub", ["hole", "known"], ["above"]),
         helper.make_node("Div", ["above", "span"], ["share"]),  # 1 where missing
@@ -47,8 +55,9 @@ def write_foreign(path: Path, adapter: Adapter, names: tuple[str, str] = ("image
     ]
     if adapter.whole_numbers:
         nodes.append(helper.make_node("Cast", ["exact"], ["result"], to=TensorProto.UINT8))
-    graph = helper.make_graph(nodes, "foreign", inputs,
-                              [helper.make_tensor_value_info("result", kind, ["n", 3, side, side])], weights)
+    graph = helper.make_graph(
+        nodes, "foreign", inputs, [helper.make_tensor_value_info("result", kind, ["n", 3, side, side])], weights
+    )
     save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
     return path
 
@@ -57,8 +66,10 @@ def write_foreign(path: Path, adapter: Adapter, names: tuple[str, str] = ("image
 def test_a_foreign_network_fills_the_hole_and_sees_nothing_of_it(name: str, tmp_path: Path) -> None:
     if name == "own.toml":
         name = str(tmp_path / name)
-        Path(name).write_text('picture = "rgb"\nmask = "valid"\nblack = -1\nhole = -1\nknown = 1\nmissing = 0\n'
-                              "stride = 16\nfilled_black = -1\n")
+        Path(name).write_text(
+            'picture = "rgb"\nmask = "valid"\nblack = -1\nhole = -1\nknown = 1\nmissing = 0\n'
+            "stride = 16\nfilled_black = -1\n"
+        )
     adapter = read_adapter(name)
     path = write_foreign(tmp_path / "their.onnx", adapter, (adapter.picture, adapter.mask or "unused"))
     model = load(path, threads=1, exact=True, adapter=name)

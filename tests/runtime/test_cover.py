@@ -95,8 +95,9 @@ class Kinds:
 def test_kinds_are_told_and_others_than_those_asked_for_stay() -> None:
     photo, face = drawn(None)
     cover = Cover(Kinds())
-    both, mask, dark, other = (cover.find(photo, [face], kinds)[0]
-                               for kinds in (KINDS, ("mask",), ("sunglasses",), ("other",)))
+    both, mask, dark, other = (
+        cover.find(photo, [face], kinds)[0] for kinds in (KINDS, ("mask",), ("sunglasses",), ("other",))
+    )
     assert both.kinds == ("mask", "sunglasses")
     assert (mask.kinds, dark.kinds, other.kinds) == (("mask",), ("sunglasses",), ())
     together = mask.mask(photo.shape) | dark.mask(photo.shape)

@@ -37,8 +37,12 @@ def planted(
     for x, y, wide, high in faces:
         column, row = int(x // 16), int(y // 16)
         point = np.array([column * 16 + 7.5, row * 16 + 7.5])
-        values = [logit, *(np.array([x, y]) - point) / 16, *np.log(np.array([wide, high]) / 64),
-                  *((np.array([x, y]) + LANDMARKS * wide / 4 - point) / 16).ravel()]
+        values = [
+            logit,
+            *(np.array([x, y]) - point) / 16,
+            *np.log(np.array([wide, high]) / 64),
+            *((np.array([x, y]) + LANDMARKS * wide / 4 - point) / 16).ravel(),
+        ]
         said[0, :, counts[0] + row * (width // 16) + column] = values
     return said
 
@@ -48,7 +52,10 @@ class Planted:
     aligned crop) in every second look."""
 
     def __init__(
-        self, photo_shape: tuple[int, int], faces: list[tuple[float, float, float, float]], logit: float = 4.6,
+        self,
+        photo_shape: tuple[int, int],
+        faces: list[tuple[float, float, float, float]],
+        logit: float = 4.6,
         again: tuple[float, float, float, float] | None = None,
     ) -> None:
         self.shape, self.faces, self.logit, self.again = photo_shape, faces, logit, again

@@ -68,8 +68,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> object:
 
 def run(inpainter: Inpainter, photo: np.ndarray, mask: np.ndarray | None = None, **options: bool) -> Result:
     source = read_photo(photo)
-    plan = (inpainter.plan_unmask(source, **options) if mask is None
-            else inpainter.plan_complete(source, mask, **options))
+    plan = (
+        inpainter.plan_unmask(source, **options) if mask is None else inpainter.plan_complete(source, mask, **options)
+    )
     return inpainter.complete(plan)
 
 

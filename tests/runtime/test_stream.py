@@ -46,8 +46,10 @@ def test_the_hole_of_a_still_face_hardly_changes_although_the_camera_is_noisy(mo
         noisy = np.clip(PHOTO + rng.normal(0, 3, PHOTO.shape), 0, 255).astype(np.uint8)
         shown.append(film.complete(noisy))
     still = np.logical_and.reduce([frame.mask for frame in shown])
-    changes = [np.abs(one.pixels[still].astype(int) - other.pixels[still]).mean()
-               for one, other in itertools.pairwise(shown[4:])]
+    changes = [
+        np.abs(one.pixels[still].astype(int) - other.pixels[still]).mean()
+        for one, other in itertools.pairwise(shown[4:])
+    ]
     assert still.sum() > 500
     assert max(changes) <= 1.5
 

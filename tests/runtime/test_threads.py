@@ -106,9 +106,7 @@ def test_eight_threads_get_from_a_search_what_each_gets_alone(tmp_path: Path, me
     assert together(complete, given) == [complete(case) for case in given]
 
 
-def test_models_with_different_numbers_of_threads_do_not_change_each_other_nor_the_caller(
-    tmp_path: Path,
-) -> None:
+def test_models_with_different_numbers_of_threads_do_not_change_each_other_nor_the_caller(tmp_path: Path) -> None:
     import torch
 
     before = torch.get_num_threads()
@@ -156,8 +154,10 @@ def in_child(work: Callable[[], bool]) -> bool:
 @pytest.mark.parametrize("method", ["tiny", "telea", "patchmatch", "dip"])
 def test_a_forked_child_gets_the_same_while_the_parents_threads_go_on(tmp_path: Path, method: str) -> None:
     """`tiny` stands for a network; a search holds a slot that the child has to find free."""
-    files = {"tiny": lambda: write_inpainting(tmp_path / "tiny.onnx"),
-             "dip": lambda: write_search(tmp_path / "small.safetensors", "dip")}
+    files = {
+        "tiny": lambda: write_inpainting(tmp_path / "tiny.onnx"),
+        "dip": lambda: write_search(tmp_path / "small.safetensors", "dip"),
+    }
     complete = completer(load(files[method]() if method in files else method, threads=2))
     given = cases(2, (64,))
     alone = [complete(case) for case in given]

@@ -57,8 +57,9 @@ def test_what_is_given_as_worn_is_seen_and_else_nothing_is(model: Model) -> None
 
 def test_each_sample_but_the_first_has_noise_of_its_own_that_the_seed_makes_again(model: Model) -> None:
     pictures, masks = faces()
-    first, again, other = (model.complete(pictures, masks, seeds=seeds, samples=3)
-                           for seeds in ([4, 5], [4, 5], [6, 7]))
+    first, again, other = (
+        model.complete(pictures, masks, seeds=seeds, samples=3) for seeds in ([4, 5], [4, 5], [6, 7])
+    )
     assert (first == again).all()
     assert first.shape == (2, 3, 64, 64, 3)
     assert (first[:, 0] == other[:, 0]).all()
@@ -105,10 +106,20 @@ def test_unmask_shows_the_cover_and_a_drawn_mask_does_not(model: Model) -> None:
 
 def test_an_evaluation_shows_the_cover_and_never_the_truth(network: Path, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "faces", 2, split="test", side=256)
-    bench = prepare(Evaluation(folder, tmp_path / "report", methods=(str(network),), timings=False, threads=1,
-                               holes=("worn@256", "centre@256")))
-    cases = {protocol.name: complete_case(bench, bench.datasets[0], protocol, network.stem, "face000.png")
-             for protocol in bench.protocols}
+    bench = prepare(
+        Evaluation(
+            folder,
+            tmp_path / "report",
+            methods=(str(network),),
+            timings=False,
+            threads=1,
+            holes=("worn@256", "centre@256"),
+        )
+    )
+    cases = {
+        protocol.name: complete_case(bench, bench.datasets[0], protocol, network.stem, "face000.png")
+        for protocol in bench.protocols
+    }
     case, completed = cases["worn@256"]
     assert np.corrcoef(completed[case.mask].ravel(), case.shown[case.mask].ravel())[0, 1] > 0.5
     case, completed = cases["centre@256"]

@@ -68,8 +68,13 @@ def service(folder: Path, gate: Gate, *, workers: int = 2, model: Model | None =
 @contextmanager
 def listening(made: Service) -> Iterator[tuple[int, Callable[[], None]]]:
     """A real server in a thread: its port, and how to ask it to stop."""
-    config = uvicorn.Config(build_app(made.settings, made), port=0, ws="websockets-sansio", log_level="critical",
-                            http=connections_that_time_out(made.settings.quiet_s))  # type: ignore[arg-type]
+    config = uvicorn.Config(
+        build_app(made.settings, made),
+        port=0,
+        ws="websockets-sansio",
+        log_level="critical",
+        http=connections_that_time_out(made.settings.quiet_s),
+    )  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

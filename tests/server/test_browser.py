@@ -26,12 +26,15 @@ pytestmark = [
 
 
 def drop(page: Any, data: bytes, name: str, kind: str) -> None:
-    page.evaluate("""([text, name, type]) => {
+    page.evaluate(
+        """([text, name, type]) => {
         const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
         const transfer = new DataTransfer();
         transfer.items.add(new File([bytes], name, { type }));
         document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
-    }""", [base64.b64encode(data).decode(), name, kind])
+    }""",
+        [base64.b64encode(data).decode(), name, kind],
+    )
 
 
 def sheet(page: Any) -> np.ndarray:
@@ -103,8 +106,10 @@ def test_the_slider_shows_the_result_at_after_and_the_original_at_before(page: A
     after = settled(page)
     assert changed(before, after) > 500
     assert page.get_attribute("#slider", "aria-valuetext") == "100 % of the result"
-    for hold, release in ((page.mouse.down, page.mouse.up),
-                          (lambda: page.keyboard.down("o"), lambda: page.keyboard.up("o"))):
+    for hold, release in (
+        (page.mouse.down, page.mouse.up),
+        (lambda: page.keyboard.down("o"), lambda: page.keyboard.up("o")),
+    ):
         page.hover("#peek")
         hold()
         held = settled(page)
@@ -342,8 +347,12 @@ def test_samples_stand_side_by_side_with_the_map_of_their_spread(
         page.click("#how summary")
         page.fill("#samples", "3")
         complete(page)
-        assert page.locator("figcaption").all_text_contents() == ["swift 1", "swift 2", "swift 3",
-                                                                  "swift: where they differ"]
+        assert page.locator("figcaption").all_text_contents() == [
+            "swift 1",
+            "swift 2",
+            "swift 3",
+            "swift: where they differ",
+        ]
         assert page.locator("#notes .download").count() == 3
         assert "differ by" in page.text_content("#notes")
         page.close()
@@ -354,12 +363,16 @@ def test_a_shipped_method_that_draws_noise_shows_samples_and_their_spread(phone:
     wait_for_faces(phone)
     phone.click("#how summary")
     phone.check('#methods input[value="masked_gan"]')
-    phone.uncheck('#recommended input')
+    phone.uncheck("#recommended input")
     phone.fill("#samples", "3")
     complete(phone)
     assert phone.evaluate("document.querySelector('.scroll').scrollTop") == 0, "the results are seen from their start"
-    assert phone.locator("figcaption").all_text_contents() == ["masked gan 1", "masked gan 2", "masked gan 3",
-                                                               "masked gan: where they differ"]
+    assert phone.locator("figcaption").all_text_contents() == [
+        "masked gan 1",
+        "masked gan 2",
+        "masked gan 3",
+        "masked gan: where they differ",
+    ]
     assert phone.locator("#notes .download").count() == 3
     assert "differ by" in phone.text_content("#notes")
 
@@ -459,12 +472,15 @@ def test_long_work_can_be_cancelled_and_errors_are_plain(page: Any) -> None:
 
 
 def test_a_photo_is_pasted_and_photographed(page: Any) -> None:
-    page.evaluate("""(text) => {
+    page.evaluate(
+        """(text) => {
         const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
         const transfer = new DataTransfer();
         transfer.items.add(new File([bytes], 'pasted.jpg', { type: 'image/jpeg' }));
         document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true }));
-    }""", base64.b64encode(EXAMPLE.read_bytes()).decode())
+    }""",
+        base64.b64encode(EXAMPLE.read_bytes()).decode(),
+    )
     wait_for_faces(page)
     page.reload()
     page.click("#photograph")

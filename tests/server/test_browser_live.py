@@ -81,7 +81,8 @@ def test_axe_finds_nothing_serious_in_the_live_camera(live: Any) -> None:
 
 
 def test_a_still_face_does_not_flicker(live: Any) -> None:
-    shown = np.array(live.evaluate("""async () => {
+    shown = np.array(
+        live.evaluate("""async () => {
         const sheet = document.querySelector('#live-sheet'), frames = [];
         const ink = sheet.getContext('2d'), rate = document.querySelector('#rate');
         for (let taken = 0; taken < 8; taken++) {
@@ -90,7 +91,9 @@ def test_a_still_face_does_not_flicker(live: Any) -> None:
             frames.push([...data].filter((_, at) => at % 4 < 3));
         }
         return frames;
-    }"""), int)
+    }"""),
+        int,
+    )
     changes = [np.abs(one - other).mean() for one, other in itertools.pairwise(shown)]
     assert max(changes) <= 1.5
     assert int(re.match(r"\d+", live.text_content("#rate"))[0]) >= 1  # type: ignore[index]

@@ -34,9 +34,11 @@ def hostile() -> dict[str, bytes]:
         "EXIF that shares bytes": parse_jpeg(jpeg).coded([Segment(0xE1, b"Exif\0\0" + fat[:65_000])]),
         "EXIF that points at itself": parse_jpeg(jpeg).coded([Segment(0xE1, b"Exif\0\0" + itself)]),
         "XMP that is deep": parse_jpeg(jpeg).coded([deep_packet]),
-        "100 megapixels of 16 bits": b"\x89PNG\r\n\x1a\n" + b"".join(
+        "100 megapixels of 16 bits": b"\x89PNG\r\n\x1a\n"
+        + b"".join(
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-            for name, data in parts),
+            for name, data in parts
+        ),
         **{f"mutant {index}": fuzz.mutant(index)[1] for index in range(12)},
     }
 
@@ -56,7 +58,10 @@ def client(made: Service) -> Iterator[TestClient]:
 def test_the_next_request_is_answered(client: TestClient, name: str) -> None:
     file = hostile()[name]
     mask = files.coded(np.eye(128, dtype=np.uint8) * 255, "PNG")
-    for path, sent in (("unmask", {"photo": file}), ("complete", {"photo": file, "mask": mask}),
-                       ("complete", {"photo": PNG, "mask": file})):
+    for path, sent in (
+        ("unmask", {"photo": file}),
+        ("complete", {"photo": file, "mask": mask}),
+        ("complete", {"photo": PNG, "mask": file}),
+    ):
         assert client.post(f"/v1/{path}", files=sent).status_code in (200, 413, 415, 422)
     assert client.post("/v1/detect", files={"photo": PNG}).status_code == 200

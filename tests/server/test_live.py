@@ -60,22 +60,34 @@ def test_one_camera_too_many_is_told_so(tmp_path: Path, monkeypatch: pytest.Monk
         assert "live 1.0" in asked.get("/v1/metrics").text
 
 
-@pytest.mark.parametrize(("headers", "subprotocols"), [
-    ({"host": "evil.example"}, []), ({"origin": "http://evil.example"}, []), ({}, []), ({}, ["token.bm8"]),
-    ({}, ["token.*"]), ({"origin": "null"}, []),
-])
+@pytest.mark.parametrize(
+    ("headers", "subprotocols"),
+    [
+        ({"host": "evil.example"}, []),
+        ({"origin": "http://evil.example"}, []),
+        ({}, []),
+        ({}, ["token.bm8"]),
+        ({}, ["token.*"]),
+        ({"origin": "null"}, []),
+    ],
+)
 def test_strangers_are_turned_away(tmp_path: Path, headers: dict[str, str], subprotocols: list[str]) -> None:
     token = None if headers else TOKEN
-    with client(tmp_path, token=token) as asked, pytest.raises(WebSocketDisconnect) as closed, \
-            asked.websocket_connect(LIVE, headers=headers, subprotocols=["facefill", *subprotocols]):
+    with (
+        client(tmp_path, token=token) as asked,
+        pytest.raises(WebSocketDisconnect) as closed,
+        asked.websocket_connect(LIVE, headers=headers, subprotocols=["facefill", *subprotocols]),
+    ):
         pass
     assert closed.value.code == 1008
 
 
 def test_a_token_comes_as_a_subprotocol(tmp_path: Path) -> None:
     coded = base64.urlsafe_b64encode(TOKEN.encode()).decode().rstrip("=")
-    with client(tmp_path, token=TOKEN) as asked, \
-            asked.websocket_connect(LIVE, subprotocols=["facefill", f"token.{coded}"]) as socket:
+    with (
+        client(tmp_path, token=TOKEN) as asked,
+        asked.websocket_connect(LIVE, subprotocols=["facefill", f"token.{coded}"]) as socket,
+    ):
         socket.send_bytes(PNG)
         assert json.loads(socket.receive_text())["completed"] == 1
 

@@ -20,8 +20,16 @@ from tests.server.service import Gate, service
 
 ROOT = Path(__file__).parents[2]
 WEB, PAGE = ROOT / "web", ROOT / "src" / "facefill" / "server" / "page"
-SOURCES = ("index.html", "docs.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "src",
-           "public")
+SOURCES = (
+    "index.html",
+    "docs.html",
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "vite.config.ts",
+    "src",
+    "public",
+)
 
 
 def hash_of(folder: Path, paths: list[Path]) -> str:
@@ -53,7 +61,8 @@ def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
     for command in (["npm", "ci"], ["npm", "run", "build"]):
         subprocess.run(command, cwd=web, check=True, capture_output=True)
     assert {path.relative_to(page): path.read_bytes() for path in files_in(page)} == {
-        path.relative_to(PAGE): path.read_bytes() for path in files_in(PAGE)}
+        path.relative_to(PAGE): path.read_bytes() for path in files_in(PAGE)
+    }
 
 
 @pytest.mark.soak

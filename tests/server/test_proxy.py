@@ -44,8 +44,9 @@ def proxy(folder: Path, server: int, path: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port, server=server, path=path))
-    process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e",
-                                str(folder / "error.log")])
+    process = subprocess.Popen(
+        ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    )
     try:
         until = time.monotonic() + 15
         while True:

@@ -60,8 +60,10 @@ def test_a_full_line_says_when_to_come_again(tmp_path: Path) -> None:
     gate = Gate()
     made = service(tmp_path, gate, workers=1, most_waiting=2)
     gate.open.clear()
-    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client, \
-            ThreadPoolExecutor(3) as pool:
+    with (
+        TestClient(build_app(made.settings, made), base_url="http://localhost") as client,
+        ThreadPoolExecutor(3) as pool,
+    ):
         coming = [pool.submit(client.post, "/v1/detect", files={"photo": PNG})]
         wait_until(lambda: gate.seen == 1)
         coming += [pool.submit(client.post, "/v1/detect", files={"photo": PNG}) for _ in range(2)]
@@ -86,8 +88,9 @@ def test_a_full_memory_says_when_to_come_again(tmp_path: Path) -> None:
 def test_one_request_that_fails_in_a_batch_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
     made = service(tmp_path, gate, workers=1)
-    with TestClient(build_app(made.settings, made), base_url="http://localhost", raise_server_exceptions=False) \
-            as client:
+    with TestClient(
+        build_app(made.settings, made), base_url="http://localhost", raise_server_exceptions=False
+    ) as client:
         alone = client.post("/v1/unmask", files={"photo": PNG}).content
         inpainter = made.queue._load(None, "swift").inpainter
         run = inpainter.run
@@ -111,8 +114,9 @@ def test_a_fault_of_ours_is_a_500_without_inner_words(tmp_path: Path, monkeypatc
     gate = Gate()
     monkeypatch.setattr(gate, "find", lambda photo: 1 / 0)
     made = service(tmp_path, gate)
-    with TestClient(build_app(made.settings, made), base_url="http://localhost", raise_server_exceptions=False) \
-            as client:
+    with TestClient(
+        build_app(made.settings, made), base_url="http://localhost", raise_server_exceptions=False
+    ) as client:
         answer = client.post("/v1/detect", files={"photo": PNG})
     assert answer.status_code == 500
     assert "division" not in answer.text
@@ -198,8 +202,10 @@ def test_the_progress_of_a_request_is_told_while_it_runs(tmp_path: Path) -> None
     made = service(tmp_path, gate, workers=1)
     gate.open.clear()
     name = "0123456789abcdef"
-    with TestClient(build_app(made.settings, made), base_url="http://localhost") as client, \
-            ThreadPoolExecutor(1) as pool:
+    with (
+        TestClient(build_app(made.settings, made), base_url="http://localhost") as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
         coming = pool.submit(client.post, "/v1/unmask", files={"photo": PNG}, headers={"Facefill-Job": name})
         wait_until(lambda: gate.seen == 1)
         assert client.get(f"/v1/progress/{name}").json() == {"stage": "looking", "ahead": 0, "wait_s": 0.0}

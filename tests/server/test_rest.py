@@ -149,8 +149,9 @@ class Varied(Model):
 
     def fill(self, faces: np.ndarray, masks: np.ndarray, seeds: Any, samples: range, inputs: Any) -> np.ndarray:
         levels = [[(40 * seed + 30 * sample) % 256 for sample in samples] for seed in seeds]
-        return np.broadcast_to(np.array(levels, np.uint8)[:, :, None, None, None], (len(faces), len(samples),
-                                                                                    *faces.shape[1:])).copy()
+        return np.broadcast_to(
+            np.array(levels, np.uint8)[:, :, None, None, None], (len(faces), len(samples), *faces.shape[1:])
+        ).copy()
 
 
 def test_samples_come_with_the_spread_between_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,35 +181,48 @@ BROKEN = PNG[: len(PNG) // 2]
 FULL = encode_picture(np.full(PHOTO.shape[:2], 255, np.uint8))
 
 
-@pytest.mark.parametrize(("path", "files", "fields", "status", "word"), [
-    ("unmask", {"photo": b"no picture at all"}, {}, 415, "text in the photo"),
-    ("unmask", {"photo": b"\x00\x01\x02" * 99}, {}, 415, "something else"),
-    ("unmask", {"photo": BROKEN}, {}, 422, "damaged"),
-    ("unmask", {"photo": NOISE}, {}, 413, "at most 200,000 pixels"),
-    ("unmask", {"photo": b"x" * 500_000}, {}, 413, "at most 400,000 bytes"),
-    ("unmask", {"photo": b"x" * 1_500_000}, {}, 413, "at most 900,000 bytes"),
-    ("unmask", {}, {"method": "swift"}, 422, "the file photo"),
-    ("unmask", {"photo": b""}, {}, 422, "the file photo"),
-    ("unmask", {"photo": PNG, "mask": PNG}, {}, 422, "got 'mask'"),
-    ("unmask", {"foto": PNG}, {}, 422, "did you mean 'photo'"),
-    ("unmask", {"foto": b"x" * 500_000}, {}, 422, "did you mean 'photo'"),
-    ("unmask", {"photo": PNG}, {"methd": "swift"}, 422, "did you mean 'method'"),
-    ("unmask", {"photo": PNG}, {"method": "swfit"}, 422, "did you mean 'swift'"),
-    ("unmask", {"photo": PNG}, {"method": "/etc/passwd"}, 422, "expected a method"),
-    ("unmask", {"photo": PNG}, {"seed": "-1"}, 422, "seed"),
-    ("unmask", {"photo": PNG}, {"seed": "x" * 3000}, 422, "a short seed"),
-    ("unmask", {"photo": PNG}, {"large_hole": "perhaps"}, 422, "large_hole: input should be a valid boolean"),
-    ("unmask", {"photo": PNG}, {"format": "GIF"}, 422, "expected a format"),
-    ("complete", {"photo": PNG}, {}, 422, "the file mask"),
-    ("complete", {"photo": PNG, "mask": b"junk"}, {}, 422, "a mask picture"),
-    ("complete", {"photo": PNG, "mask": FULL}, {}, 422, "missing everywhere"),
-    ("complete", {"photo": PNG, "mask": NOISE}, {}, 422, "220x160"),
-    ("complete", {"photo": PNG, "mask": square_mask()}, {"samples": "2", "method": "telea"}, 422,
-     "several completions"),
-    ("detect", {"photo": PNG}, {"seed": "1"}, 422, "expected a field"),
-])
+@pytest.mark.parametrize(
+    ("path", "files", "fields", "status", "word"),
+    [
+        ("unmask", {"photo": b"no picture at all"}, {}, 415, "text in the photo"),
+        ("unmask", {"photo": b"\x00\x01\x02" * 99}, {}, 415, "something else"),
+        ("unmask", {"photo": BROKEN}, {}, 422, "damaged"),
+        ("unmask", {"photo": NOISE}, {}, 413, "at most 200,000 pixels"),
+        ("unmask", {"photo": b"x" * 500_000}, {}, 413, "at most 400,000 bytes"),
+        ("unmask", {"photo": b"x" * 1_500_000}, {}, 413, "at most 900,000 bytes"),
+        ("unmask", {}, {"method": "swift"}, 422, "the file photo"),
+        ("unmask", {"photo": b""}, {}, 422, "the file photo"),
+        ("unmask", {"photo": PNG, "mask": PNG}, {}, 422, "got 'mask'"),
+        ("unmask", {"foto": PNG}, {}, 422, "did you mean 'photo'"),
+        ("unmask", {"foto": b"x" * 500_000}, {}, 422, "did you mean 'photo'"),
+        ("unmask", {"photo": PNG}, {"methd": "swift"}, 422, "did you mean 'method'"),
+        ("unmask", {"photo": PNG}, {"method": "swfit"}, 422, "did you mean 'swift'"),
+        ("unmask", {"photo": PNG}, {"method": "/etc/passwd"}, 422, "expected a method"),
+        ("unmask", {"photo": PNG}, {"seed": "-1"}, 422, "seed"),
+        ("unmask", {"photo": PNG}, {"seed": "x" * 3000}, 422, "a short seed"),
+        ("unmask", {"photo": PNG}, {"large_hole": "perhaps"}, 422, "large_hole: input should be a valid boolean"),
+        ("unmask", {"photo": PNG}, {"format": "GIF"}, 422, "expected a format"),
+        ("complete", {"photo": PNG}, {}, 422, "the file mask"),
+        ("complete", {"photo": PNG, "mask": b"junk"}, {}, 422, "a mask picture"),
+        ("complete", {"photo": PNG, "mask": FULL}, {}, 422, "missing everywhere"),
+        ("complete", {"photo": PNG, "mask": NOISE}, {}, 422, "220x160"),
+        (
+            "complete",
+            {"photo": PNG, "mask": square_mask()},
+            {"samples": "2", "method": "telea"},
+            422,
+            "several completions",
+        ),
+        ("detect", {"photo": PNG}, {"seed": "1"}, 422, "expected a field"),
+    ],
+)
 def test_what_the_user_can_fix_is_said_in_three_parts(
-    client: TestClient, made: Service, path: str, files: dict[str, bytes], fields: dict[str, str], status: int,
+    client: TestClient,
+    made: Service,
+    path: str,
+    files: dict[str, bytes],
+    fields: dict[str, str],
+    status: int,
     word: str,
 ) -> None:
     answer = client.post(f"/v1/{path}", files=files or {"nothing": (None, "")}, data=fields)
@@ -236,8 +250,11 @@ def test_a_file_needs_no_file_name(client: TestClient) -> None:
 
 
 def test_json_is_answered_with_json_and_a_form_with_the_picture_where_nobody_says(client: TestClient) -> None:
-    for accept, as_form, as_json in (("*/*", "image/png", "application/json"), ("image/*", "image/png", "image/png"),
-                                     ("application/json", "application/json", "application/json")):
+    for accept, as_form, as_json in (
+        ("*/*", "image/png", "application/json"),
+        ("image/*", "image/png", "image/png"),
+        ("application/json", "application/json", "application/json"),
+    ):
         form = client.post("/v1/unmask", files={"photo": PNG}, headers={"Accept": accept})
         said = client.post("/v1/unmask", json={"photo": coded(PNG)}, headers={"Accept": accept})
         assert [form.headers["content-type"], said.headers["content-type"]] == [as_form, as_json]
@@ -247,8 +264,11 @@ def test_base64_comes_in_lines_and_in_data_urls_too(client: TestClient) -> None:
     plain = client.post("/v1/unmask", json={"photo": coded(PNG)}, headers={"Accept": "image/*"}).content
     escaped = coded(PNG).replace("/", "\\/").replace("+", "\\u002B")
     for way in (json.dumps(base64.encodebytes(PNG).decode()), f'"data:image/png;base64,{coded(PNG)}"', f'"{escaped}"'):
-        answer = client.post("/v1/unmask", content=f'{{"photo": {way}}}',
-                             headers={"Content-Type": "application/json", "Accept": "image/*"})
+        answer = client.post(
+            "/v1/unmask",
+            content=f'{{"photo": {way}}}',
+            headers={"Content-Type": "application/json", "Accept": "image/*"},
+        )
         assert (answer.status_code, answer.content) == (200, plain), way[:40]
     for way in ("data:image/png,abcd", "data:", "AAA", "A=AA"):
         assert client.post("/v1/unmask", json={"photo": way}).status_code == 422, way
@@ -257,11 +277,18 @@ def test_base64_comes_in_lines_and_in_data_urls_too(client: TestClient) -> None:
 LARGE = coded(bytes(3_000_000))
 
 
-@pytest.mark.parametrize("body", [
-    f'{{"photo": "{LARGE}"}}', f'{{"photo": "\\u263a{LARGE}"}}', f'{{"photo": "{LARGE}\\/"}}',
-    '{"photo": [' + "[]," * 500_000 + "0]}", "[" * 1_000_000, '{"a":' * 500_000,
-    '{"photo": "", ' + ", ".join(f'"k{index}": {{}}' for index in range(100_000)) + "}",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"photo": "{LARGE}"}}',
+        f'{{"photo": "\\u263a{LARGE}"}}',
+        f'{{"photo": "{LARGE}\\/"}}',
+        '{"photo": [' + "[]," * 500_000 + "0]}",
+        "[" * 1_000_000,
+        '{"a":' * 500_000,
+        '{"photo": "", ' + ", ".join(f'"k{index}": {{}}' for index in range(100_000)) + "}",
+    ],
+)
 def test_what_a_json_body_takes_in_memory_is_counted(body: str) -> None:
     class Highest(UploadMemory):
         highest = 0
@@ -286,29 +313,30 @@ def test_what_a_json_body_takes_in_memory_is_counted(body: str) -> None:
     assert memory.taken == 0
 
 
-@pytest.mark.parametrize(("body", "kind", "status"), [
-    (b"--x", f"multipart/form-data; boundary={'x' * 5000}", 400),
-    (b"--x", "multipart/form-data; boundary=\"\"", 415),
-    (b"--x\r\n" + b"A: b\r\n" * 5000 + b"\r\n", "multipart/form-data; boundary=x", 400),
-    (b"--x\r\n" + b"A" * 50_000, "multipart/form-data; boundary=x", 400),
-    (b"--x\r\n\r\nabc\r\n--x--\r\n", "multipart/form-data; boundary=x", 422),
-    (b'{"photo": "AAAA", "fot\xc3\xb6": 1}', "application/json", 400),
-    (b'{"photo": "AAAA", "foto": "' + b"A" * 5000 + b'"}', "application/json", 422),
-    (b"--x\r\nContent-Disposition: form-data; name=photo\r\n\r\nabc", "multipart/form-data; boundary=x", 400),
-    (b"no form", "multipart/form-data; boundary=x", 400),
-    (b"", "multipart/form-data; boundary=x", 400),
-    (b"", "multipart/form-data", 415),
-    (b"a=b", "application/x-www-form-urlencoded", 415),
-    (b"{", "application/json", 400),
-    (b"[" * 10_000, "application/json", 400),
-    (b"[]", "application/json", 422),
-    (b'{"photo": "%%%"}', "application/json", 422),
-    (b'{"photo": 3}', "application/json", 422),
-    (b'{"photo": "AAAA", "seed": "3"}', "application/json", 422),
-])
-def test_a_malformed_body_is_refused(
-    client: TestClient, made: Service, body: bytes, kind: str, status: int
-) -> None:
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"--x", f"multipart/form-data; boundary={'x' * 5000}", 400),
+        (b"--x", 'multipart/form-data; boundary=""', 415),
+        (b"--x\r\n" + b"A: b\r\n" * 5000 + b"\r\n", "multipart/form-data; boundary=x", 400),
+        (b"--x\r\n" + b"A" * 50_000, "multipart/form-data; boundary=x", 400),
+        (b"--x\r\n\r\nabc\r\n--x--\r\n", "multipart/form-data; boundary=x", 422),
+        (b'{"photo": "AAAA", "fot\xc3\xb6": 1}', "application/json", 400),
+        (b'{"photo": "AAAA", "foto": "' + b"A" * 5000 + b'"}', "application/json", 422),
+        (b"--x\r\nContent-Disposition: form-data; name=photo\r\n\r\nabc", "multipart/form-data; boundary=x", 400),
+        (b"no form", "multipart/form-data; boundary=x", 400),
+        (b"", "multipart/form-data; boundary=x", 400),
+        (b"", "multipart/form-data", 415),
+        (b"a=b", "application/x-www-form-urlencoded", 415),
+        (b"{", "application/json", 400),
+        (b"[" * 10_000, "application/json", 400),
+        (b"[]", "application/json", 422),
+        (b'{"photo": "%%%"}', "application/json", 422),
+        (b'{"photo": 3}', "application/json", 422),
+        (b'{"photo": "AAAA", "seed": "3"}', "application/json", 422),
+    ],
+)
+def test_a_malformed_body_is_refused(client: TestClient, made: Service, body: bytes, kind: str, status: int) -> None:
     answer = client.post("/v1/unmask", content=body, headers={"Content-Type": kind})
     assert answer.status_code == status
     Failure.model_validate(answer.json())
@@ -316,8 +344,12 @@ def test_a_malformed_body_is_refused(
 
 
 def test_unknown_paths_and_methods_of_http_are_said_in_the_same_words(client: TestClient) -> None:
-    for answer, status in ((client.get("/v1/nothing"), 404), (client.get("/v1/unmask"), 405),
-                           (client.get("/../../etc/passwd"), 404), (client.get("/v1/progress/none"), 404)):
+    for answer, status in (
+        (client.get("/v1/nothing"), 404),
+        (client.get("/v1/unmask"), 405),
+        (client.get("/../../etc/passwd"), 404),
+        (client.get("/v1/progress/none"), 404),
+    ):
         assert answer.status_code == status
         Failure.model_validate(answer.json())
 
@@ -339,10 +371,12 @@ def test_other_sites_cannot_ask_through_the_visitors_browser(client: TestClient)
 
 
 def test_what_is_checked_is_said_once(client: TestClient) -> None:
-    for headers in ([("Origin", "https://evil.example"), ("Origin", "http://localhost:8000")],
-                    [("Host", "localhost:8000"), ("Host", "localhost:8000")],
-                    [("Authorization", "Bearer a"), ("Authorization", "Bearer b")],
-                    [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-origin")]):
+    for headers in (
+        [("Origin", "https://evil.example"), ("Origin", "http://localhost:8000")],
+        [("Host", "localhost:8000"), ("Host", "localhost:8000")],
+        [("Authorization", "Bearer a"), ("Authorization", "Bearer b")],
+        [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-origin")],
+    ):
         assert client.get("/v1/methods", headers=headers).status_code == 400
 
 
@@ -350,8 +384,14 @@ def test_a_server_for_others_answers_under_its_addresses_and_the_names_that_it_k
     token = "a-long-secret-of-ours"
     made = service(tmp_path, Gate(), host="0.0.0.0", token=token, names=("photos.example",))
     with TestClient(build_app(made.settings, made), base_url="http://localhost") as client:
-        for host, status in (("rebound.example", 400), ("photos.example", 200), ("192.0.2.7:8000", 200),
-                             ("[2001:db8::1]:8000", 200), ("localhost:8000", 200), ("192.0.2.7.evil.example", 400)):
+        for host, status in (
+            ("rebound.example", 400),
+            ("photos.example", 200),
+            ("192.0.2.7:8000", 200),
+            ("[2001:db8::1]:8000", 200),
+            ("localhost:8000", 200),
+            ("192.0.2.7.evil.example", 400),
+        ):
             headers = {"Host": host, "Authorization": f"Bearer {token}"}
             assert client.get("/v1/methods", headers=headers).status_code == status, host
 
@@ -411,7 +451,10 @@ def test_uploads_never_touch_the_disk(client: TestClient) -> None:
 
 
 def test_no_log_tells_what_was_uploaded(
-    client: TestClient, made: Service, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
+    client: TestClient,
+    made: Service,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(0)
@@ -444,8 +487,7 @@ def test_the_description_names_every_path_and_its_examples_are_valid(client: Tes
     assert sorted(names) == ["complete", "detect", "health", "methods", "metrics", "progress", "unmask"]
     assert said["openapi"].startswith("3.1")
     assert set(said["paths"]) == {*KINDS, "/v1/progress/{name}", "/v1/methods", "/v1/health", "/v1/metrics"}
-    records = {"Detected": Detected, "Completed": Completed, "Health": Health, "Progress": Progress,
-               "Failure": Failure}
+    records = {"Detected": Detected, "Completed": Completed, "Health": Health, "Progress": Progress, "Failure": Failure}
     examples = []
     for operation in (operation for path in said["paths"].values() for operation in path.values()):
         for answer in operation["responses"].values():

@@ -12,8 +12,10 @@ import pytest
 
 from tests.server.service import Gate, listening, service
 
-CHECKS = ("not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
-          "response_schema_conformance,negative_data_rejection,unsupported_method")
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
+    "response_schema_conformance,negative_data_rejection,unsupported_method"
+)
 
 
 @pytest.mark.soak
@@ -21,10 +23,30 @@ CHECKS = ("not_a_server_error,status_code_conformance,content_type_conformance,r
 def test_the_server_answers_as_its_description_says(tmp_path: Path) -> None:
     made = service(tmp_path, Gate())
     with listening(made) as (port, _):
-        done = subprocess.run([
-            sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{port}/v1/openapi.json",
-            "--checks", CHECKS, "--max-examples", os.environ.get("EXAMPLES", "100"), "--seed", "1",
-            "--phases", "examples,coverage,fuzzing", "--workers", "2", "--generation-database", "none",
-        ], capture_output=True, text=True, timeout=900, cwd=tmp_path)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "schemathesis.cli",
+                "run",
+                f"http://127.0.0.1:{port}/v1/openapi.json",
+                "--checks",
+                CHECKS,
+                "--max-examples",
+                os.environ.get("EXAMPLES", "100"),
+                "--seed",
+                "1",
+                "--phases",
+                "examples,coverage,fuzzing",
+                "--workers",
+                "2",
+                "--generation-database",
+                "none",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=900,
+            cwd=tmp_path,
+        )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert made.memory.taken == 0

@@ -48,13 +48,29 @@ def write_covers(folder: Path, count: int = 6) -> Path:
         cv2.imwrite(str(folder / f"ignore/{name}.png"), np.zeros((FACE_PX, FACE_PX), np.uint8))
         cv2.imwrite(str(folder / f"negatives/{index}.png"), np.full((90, 60, 3), 30 * index, np.uint8))
         marks = {f"{p}_{a}": points[at][axis] for at, p in enumerate(POINTS) for axis, a in enumerate("xy")}
-        rows.append({"file": f"images/{name}.png", "mask": f"masks/{name}.png", "ignore": f"ignore/{name}.png",
-                     "kind": kind, "split": "train", "photo": f"photos/{name}.png", "m0": 1, "m1": 0, "m2": 70, "m3": 0,
-                     "m4": 1, "m5": 60, **marks})
+        rows.append(
+            {
+                "file": f"images/{name}.png",
+                "mask": f"masks/{name}.png",
+                "ignore": f"ignore/{name}.png",
+                "kind": kind,
+                "split": "train",
+                "photo": f"photos/{name}.png",
+                "m0": 1,
+                "m1": 0,
+                "m2": 70,
+                "m3": 0,
+                "m4": 1,
+                "m5": 60,
+                **marks,
+            }
+        )
     write_rows(folder / "manifest.csv", rows)
     kinds = ("clothed body", "garment: dress")
-    write_rows(folder / "negatives.csv", [{"file": f"negatives/{k}.png", "split": "train", "kind": kinds[k % 2]}
-                                          for k in range(count)])
+    write_rows(
+        folder / "negatives.csv",
+        [{"file": f"negatives/{k}.png", "split": "train", "kind": kinds[k % 2]} for k in range(count)],
+    )
     return folder
 
 
@@ -73,8 +89,9 @@ def covers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def config(covers: Path, tmp_path_factory: pytest.TempPathFactory) -> CoveringConfig:
     folder = write_dataset(tmp_path_factory.mktemp("faces") / "set", 12, side=48)
-    return CoveringConfig(folder=folder, covers=covers, kept=4, faces=4, pool=20, validation_images=4,
-                          cache=folder.parent)
+    return CoveringConfig(
+        folder=folder, covers=covers, kept=4, faces=4, pool=20, validation_images=4, cache=folder.parent
+    )
 
 
 def plain() -> Covered:
@@ -100,8 +117,9 @@ def test_a_real_cover_is_read_with_what_is_around_it_and_followed_below_the_face
 
 
 def test_a_cover_that_somebody_wears_is_put_on_another_face_with_its_label(covers: Path) -> None:
-    worn = put_on(plain(), [face for face in read_real(covers, "train") if face.kind == "mask"],
-                  np.random.default_rng(0))
+    worn = put_on(
+        plain(), [face for face in read_real(covers, "train") if face.kind == "mask"], np.random.default_rng(0)
+    )
     changed = np.abs(worn.picture.astype(int) - plain().picture).max(2) > 60
     assert (worn.kinds == MASK).mean() > 0.1
     assert (worn.kinds[changed] == MASK).mean() > 0.9
@@ -131,8 +149,9 @@ def test_both_sources_give_batches_that_their_networks_learn_from(config: Coveri
     first, again = learning[(5, SIDE_PX)], source.learning(1)[(5, SIDE_PX)]
     assert (first["worn"] == again["worn"]).all()
     assert (first["kinds"] == again["kinds"]).all()
-    raw = {name: torch.from_numpy(np.stack([learning[(k, SIDE_PX)][name] for k in range(2)]))
-           for name in ("worn", "kinds")}
+    raw = {
+        name: torch.from_numpy(np.stack([learning[(k, SIDE_PX)][name] for k in range(2)])) for name in ("worn", "kinds")
+    }
     batch = source.to_batch(raw, None, torch.device("cpu"))
     net = CoverNet(CoverConfig(widths=(8, 8), bottom_dilations=(1,), passed=1, fine_dilations=(1,)))
     assert all(torch.isfinite(term) for term in net.losses("generator", batch).values())

@@ -150,8 +150,11 @@ def test_what_is_no_dataset_is_one_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"manifest\.csv"):
         read_faces(empty)
     with pytest.raises(InputError, match="did you mean 'centre'"):
-        Holes(Faces(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 5, 2), np.float32), ("a",), ("a",), ""),
-              config_of(folder, holes={"center": 1}), 0)
+        Holes(
+            Faces(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 5, 2), np.float32), ("a",), ("a",), ""),
+            config_of(folder, holes={"center": 1}),
+            0,
+        )
     with pytest.raises(InputError, match="split"):
         read_faces(config_of(folder, split="test"))
 

@@ -62,8 +62,18 @@ def command(recipe: Path, run: Path, processes: int, restarts: int = 0) -> list[
     ours = ["facefill", "train", str(recipe), "--run", str(run)]
     if processes == 1:
         return [sys.executable, "-m", *ours]
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-            f"--max-restarts={restarts}", "--monitor-interval=0.2", "-m", "--", *ours]
+    return [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+        f"--max-restarts={restarts}",
+        "--monitor-interval=0.2",
+        "-m",
+        "--",
+        *ours,
+    ]
 
 
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1", "FACEFILL_THREADS": "1"}

@@ -17,10 +17,12 @@ from facefill.training.checkpoint import load_weights, save_weights
 from facefill.training.export import export, open_method
 from facefill.training.recipe import build_method
 
-SMALL = {"swift": {"small_widths": (8, 8, 8, 16), "detail_widths": (8, 8, 16), "bottom_dilations": (1,)},
-         "context_encoder": {"widths": (4,) * 6, "bottleneck": 4},
-         "masked_gan": {"widths": (4,) * 6, "noise": 2, "critic_width": 4},
-         "cover": {"widths": (8, 8, 16), "bottom_dilations": (1,)}}
+SMALL = {
+    "swift": {"small_widths": (8, 8, 8, 16), "detail_widths": (8, 8, 16), "bottom_dilations": (1,)},
+    "context_encoder": {"widths": (4,) * 6, "bottleneck": 4},
+    "masked_gan": {"widths": (4,) * 6, "noise": 2, "critic_width": 4},
+    "cover": {"widths": (8, 8, 16), "bottom_dilations": (1,)},
+}
 
 
 def write_weights(folder: Path, name: str) -> Path:
@@ -46,8 +48,9 @@ def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         face = np.random.default_rng(0).integers(0, 256, (1, 128, 64, 3), np.uint8)
         mask = np.zeros((1, 128, 64), bool)
         mask[:, 20:60, 10:30] = True
-        image = torch.where(torch.from_numpy(mask)[:, None], 0.0,
-                            torch.from_numpy(face).permute(0, 3, 1, 2).float() / 127.5 - 1)
+        image = torch.where(
+            torch.from_numpy(mask)[:, None], 0.0, torch.from_numpy(face).permute(0, 3, 1, 2).float() / 127.5 - 1
+        )
         with torch.no_grad():
             filled = method(**method.shown({"image": image, "mask": torch.from_numpy(mask)[:, None].float()}))
         levels = ((filled + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()

@@ -68,8 +68,15 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> LessonConfig:
         Image.fromarray(photo).save(photos / name)
     (folder / "teacher.onnx").write_bytes(b"")
     (folder / "judging.json").write_text(json.dumps({"files": {"judged.png": {}}}))
-    return LessonConfig(folder=folder / "faces", teacher=folder / "teacher.onnx", photos=photos,
-                        without=folder / "judging.json", validation_images=2, cache=folder / "cache", workers=0)
+    return LessonConfig(
+        folder=folder / "faces",
+        teacher=folder / "teacher.onnx",
+        photos=photos,
+        without=folder / "judging.json",
+        validation_images=2,
+        cache=folder / "cache",
+        workers=0,
+    )
 
 
 class Both(Knows):
@@ -154,7 +161,9 @@ def test_batches_mix_sizes_and_fit_the_losses(source: LessonSource) -> None:
 def test_the_loop_trains_the_finder(config: LessonConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "open_source", lambda recipe: LessonSource(recipe.lessons, Both))
     values: dict[str, Any] = {
-        "method": "finder", "model": SMALL, "lessons": config.model_dump(mode="json"),
+        "method": "finder",
+        "model": SMALL,
+        "lessons": config.model_dump(mode="json"),
         "train": {"stages": [{"side_px": [64, 128], "images": 12, "batch": 3}], "eval_images": 12, "bf16": False},
     }
     weights = train(build(Recipe, values, "test"), tmp_path / "run")

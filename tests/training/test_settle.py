@@ -54,8 +54,11 @@ def test_normalisation_matches_the_faces_that_are_generated() -> None:
 
 def test_a_file_keeps_them(tmp_path: Path) -> None:
     method, weights, out = build(), tmp_path / "in.safetensors", tmp_path / "out.safetensors"
-    save_weights(weights, method.generator.state_dict(),
-                 {"method": "latent_search", "config": method.config.model_dump(mode="json")})
+    save_weights(
+        weights,
+        method.generator.state_dict(),
+        {"method": "latent_search", "config": method.config.model_dump(mode="json")},
+    )
     settled = settle_weights(weights, out, faces(), 128)
     tensors, about = load_weights(out, "latent_search")
     assert about["bounds"] == pytest.approx(settled.bounds)

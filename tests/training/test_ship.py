@@ -43,8 +43,11 @@ def write_normed(path: Path, **about: Any) -> Path:
 
 def same(one: Path, other: Path) -> bool:
     (ours, about), (theirs, said) = read_weights(one), read_weights(other)
-    return about == said and ours.keys() == theirs.keys() and all(
-        torch.equal(value.float(), theirs[name].float()) for name, value in ours.items())
+    return (
+        about == said
+        and ours.keys() == theirs.keys()
+        and all(torch.equal(value.float(), theirs[name].float()) for name, value in ours.items())
+    )
 
 
 def test_statistics_of_batches_are_in_the_exported_file_too(tmp_path: Path) -> None:
@@ -55,8 +58,10 @@ def test_statistics_of_batches_are_in_the_exported_file_too(tmp_path: Path) -> N
     assert (tmp_path / "out.onnx").stat().st_size < 1.5 * weights.stat().st_size + 60_000
 
 
-@pytest.mark.parametrize("name", [name for name, entry in catalog.shipped_weights().items()
-                                  if catalog.find_weights(name)[0].suffix == ".onnx"])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, entry in catalog.shipped_weights().items() if catalog.find_weights(name)[0].suffix == ".onnx"],
+)
 def test_training_can_go_on_from_every_shipped_file(name: str) -> None:
     """All tensors of the network are there, and its history."""
     path = catalog.find_weights(name)[0]
@@ -80,8 +85,11 @@ def test_a_mean_is_weighted_and_keeps_the_first_ones_history(tmp_path: Path) -> 
     save_weights(tmp_path / "second.safetensors", {name: value + 1 for name, value in tensors.items()}, about)
     average_weights(first, tmp_path / "second.safetensors", 0.25, tmp_path / "mean.safetensors")
     mean, _ = load_weights(tmp_path / "mean.safetensors")
-    assert all(torch.allclose(mean[name].float(), value.float() + 0.25, atol=2e-3) for name, value in tensors.items()
-               if value.is_floating_point())
+    assert all(
+        torch.allclose(mean[name].float(), value.float() + 0.25, atol=2e-3)
+        for name, value in tensors.items()
+        if value.is_floating_point()
+    )
     (run,) = history_of(tmp_path / "mean.safetensors")
     assert run == Run(**FIRST, note="then the mean with 25% of second")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="weights of context_encoder"):
@@ -121,7 +129,8 @@ def test_shipping_writes_the_file_its_hash_and_its_history_and_nothing_else(
     assert entry.training[1].note == 'a "b"'
     assert entry.paper == before["context_encoder"].paper
     assert {name: value for name, value in after.items() if name != "context_encoder"} == {
-        name: value for name, value in before.items() if name != "context_encoder"}
+        name: value for name, value in before.items() if name != "context_encoder"
+    }
     said = ship_weights("new_helper", write_normed(tmp_path / "plain.safetensors", images=77))
     assert "not in its header" in said[0]
     assert [run.images for run in listed(checkout)["new_helper"].training] == [77]
@@ -135,8 +144,12 @@ def test_what_only_torch_runs_lies_outside_the_package_and_is_found_or_one_line(
     small = {"width": 4, "critic_width": 4, "code_length": 8, "encoder_width": 4}
     networks = build_method("latent_search", small).generator
     save_weights(tmp_path / "run.safetensors", networks.state_dict(), {"method": "latent_search", "config": small})
-    settle_weights(tmp_path / "run.safetensors", tmp_path / "settled.safetensors",
-                   validation_faces(write_dataset(tmp_path / "faces", 12), 2), 256)
+    settle_weights(
+        tmp_path / "run.safetensors",
+        tmp_path / "settled.safetensors",
+        validation_faces(write_dataset(tmp_path / "faces", 12), 2),
+        256,
+    )
     ship_weights("latent_search", tmp_path / "settled.safetensors")
     assert same(checkout / "weights/latent_search.safetensors", tmp_path / "settled.safetensors")
     monkeypatch.setattr(catalog, "shipped_weights", lambda: listed(checkout))

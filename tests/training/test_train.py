@@ -24,8 +24,13 @@ from facefill.training.train import train
 from tests.toy_datasets import write_dataset
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"small_widths": [8, 16], "detail_widths": [8, 16], "bottom_dilations": [1], "critic_width": 8,
-         "critic_scales": 1}
+SMALL = {
+    "small_widths": [8, 16],
+    "detail_widths": [8, 16],
+    "bottom_dilations": [1],
+    "critic_width": 8,
+    "critic_scales": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +40,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def recipe(folder: Path, images: int = 48, **train: Any) -> Recipe:
     stages = [{"side_px": 64, "images": 16, "batch": 4}, {"side_px": 96, "images": images - 16, "batch": 4}]
-    return build(Recipe, {
-        "method": "swift", "model": SMALL,
-        "data": {"folder": folder, "cache": folder / "cache", "side_px": 64, "validation_images": 2, "workers": 0,
-                 "holes": {"centre": 1, "worn": 1}},
-        "train": {"stages": stages, "eval_images": 16, "ema_images": 64, "warmup_images": 4, "bf16": False, **train},
-    }, "test")
+    return build(
+        Recipe,
+        {
+            "method": "swift",
+            "model": SMALL,
+            "data": {
+                "folder": folder,
+                "cache": folder / "cache",
+                "side_px": 64,
+                "validation_images": 2,
+                "workers": 0,
+                "holes": {"centre": 1, "worn": 1},
+            },
+            "train": {
+                "stages": stages,
+                "eval_images": 16,
+                "ema_images": 64,
+                "warmup_images": 4,
+                "bf16": False,
+                **train,
+            },
+        },
+        "test",
+    )
 
 
 def tensors_of(run: Path) -> dict[str, torch.Tensor]:
@@ -50,8 +73,9 @@ def tensors_of(run: Path) -> dict[str, torch.Tensor]:
     return average
 
 
-def test_a_run_that_was_cut_ends_as_if_it_had_not_been(folder: Path, tmp_path: Path,
-                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_was_cut_ends_as_if_it_had_not_been(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = train(recipe(folder), tmp_path / "whole")
     saved = loop.save_state
 
@@ -130,8 +154,9 @@ def test_it_starts_from_given_weights(folder: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_pictures(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CLASSES["swift"], "losses",
-                        lambda self, player, batch: {"l1": batch["truth"].sum() * float("nan")})
+    monkeypatch.setattr(
+        CLASSES["swift"], "losses", lambda self, player, batch: {"l1": batch["truth"].sum() * float("nan")}
+    )
     with pytest.raises(InputError, match="l1 that is not"):
         train(recipe(folder), tmp_path / "run")
     assert len((tmp_path / "run" / "not-finite.txt").read_text().splitlines()) == 4
@@ -157,11 +182,16 @@ def test_shipped_recipes_are_valid_and_a_dry_run_prints_all_that_they_resolve_to
     assert method.config.model_dump(mode="json") == printed["model"]
 
 
-@pytest.mark.parametrize(("name", "faces", "kept"), [
-    ("context_encoder", 20 * 704 * 64, None), ("contextual_attention", 10_000 * 16 * 6, 2000),
-    ("contextual_attention_epochs", 10_000 * 28_000, 2000), ("masked_gan", 200_000, 3030),
-    ("latent_search", None, 2000),
-])
+@pytest.mark.parametrize(
+    ("name", "faces", "kept"),
+    [
+        ("context_encoder", 20 * 704 * 64, None),
+        ("contextual_attention", 10_000 * 16 * 6, 2000),
+        ("contextual_attention_epochs", 10_000 * 28_000, 2000),
+        ("masked_gan", 200_000, 3030),
+        ("latent_search", None, 2000),
+    ],
+)
 def test_the_papers_set_ups_show_as_many_faces_as_they_say(name: str, faces: int | None, kept: int | None) -> None:
     found = read_recipe(ROOT / "configs" / "paper" / f"{name}.toml", [])
     assert faces in (None, sum(stage.images for stage in found.train.stages))
@@ -281,12 +311,15 @@ def test_a_stage_names_who_learns_in_it_and_changes_settings(
         return losses(self, player, batch)
 
     monkeypatch.setattr(CLASSES["swift"], "losses", noted)
-    stages = [{"side_px": 64, "images": 8, "batch": 4, "players": ["small"], "model": {"adversarial": 0.0}},
-              {"side_px": 64, "images": 8, "batch": 4, "players": ["critic_detail", "detail"]}]
+    stages = [
+        {"side_px": 64, "images": 8, "batch": 4, "players": ["small"], "model": {"adversarial": 0.0}},
+        {"side_px": 64, "images": 8, "batch": 4, "players": ["critic_detail", "detail"]},
+    ]
     train(recipe(folder, stages=stages), tmp_path / "run")
     assert turns == 2 * [("small", 0.0)] + 2 * [("detail", 0.02), ("critic_detail", 0.02)]
     with pytest.raises(InputError, match="did you mean 'small'"):
         train(recipe(folder, stages=[{**stages[0], "players": ["smal"]}]), tmp_path / "other")
     with pytest.raises(InputError, match="did you mean 'adversarial'"):
-        read_recipe(ROOT / "configs" / "swift.toml",
-                    ["train.stages=[{side_px = 64, images = 8, model = {adverserial = 1}}]"])
+        read_recipe(
+            ROOT / "configs" / "swift.toml", ["train.stages=[{side_px = 64, images = 8, model = {adverserial = 1}}]"]
+        )

@@ -47,5 +47,8 @@ def packets_of(path: Path, kind: str) -> list[tuple[float, bytes]]:
     """(time in s, content) of every packet of one stream."""
     with av.open(str(path)) as film:
         stream = next(stream for stream in film.streams if stream.type == kind)
-        return [(float(packet.dts * packet.time_base), bytes(packet)) for packet in film.demux(stream)
-                if packet.dts is not None]
+        return [
+            (float(packet.dts * packet.time_base), bytes(packet))
+            for packet in film.demux(stream)
+            if packet.dts is not None
+        ]

@@ -38,8 +38,10 @@ def test_a_still_face_flickers_by_less_than_the_camera_does() -> None:
     shown = complete(film(24, 0.0))
     assert all(frame.completed == 1 for frame in shown)
     still = np.logical_and.reduce([frame.mask for frame in shown])
-    changes = [np.abs(one.pixels[still].astype(int) - other.pixels[still]).mean()
-               for one, other in itertools.pairwise(shown[4:])]
+    changes = [
+        np.abs(one.pixels[still].astype(int) - other.pixels[still]).mean()
+        for one, other in itertools.pairwise(shown[4:])
+    ]
     assert max(changes) <= 1.5
 
 

@@ -33,8 +33,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def test_faces_are_completed_and_times_and_sound_are_copied(model: Model, tmp_path: Path) -> None:
     times = write_clip(tmp_path / "in.mp4")
     said: list[Second] = []
-    done = convert(tmp_path / "in.mp4", tmp_path / "out.mp4", lambda: stream(model), JOB,
-                   tell=lambda second, length_s: said.append(second))
+    done = convert(
+        tmp_path / "in.mp4",
+        tmp_path / "out.mp4",
+        lambda: stream(model),
+        JOB,
+        tell=lambda second, length_s: said.append(second),
+    )
     assert done.frames == len(times) == 40
     before, after = frames_of(tmp_path / "in.mp4"), frames_of(tmp_path / "out.mp4")
     assert [frame.time for frame in after] == [frame.time for frame in before] == [time / 1000 for time in times]
@@ -69,9 +74,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_bytes_of_one_that_was_not(
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
-def test_segments_of_another_job_are_done_again(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_segments_of_another_job_are_done_again(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video_run, "SEGMENT_FRAMES", 11)
     write_clip(tmp_path / "in.mp4", sound=False)
 
@@ -106,8 +109,12 @@ def test_what_is_no_film_or_fits_none_is_refused(model: Model, tmp_path: Path) -
     (tmp_path / "there.mp4").write_bytes(b"kept")
     before = {path.name for path in tmp_path.iterdir()}
     for source, target, words in (
-        ("none.mp4", "out.mp4", "no file"), ("note.mp4", "out.mp4", "note.mp4"), ("in.mp4", "out.gif", "suffix"),
-        ("in.mp4", "there.mp4", "exists"), ("in.mp4", "in.mp4", "exists"), ("in.mp4", "out.webm", ".mkv"),
+        ("none.mp4", "out.mp4", "no file"),
+        ("note.mp4", "out.mp4", "note.mp4"),
+        ("in.mp4", "out.gif", "suffix"),
+        ("in.mp4", "there.mp4", "exists"),
+        ("in.mp4", "in.mp4", "exists"),
+        ("in.mp4", "out.webm", ".mkv"),
     ):
         with pytest.raises(InputError, match=words):
             convert(tmp_path / source, tmp_path / target, lambda: stream(model), JOB)

@@ -34,8 +34,9 @@ class Bucket:
         try:
             self.fs, root = url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
-            raise InputError(f"the package that opens {url}", str(error), "pip install 'facefill[s3]', or the "
-                             "package that it names") from None
+            raise InputError(
+                f"the package that opens {url}", str(error), "pip install 'facefill[s3]', or the package that it names"
+            ) from None
         except ValueError as error:
             raise InputError("a URL that fsspec knows", f"{url} ({error})", "for example s3://bucket/folder") from None
         self.url, self.root = url, root.rstrip("/")
@@ -170,8 +171,9 @@ class Bucket:
     def _failed(self, verb: str, name: str, error: Exception) -> InputError:
         kind = _Absent if isinstance(error, FileNotFoundError) else InputError
         said = str(error) or type(error).__name__
-        return kind(f"to {verb} {name} in {self.url}", said, "check the address, the rights and the network, then "
-                    "run again")
+        return kind(
+            f"to {verb} {name} in {self.url}", said, "check the address, the rights and the network, then run again"
+        )
 
 
 class _Absent(InputError):

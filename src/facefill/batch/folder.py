@@ -181,8 +181,11 @@ class LocalFolder:
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             kind = Unwritable if error.errno in _FULL or not self.root.is_dir() else InputError
-            raise kind("a folder that can be written", f"{name} ({error.strerror})",
-                       "make room, then run again: the same command goes on") from None
+            raise kind(
+                "a folder that can be written",
+                f"{name} ({error.strerror})",
+                "make room, then run again: the same command goes on",
+            ) from None
 
     def remove(self, name: str) -> None:
         self._check_links(name)

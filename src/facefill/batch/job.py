@@ -53,23 +53,44 @@ class Item:
 
 
 def make_job(
-    source: str, target: str, *, masks: str = "", method: str = "swift", seed: int = 0, large_hole: bool = False,
-    device: str = "cpu", exact: bool = False, signature: Signature | None = None,
+    source: str,
+    target: str,
+    *,
+    masks: str = "",
+    method: str = "swift",
+    seed: int = 0,
+    large_hole: bool = False,
+    device: str = "cpu",
+    exact: bool = False,
+    signature: Signature | None = None,
 ) -> Job:
     """A checked job. Raises InputError for places that do not fit together, and for an unknown method."""
     for place in filter(None, (source, masks)):
         if not is_url(place) and not local_path(place).is_dir():
-            raise InputError("a folder of photos" if place == source else "a folder of masks", f"nothing at {place}",
-                             "check the path; for a single photo: facefill unmask")
+            raise InputError(
+                "a folder of photos" if place == source else "a folder of masks",
+                f"nothing at {place}",
+                "check the path; for a single photo: facefill unmask",
+            )
     _check_apart(source, target)
     sha256 = _hash_model(method)
     shipped = shipped_weights()
     helpers = sorted(shipped[name].sha256 for name in ("finder", "second_look", "cover"))
     signed_by = [hashlib.sha256(signature.certificates).hexdigest()] if signature else []
     said = json.dumps([method, sha256, helpers, seed, large_hole, exact, device, bool(masks), *signed_by])
-    return Job(source=_absolute(source), target=_absolute(target), masks=_absolute(masks) if masks else "",
-               method=method, seed=seed, large_hole=large_hole, device=device, exact=exact, model_sha256=sha256,
-               recipe=hashlib.sha256(said.encode()).hexdigest()[:16], signature=signature)
+    return Job(
+        source=_absolute(source),
+        target=_absolute(target),
+        masks=_absolute(masks) if masks else "",
+        method=method,
+        seed=seed,
+        large_hole=large_hole,
+        device=device,
+        exact=exact,
+        model_sha256=sha256,
+        recipe=hashlib.sha256(said.encode()).hexdigest()[:16],
+        signature=signature,
+    )
 
 
 def open_places(job: Job) -> tuple[Folder, Folder, Folder | None]:
@@ -86,11 +107,15 @@ def _absolute(place: str) -> str:
 def _check_apart(source: str, target: str) -> None:
     if is_url(source) != is_url(target):
         return
-    one, other = (Path(place.rstrip("/")) if is_url(place) else local_path(place).resolve()
-                  for place in (source, target))
+    one, other = (
+        Path(place.rstrip("/")) if is_url(place) else local_path(place).resolve() for place in (source, target)
+    )
     if one == other or other in one.parents:
-        raise InputError("OUT apart from IN", f"{target}, which is or holds {source}",
-                         "choose another OUT: results would replace the photos")
+        raise InputError(
+            "OUT apart from IN",
+            f"{target}, which is or holds {source}",
+            "choose another OUT: results would replace the photos",
+        )
 
 
 def _hash_model(method: str) -> str:

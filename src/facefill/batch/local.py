@@ -44,7 +44,8 @@ class _Member:
         self.pipe: Connection[Any, Any] = ours
         with _environment(threads):
             self.process: SpawnProcess = get_context("spawn").Process(
-                target=_work, args=(theirs, job, threads), daemon=True)
+                target=_work, args=(theirs, job, threads), daemon=True
+            )
             self.process.start()
         theirs.close()
         self.items: dict[str, Item] = {}
@@ -132,8 +133,11 @@ class WorkerPool:
         member.process.join()
         code = member.process.exitcode
         if not member.ready:
-            raise InputError("a worker process that starts", f"one that ended with {code}",
-                             "free some memory, or give fewer --workers")
+            raise InputError(
+                "a worker process that starts",
+                f"one that ended with {code}",
+                "free some memory, or give fewer --workers",
+            )
         held = list(member.items.values())
         if len(held) == 1:
             yield _died(self._job, held[0], code)
@@ -143,9 +147,16 @@ class WorkerPool:
 
 
 def _died(job: Job, item: Item, code: int | None) -> Outcome:
-    return Outcome(item.name, "failed", f"the process that worked on it died ({code}): out of memory, or a crash in a "
-                "library", item.stamp, method=job.method, model_sha256=job.model_sha256, seed=job.seed,
-                recipe=job.recipe)
+    return Outcome(
+        item.name,
+        "failed",
+        f"the process that worked on it died ({code}): out of memory, or a crash in a library",
+        item.stamp,
+        method=job.method,
+        model_sha256=job.model_sha256,
+        seed=job.seed,
+        recipe=job.recipe,
+    )
 
 
 @contextmanager

@@ -52,8 +52,9 @@ def _lock_file(root: Path) -> Iterator[None]:
         except OSError:
             file.seek(0)
             who = file.read().decode(errors="replace").strip() or "another run"
-            raise InputError(f"{root} for itself", f"{who}, which writes there now",
-                             "wait for it to end, or choose another OUT") from None
+            raise InputError(
+                f"{root} for itself", f"{who}, which writes there now", "wait for it to end, or choose another OUT"
+            ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         file.flush()
@@ -82,8 +83,11 @@ def _lease(bucket: Bucket) -> Iterator[None]:
         held = _read(bucket)
         if not _is_dead(held):
             age_s = max(0.0, time.time() - float(held["beat"]))
-            raise InputError(f"{bucket} for itself", f"process {held['pid']} on {held['host']}, which wrote there "
-                             f"{age_s:.0f} s ago", f"wait for it to end; {DEAD_S:.0f} s after its death run again")
+            raise InputError(
+                f"{bucket} for itself",
+                f"process {held['pid']} on {held['host']}, which wrote there {age_s:.0f} s ago",
+                f"wait for it to end; {DEAD_S:.0f} s after its death run again",
+            )
         bucket.write(LEASE, _signed(token))
         time.sleep(0.2)  # of two who take over, the later one stays
         if _read(bucket)["token"] != token:
@@ -95,8 +99,9 @@ def _lease(bucket: Bucket) -> Iterator[None]:
             with suppress(InputError):  # a network that fails for a while
                 if _read(bucket).get("token") != token:
                     # Whoever has it now took this run for dead. Two must not write.
-                    print("facefill: another run has taken the bucket over; this one stops", file=sys.stderr,
-                          flush=True)
+                    print(
+                        "facefill: another run has taken the bucket over; this one stops", file=sys.stderr, flush=True
+                    )
                     os._exit(2)
                 bucket.write(LEASE, _signed(token))
 

@@ -176,8 +176,11 @@ class Manifest:
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         said = json.loads(line)
-        whole = isinstance(said, dict) and said["status"] in STATUSES and all(
-            isinstance(said[key], str) for key in ("photo", "stamp", "recipe", "source_sha256", "mask_sha256"))
+        whole = (
+            isinstance(said, dict)
+            and said["status"] in STATUSES
+            and all(isinstance(said[key], str) for key in ("photo", "stamp", "recipe", "source_sha256", "mask_sha256"))
+        )
     except (ValueError, KeyError):
         return None
     return said if whole else None
@@ -198,8 +201,11 @@ class FileJournal:
             raise self._failed(error) from None
 
     def _failed(self, error: OSError) -> InputError:
-        return Unwritable("a manifest that can be written", f"{self._path} ({error.strerror})", "see to that, then run "
-                          "again: the same command goes on")
+        return Unwritable(
+            "a manifest that can be written",
+            f"{self._path} ({error.strerror})",
+            "see to that, then run again: the same command goes on",
+        )
 
     def lines(self) -> Iterator[bytes]:
         if not self._path.exists():

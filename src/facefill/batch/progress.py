@@ -109,8 +109,12 @@ class Display:
             return
         self._shown = now
         if self._bar:
-            self._bar.update(0, description=self.text(now), completed=self._tally.settled,
-                             total=self._total if self._counted else None)
+            self._bar.update(
+                0,
+                description=self.text(now),
+                completed=self._tally.settled,
+                total=self._total if self._counted else None,
+            )
         else:
             print(self.text(now), file=sys.stderr, flush=True)
 

@@ -105,11 +105,18 @@ class Cluster:
             except ConnectionError:
                 _keep_to_itself()
                 # Ray's own niceness of 15 leaves its actors next to nothing beside any other work: they seem to hang.
-                ray.init("local", num_cpus=thread_count(self._threads), include_dashboard=False,
-                         object_store_memory=STORE_BYTES, _system_config={"worker_niceness": 0}, **options)
+                ray.init(
+                    "local",
+                    num_cpus=thread_count(self._threads),
+                    include_dashboard=False,
+                    object_store_memory=STORE_BYTES,
+                    _system_config={"worker_niceness": 0},
+                    **options,
+                )
         except Exception as error:  # Ray raises plain ones where a machine is too busy to start it
-            raise InputError("a Ray cluster that answers", f"{self._address} ({error})",
-                             "check the address, or --ray auto") from None
+            raise InputError(
+                "a Ray cluster that answers", f"{self._address} ({error})", "check the address, or --ray auto"
+            ) from None
 
     def __exit__(self, *_: object) -> None:
         if self._ours:
@@ -117,6 +124,7 @@ class Cluster:
 
     def complete_with(self, job: Job) -> Complete:
         """How `run` completes photos on the cluster: every machine must see IN, OUT and the masks."""
+
         def complete(items: Iterator[Item]) -> Iterator[Outcome]:
             said = (json.dumps(astuple(item)).encode() for item in items)
             for item, result in self.spread(partial(_completer, job), said):
@@ -162,11 +170,16 @@ class Cluster:
                     continue
                 tries, patience_s = tries + 1, 2 * patience_s
                 if tries == TRIES:
-                    raise InputError("a cluster that does the work", str(error), "install the same facefill on every "
-                                     "machine and look whether one is overloaded; see docs/batch.md") from error
+                    raise InputError(
+                        "a cluster that does the work",
+                        str(error),
+                        "install the same facefill on every "
+                        "machine and look whether one is overloaded; see docs/batch.md",
+                    ) from error
 
-    def _stream(self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
-                ) -> Iterator[Result]:
+    def _stream(
+        self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
+    ) -> Iterator[Result]:
         """Results of one dataset; what was lost with an actor has none. Raises _Broken where it ends too early."""
         import ray
         from ray.data import ActorPoolStrategy, DataContext
@@ -183,8 +196,14 @@ class Cluster:
             warnings.simplefilter("ignore", DeprecationWarning)
             # `from_arrow` would first run a task for each block, and wait for ever where no core is free for it.
             done = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
-                _Actor, fn_constructor_args=(make, self._registry), batch_size=None, batch_format="pyarrow", num_cpus=1,
-                compute=pool, max_restarts=-1, max_task_retries=0,
+                _Actor,
+                fn_constructor_args=(make, self._registry),
+                batch_size=None,
+                batch_format="pyarrow",
+                num_cpus=1,
+                compute=pool,
+                max_restarts=-1,
+                max_task_retries=0,
             )
         try:
             for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
@@ -303,5 +322,13 @@ def _looker(rules: Rules, covers: bool) -> Work:
 
 
 def _died(job: Job, item: Item) -> Outcome:
-    return Outcome(item.name, "failed", "the actors that worked on it died: out of memory, or a crash in a library",
-                item.stamp, method=job.method, model_sha256=job.model_sha256, seed=job.seed, recipe=job.recipe)
+    return Outcome(
+        item.name,
+        "failed",
+        "the actors that worked on it died: out of memory, or a crash in a library",
+        item.stamp,
+        method=job.method,
+        model_sha256=job.model_sha256,
+        seed=job.seed,
+        recipe=job.recipe,
+    )

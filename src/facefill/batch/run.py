@@ -100,7 +100,12 @@ def ignores_case(folder: LocalFolder) -> bool:
 
 
 def run(
-    job: Job, complete: Complete, *, select: Selection, force: bool = False, max_errors: int | None = None,
+    job: Job,
+    complete: Complete,
+    *,
+    select: Selection,
+    force: bool = False,
+    max_errors: int | None = None,
     each: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Tally:
     """Complete what is not done yet. The same call goes on after a kill at any moment.
@@ -137,8 +142,9 @@ def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[
         tally.seconds = time.monotonic() - start
         known = plan.manifest.known(outcome.photo)
         if outcome.status == "unwritable":
-            raise Unwritable("an OUT that can be written", outcome.reason, "see to that, then run again: the same "
-                             "command goes on")
+            raise Unwritable(
+                "an OUT that can be written", outcome.reason, "see to that, then run again: the same command goes on"
+            )
         if outcome.status == "unchanged":
             tally.before[known.status if known else "completed"] += 1
             continue
@@ -184,8 +190,11 @@ def _check_ours(target: Folder, force: bool) -> None:
             return
         found = next(target.names(Selection(include=("*",))), "")
     if found:
-        raise InputError("a new or empty OUT, or one that a batch has written", f"{target} with {found}",
-                         "choose another OUT, or --force to write into it")
+        raise InputError(
+            "a new or empty OUT, or one that a batch has written",
+            f"{target} with {found}",
+            "choose another OUT, or --force to write into it",
+        )
 
 
 def _check_photos(source: Folder, select: Selection) -> None:
@@ -196,9 +205,16 @@ def _check_photos(source: Folder, select: Selection) -> None:
 def _check_recipe(manifest: Manifest, job: Job, force: bool) -> None:
     said = manifest.other
     if said and not force:
-        one, other = (f"{method} ({sha[:8] or 'no weights'}), seed {seed}" for method, sha, seed in (
-            (said.get("method"), str(said.get("model_sha256")), said.get("seed")),
-            (job.method, job.model_sha256, job.seed)))
+        one, other = (
+            f"{method} ({sha[:8] or 'no weights'}), seed {seed}"
+            for method, sha, seed in (
+                (said.get("method"), str(said.get("model_sha256")), said.get("seed")),
+                (job.method, job.model_sha256, job.seed),
+            )
+        )
         got = f"now {other}" if one != other else "other options or networks now"
-        raise InputError(f"what OUT was begun with, {one}", got,
-                         "give the same options, choose another OUT, or --force to do everything again")
+        raise InputError(
+            f"what OUT was begun with, {one}",
+            got,
+            "give the same options, choose another OUT, or --force to do everything again",
+        )

@@ -127,8 +127,15 @@ class Worker:
 
     def _blank(self, item: Item) -> Outcome:
         job = self.job
-        return Outcome(item.name, "failed", stamp=item.stamp, method=job.method, model_sha256=job.model_sha256,
-                    seed=job.seed, recipe=job.recipe)
+        return Outcome(
+            item.name,
+            "failed",
+            stamp=item.stamp,
+            method=job.method,
+            model_sha256=job.model_sha256,
+            seed=job.seed,
+            recipe=job.recipe,
+        )
 
     def _step(self, step: Callable[[_Work], None], work: _Work) -> _Work:
         """Do a step of a photo, or write down why not."""
@@ -201,17 +208,30 @@ class Worker:
             drawn = drawn or nets.inpainter.run([work.plan], seed=self.job.seed)[0]
             result = nets.inpainter.finish(work.plan, drawn, seed=self.job.seed)
             work.plan = None
-            work.data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance,
-                                            signature=self.job.signature, title=work.item.name)
+            work.data, notes = encode_photo(
+                result.source,
+                result.photo,
+                result.mask,
+                provenance=result.provenance,
+                signature=self.job.signature,
+                title=work.item.name,
+            )
             digest = hashlib.sha256(work.data).hexdigest()
         work.outcome = replace(
-            work.outcome, result_sha256=digest, faces_found=len(result.faces),
+            work.outcome,
+            result_sha256=digest,
+            faces_found=len(result.faces),
             faces_completed=sum(bool(face.missing.any()) for face in result.faces),
-            faces_refused=tuple("; ".join(face.warnings) for face in result.faces
-                                if face.warnings and not face.missing.any()),
-            hole_share=round(float(result.mask.mean()), 6), warnings=(
-                *result.source.notes, *(said for face in result.faces if face.missing.any() for said in face.warnings),
-                *notes, *drawn.doubts),
+            faces_refused=tuple(
+                "; ".join(face.warnings) for face in result.faces if face.warnings and not face.missing.any()
+            ),
+            hole_share=round(float(result.mask.mean()), 6),
+            warnings=(
+                *result.source.notes,
+                *(said for face in result.faces if face.missing.any() for said in face.warnings),
+                *notes,
+                *drawn.doubts,
+            ),
         )
 
     def _write(self, work: _Work) -> None:

@@ -22,32 +22,64 @@ if TYPE_CHECKING:
 
 def batch(
     source: Annotated[str, typer.Argument(metavar="IN", help="A folder of photos, or a URL such as s3://bucket/in.")],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="Where the results go, under the same names; a folder "
-                                          "or a URL. The same command resumes.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="Where the results go, under the same names; a folder or a URL. The same command resumes.",
+        ),
+    ],
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per core.")] = None,
-    ray: Annotated[str | None, typer.Option("--ray", metavar="auto|ADDRESS", help="Work on a Ray cluster: auto takes a "
-                                            "running one or starts one here.")] = None,
-    method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
-    mask_dir: Annotated[str | None, typer.Option("--mask-dir", help="A folder or URL of given masks, in the same tree: "
-                                                 "NAME, NAME.png or NAME-mask.png for each photo.")] = None,
-    include: Annotated[list[str] | None, typer.Option(help="Only photos that match, as '2024/*' or '*.jpg'; may be "
-                                                      "given again.")] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray", metavar="auto|ADDRESS", help="Work on a Ray cluster: auto takes a running one or starts one here."
+        ),
+    ] = None,
+    method: Method = "swift",
+    seed: Seed = 0,
+    large_hole: Large = False,
+    mask_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--mask-dir",
+            help="A folder or URL of given masks, in the same tree: NAME, NAME.png or NAME-mask.png for each photo.",
+        ),
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Only photos that match, as '2024/*' or '*.jpg'; may be given again.")
+    ] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Not those that match; may be given again.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do everything again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and write nothing.")] = False,
     max_errors: Annotated[int | None, typer.Option(min=1, help="Stop when so many photos have failed.")] = None,
     device: Device = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Number of threads of all workers together. Default: "
-                                                "FACEFILL_THREADS, else what the machine allows.")] = None,
-    exact: Exact = False, sign: Sign = None, as_json: AsJson = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of threads of all workers together. Default: FACEFILL_THREADS, else what the machine allows."
+        ),
+    ] = None,
+    exact: Exact = False,
+    sign: Sign = None,
+    as_json: AsJson = False,
 ) -> None:
     """Complete the faces of all photos in a folder or bucket; manifest.jsonl in OUT says what became of each."""
     from facefill.batch.folder import Selection
     from facefill.batch.job import make_job
     from facefill.commands.output import open_signature
 
-    job = make_job(source, target, masks=mask_dir or "", method=method, seed=seed, large_hole=large_hole,
-                   device=device, exact=exact, signature=open_signature(sign))
+    job = make_job(
+        source,
+        target,
+        masks=mask_dir or "",
+        method=method,
+        seed=seed,
+        large_hole=large_hole,
+        device=device,
+        exact=exact,
+        signature=open_signature(sign),
+    )
     select = Selection(tuple(include or ()), tuple(exclude or ()))
     if ray is not None and workers is not None:
         raise InputError("--workers or --ray", "both", "Ray shares the cluster's cores itself: leave --workers out")
@@ -65,8 +97,14 @@ def batch(
 
 
 def _run(
-    job: Job, select: Selection, force: bool, max_errors: int | None, workers: int | None, threads: int | None,
-    ray: str | None, as_json: bool,
+    job: Job,
+    select: Selection,
+    force: bool,
+    max_errors: int | None,
+    workers: int | None,
+    threads: int | None,
+    ray: str | None,
+    as_json: bool,
 ) -> Tally:
     from facefill.batch.local import WorkerPool, plan_workers
     from facefill.batch.run import run

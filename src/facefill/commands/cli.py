@@ -30,7 +30,9 @@ from facefill.errors import InputError
 
 app = typer.Typer(
     help="Completes the hidden part of a face: takes covers off photos and fills holes. Works offline.",
-    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -41,8 +43,22 @@ def facefill(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-for command in (unmask, complete, methods, batch, prepare, wear, serve, video, train, evaluate, export,
-                average, settle, ship):
+for command in (
+    unmask,
+    complete,
+    methods,
+    batch,
+    prepare,
+    wear,
+    serve,
+    video,
+    train,
+    evaluate,
+    export,
+    average,
+    settle,
+    ship,
+):
     app.command()(command)
 
 

@@ -8,40 +8,54 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facefill.commands.options import AsJson, Device, Exact, Finder, Large, Method, Overwrite, Seed, Sign, Threads
-from facefill.commands.output import (
-    STREAM,
-    check_stdout,
-    end,
-    open_signature,
-    read_source,
-    report,
-    save,
-    save_picture,
-)
+from facefill.commands.output import STREAM, check_stdout, end, open_signature, read_source, report, save, save_picture
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
     from facefill.runtime.inpainter import Inpainter
 
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of a method that "
-                                                    "searches (latent_search, dip): restarts=4, bounds=paper, ...")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of a method that searches (latent_search, dip): restarts=4, bounds=paper, ...",
+    ),
+]
 
 
 def complete(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo; - is standard input.")],
     mask: Annotated[Path, typer.Option(help="A picture of the photo's size: white or opaque = missing.")],
     out: Annotated[str, typer.Option("-o", "--out", help="The file to write; - is standard output.")],
-    method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
-    samples: Annotated[int, typer.Option(min=1, help="Different completions, where the method has noise; they are "
-                                         "written as <stem>-1<suffix>, <stem>-2<suffix> ...")] = 1,
+    method: Method = "swift",
+    seed: Seed = 0,
+    large_hole: Large = False,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Different completions, where the method has noise; they are "
+            "written as <stem>-1<suffix>, <stem>-2<suffix> ...",
+        ),
+    ] = 1,
     aligned: Annotated[bool, typer.Option("--aligned", help="The photo is an aligned square face already.")] = False,
     dilate: Annotated[int, typer.Option(min=0, help="Grow the mask by so many pixels.")] = 0,
-    show_steps: Annotated[Path | None, typer.Option(help="Also write the steps of blending, side by side for each "
-                                                    "crop.")] = None,
-    show_attention: Annotated[Path | None, typer.Option(help="Also write where each hole pixel borrowed from, by "
-                                                        "colour (contextual_attention).")] = None,
-    device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
-    sign: Sign = None, as_json: AsJson = False, settings: Settings = None, finder: Finder = None,
+    show_steps: Annotated[
+        Path | None, typer.Option(help="Also write the steps of blending, side by side for each crop.")
+    ] = None,
+    show_attention: Annotated[
+        Path | None,
+        typer.Option(help="Also write where each hole pixel borrowed from, by colour (contextual_attention)."),
+    ] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    exact: Exact = False,
+    overwrite: Overwrite = False,
+    sign: Sign = None,
+    as_json: AsJson = False,
+    settings: Settings = None,
+    finder: Finder = None,
 ) -> None:
     """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
     from facefill.files.mask import read_mask
@@ -58,8 +72,9 @@ def complete(
         check_output(path, inputs=[mask] if photo == STREAM else [Path(photo), mask], overwrite=overwrite)
     signature, source = open_signature(sign), read_source(photo)
     missing = read_mask(mask, source.pixels.shape, dilate_px=dilate)
-    inpainter: Inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, settings=settings or (),
-                                           finder=finder)
+    inpainter: Inpainter = open_inpainter(
+        method, device=device, threads=threads, exact=exact, settings=settings or (), finder=finder
+    )
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
     pictures = [draw_steps(inpainter.model, plan, seed)] if show_steps else []
     pictures += [draw_attention(inpainter.model, plan)] if show_attention else []
@@ -89,5 +104,7 @@ def _outputs(out: str, samples: int) -> tuple[list[Path | None], list[Path]]:
         raise InputError("a file to write to", out or "an empty name", "name one with -o")
     if samples == 1:
         return [path], []
-    return ([path.with_name(f"{path.stem}-{index + 1}{path.suffix}") for index in range(samples)],
-            [path.with_name(f"{path.stem}-{name}.png") for name in ("samples", "spread")])
+    return (
+        [path.with_name(f"{path.stem}-{index + 1}{path.suffix}") for index in range(samples)],
+        [path.with_name(f"{path.stem}-{name}.png") for name in ("samples", "spread")],
+    )

@@ -16,32 +16,59 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder of aligned faces, with or without a "
-                                            "manifest.csv.")],
-    methods: Annotated[str, typer.Option(help="Names or .onnx files, with commas; NAME:N for the first N faces only; "
-                                         "or all.")] = "swift",
-    adapter: Annotated[str | None, typer.Option(metavar="lama|migan|migan-generator|FILE.toml", help="What .onnx files "
-                                                "of somebody else take (docs/evaluation.md).")] = None,
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="A folder of aligned faces, with or without a manifest.csv.")
+    ],
+    methods: Annotated[
+        str, typer.Option(help="Names or .onnx files, with commas; NAME:N for the first N faces only; or all.")
+    ] = "swift",
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lama|migan|migan-generator|FILE.toml",
+            help="What .onnx files of somebody else take (docs/evaluation.md).",
+        ),
+    ] = None,
     holes: Annotated[str, typer.Option(help="Protocols, with commas, such as centre@256,worn@256; or all.")] = "",
-    protocol: Annotated[str, typer.Option(help="Papers whose definitions are printed beside ours, with commas: "
-                                          "contextual-attention-paper, masked-gan-paper, latent-search-paper; or "
-                                          "all.")] = "",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Papers whose definitions are printed beside ours, with commas: "
+            "contextual-attention-paper, masked-gan-paper, latent-search-paper; or "
+            "all."
+        ),
+    ] = "",
     split: Annotated[str, typer.Option(help="Rows of the manifest, with commas; each is a dataset of its own.")] = "",
-    report: Annotated[Path, typer.Option(help="Folder for values and reports; the same command resumes.")]
-    = Path("report"),
+    report: Annotated[Path, typer.Option(help="Folder for values and reports; the same command resumes.")] = Path(
+        "report"
+    ),
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many faces.")] = None,
-    features: Annotated[list[Path] | None, typer.Option(help="A network for perceptual and Fréchet distances: .npz or "
-                                                        ".safetensors; may be given again.")] = None,
+    features: Annotated[
+        list[Path] | None,
+        typer.Option(help="A network for perceptual and Fréchet distances: .npz or .safetensors; may be given again."),
+    ] = None,
     lpips_heads: Annotated[Path | None, typer.Option(help="Heads of LPIPS for one of the networks.")] = None,
     embedder: Annotated[Path | None, typer.Option(help="An .onnx face embedder, to judge identity.")] = None,
-    groups: Annotated[Path | None, typer.Option(help="A CSV with the column file and one for each kind of group, such "
-                                                "as glasses: values are told by them too.")] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV with the column file and one for each kind of group, such "
+            "as glasses: values are told by them too."
+        ),
+    ] = None,
     results: Annotated[Path | None, typer.Option(help="A Markdown file to write the tables into.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Faces per call.")] = 8,
-    per_picture: Annotated[bool, typer.Option("--per-picture", help="Also draw input, truth and prediction of every "
-                                              "face, with PSNR and SSIM, into REPORT/per-picture.")] = False,
+    per_picture: Annotated[
+        bool,
+        typer.Option(
+            "--per-picture",
+            help="Also draw input, truth and prediction of every face, with PSNR and SSIM, into REPORT/per-picture.",
+        ),
+    ] = False,
     no_timings: Annotated[bool, typer.Option("--no-timings", help="Measure no seconds and memory.")] = False,
-    device: Device = "cpu", threads: Threads = None, exact: Exact = False,
+    device: Device = "cpu",
+    threads: Threads = None,
+    exact: Exact = False,
 ) -> None:
     """Judge methods on the same frozen holes (needs the extra `evaluate`)."""
     from facefill.evaluation.benchmark import Settings
@@ -52,10 +79,24 @@ def evaluate(
         return tuple(every) if text == "all" and every else tuple(name for name in text.split(",") if name)
 
     settings = Settings(
-        folder=dataset, report=report, splits=names(split), methods=names(methods), holes=names(holes, PROTOCOLS),
-        papers=names(protocol, PAPERS), limit=limit, features=tuple(features or ()), heads=lpips_heads,
-        embedder=embedder, device=device, threads=threads, exact=exact, batch=batch, timings=not no_timings,
-        per_picture=per_picture, groups=groups, adapter=adapter,
+        folder=dataset,
+        report=report,
+        splits=names(split),
+        methods=names(methods),
+        holes=names(holes, PROTOCOLS),
+        papers=names(protocol, PAPERS),
+        limit=limit,
+        features=tuple(features or ()),
+        heads=lpips_heads,
+        embedder=embedder,
+        device=device,
+        threads=threads,
+        exact=exact,
+        batch=batch,
+        timings=not no_timings,
+        per_picture=per_picture,
+        groups=groups,
+        adapter=adapter,
     )
     _show_progress(judge(settings, results))
     print(f"{report / 'report.md'}\n{report / 'report.html'}")

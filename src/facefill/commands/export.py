@@ -12,8 +12,12 @@ from facefill.errors import InputError
 
 
 def export(
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train` wrote, or "
-                                            "an .onnx exported from one.")],
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            metavar="WEIGHTS", help="A .safetensors that `facefill train` wrote, or an .onnx exported from one."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .onnx file to write.")],
     overwrite: Overwrite = False,
 ) -> None:
@@ -26,5 +30,6 @@ def export(
     if out.exists() and not overwrite:
         raise InputError("a new output file", f"{out} exists", "add --overwrite or choose another with -o")
     for difference in write(weights, out):
-        print(f"{difference.engine}: largest difference from torch {difference.largest:.1e}, "
-              f"mean {difference.mean:.1e}")
+        print(
+            f"{difference.engine}: largest difference from torch {difference.largest:.1e}, mean {difference.mean:.1e}"
+        )

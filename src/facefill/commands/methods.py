@@ -21,7 +21,11 @@ def methods(as_json: AsJson = False) -> None:
         ms = f"{row['ms']:.0f}" if row["ms"] else "-"
         score = row["scores"].get("test-celeba/centre@256", "-")
         share = f"{row['paper_share']:.0%}" if row["paper_share"] else "-"
-        print(f"{row['name']:<22}{row['kind']:<11}{row['needs'] or '-':<9}{params:>8}{ms:>7}{score:>7}{share:>9}  "
-              f"{row['paper']}")
-    print("ms: one face on two threads. dB: mean PSNR in the hole, centre@256 of test-celeba (docs/results.md). "
-          "trained: share of\nthe paper's own training, pictures times pixels; under a half, a short-budget variant.")
+        print(
+            f"{row['name']:<22}{row['kind']:<11}{row['needs'] or '-':<9}{params:>8}{ms:>7}{score:>7}{share:>9}  "
+            f"{row['paper']}"
+        )
+    print(
+        "ms: one face on two threads. dB: mean PSNR in the hole, centre@256 of test-celeba (docs/results.md). "
+        "trained: share of\nthe paper's own training, pictures times pixels; under a half, a short-budget variant."
+    )

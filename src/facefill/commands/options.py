@@ -13,16 +13,25 @@ from facefill.errors import InputError
 Method = Annotated[str, typer.Option("--method", "-m", help="Which method completes; `facefill methods` lists them.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers; the same seed gives the same picture.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
-Threads = Annotated[int | None, typer.Option(help="Number of threads. Default: FACEFILL_THREADS, else what the machine "
-                                             "allows.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Number of threads. Default: FACEFILL_THREADS, else what the machine allows.")
+]
 Exact = Annotated[bool, typer.Option("--exact", help="Compute in float32: slower, the same on all machines.")]
-Covers = Annotated[str, typer.Option(help="What to take off: mask, sunglasses, other (hands, things), several with "
-                                     "commas between, or all.")]
+Covers = Annotated[
+    str,
+    typer.Option(
+        help="What to take off: mask, sunglasses, other (hands, things), several with commas between, or all."
+    ),
+]
 Finder = Annotated[Path | None, typer.Option(help="Find faces with this YuNet .onnx file instead.")]
 Large = Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is missing.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
-Sign = Annotated[Path | None, typer.Option(help="A PEM file with your private key and its certificates: signs a C2PA "
-                                           "manifest of what was completed.")]
+Sign = Annotated[
+    Path | None,
+    typer.Option(
+        help="A PEM file with your private key and its certificates: signs a C2PA manifest of what was completed."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per photo.")]
 
 

@@ -29,8 +29,11 @@ def read_source(photo: str) -> Photo:
     if not photo:
         raise InputError("a photo file", "an empty name", "name a file")
     if Path(photo).is_dir():
-        raise InputError("a photo file", f"the folder {photo}",
-                         f"name a file; for all photos of a folder: facefill batch {photo} OUT")
+        raise InputError(
+            "a photo file",
+            f"the folder {photo}",
+            f"name a file; for all photos of a folder: facefill batch {photo} OUT",
+        )
     return read_photo(Path(photo))
 
 
@@ -58,8 +61,9 @@ def save(result: Result, target: Path | None, overwrite: bool, signature: Any) -
         return result.save(target, overwrite=overwrite, sign=signature)
     from facefill.files.photo import encode_photo
 
-    data, notes = encode_photo(result.source, result.photo, result.mask, provenance=result.provenance,
-                               signature=signature)
+    data, notes = encode_photo(
+        result.source, result.photo, result.mask, provenance=result.provenance, signature=signature
+    )
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
     return notes
@@ -115,16 +119,29 @@ def _record(photo: str, target: Path | None, result: Result, said: list[str], ho
 
     height, width = result.mask.shape
     return {
-        "photo": photo, "out": str(target or STREAM), "width": width, "height": height,
-        "format": result.source.format, "method": result.provenance.method, "seed": result.provenance.seed,
-        "weights_sha256": result.provenance.weights_sha256, "completed_px": int(result.mask.sum()),
-        **({} if hole is None else {"hole_px": int(hole.sum())}), "warnings": said,
-        "faces": [{
-            "box": [round(value, 1) for value in face.box], "landmarks": face.landmarks.round(1).tolist(),
-            "score": round(face.score, 3), "completed_px": int(face.missing.sum()),
-            "covers": list(face.covers),
-            "warnings": list(face.warnings),
-        } for face in result.faces], "invented": HONEST,
+        "photo": photo,
+        "out": str(target or STREAM),
+        "width": width,
+        "height": height,
+        "format": result.source.format,
+        "method": result.provenance.method,
+        "seed": result.provenance.seed,
+        "weights_sha256": result.provenance.weights_sha256,
+        "completed_px": int(result.mask.sum()),
+        **({} if hole is None else {"hole_px": int(hole.sum())}),
+        "warnings": said,
+        "faces": [
+            {
+                "box": [round(value, 1) for value in face.box],
+                "landmarks": face.landmarks.round(1).tolist(),
+                "score": round(face.score, 3),
+                "completed_px": int(face.missing.sum()),
+                "covers": list(face.covers),
+                "warnings": list(face.warnings),
+            }
+            for face in result.faces
+        ],
+        "invented": HONEST,
     }
 
 

@@ -19,44 +19,78 @@ if TYPE_CHECKING:
 
 def prepare(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The folder to write; the same command resumes, "
-                                            "with more photos it grows.")],
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET", help="The folder to write; the same command resumes, with more photos it grows."
+        ),
+    ],
     size: Annotated[int, typer.Option(help="Side of the aligned pictures: 256 or 512.")] = 256,
-    identities: Annotated[Path | None, typer.Option(help="A CSV of photo,identity: one person stays in one "
-                                                    "split.")] = None,
-    min_side: Annotated[int | None, typer.Option(min=1, help="Drop faces of fewer pixels across their square. Default: "
-                                                 "half of the size.")] = None,
+    identities: Annotated[
+        Path | None, typer.Option(help="A CSV of photo,identity: one person stays in one split.")
+    ] = None,
+    min_side: Annotated[
+        int | None,
+        typer.Option(min=1, help="Drop faces of fewer pixels across their square. Default: half of the size."),
+    ] = None,
     min_score: Annotated[float, typer.Option(help="Drop what the finder is less certain of, 0 to 1.")] = 0.8,
     min_inside: Annotated[float, typer.Option(help="Drop faces of which a smaller share lies in the photo.")] = 0.7,
     max_blur: Annotated[float, typer.Option(help="Drop faces blurred more, 0 to 1.")] = 0.58,
-    max_covered: Annotated[float | None, typer.Option(help="Drop faces of which a larger share is covered. Default: "
-                                                      "do not ask.")] = None,
+    max_covered: Annotated[
+        float | None, typer.Option(help="Drop faces of which a larger share is covered. Default: do not ask.")
+    ] = None,
     format: Annotated[str, typer.Option(help="webp or png.")] = "webp",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of WebP pictures.")] = 95,
     validation: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
     test: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
-    against: Annotated[Path | None, typer.Option(metavar="OTHER", help="A dataset that was learnt from: drop its "
-                                                 "faces from this one; against.csv says how near each is.")] = None,
-    embedder: Annotated[Path | None, typer.Option(help="An .onnx face embedder: --against then finds people, too.")]
-    = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OTHER",
+            help="A dataset that was learnt from: drop its faces from this one; against.csv says how near each is.",
+        ),
+    ] = None,
+    embedder: Annotated[
+        Path | None, typer.Option(help="An .onnx face embedder: --against then finds people, too.")
+    ] = None,
     max_cosine: Annotated[float, typer.Option(help="Drop what the embedder sees nearer to a face of OTHER.")] = 0.75,
-    shards: Annotated[int | None, typer.Option(min=1, help="Also write tar shards of so many faces into "
-                                               "DATASET/shards.")] = None,
-    ray: Annotated[str | None, typer.Option("--ray", metavar="auto|ADDRESS", help="Look at the photos on a Ray "
-                                            "cluster; also writes shards, of 1,000 faces unless --shards says "
-                                            "otherwise.")] = None,
-    device: Device = "cpu", threads: Threads = None,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="Also write tar shards of so many faces into DATASET/shards.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="auto|ADDRESS",
+            help="Look at the photos on a Ray "
+            "cluster; also writes shards, of 1,000 faces unless --shards says "
+            "otherwise.",
+        ),
+    ] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Make a dataset from photos: find, align, drop what one should not learn from, split."""
     from facefill.config import build
     from facefill.datasets.looking import Rules
     from facefill.datasets.shards import write_shards
 
-    rules = build(Rules, {
-        "size_px": size, "format": format, "quality": quality, "min_side_px": min_side, "min_score": min_score,
-        "min_inside": min_inside, "max_blur": max_blur, "max_covered": max_covered, "test": test,
-        "validation": validation,
-    }, "the options")
+    rules = build(
+        Rules,
+        {
+            "size_px": size,
+            "format": format,
+            "quality": quality,
+            "min_side_px": min_side,
+            "min_score": min_score,
+            "min_inside": min_inside,
+            "max_blur": max_blur,
+            "max_covered": max_covered,
+            "test": test,
+            "validation": validation,
+        },
+        "the options",
+    )
     paths = _find(photos, dataset)
     other = _open_other(against, embedder, max_cosine, device, threads)
     report = _look_over(paths, dataset, rules, identities, other, ray, device, threads)
@@ -86,8 +120,14 @@ def _tell(report: Report, dataset: Path) -> None:
 
 
 def _look_over(
-    paths: list[Path], dataset: Path, rules: Rules, identities: Path | None, other: Against | None, ray: str | None,
-    device: str, threads: int | None,
+    paths: list[Path],
+    dataset: Path,
+    rules: Rules,
+    identities: Path | None,
+    other: Against | None,
+    ray: str | None,
+    device: str,
+    threads: int | None,
 ) -> Report:
     """Make the dataset in this process, or on a cluster."""
     from facefill.datasets.looking import look_at
@@ -97,15 +137,25 @@ def _look_over(
 
     covers = rules.max_covered is not None
     if ray is None:
-        look = partial(look_at, finder=open_finder(device=device, threads=threads), rules=rules,
-                       cover=open_cover(device=device, threads=threads) if covers else None)
-        return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities,
-                    against=other)
+        look = partial(
+            look_at,
+            finder=open_finder(device=device, threads=threads),
+            rules=rules,
+            cover=open_cover(device=device, threads=threads) if covers else None,
+        )
+        return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities, against=other)
     from facefill.batch.ray import Cluster
 
     with Cluster(ray, threads) as cluster:
-        return make(paths, dataset, partial(look_at, rules=rules), rules, identities=identities, against=other,
-                    each=lambda _, some: track(cluster.look_with(rules, covers, some), "looking", len(paths)))
+        return make(
+            paths,
+            dataset,
+            partial(look_at, rules=rules),
+            rules,
+            identities=identities,
+            against=other,
+            each=lambda _, some: track(cluster.look_with(rules, covers, some), "looking", len(paths)),
+        )
 
 
 def _open_other(

@@ -13,22 +13,35 @@ from facefill.errors import InputError
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Where to listen. Anything but this machine asks for --token.")]
-    = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Where to listen. Anything but this machine asks for --token.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    token: Annotated[str | None, typer.Option(envvar="FACEFILL_TOKEN", help="What clients must send as "
-                                              "Authorization: Bearer. Better set in FACEFILL_TOKEN: others on this "
-                                              "machine can read a command line.")] = None,
-    name: Annotated[list[str] | None, typer.Option(help="A host name under which a proxy offers the page; may be "
-                                                   "given again.")] = None,
-    root_path: Annotated[str, typer.Option("--root-path", help="The path under which a proxy offers the server, "
-                                           "such as /faces.")] = "",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FACEFILL_TOKEN",
+            help="What clients must send as "
+            "Authorization: Bearer. Better set in FACEFILL_TOKEN: others on this "
+            "machine can read a command line.",
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="A host name under which a proxy offers the page; may be given again.")
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option("--root-path", help="The path under which a proxy offers the server, such as /faces.")
+    ] = "",
     max_mb: Annotated[int, typer.Option(min=1, max=200, help="Largest upload, in megabytes.")] = 40,
     max_megapixels: Annotated[int, typer.Option(min=1, max=100, help="Largest photo, in megapixels.")] = 50,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 64,
-    device: Device = "cpu", threads: Threads = None, exact: Exact = False, sign: Sign = None,
-    log: Annotated[Path | None, typer.Option(help="Write the log here and not to stderr. It never holds a photo or a "
-                                             "file name.")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    exact: Exact = False,
+    sign: Sign = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Write the log here and not to stderr. It never holds a photo or a file name.")
+    ] = None,
 ) -> None:
     """Serve the page and the REST API; nothing leaves this machine (needs the extra `serve`)."""
     need("serve", "starlette", "uvicorn", "python_multipart", "prometheus_client", "websockets")
@@ -36,10 +49,19 @@ def serve(
     from facefill.server.settings import Settings, check_reach
 
     settings = Settings(
-        host=host, port=port, token=token, names=tuple(name or ()), root_path=root_path,
-        device=device, threads=threads, exact=exact,
-        max_bytes=max_mb * 1_000_000, max_pixels=max_megapixels * 1_000_000, most_waiting=waiting,
-        most_bytes=max(400_000_000, 4 * max_mb * 1_000_000), signature=open_signature(sign),
+        host=host,
+        port=port,
+        token=token,
+        names=tuple(name or ()),
+        root_path=root_path,
+        device=device,
+        threads=threads,
+        exact=exact,
+        max_bytes=max_mb * 1_000_000,
+        max_pixels=max_megapixels * 1_000_000,
+        most_waiting=waiting,
+        most_bytes=max(400_000_000, 4 * max_mb * 1_000_000),
+        signature=open_signature(sign),
     )
     check_reach(settings)
     _run(settings, log)
@@ -57,19 +79,33 @@ def _run(settings: Any, log: Path | None) -> None:
 
     _keep_memory_down()
     protocol: Any = connections_that_time_out(settings.quiet_s)
-    server = uvicorn.Server(uvicorn.Config(
-        build_app(settings), host=settings.host, port=settings.port, http=protocol, ws="websockets-sansio",
-        ws_max_size=MOST_BYTES, ws_per_message_deflate=False, access_log=False,
-        server_header=False, date_header=False, timeout_keep_alive=int(settings.quiet_s),
-        timeout_graceful_shutdown=int(settings.grace_s), log_config=_log_config(log),
-    ))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_app(settings),
+            host=settings.host,
+            port=settings.port,
+            http=protocol,
+            ws="websockets-sansio",
+            ws_max_size=MOST_BYTES,
+            ws_per_message_deflate=False,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=int(settings.quiet_s),
+            timeout_graceful_shutdown=int(settings.grace_s),
+            log_config=_log_config(log),
+        )
+    )
     try:
         server.run()
     except SystemExit:
         if server.started:
             raise
-        raise InputError(f"a free port at {settings.host}:{settings.port}", "one that cannot be opened",
-                         "choose another with --port, or --port 0") from None
+        raise InputError(
+            f"a free port at {settings.host}:{settings.port}",
+            "one that cannot be opened",
+            "choose another with --port, or --port 0",
+        ) from None
 
 
 def _log_config(log: Path | None) -> dict[str, Any]:
@@ -77,7 +113,8 @@ def _log_config(log: Path | None) -> dict[str, Any]:
     if log is not None:
         target = {"class": "logging.FileHandler", "filename": str(log), "formatter": "plain"}
     return {
-        "version": 1, "disable_existing_loggers": False,
+        "version": 1,
+        "disable_existing_loggers": False,
         "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
         "handlers": {"target": target},
         "loggers": {"uvicorn": {"handlers": ["target"], "level": "INFO", "propagate": False}},

@@ -12,12 +12,21 @@ from facefill.commands.options import need
 
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML of configs/ or of your own.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For example "
-                                                       "data.folder=faces or train.seed=3.")] = None,
-    run: Annotated[Path | None, typer.Option("--run", help="Folder of the run; the same command resumes. Default: "
-                                             "runs/<name of CONFIG>.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Number of threads of all processes of this machine together. "
-                                                "Default: FACEFILL_THREADS, else what the machine allows.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="For example data.folder=faces or train.seed=3."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="Folder of the run; the same command resumes. Default: runs/<name of CONFIG>."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of threads of all processes of this machine together. "
+            "Default: FACEFILL_THREADS, else what the machine allows."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved settings and stop.")] = False,
 ) -> None:
     """Train a method on a dataset of aligned faces (needs the extra `train`)."""

@@ -41,16 +41,32 @@ if TYPE_CHECKING:
 
 
 def unmask(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photos of covered faces; - is standard "
-                                                "input.")],
-    out: Annotated[str | None, typer.Option("-o", "--out", help="File, or folder for several photos; - is standard "
-                                            "output. Default: <stem>-unmasked<suffix> beside the photo.")] = None,
-    method: Method = "swift", seed: Seed = 0, large_hole: Large = False,
-    save_mask: Annotated[bool, typer.Option("--save-mask", help="Also write what was completed, white on black, "
-                                            "as <stem>-mask.png.")] = False,
-    device: Device = "cpu", threads: Threads = None, exact: Exact = False, overwrite: Overwrite = False,
-    sign: Sign = None, as_json: AsJson = False,
-    covers: Covers = "all", finder: Finder = None,
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Photos of covered faces; - is standard input.")
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="File, or folder for several photos; - is standard "
+            "output. Default: <stem>-unmasked<suffix> beside the photo.",
+        ),
+    ] = None,
+    method: Method = "swift",
+    seed: Seed = 0,
+    large_hole: Large = False,
+    save_mask: Annotated[
+        bool, typer.Option("--save-mask", help="Also write what was completed, white on black, as <stem>-mask.png.")
+    ] = False,
+    device: Device = "cpu",
+    threads: Threads = None,
+    exact: Exact = False,
+    overwrite: Overwrite = False,
+    sign: Sign = None,
+    as_json: AsJson = False,
+    covers: Covers = "all",
+    finder: Finder = None,
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
     from facefill.files.photo import check_output

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 
 def video(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A film: .mp4, .mov, .mkv, .webm ...")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The film to write: .mp4, .mov, .m4v, .mkv or .webm. "
-                                           "The same command goes on where it was stopped.")],
-    method: Method = "swift", device: Device = "cpu", threads: Threads = None, exact: Exact = False,
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="The film to write: .mp4, .mov, .m4v, .mkv or .webm. The same command goes on where it was stopped.",
+        ),
+    ],
+    method: Method = "swift",
+    device: Device = "cpu",
+    threads: Threads = None,
+    exact: Exact = False,
     overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per second of the film.")] = False,
 ) -> None:
@@ -37,8 +45,14 @@ def video(
     options: Any = {"device": device, "threads": max(1, thread_count(threads) // 2), "exact": exact}
     model, finder, cover = load(method, **options), open_finder(**options), open_cover(**options)
     job = {"method": model.name, "weights": model.sha256, "device": device, "exact": exact}
-    done = convert(source, target, lambda: Stream(finder, cover, model), job, overwrite=overwrite,
-                   tell=_tell_json if as_json else _tell)
+    done = convert(
+        source,
+        target,
+        lambda: Stream(finder, cover, model),
+        job,
+        overwrite=overwrite,
+        tell=_tell_json if as_json else _tell,
+    )
     said: Any = sys.stderr if as_json else sys.stdout
     if not as_json and sys.stderr.isatty():
         print(file=sys.stderr)

@@ -14,17 +14,24 @@ from facefill.commands.output import list_left_out
 def wear(
     faces: Annotated[Path, typer.Argument(metavar="FACES", help="A dataset of aligned faces.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers; which cover a face gets depends on it "
-                                      "and on the face's file name only.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Seed of the random numbers; which cover a face gets depends on it and on the face's file name only.",
+        ),
+    ] = 0,
     split: Annotated[str | None, typer.Option(help="Only this split of the manifest.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset in OUT.")] = False,
-    device: Device = "cpu", threads: Threads = None,
+    device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Put covers on faces: worn pictures, true masks, the truth, and a manifest."""
     from facefill.datasets.worn import wear_faces
     from facefill.runtime.helpers import open_finder
 
-    done = wear_faces(faces, out, seed, split=split, overwrite=overwrite,
-                      finder=lambda: open_finder(device=device, threads=threads))
+    done = wear_faces(
+        faces, out, seed, split=split, overwrite=overwrite, finder=lambda: open_finder(device=device, threads=threads)
+    )
     print(f"{out}: {done.faces} covered faces, {len(done.refused)} refused\nsha256 {done.sha256}")
     list_left_out(done.refused)

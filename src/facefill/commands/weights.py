@@ -15,8 +15,9 @@ Out = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The .saf
 
 def average(
     first: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors or .onnx of facefill's.")],
-    second: Annotated[Path, typer.Argument(metavar="OTHER", help="Another of the same method, on the same path of "
-                                           "training.")],
+    second: Annotated[
+        Path, typer.Argument(metavar="OTHER", help="Another of the same method, on the same path of training.")
+    ],
     share: Annotated[float, typer.Argument(min=0.0, max=1.0, help="The weight of OTHER.")],
     out: Out,
     overwrite: Overwrite = False,
@@ -30,8 +31,9 @@ def average(
 
 def settle(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors of latent_search.")],
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Its validation faces are what the DCGAN never "
-                                            "saw.")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Its validation faces are what the DCGAN never saw.")
+    ],
     out: Out,
     faces: Annotated[int, typer.Option(min=1, help="Validation faces.")] = 64,
     generated: Annotated[int, typer.Option(min=256, help="Generated faces.")] = 12_800,
@@ -47,8 +49,10 @@ def settle(
 
 def ship(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As in src/facefill/weights/weights.toml.")],
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train`, `average` "
-                                            "or `settle` wrote.")],
+    weights: Annotated[
+        Path,
+        typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train`, `average` or `settle` wrote."),
+    ],
 ) -> None:
     """Put weights into this checkout as a shipped file, with its hash and history (needs the extra `train`)."""
     need("train", "torch", "safetensors")

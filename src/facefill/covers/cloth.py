@@ -112,8 +112,14 @@ def scarf(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
 
 
 def wrapped(
-    scene: Scene, rng: Rng, cut: Cut, *, pattern_name: str | None, folds: tuple[int, int],
-    flare: tuple[float, float], thick: float,
+    scene: Scene,
+    rng: Rng,
+    cut: Cut,
+    *,
+    pattern_name: str | None,
+    folds: tuple[int, int],
+    flare: tuple[float, float],
+    thick: float,
 ) -> list[Layer]:
     """A cloth around the whole head. folds: fewest and most creases. flare: how far its lower half stands off."""
     rows, columns = sheet_size(scene, 0.6)

@@ -54,8 +54,13 @@ def _clear(rng: Rng) -> Look:
 def _dark(rng: Rng) -> Look:
     style = rng.random()
     if style < 0.25:  # mirrored
-        return (fabric.tint(rng, *BRIGHT), fabric.tint(rng, *BRIGHT, *GLASS), float(rng.uniform(0.85, 1)), 1.0,
-                float(rng.uniform(0.1, 0.7)))
+        return (
+            fabric.tint(rng, *BRIGHT),
+            fabric.tint(rng, *BRIGHT, *GLASS),
+            float(rng.uniform(0.85, 1)),
+            1.0,
+            float(rng.uniform(0.1, 0.7)),
+        )
     dark = fabric.tint(rng, *GLASS)
     if style < 0.55:  # graded
         below = fabric.tint(rng, *GLASS, *BRIGHT)
@@ -73,8 +78,9 @@ def _lens(scene: Scene, inner: Floats, outer: Floats, rim: Colour, look: Look, r
     rows, columns = frame.shape
     down = np.linspace(0, 1, rows, dtype=np.float32)[:, None] + np.zeros((1, columns), np.float32)
     above, below, solid, last, gleam = look
-    glass = fabric.between(fabric.sheet_of(np.asarray(above * 0.8, np.float32), rows, columns),
-                           np.asarray(below * 0.8, np.float32), down)
+    glass = fabric.between(
+        fabric.sheet_of(np.asarray(above * 0.8, np.float32), rows, columns), np.asarray(below * 0.8, np.float32), down
+    )
     sky = _reflected(rng, rows, columns) * np.float32(gleam)
     glass = fabric.between(glass, fabric.tint(rng, "white", "sky", "ivory"), sky)
     colour = fabric.between(fabric.sheet_of(rim, rows, columns), glass, pane)

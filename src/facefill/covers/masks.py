@@ -136,11 +136,7 @@ def ear_loops(scene: Scene, sheet: Surface, rng: Rng, colour: Colour, width: flo
     for k, start in enumerate(starts):
         side, low = (-1.0 if k < 2 else 1.0), k % 2
         end = np.array(
-            [
-                side * rng.uniform(1.13, 1.2),
-                rng.uniform(0.45, 0.75) if low else rng.uniform(-0.12, 0.16),
-                -0.85,
-            ]
+            [side * rng.uniform(1.13, 1.2), rng.uniform(0.45, 0.75) if low else rng.uniform(-0.12, 0.16), -0.85]
         )
         path = start + (end - start) * share
         path[:, 1:2] += sag * np.sin(np.pi * share)

@@ -44,8 +44,13 @@ class Nearest:
 
     def row(self) -> dict[str, str]:
         """A line of the audit."""
-        return {"file": self.file, "copy": self.copy, "alike": f"{self.alike:.3f}" if self.copy else "",
-                "nearest": self.nearest, "cosine": f"{self.cosine:.3f}" if self.nearest else ""}
+        return {
+            "file": self.file,
+            "copy": self.copy,
+            "alike": f"{self.alike:.3f}" if self.copy else "",
+            "nearest": self.nearest,
+            "cosine": f"{self.cosine:.3f}" if self.nearest else "",
+        }
 
     def leaks(self, too_near: float = TOO_NEAR) -> str:
         """Why it may not judge what was learnt from the other dataset; empty where it may."""

@@ -95,8 +95,11 @@ def list_entries(folder: Path, split: str | None) -> list[Entry]:
         return read_shards(folder, split)
     paths = find_pictures(folder) if folder.is_dir() else []
     if not paths:
-        raise InputError("a dataset with a manifest.csv, tar shards or pictures", f"none in {folder}",
-                         "name another folder (train: --set data.folder=DATASET)")
+        raise InputError(
+            "a dataset with a manifest.csv, tar shards or pictures",
+            f"none in {folder}",
+            "name another folder (train: --set data.folder=DATASET)",
+        )
     return [Entry({"file": path.relative_to(folder).as_posix()}, path) for path in paths]
 
 
@@ -131,7 +134,11 @@ def find_landmarks(finder: Finds | None, face: U8) -> Points:
 
 
 def open_pictures(
-    entries: Sequence[Entry], side_px: int, folder: Path, *, stream: bool = False,
+    entries: Sequence[Entry],
+    side_px: int,
+    folder: Path,
+    *,
+    stream: bool = False,
     finder: Callable[[], Finds] | None = None,
 ) -> Opened:
     """Decode the pictures once and remember which could be; the second time that is read from `folder`.
@@ -148,13 +155,18 @@ def open_pictures(
             folder.mkdir(parents=True, exist_ok=True)
             _build(entries, side_px, (index, pixels, skipped), stream, finder)
         except OSError as error:
-            raise InputError(f"room for decoded pictures in {folder}", str(error.strerror), "free some, set data.cache "
-                             "to another folder, or data.stream") from None
+            raise InputError(
+                f"room for decoded pictures in {folder}",
+                str(error.strerror),
+                "free some, set data.cache to another folder, or data.stream",
+            ) from None
     about = json.loads(index.read_text(encoding="utf-8"))
     kept = [entries[place] for place in about["kept"]]
     if len(kept) < len(entries):
-        print(f"facefill: {len(entries) - len(kept)} of {len(entries)} pictures left out, listed in {skipped}",
-              file=sys.stderr)
+        print(
+            f"facefill: {len(entries) - len(kept)} of {len(entries)} pictures left out, listed in {skipped}",
+            file=sys.stderr,
+        )
     points = np.array(about["landmarks"], np.float32).reshape(-1, 5, 2)
     shown: Pictures = Streamed(kept, side_px) if stream else Stored(pixels, len(kept), side_px)
     return Opened(shown, points, tuple(entry.row for entry in kept))
@@ -170,7 +182,10 @@ def _key(entries: Sequence[Entry], side_px: int, found: bool) -> str:
 
 
 def _build(
-    entries: Sequence[Entry], side_px: int, paths: tuple[Path, Path, Path], stream: bool,
+    entries: Sequence[Entry],
+    side_px: int,
+    paths: tuple[Path, Path, Path],
+    stream: bool,
     finder: Callable[[], Finds] | None,
 ) -> None:
     """Write index, pixels (unless `stream`) and the list of what was left out; the index comes last, so that
@@ -192,8 +207,11 @@ def _build(
         if reasons:
             skipped.write_text("\n".join(reasons) + "\n", encoding="utf-8")
         if len(reasons) > MOST_DAMAGED * len(entries):
-            raise InputError(f"at most {MOST_DAMAGED:.0%} damaged pictures", f"{len(reasons)} of {len(entries)}, the "
-                             f"first {reasons[0]}", f"mend or remove them; {skipped} lists all")
+            raise InputError(
+                f"at most {MOST_DAMAGED:.0%} damaged pictures",
+                f"{len(reasons)} of {len(entries)}, the first {reasons[0]}",
+                f"mend or remove them; {skipped} lists all",
+            )
         if not stream:
             beside.replace(pixels)
     finally:

@@ -42,9 +42,7 @@ def hash_face(face: U8) -> Hashes:
     return np.packbits(bits)
 
 
-def near_pairs(
-    hashes: Hashes, near_bits: int = NEAR_BITS, others: Hashes | None = None
-) -> NDArray[np.int64]:
+def near_pairs(hashes: Hashes, near_bits: int = NEAR_BITS, others: Hashes | None = None) -> NDArray[np.int64]:
     """(P, 3) rows i, j, mirrored: places i < j of hashes (N, 32) that differ in `near_bits` bits or fewer, those of j
     mirrored where the last is 1. others: j are places of these (M, 32), and any i and j count.
 

@@ -65,9 +65,7 @@ class Dataset:
         return [face.identity or face.file for face in self.faces]
 
 
-def read_dataset(
-    folder: Path, split: str | None = None, limit: int | None = None, *, whole: bool = False
-) -> Dataset:
+def read_dataset(folder: Path, split: str | None = None, limit: int | None = None, *, whole: bool = False) -> Dataset:
     """The faces of a folder in the order of the SHA-256 of their names, which makes any first ones a fair sample.
 
     limit: take the first so many only. split: the manifest's rows to take; may be left out where there is only one, or
@@ -130,8 +128,11 @@ def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) ->
             pixels = read_pixels(face)
             found = finder.find(pixels)
             if not found:
-                raise InputError("a face in every picture", f"none found in {face.file}",
-                                 "add its landmarks to manifest.csv or remove it")
+                raise InputError(
+                    "a face in every picture",
+                    f"none found in {face.file}",
+                    "add its landmarks to manifest.csv or remove it",
+                )
             largest = max(found, key=lambda one: (one.box[2] - one.box[0]) * (one.box[3] - one.box[1]))
             face = replace(face, landmarks=(largest.landmarks + 0.5) / pixels.shape[0])
         faces.append(face)
@@ -147,8 +148,9 @@ def _listed(folder: Path, manifest: Path, split: str | None) -> list[Face]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError("a manifest.csv", f"{manifest} ({error})", "save it as UTF-8 text with commas") from None
     if not rows or "file" not in rows[0]:
-        raise InputError("a manifest.csv with the column file and rows", f"{manifest} without",
-                         "write one with: facefill prepare")
+        raise InputError(
+            "a manifest.csv with the column file and rows", f"{manifest} without", "write one with: facefill prepare"
+        )
     splits = dict.fromkeys(row.get("split") or "" for row in rows)
     if split is None and len(splits) > 1:
         raise InputError(f"one split of {', '.join(splits)}", "none chosen", f"add --split {next(iter(splits))}")
@@ -178,8 +180,14 @@ def _face_of(folder: Path, row: dict[str, str]) -> Face:
         pixels = np.array([float(row[column]) for column in columns]).reshape(5, 2)
         landmarks = (pixels + 0.5) / MANIFEST_PX
     side = row.get("native_side_px")
-    return Face(place_in(folder, row), row["file"], row.get("source") or "",
-                row.get("identity") or "", round(float(side)) if side else None, landmarks)
+    return Face(
+        place_in(folder, row),
+        row["file"],
+        row.get("source") or "",
+        row.get("identity") or "",
+        round(float(side)) if side else None,
+        landmarks,
+    )
 
 
 def _found(folder: Path, split: str | None) -> list[Face]:

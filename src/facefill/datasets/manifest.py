@@ -81,8 +81,9 @@ def read_manifest(folder: Path, split: str | None = None) -> list[Entry]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError("a manifest.csv", f"{manifest} ({error})", "save it as UTF-8 text with commas") from None
     if not rows or "file" not in rows[0]:
-        raise InputError("a manifest.csv with rows and a column file", f"{manifest} without", "write one with: "
-                         "facefill prepare")
+        raise InputError(
+            "a manifest.csv with rows and a column file", f"{manifest} without", "write one with: facefill prepare"
+        )
     splits = dict.fromkeys(row.get("split") or "" for row in rows)
     if split is not None and any(splits):
         pick(splits, split, f"split in {manifest}")

@@ -55,8 +55,13 @@ class Report:
 
 
 def prepare(
-    photos: Iterable[Path], dataset: Path, look: Callable[[Path], Look], rules: Rules, *,
-    identities: Path | None = None, against: Against | None = None,
+    photos: Iterable[Path],
+    dataset: Path,
+    look: Callable[[Path], Look],
+    rules: Rules,
+    *,
+    identities: Path | None = None,
+    against: Against | None = None,
     each: Callable[[Callable[[Path], Look], Iterable[Path]], Iterable[Look]] = map,
 ) -> Report:
     """Look at photos and write the dataset. A photo that its log knows, and that could be read, is not looked at again.
@@ -114,11 +119,16 @@ class Log:
             self.add({"rules": said})
         elif (before := lines[0].get("rules") or {}) != said:
             other = next(key for key in {**said, **before} if before.get(key) != said.get(key))
-            raise InputError(f"{other} = {before.get(other)}, as {dataset} was begun", str(said.get(other)),
-                             "give the same options or choose another folder")
+            raise InputError(
+                f"{other} = {before.get(other)}, as {dataset} was begun",
+                str(said.get(other)),
+                "give the same options or choose another folder",
+            )
         self.photos: dict[str, dict[str, Any]] = {line["photo"]: line for line in lines[1:] if "photo" in line}
         self.alike: dict[tuple[str, str, bool], float] = {
-            (first, second, mirrored): line["alike"] for line in lines[1:] if "pair" in line
+            (first, second, mirrored): line["alike"]
+            for line in lines[1:]
+            if "pair" in line
             for first, second, mirrored in [line["pair"]]
         }
 
@@ -177,15 +187,19 @@ def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str], again
         dropped = sorted(dropped + leaks, key=lambda row: (row["file"], row["reason"]))
     if not kept:
         said = ", ".join(f"{n} {reason}" for reason, n in Counter(row["reason"] for row in dropped).items())
-        raise InputError("faces to keep", f"none in {len(records)} photos ({said or 'no photo'})", "give other photos "
-                         "or loosen the rules")
+        raise InputError(
+            "faces to keep",
+            f"none in {len(records)} photos ({said or 'no photo'})",
+            "give other photos or loosen the rules",
+        )
     columns = (*COLUMNS[:-1], "reason", "detail")
     write_whole(dataset / "dropped.csv", format_manifest(dropped, columns))
     manifest = format_manifest(kept)
     write_whole(dataset / "manifest.csv", manifest)
     report = Report(
         dict(sorted(Counter(row["split"] for row in kept).items())),
-        dict(sorted(Counter(row["reason"] for row in dropped).items())), len(records),
+        dict(sorted(Counter(row["reason"] for row in dropped).items())),
+        len(records),
         tuple(f"{record['photo']}: {record['error']}" for record in records if record["error"]),
         hashlib.sha256(manifest).hexdigest(),
     )

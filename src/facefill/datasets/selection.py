@@ -19,7 +19,10 @@ from facefill.errors import InputError
 
 
 def choose(
-    records: Sequence[dict[str, Any]], rules: Rules, people: dict[str, str], before: dict[str, str],
+    records: Sequence[dict[str, Any]],
+    rules: Rules,
+    people: dict[str, str],
+    before: dict[str, str],
     alike: Callable[[str, str, bool], float],
 ) -> tuple[list[Row], list[Row]]:
     """The manifest's rows, and those of what is dropped with reason and detail, both by file name.
@@ -28,7 +31,36 @@ def choose(
     the likeness of two files' faces, the second mirrored or not. Of a group of near-duplicates, which includes what is
     one through others, the face with the most pixels stays, of equals the sharpest.
     """
+    good, dropped = _sort_out(records, people)
+    good.sort(
+        key=lambda pair: (pair[0]["file"] not in before, -pair[0]["native_side_px"], pair[0]["blur"], pair[0]["file"])
+    )
+    hashes = np.array([list(bytes.fromhex(face["hash"])) for face, _ in good], np.uint8).reshape(-1, 32)
+    files_of = [row["file"] for _, row in good]
+    same = [
+        (i, j)
+        for i, j, mirrored in track(near_pairs(hashes, rules.near_bits).tolist(), "comparing")
+        if alike(files_of[i], files_of[j], bool(mirrored)) >= rules.alike
+    ]
+    groups = group_pairs(len(good), np.array(same, np.int64).reshape(-1, 2))
     kept: list[Row] = []
+    for place, (_, row) in enumerate(good):
+        if place == groups[place] or row["file"] in before:
+            kept.append(row)
+        else:
+            dropped.append({**row, "reason": "duplicate", "detail": good[int(groups[place])][1]["file"]})
+    kept.sort(key=lambda row: row["file"])
+    splits = split_groups(
+        [row["identity"] or row["file"] for row in kept], [before.get(row["file"]) for row in kept], rules
+    )
+    kept = [{**row, "split": split} for row, split in zip(kept, splits, strict=True)]
+    return kept, sorted(dropped, key=lambda row: (row["file"], row["reason"]))
+
+
+def _sort_out(
+    records: Sequence[dict[str, Any]], people: dict[str, str]
+) -> tuple[list[tuple[dict[str, Any], Row]], list[Row]]:
+    """Every face that can be used, with its row, in the order of the photos; and the rows of what cannot."""
     dropped: list[Row] = []
     good: list[tuple[dict[str, Any], Row]] = []
     files: set[str] = set()
@@ -39,9 +71,14 @@ def choose(
             dropped.append({"file": record["photo"], "source": source, "reason": reason, "detail": detail})
         for face in record["faces"]:
             points: Points = np.array(face["landmarks"])
-            row = {"file": face["file"], "source": source, "identity": identity,
-                   "native_side_px": str(face["native_side_px"]), "sha256": face["sha256"],
-                   **(places_of(points) if points.size else {})}
+            row = {
+                "file": face["file"],
+                "source": source,
+                "identity": identity,
+                "native_side_px": str(face["native_side_px"]),
+                "sha256": face["sha256"],
+                **(places_of(points) if points.size else {}),
+            }
             if face["reason"]:
                 dropped.append({**row, "reason": face["reason"], "detail": face["detail"]})
             elif face["file"] in files:
@@ -49,23 +86,7 @@ def choose(
             else:
                 files.add(face["file"])
                 good.append((face, row))
-    good.sort(key=lambda pair: (pair[0]["file"] not in before, -pair[0]["native_side_px"], pair[0]["blur"],
-                                pair[0]["file"]))
-    hashes = np.array([list(bytes.fromhex(face["hash"])) for face, _ in good], np.uint8).reshape(-1, 32)
-    files_of = [row["file"] for _, row in good]
-    same = [(i, j) for i, j, mirrored in track(near_pairs(hashes, rules.near_bits).tolist(), "comparing")
-            if alike(files_of[i], files_of[j], bool(mirrored)) >= rules.alike]
-    groups = group_pairs(len(good), np.array(same, np.int64).reshape(-1, 2))
-    for place, (_, row) in enumerate(good):
-        if place == groups[place] or row["file"] in before:
-            kept.append(row)
-        else:
-            dropped.append({**row, "reason": "duplicate", "detail": good[int(groups[place])][1]["file"]})
-    kept.sort(key=lambda row: row["file"])
-    splits = split_groups([row["identity"] or row["file"] for row in kept], [before.get(row["file"]) for row in kept],
-                          rules)
-    kept = [{**row, "split": split} for row, split in zip(kept, splits, strict=True)]
-    return kept, sorted(dropped, key=lambda row: (row["file"], row["reason"]))
+    return good, dropped
 
 
 def split_groups(groups: Sequence[str], before: Sequence[str | None], rules: Rules) -> list[str]:
@@ -77,16 +98,18 @@ def split_groups(groups: Sequence[str], before: Sequence[str | None], rules: Rul
     the group with the least hash of those in train goes there, as long as train keeps one.
     """
     settled = {group: split for group, split in zip(groups, before, strict=True) if split}
-    shares = {group: int.from_bytes(hashlib.sha256(f"split/{group}".encode()).digest()[:8], "big") / 2**64
-              for group in groups}
+    shares = {
+        group: int.from_bytes(hashlib.sha256(f"split/{group}".encode()).digest()[:8], "big") / 2**64 for group in groups
+    }
 
     def drawn(share: float) -> str:
         return "test" if share < rules.test else "validation" if share < rules.test + rules.validation else "train"
 
     chosen = {group: settled.get(group) or drawn(share) for group, share in shares.items()}
     for split, share in (("test", rules.test), ("validation", rules.validation)):
-        free = sorted((shares[group], group) for group, now in chosen.items()
-                      if now == "train" and group not in settled)
+        free = sorted(
+            (shares[group], group) for group, now in chosen.items() if now == "train" and group not in settled
+        )
         if share > 0 and split not in chosen.values() and len(free) > 1:
             chosen[free[0][1]] = split
     return [chosen[group] for group in groups]

@@ -40,8 +40,11 @@ def write_shards(dataset: Path, folder: Path, per_shard: int) -> list[Path]:
             listed[name] = {"split": split, "faces": len(part), "sha256": hashlib.sha256(data).hexdigest()}
     others = sorted(path.name for path in folder.glob("*.tar") if path.name not in listed)
     if others:
-        raise InputError(f"a folder for {len(listed)} shards", f"{others[0]} of another dataset in {folder}",
-                         "choose another folder or remove it")
+        raise InputError(
+            f"a folder for {len(listed)} shards",
+            f"{others[0]} of another dataset in {folder}",
+            "choose another folder or remove it",
+        )
     write_whole(folder / INDEX, json.dumps(listed, indent=1).encode())
     return [folder / name for name in listed]
 
@@ -84,8 +87,11 @@ def read_shards(folder: Path, split: str | None = None) -> list[Entry]:
             raise InputError(f"{about['faces']} faces in {path.name}", str(len(found)), "copy the shard again")
         entries += [entry for entry in found if split is None or entry.row.get("split") in (None, "", split)]
     if not entries:
-        raise InputError(f"faces of the split {split}" if split else "faces in the shards", f"none in {folder}",
-                         "choose another data.split")
+        raise InputError(
+            f"faces of the split {split}" if split else "faces in the shards",
+            f"none in {folder}",
+            "choose another data.split",
+        )
     return entries
 
 

@@ -41,7 +41,12 @@ class Covered:
 
 
 def wear_faces(
-    faces: Path, out: Path, seed: int = 0, *, split: str | None = None, overwrite: bool = False,
+    faces: Path,
+    out: Path,
+    seed: int = 0,
+    *,
+    split: str | None = None,
+    overwrite: bool = False,
     finder: Callable[[], Finds] | None = None,
 ) -> Covered:
     """Put a cover on every face of a dataset and write `out`: worn/, masks/, truth/, manifest.csv, refused.csv.
@@ -77,13 +82,17 @@ def wear_faces(
             refused.append({"split": entry.row.get("split") or "", "file": entry.row["file"], "reason": str(error)})
     write_whole(out / "refused.csv", format_manifest(refused, ("split", "file", "reason")))
     if not rows:
-        raise InputError("faces to cover", f"{len(refused)} refused, the first {refused[0]['file']}: "
-                         f"{refused[0]['reason']}", f"see {out / 'refused.csv'}")
+        raise InputError(
+            "faces to cover",
+            f"{len(refused)} refused, the first {refused[0]['file']}: {refused[0]['reason']}",
+            f"see {out / 'refused.csv'}",
+        )
     columns = list(dict.fromkeys((*COLUMNS, *entries[0].row, "mask", "truth", "kind")))
     manifest = format_manifest(rows, columns)
     write_whole(out / "manifest.csv", manifest)
-    return Covered(len(rows), tuple(f"{row['file']}: {row['reason']}" for row in refused),
-                   hashlib.sha256(manifest).hexdigest())
+    return Covered(
+        len(rows), tuple(f"{row['file']}: {row['reason']}" for row in refused), hashlib.sha256(manifest).hexdigest()
+    )
 
 
 def cover_face(face: U8, landmarks: Points, file: str, seed: int) -> Worn:
@@ -114,5 +123,12 @@ def _write(entry: Entry, data: bytes, points: Points, worn: Worn, name: PurePosi
     write_whole(out / picture, coded)
     write_whole(out / mask, encode_picture(worn.mask.astype(np.uint8) * 255))
     write_whole(out / truth, data)
-    return {**entry.row, **places_of(points), "file": picture, "mask": mask, "truth": truth, "kind": worn.kind,
-            "sha256": hashlib.sha256(coded).hexdigest()}
+    return {
+        **entry.row,
+        **places_of(points),
+        "file": picture,
+        "mask": mask,
+        "truth": truth,
+        "kind": worn.kind,
+        "sha256": hashlib.sha256(coded).hexdigest(),
+    }

@@ -143,32 +143,49 @@ class Inception(Backbone):
 
     def _block_a(self, x: Tensor, at: str) -> Tensor:
         five = self._chain(x, [(f"{at}branch5x5_1", 1, 0), (f"{at}branch5x5_2", 1, 2)])
-        three = self._chain(x, [(f"{at}branch3x3dbl_1", 1, 0), (f"{at}branch3x3dbl_2", 1, 1),
-                                (f"{at}branch3x3dbl_3", 1, 1)])
+        three = self._chain(
+            x, [(f"{at}branch3x3dbl_1", 1, 0), (f"{at}branch3x3dbl_2", 1, 1), (f"{at}branch3x3dbl_3", 1, 1)]
+        )
         pooled = self._norm(self._mean_pool(x), f"{at}branch_pool")
         return torch.cat([self._norm(x, f"{at}branch1x1"), five, three, pooled], 1)
 
     def _block_b(self, x: Tensor) -> Tensor:
         at = "Mixed_6a."
-        double = self._chain(x, [(f"{at}branch3x3dbl_1", 1, 0), (f"{at}branch3x3dbl_2", 1, 1),
-                                 (f"{at}branch3x3dbl_3", 2, 0)])
+        double = self._chain(
+            x, [(f"{at}branch3x3dbl_1", 1, 0), (f"{at}branch3x3dbl_2", 1, 1), (f"{at}branch3x3dbl_3", 2, 0)]
+        )
         return torch.cat([self._norm(x, f"{at}branch3x3", 2), double, F.max_pool2d(x, 3, 2)], 1)
 
     def _block_c(self, x: Tensor, at: str) -> Tensor:
         wide, tall = (0, 3), (3, 0)
-        seven = self._chain(x, [(f"{at}branch7x7_1", 1, 0), (f"{at}branch7x7_2", 1, wide),
-                                (f"{at}branch7x7_3", 1, tall)])
-        double = self._chain(x, [(f"{at}branch7x7dbl_1", 1, 0), (f"{at}branch7x7dbl_2", 1, tall),
-                                 (f"{at}branch7x7dbl_3", 1, wide), (f"{at}branch7x7dbl_4", 1, tall),
-                                 (f"{at}branch7x7dbl_5", 1, wide)])
+        seven = self._chain(
+            x, [(f"{at}branch7x7_1", 1, 0), (f"{at}branch7x7_2", 1, wide), (f"{at}branch7x7_3", 1, tall)]
+        )
+        double = self._chain(
+            x,
+            [
+                (f"{at}branch7x7dbl_1", 1, 0),
+                (f"{at}branch7x7dbl_2", 1, tall),
+                (f"{at}branch7x7dbl_3", 1, wide),
+                (f"{at}branch7x7dbl_4", 1, tall),
+                (f"{at}branch7x7dbl_5", 1, wide),
+            ],
+        )
         pooled = self._norm(self._mean_pool(x), f"{at}branch_pool")
         return torch.cat([self._norm(x, f"{at}branch1x1"), seven, double, pooled], 1)
 
     def _block_d(self, x: Tensor) -> Tensor:
         at = "Mixed_7a."
         three = self._chain(x, [(f"{at}branch3x3_1", 1, 0), (f"{at}branch3x3_2", 2, 0)])
-        seven = self._chain(x, [(f"{at}branch7x7x3_1", 1, 0), (f"{at}branch7x7x3_2", 1, (0, 3)),
-                                (f"{at}branch7x7x3_3", 1, (3, 0)), (f"{at}branch7x7x3_4", 2, 0)])
+        seven = self._chain(
+            x,
+            [
+                (f"{at}branch7x7x3_1", 1, 0),
+                (f"{at}branch7x7x3_2", 1, (0, 3)),
+                (f"{at}branch7x7x3_3", 1, (3, 0)),
+                (f"{at}branch7x7x3_4", 2, 0),
+            ],
+        )
         return torch.cat([three, seven, F.max_pool2d(x, 3, 2)], 1)
 
     def _block_e(self, x: Tensor, at: str, pool: Callable[[Tensor], Tensor]) -> Tensor:

@@ -3,7 +3,7 @@ which completes, measures beside, and keeps the values of every picture."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,15 +31,7 @@ from facefill.evaluation.cases import complete_cases, show_covered
 from facefill.evaluation.features import Embedder, Features, load_features
 from facefill.evaluation.groups import read_groups, read_tones
 from facefill.evaluation.photos import draw_photo_case
-from facefill.evaluation.protocols import (
-    Case,
-    Paper,
-    Protocol,
-    draw_case,
-    mask_hash,
-    read_papers,
-    read_protocols,
-)
+from facefill.evaluation.protocols import Case, Paper, Protocol, draw_case, mask_hash, read_papers, read_protocols
 from facefill.evaluation.records import DIGITS, Record, Records, row_of
 from facefill.imaging import metrics
 from facefill.runtime.cover import Cover
@@ -125,7 +117,8 @@ class Bench:
     def vectors(self) -> dict[str, int]:
         """Lengths of the vectors that are kept of every picture."""
         return {one.name: one.width for one in self.features} | (
-            {"embedder": self.embedder.width} if self.embedder else {})
+            {"embedder": self.embedder.width} if self.embedder else {}
+        )
 
     @property
     def labels(self) -> list[str]:
@@ -145,8 +138,11 @@ class Bench:
         """The file of values of one method."""
         entry = next((entry for entry in self.entries if entry.label == label), None)
         key = {
-            "method": label, "weights": entry.model.sha256 if entry else None, "protocol": protocol.name,
-            "exact": self.settings.exact, "features": [features.sha256 for features in self.features],
+            "method": label,
+            "weights": entry.model.sha256 if entry else None,
+            "protocol": protocol.name,
+            "exact": self.settings.exact,
+            "features": [features.sha256 for features in self.features],
             "embedder": self.embedder.sha256 if self.embedder else None,
         }
         if protocol.hole == "worn-auto":
@@ -174,13 +170,17 @@ def prepare(settings: Settings) -> Bench:
         raise InputError("--batch and --limit above 0", f"{settings.batch} and {settings.limit}", "choose larger ones")
     _check_folder(settings.report, make=False)
     whole = any(protocol.whole for protocol in protocols)
-    datasets = [read_dataset(settings.folder, split, settings.limit, whole=whole)
-                for split in settings.splits or (None,)]
+    datasets = [
+        read_dataset(settings.folder, split, settings.limit, whole=whole) for split in settings.splits or (None,)
+    ]
     largest = max(protocols, key=lambda protocol: protocol.size_px)
     for dataset in datasets:
         if dataset.side_px < largest.size_px and not whole:
-            raise InputError(f"faces of at least {largest.size_px} px for {largest.name}", f"{dataset.side_px} px",
-                             "choose other holes, or larger faces")
+            raise InputError(
+                f"faces of at least {largest.size_px} px for {largest.name}",
+                f"{dataset.side_px} px",
+                "choose other holes, or larger faces",
+            )
     groups = read_groups(settings.groups) if settings.groups else {}
     entries = _load_entries(settings)
     features = load_features(settings.features, settings.heads)
@@ -201,13 +201,17 @@ def _check_folder(report: Path, *, make: bool) -> None:
     try:
         ours = not report.exists() or (report / "pictures").is_dir() or (report.is_dir() and not any(report.iterdir()))
         if not ours:
-            raise InputError("a new folder for the report, or one of an evaluation",
-                             f"{report}, which holds other things", "choose another with --report")
+            raise InputError(
+                "a new folder for the report, or one of an evaluation",
+                f"{report}, which holds other things",
+                "choose another with --report",
+            )
         if make:
             (report / "pictures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError("a folder to write to", f"{report}: {error.strerror}",
-                         "choose another with --report") from None
+        raise InputError(
+            "a folder to write to", f"{report}: {error.strerror}", "choose another with --report"
+        ) from None
 
 
 def _load_entries(settings: Settings) -> list[Entry]:
@@ -295,7 +299,8 @@ class _Cell:
     def _due(self, start: int, stop: int) -> list[str]:
         """Methods that still need some of these faces."""
         return [
-            label for label, records in self._records.items()
+            label
+            for label, records in self._records.items()
             if start < self._counts[label] and len(records.rows) < min(stop, self._counts[label])
         ]
 
@@ -327,7 +332,8 @@ class _Cell:
 
     def _batch(self, start: int, cases: list[Case]) -> None:
         due = self._due(start, start + len(cases))
-        planned = {label: len(self._records[label].rows) + self._waiting(label) for label in due}
+        waiting = Counter(record.label for record in self._pending)
+        planned = {label: len(self._records[label].rows) + waiting[label] for label in due}
         parts = {label: (max(planned[label] - start, 0), min(len(cases), self._counts[label] - start)) for label in due}
         truths = [features.look(np.stack([case.truth for case in cases])) for features in self._bench.features]
         for label, (first, last) in parts.items():
@@ -338,8 +344,8 @@ class _Cell:
             theirs = [([layer[part] for layer in seen], found[part]) for seen, found in truths]
             vectors, values = self._look(label, completed, theirs, start + first)
             for index, case in enumerate(chosen):
-                work = (self._pool.submit(dict) if label in (TRUTH, COVERED)
-                        else self._pool.submit(self._measure, completed[index], case))
+                plain = label in (TRUTH, COVERED)
+                work = self._pool.submit(dict) if plain else self._pool.submit(self._measure, completed[index], case)
                 mine = {name: array[index] for name, array in vectors.items()}
                 scores = {name: float(array[index]) for name, array in values.items()}
                 self._pending.append(_Waiting(label, case, mine, scores, work))
@@ -365,9 +371,6 @@ class _Cell:
             landmarks = np.stack([landmarks_of(face, self._protocol.size_px) for face in faces])
             vectors["embedder"] = self._bench.embedder.look(completed, landmarks)
         return vectors, values
-
-    def _waiting(self, label: str) -> int:
-        return sum(waiting.label == label for waiting in self._pending)
 
     def _write(self, most: int) -> None:
         """Write records in order until at most so many wait for their values."""

@@ -34,8 +34,9 @@ from facefill.files.whole import write_whole
 from facefill.runtime.engine import thread_count
 from facefill.runtime.inpainter import Inpainter, open_inpainter
 
-INTERVALS = (f"percentile bootstrap over people, {RESAMPLES} resamples, paired between methods; none below {FEWEST} "
-             "people")
+INTERVALS = (
+    f"percentile bootstrap over people, {RESAMPLES} resamples, paired between methods; none below {FEWEST} people"
+)
 LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "torch")
 FACES = 4
 REPEATS = 3
@@ -65,8 +66,13 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
     if results:
         # Read again: somebody may have written on the page meanwhile.
         about = summary.about
-        table = Written(settings.report.resolve().name, short_tables(bench, summary), about["command"], about["commit"],
-                        speaks_of(bench))
+        table = Written(
+            settings.report.resolve().name,
+            short_tables(bench, summary),
+            about["command"],
+            about["commit"],
+            speaks_of(bench),
+        )
         write_whole(results, put_table(_read_page(results), table).encode())
     yield benchmark.Progress("report", 1, 1)
 
@@ -74,13 +80,19 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
 def describe(bench: Bench) -> dict[str, Any]:
     """What a report says of itself: the same for the same command on the same code and files."""
     return {
-        "command": command(bench.settings), "version": __version__, "commit": code_commit(),
+        "command": command(bench.settings),
+        "version": __version__,
+        "commit": code_commit(),
         "libraries": ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name))),
         "intervals": INTERVALS,
         "datasets": {
             dataset.name: {
-                "n": len(dataset.faces), "people": len(set(dataset.people)), "side_px": dataset.side_px,
-                "largest_px": dataset.largest_px, "sha256": dataset.sha256, "holes": {},
+                "n": len(dataset.faces),
+                "people": len(set(dataset.people)),
+                "side_px": dataset.side_px,
+                "largest_px": dataset.largest_px,
+                "sha256": dataset.sha256,
+                "holes": {},
             }
             for dataset in bench.datasets
         },
@@ -93,8 +105,12 @@ def describe(bench: Bench) -> dict[str, Any]:
 def command(settings: Settings) -> str:
     """The command that makes the report again; of files and folders the names only."""
     words = ["facefill", "evaluate", settings.folder.resolve().name]
-    for option, values in (("--split", settings.splits), ("--methods", settings.methods), ("--holes", settings.holes),
-                           ("--protocol", settings.papers)):
+    for option, values in (
+        ("--split", settings.splits),
+        ("--methods", settings.methods),
+        ("--holes", settings.holes),
+        ("--protocol", settings.papers),
+    ):
         if values:
             names = [Path(value).name for value in values] if option == "--methods" else values
             words += [option, ",".join(names)]
@@ -102,8 +118,11 @@ def command(settings: Settings) -> str:
         words += ["--limit", str(settings.limit)]
     for path in settings.features:
         words += ["--features", path.name]
-    for option, file in (("--lpips-heads", settings.heads), ("--embedder", settings.embedder),
-                         ("--groups", settings.groups)):
+    for option, file in (
+        ("--lpips-heads", settings.heads),
+        ("--embedder", settings.embedder),
+        ("--groups", settings.groups),
+    ):
         words += [option, file.name] if file else []
     if settings.adapter:
         words += ["--adapter", Path(settings.adapter).name]
@@ -195,20 +214,30 @@ def peak_mb() -> float | None:
 def write_costs(bench: Bench, costs: Sequence[Cost]) -> None:
     """timings.json and timings.md: apart from the reports, because they never come out the same twice."""
     machine = {
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"), "machine": platform.platform(),
-        "processor": platform.processor() or platform.machine(), "threads": thread_count(bench.settings.threads),
-        "device": bench.settings.device, "exact": bench.settings.exact,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "machine": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": thread_count(bench.settings.threads),
+        "device": bench.settings.device,
+        "exact": bench.settings.exact,
     }
     names = [protocol.name for protocol in bench.protocols]
     lines = [
-        [cost.method, f"{cost.load_s:.2f}", "–" if cost.peak_mb is None else f"{cost.peak_mb:.0f}",
-         *(f"{cost.ms[name]:.1f}" for name in names)]
+        [
+            cost.method,
+            f"{cost.load_s:.2f}",
+            "–" if cost.peak_mb is None else f"{cost.peak_mb:.0f}",
+            *(f"{cost.ms[name]:.1f}" for name in names),
+        ]
         for cost in costs
     ]
-    text = "# Times and memory\n\n" + "".join(f"- {key}: {value}\n" for key, value in machine.items()) + (
-        f"\nMilliseconds per face: the median of {REPEATS} calls with {FACES} faces, after one that is not counted. "
-        "Memory: the largest resident size of a process that does nothing else.\n\n"
-    ) + markdown_table((["method", "load s", "peak MB", *(f"{name} ms" for name in names)], lines))
+    text = (
+        "# Times and memory\n\n"
+        + "".join(f"- {key}: {value}\n" for key, value in machine.items())
+        + f"\nMilliseconds per face: the median of {REPEATS} calls with {FACES} faces, after one that is not counted. "
+        + "Memory: the largest resident size of a process that does nothing else.\n\n"
+        + markdown_table((["method", "load s", "peak MB", *(f"{name} ms" for name in names)], lines))
+    )
     folder = bench.settings.report
     found = json.dumps({**machine, "costs": [asdict(cost) for cost in costs]}, indent=1)
     write_whole(folder / "timings.json", f"{found}\n".encode())

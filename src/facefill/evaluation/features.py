@@ -102,8 +102,9 @@ def load_features(paths: Sequence[Path], heads: Path | None = None) -> list[Feat
         kind = which(weights)
         if kind is None:
             expected = "weights of SqueezeNet 1.1, AlexNet, VGG-16 or Inception v3"
-            raise InputError(expected, f"other names in {path.name}",
-                             "give the layout of torchvision, or of Caffe for SqueezeNet")
+            raise InputError(
+                expected, f"other names in {path.name}", "give the layout of torchvision, or of Caffe for SqueezeNet"
+            )
         sha256, fitting = file_hash(path), None
         if head_list is not None and heads is not None and kind.layers == tuple(h.shape[1] for h in head_list):
             fitting, head_list, sha256 = head_list, None, f"{sha256}+{file_hash(heads)}"
@@ -113,8 +114,11 @@ def load_features(paths: Sequence[Path], heads: Path | None = None) -> list[Feat
             raise InputError(f"whole weights of {kind.title}", f"{path.name} ({error})", "get the file again") from None
     if head_list is not None and heads is not None:
         fits = ", ".join(f"{features.title}" for features in loaded)
-        raise InputError(f"heads for {fits}", f"{heads.name} with {[h.shape[1] for h in head_list]} channels",
-                         "give the heads that were calibrated for the network")
+        raise InputError(
+            f"heads for {fits}",
+            f"{heads.name} with {[h.shape[1] for h in head_list]} channels",
+            "give the heads that were calibrated for the network",
+        )
     return loaded
 
 
@@ -122,8 +126,9 @@ def _read_heads(path: Path) -> list[Tensor]:
     weights = _read_weights(path)
     names = sorted(name for name in weights if name.startswith("lin"))
     if not names or any(weights[name].ndim != 4 for name in names):
-        raise InputError("heads of LPIPS, lin0.model.1.weight and so on", f"other names in {path.name}",
-                         "give the file of heads")
+        raise InputError(
+            "heads of LPIPS, lin0.model.1.weight and so on", f"other names in {path.name}", "give the file of heads"
+        )
     return [weights[name] for name in names]
 
 
@@ -133,8 +138,11 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError("a file of weights", f"nothing at {path}", "check the path")
     if path.suffix not in (".npz", ".safetensors"):
-        raise InputError("weights as .npz or .safetensors", path.name,
-                         "save its state_dict by safetensors.torch.save_file first: pickles are never opened")
+        raise InputError(
+            "weights as .npz or .safetensors",
+            path.name,
+            "save its state_dict by safetensors.torch.save_file first: pickles are never opened",
+        )
     arrays: dict[str, Any]
     try:
         if path.suffix == ".npz":
@@ -170,8 +178,11 @@ class Embedder:
         try:
             self.width = self.look(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8), TEMPLATE[None]).shape[1]
         except Exception as error:
-            raise InputError(f"an embedder of one {SIDE_PX}x{SIDE_PX} RGB picture", f"{path.name}, which takes another",
-                             "give an ONNX file with the input 1x3x112x112") from error
+            raise InputError(
+                f"an embedder of one {SIDE_PX}x{SIDE_PX} RGB picture",
+                f"{path.name}, which takes another",
+                "give an ONNX file with the input 1x3x112x112",
+            ) from error
 
     def look(self, faces: U8, landmarks: Points) -> F32:
         """Vectors of length 1, (N, D). faces: (N, S, S, 3). landmarks: (N, 5, 2) pixels of the uncovered faces."""

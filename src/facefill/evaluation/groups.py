@@ -55,8 +55,11 @@ def read_groups(path: Path) -> dict[str, dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError("a CSV of groups", f"{path} ({error})", "save it as UTF-8 text with commas") from None
     if not rows or "file" not in rows[0] or len(rows[0]) < 2 or any(None in row for row in rows):
-        raise InputError("a CSV with the column file and one for each kind of group", f"{path} without",
-                         "name them in its first line, such as file,glasses,age")
+        raise InputError(
+            "a CSV with the column file and one for each kind of group",
+            f"{path} without",
+            "name them in its first line, such as file,glasses,age",
+        )
     kinds = [kind for kind in rows[0] if kind != "file"]
     return {kind: {row["file"]: row[kind] or "" for row in rows} for kind in kinds}
 

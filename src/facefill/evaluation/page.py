@@ -79,7 +79,8 @@ def as_html(bench: Bench, summary: Summary) -> str:
         f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head><body>",
         f"<h1>Evaluation</h1><p><code>{html.escape(summary.about['command'])}</code></p>",
         "<details><summary>Versions, and the hashes of datasets and holes</summary><ul>"
-        + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts_of(summary)) + "</ul></details>",
+        + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts_of(summary))
+        + "</ul></details>",
         "<p>Click a heading to sort. Times and memory: timings.md beside this file.</p>",
     ]
     for dataset in bench.datasets:
@@ -88,8 +89,10 @@ def as_html(bench: Bench, summary: Summary) -> str:
             place = dataset.name, protocol.name
             parts.append(f"<h3>{html.escape(', '.join(place))}</h3>")
             parts.append(_table(method_table(bench, summary, *place)))
-            for title, table in (("Differences", difference_table(summary, *place)),
-                                 ("Groups", group_table(bench, summary, *place))):
+            for title, table in (
+                ("Differences", difference_table(summary, *place)),
+                ("Groups", group_table(bench, summary, *place)),
+            ):
                 if table[1]:
                     parts.append(f"<details><summary>{title}</summary>{_table(table)}</details>")
             parts.append(_pictures(bench, summary, dataset, protocol))
@@ -98,8 +101,9 @@ def as_html(bench: Bench, summary: Summary) -> str:
         parts.append(_table(paper_table(paper_lines(bench, summary, paper))))
         if paper.printed:
             parts.append("<p>What the paper prints:</p>" + _table(printed_table(paper)))
-    defined = "".join(f"<dt>{html.escape(title)}</dt><dd>{html.escape(text)}.</dd>"
-                      for title, text in definitions(summary))
+    defined = "".join(
+        f"<dt>{html.escape(title)}</dt><dd>{html.escape(text)}.</dd>" for title, text in definitions(summary)
+    )
     parts.append(f"<h2>Definitions</h2><dl>{defined}</dl><p>{HONEST}</p><script>{SCRIPT}</script></body></html>")
     return "\n".join(parts) + "\n"
 
@@ -108,8 +112,7 @@ def _table(table: Table) -> str:
     head, lines = table
     cells = "".join(f"<th scope='col'><button>{html.escape(cell)}</button></th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return (f"<div class='wide'><table class='sorts'><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
-            "</div>")
+    return f"<div class='wide'><table class='sorts'><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 # --- Plots --------------------------------------------------------------------------------------
@@ -119,11 +122,20 @@ def _plots(bench: Bench, summary: Summary, dataset: str) -> str:
     methods = [entry.label for entry in bench.entries]
     found = []
     for metric in summary.metrics:
-        rows = [row for row in summary.rows if row.dataset == dataset and row.metric == metric.name
-                and not row.kind and row.method in methods and math.isfinite(row.value)]
+        rows = [
+            row
+            for row in summary.rows
+            if row.dataset == dataset
+            and row.metric == metric.name
+            and not row.kind
+            and row.method in methods
+            and math.isfinite(row.value)
+        ]
         if rows and (metric.name in PLOTTED or metric.name.startswith(("lpips", "cosine", "frechet"))):
-            found.append(f"<figure>{plot_intervals(metric, rows, methods)}<figcaption>{html.escape(metric.title)} on "
-                         f"{html.escape(dataset)}, with 95 % intervals</figcaption></figure>")
+            found.append(
+                f"<figure>{plot_intervals(metric, rows, methods)}<figcaption>{html.escape(metric.title)} on "
+                f"{html.escape(dataset)}, with 95 % intervals</figcaption></figure>"
+            )
     return "".join(found)
 
 
@@ -151,9 +163,17 @@ def plot_intervals(metric: Metric, rows: Sequence[Row], methods: Sequence[str]) 
             offset = (place - (len(methods) - 1) / 2) * 0.8 / len(methods)
             at = [protocols.index(row.protocol) + offset for row in mine]
             ends = np.array([(row.value - row.low, row.high - row.value) for row in mine]).T
-            axes.errorbar([row.value for row in mine], at, xerr=np.nan_to_num(ends).clip(0),
-                          fmt=MARKERS[place % len(MARKERS)], color=COLOURS[place % len(COLOURS)], markersize=4,
-                          capsize=2, linewidth=1.2, label=method)
+            axes.errorbar(
+                [row.value for row in mine],
+                at,
+                xerr=np.nan_to_num(ends).clip(0),
+                fmt=MARKERS[place % len(MARKERS)],
+                color=COLOURS[place % len(COLOURS)],
+                markersize=4,
+                capsize=2,
+                linewidth=1.2,
+                label=method,
+            )
         for between in range(1, len(protocols)):
             axes.axhline(between - 0.5, color=INK, linewidth=0.4, alpha=0.4)
         axes.set_yticks(range(len(protocols)), protocols)
@@ -191,9 +211,11 @@ def _pictures(bench: Bench, summary: Summary, dataset: Dataset, protocol: Protoc
         name = f"{case['rank']}<br>{html.escape(case['file'])}"
         lines.append(f"<tr><th scope='row'>{name}</th>{''.join(cells)}</tr>")
     heads = "".join(f"<th scope='col'>{html.escape(head)}</th>" for head in ["", "truth", "hole", *labels])
-    return (f"<p>Best, median and worst by hole PSNR of {html.escape(labels[0])}; below each picture its hole PSNR.</p>"
-            f"<div class='wide'><table class='pictures'><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
-            "</table></div>")
+    return (
+        f"<p>Best, median and worst by hole PSNR of {html.escape(labels[0])}; below each picture its hole PSNR.</p>"
+        f"<div class='wide'><table class='pictures'><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
+        "</table></div>"
+    )
 
 
 def _picture(picture: U8, name: str, told: str) -> str:

@@ -183,9 +183,13 @@ _SEARCH = "the same holes; colour, window and number of pictures not stated"
 
 PAPERS: dict[str, Paper] = {
     "contextual-attention-paper": Paper(
-        "Contextual attention (CelebA-HQ)", ("centre@256",), "256, the hole 128 in the middle",
-        "CelebA-HQ, 28,000 to learn from", "2000",
-        "not stated; its equation 2 has one channel", printed=(
+        "Contextual attention (CelebA-HQ)",
+        ("centre@256",),
+        "256, the hole 128 in the middle",
+        "CelebA-HQ, 28,000 to learn from",
+        "2000",
+        "not stated; its equation 2 has one channel",
+        printed=(
             Printed("contextual attention", "centre@256", 26.11, 0.85, _CELEBAHQ),
             Printed("Peng et al.", "centre@256", 24.56, 0.867, "n 1000; copied there from other papers"),
             Printed("AOT-GAN", "irregular 50 %", 24.06, 0.834, _IRREGULAR),
@@ -196,12 +200,20 @@ PAPERS: dict[str, Paper] = {
         remark="Three of the rows that it copies, Peng et al., HM- and SM-PatchGAN, have a higher SSIM than its own.",
     ),
     "masked-gan-paper": Paper(
-        "GAN with masked inputs", ("worn@256",), "256", "7,030 pictures with drawn face masks to learn from", "3030",
-        "not stated; its equation 1 names grey and RGB", "0 to 255 for 8 bits",
+        "GAN with masked inputs",
+        ("worn@256",),
+        "256",
+        "7,030 pictures with drawn face masks to learn from",
+        "3030",
+        "not stated; its equation 1 names grey and RGB",
+        "0 to 255 for 8 bits",
     ),
     "latent-search-paper": Paper(
-        "Structural latent search (CelebA)", ("random20@64", "random40@64", "random60@64", "random80@64"),
-        "64", "CelebA, 200,599 to learn from", "not stated; 2,000 were kept for tests",
+        "Structural latent search (CelebA)",
+        ("random20@64", "random40@64", "random60@64", "random80@64"),
+        "64",
+        "CelebA, 200,599 to learn from",
+        "not stated; 2,000 were kept for tests",
         printed=tuple(
             Printed(method, f"random{percent}@64", psnr, ssim, _SEARCH)
             for percent, values in {

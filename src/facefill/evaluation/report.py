@@ -19,8 +19,10 @@ from facefill.evaluation.protocols import VARIANTS, Paper
 from facefill.evaluation.summary import Metric, PaperLine, Row, Summary, paper_lines
 from facefill.files.whole import write_whole
 
-HONEST = "What was hidden is invented in every completion; identity figures say how much of a person is left to see, " \
+HONEST = (
+    "What was hidden is invented in every completion; identity figures say how much of a person is left to see, "
     "and are no evidence of who somebody is."
+)
 DECIDES = ("evaluation/protocols.py", "imaging/metrics.py", "imaging/blend.py", "runtime/plan.py")
 """Code of which a figure is older once it changed."""
 SHOWN = ("psnr", "hole_psnr", "ssim", "sharpness", "seam")
@@ -33,19 +35,26 @@ Table = tuple[list[str], list[list[str]]]
 def write_report(bench: Bench, summary: Summary) -> None:
     """Write report.json, report.csv and report.md into the settings' folder, each whole or not at all."""
     folder = bench.settings.report
-    for name, text in (("json", _as_json(bench, summary)), ("csv", _as_csv(summary)),
-                       ("md", as_markdown(bench, summary))):
+    for name, text in (
+        ("json", _as_json(bench, summary)),
+        ("csv", _as_csv(summary)),
+        ("md", as_markdown(bench, summary)),
+    ):
         write_whole(folder / f"report.{name}", text.encode())
 
 
 def _as_json(bench: Bench, summary: Summary) -> str:
-    papers = [{"name": name, **asdict(paper), "lines": [asdict(line) for line in paper_lines(bench, summary, paper)]}
-              for name, paper in bench.papers.items()]
+    papers = [
+        {"name": name, **asdict(paper), "lines": [asdict(line) for line in paper_lines(bench, summary, paper)]}
+        for name, paper in bench.papers.items()
+    ]
     whole = {
-        **summary.about, "metrics": [asdict(metric) for metric in summary.metrics],
+        **summary.about,
+        "metrics": [asdict(metric) for metric in summary.metrics],
         "rows": [asdict(row) for row in summary.rows],
         "differences": [asdict(difference) for difference in summary.differences],
-        "papers": papers, "cases": summary.cases,
+        "papers": papers,
+        "cases": summary.cases,
     }
     return json.dumps(_plain(whole), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -64,8 +73,9 @@ def _as_csv(summary: Summary) -> str:
     names = [field.name for field in fields(Row)]
     differences = ({"method": one.first, "versus": one.second} | asdict(one) for one in summary.differences)
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*names[:6], "versus", *names[6:]], restval="", extrasaction="ignore",
-                            lineterminator="\n")
+    writer = csv.DictWriter(
+        text, [*names[:6], "versus", *names[6:]], restval="", extrasaction="ignore", lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(map(_plain, [*map(asdict, summary.rows), *differences]))
     return text.getvalue()
@@ -78,13 +88,20 @@ def as_markdown(bench: Bench, summary: Summary) -> str:
         for protocol in bench.protocols:
             place = dataset.name, protocol.name
             parts += [f"## {dataset.name}, {protocol.name}\n", markdown_table(method_table(bench, summary, *place))]
-            for title, table in (("Differences", difference_table(summary, *place)),
-                                 ("Groups", group_table(bench, summary, *place))):
+            for title, table in (
+                ("Differences", difference_table(summary, *place)),
+                ("Groups", group_table(bench, summary, *place)),
+            ):
                 if table[1]:
                     parts += [f"### {title}: {dataset.name}, {protocol.name}\n", markdown_table(table)]
     for paper in bench.papers.values():
-        parts += [f"## By the definitions of: {paper.title}", "", says(paper), "",
-                  markdown_table(paper_table(paper_lines(bench, summary, paper)))]
+        parts += [
+            f"## By the definitions of: {paper.title}",
+            "",
+            says(paper),
+            "",
+            markdown_table(paper_table(paper_lines(bench, summary, paper))),
+        ]
         if paper.printed:
             parts += ["What the paper prints:", "", markdown_table(printed_table(paper))]
     parts += ["## Definitions\n", *(f"- **{title}**: {text}." for title, text in definitions(summary)), "", HONEST]
@@ -115,8 +132,11 @@ def heading(metric: Metric) -> str:
 
 def shown_metrics(summary: Summary, dataset: str, protocol: str) -> list[Metric]:
     """Metrics with a value for some method there."""
-    there = {row.metric for row in summary.rows
-             if row.dataset == dataset and row.protocol == protocol and math.isfinite(row.value)}
+    there = {
+        row.metric
+        for row in summary.rows
+        if row.dataset == dataset and row.protocol == protocol and math.isfinite(row.value)
+    }
     return [metric for metric in summary.metrics if metric.name in there]
 
 
@@ -142,8 +162,16 @@ def difference_table(summary: Summary, dataset: str, protocol: str) -> Table:
             digits = metric.digits + 1
             sure = math.isfinite(one.low) and (one.low > 0 or one.high < 0)
             ends = f"[{number(one.low, digits)}, {number(one.high, digits)}]"
-            lines.append([f"{one.first} − {one.second}", metric.title, str(one.n), f"{one.value:+.{digits}f}", ends,
-                          "yes" if sure else "no"])
+            lines.append(
+                [
+                    f"{one.first} − {one.second}",
+                    metric.title,
+                    str(one.n),
+                    f"{one.value:+.{digits}f}",
+                    ends,
+                    "yes" if sure else "no",
+                ]
+            )
     return ["methods", "metric", "n", "difference", "95 % interval", "0 outside"], lines
 
 
@@ -151,8 +179,11 @@ def group_table(bench: Bench, summary: Summary, dataset: str, protocol: str) -> 
     """A line per group and method."""
     metrics = [metric for metric in shown_metrics(summary, dataset, protocol) if metric.grouped]
     order = {entry.label: place for place, entry in enumerate(bench.entries)}
-    keys = {(row.kind, row.group, row.method) for row in summary.rows
-            if (row.dataset, row.protocol) == (dataset, protocol) and row.kind}
+    keys = {
+        (row.kind, row.group, row.method)
+        for row in summary.rows
+        if (row.dataset, row.protocol) == (dataset, protocol) and row.kind
+    }
     lines = []
     for kind, group, label in sorted(keys, key=lambda key: (*key[:2], order.get(key[2], len(order)))):
         rows = [summary.find(dataset, protocol, label, metric.name, kind, group) for metric in metrics]
@@ -181,8 +212,13 @@ def paper_table(lines: Sequence[PaperLine]) -> Table:
     """The same completions by every definition."""
     names = [variant.name for variant in VARIANTS]
     cells = [
-        [line.dataset, line.protocol, line.method, str(line.n),
-         *(f"{number(line.values[name][0], 2)} / {number(line.values[name][1], 3)}" for name in names)]
+        [
+            line.dataset,
+            line.protocol,
+            line.method,
+            str(line.n),
+            *(f"{number(line.values[name][0], 2)} / {number(line.values[name][1], 3)}" for name in names),
+        ]
         for line in lines
     ]
     return ["dataset", "protocol", "method", "n", *names], cells
@@ -196,9 +232,11 @@ def printed_table(paper: Paper) -> Table:
 
 def says(paper: Paper) -> str:
     """What a paper says of its numbers."""
-    return (f"Holes here: {', '.join(paper.holes)}. The paper: size {paper.size}; data {paper.data}; n {paper.n}; "
-            f"colour {paper.colour}; values {paper.values}; SSIM's window {paper.window}. Here: values 0 to 255, "
-            f"PSNR in dB / SSIM.{f' {paper.remark}' if paper.remark else ''}")
+    return (
+        f"Holes here: {', '.join(paper.holes)}. The paper: size {paper.size}; data {paper.data}; n {paper.n}; "
+        f"colour {paper.colour}; values {paper.values}; SSIM's window {paper.window}. Here: values 0 to 255, "
+        f"PSNR in dB / SSIM.{f' {paper.remark}' if paper.remark else ''}"
+    )
 
 
 def markdown_table(table: Table) -> str:
@@ -214,8 +252,10 @@ def facts_of(summary: Summary) -> list[str]:
     facts = [f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; {about['libraries']}"]
     for name, dataset in about["datasets"].items():
         shrunk = f" (of up to {dataset['largest_px']}, shrunk)" if dataset["largest_px"] > dataset["side_px"] else ""
-        facts.append(f"dataset {name}: n = {dataset['n']} of {dataset['people']} people, {dataset['side_px']} px"
-                     f"{shrunk}, SHA-256 {dataset['sha256'][:16]}")
+        facts.append(
+            f"dataset {name}: n = {dataset['n']} of {dataset['people']} people, {dataset['side_px']} px"
+            f"{shrunk}, SHA-256 {dataset['sha256'][:16]}"
+        )
         facts += [f"holes {protocol} of {name}: SHA-256 {digest[:16]}" for protocol, digest in dataset["holes"].items()]
     for name, method in about["methods"].items():
         digest = f"weights {method['sha256'][:16]}" if method["sha256"] else "no weights"
@@ -226,8 +266,10 @@ def facts_of(summary: Summary) -> list[str]:
 
 def definitions(summary: Summary) -> list[tuple[str, str]]:
     """What each column means."""
-    return [*((metric.title, metric.definition) for metric in summary.metrics),
-            ("Intervals", f"95 %, {summary.about['intervals']}")]
+    return [
+        *((metric.title, metric.definition) for metric in summary.metrics),
+        ("Intervals", f"95 %, {summary.about['intervals']}"),
+    ]
 
 
 # --- A table of a page --------------------------------------------------------------------------
@@ -236,13 +278,22 @@ def definitions(summary: Summary) -> list[tuple[str, str]]:
 def short_tables(bench: Bench, summary: Summary) -> str:
     """What goes into a page: for each dataset what it is, a line per protocol and method, and the holes' hashes."""
     about = summary.about
-    parts = [f"`{about['command']}`", "", f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; "
-             f"{about['libraries']}. In brackets 95 % intervals, {about['intervals']}.", ""]
+    parts = [
+        f"`{about['command']}`",
+        "",
+        f"facefill {about['version']}, commit {about['commit'] or 'unknown'}; "
+        f"{about['libraries']}. In brackets 95 % intervals, {about['intervals']}.",
+        "",
+    ]
     for dataset in bench.datasets:
         info = about["datasets"][dataset.name]
         holes = ", ".join(f"{name} {digest[:12]}" for name, digest in info["holes"].items())
-        parts += [f"**{dataset.name}**: {info['n']} faces of {info['people']} people, SHA-256 {info['sha256'][:16]}; "
-                  f"holes, SHA-256: {holes}.", "", markdown_table(_short_table(bench, summary, dataset.name))]
+        parts += [
+            f"**{dataset.name}**: {info['n']} faces of {info['people']} people, SHA-256 {info['sha256'][:16]}; "
+            f"holes, SHA-256: {holes}.",
+            "",
+            markdown_table(_short_table(bench, summary, dataset.name)),
+        ]
     note = "Distances of sets, differences and groups are in the report."
     return "\n".join([*parts, f"{note} {HONEST}"])
 
@@ -250,8 +301,9 @@ def short_tables(bench: Bench, summary: Summary) -> str:
 def speaks_of(bench: Bench) -> dict[str, str]:
     """Weights and code that decide what a page shows, with the first digits of their hashes."""
     names = {weights.sha256: name for name, weights in shipped_weights().items()}
-    shipped = {names.get(entry.model.sha256, entry.label): entry.model.sha256 for entry in bench.entries
-               if entry.model.sha256}
+    shipped = {
+        names.get(entry.model.sha256, entry.label): entry.model.sha256 for entry in bench.entries if entry.model.sha256
+    }
     house = Path(__file__).parents[1]
     code = {f"src/facefill/{name}": file_hash(house / name) for name in DECIDES}
     return {name: digest[:DIGITS] for name, digest in {**shipped, **code}.items()}
@@ -260,12 +312,16 @@ def speaks_of(bench: Bench) -> dict[str, str]:
 def _short_table(bench: Bench, summary: Summary, dataset: str) -> Table:
     """A line per protocol and method."""
     there = {row.metric for row in summary.rows if row.dataset == dataset and math.isfinite(row.value)}
-    metrics = [metric for metric in summary.metrics
-               if metric.name in there and (metric.name in SHOWN or metric.name.startswith(BESIDE))]
+    metrics = [
+        metric
+        for metric in summary.metrics
+        if metric.name in there and (metric.name in SHOWN or metric.name.startswith(BESIDE))
+    ]
     lines = []
     for protocol in bench.protocols:
         for entry in bench.entries:
             rows = [summary.find(dataset, protocol.name, entry.label, metric.name) for metric in metrics]
-            lines.append([protocol.name, entry.label, trained(bench, entry.label), str(_count(rows)),
-                          *_intervals(rows, metrics)])
+            lines.append(
+                [protocol.name, entry.label, trained(bench, entry.label), str(_count(rows)), *_intervals(rows, metrics)]
+            )
     return ["holes", "method", TRAINED, "n", *map(heading, metrics)], lines

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facefill.datasets.faces import Dataset
 from facefill.evaluation.benchmark import TRUTH, Bench
-from facefill.evaluation.features import RATES, accept_from, partners, verify
+from facefill.evaluation.features import RATES, Embedder, accept_from, partners, verify
 from facefill.evaluation.groups import group_faces
 from facefill.evaluation.protocols import VARIANTS, Paper, Protocol
 from facefill.evaluation.records import Table
@@ -43,18 +43,42 @@ class Metric:
 
 _SSIM = "Gaussian window 11x11 of 1.5 px, K 0.01 and 0.03, no sample covariance, mean over RGB and "
 PLAIN = (
-    Metric("psnr", "PSNR", "dB", "higher", "10 log10(255² / MSE) over all pixels and channels; pictures that come back "
-           "identical are counted apart", 2, grouped=True, compared=True),
+    Metric(
+        "psnr",
+        "PSNR",
+        "dB",
+        "higher",
+        "10 log10(255² / MSE) over all pixels and channels; pictures that come back identical are counted apart",
+        2,
+        grouped=True,
+        compared=True,
+    ),
     Metric("hole_psnr", "hole PSNR", "dB", "higher", "PSNR over missing pixels only", 2, grouped=True),
     Metric("ssim", "SSIM", "", "higher", f"{_SSIM}windows inside the picture", grouped=True, compared=True),
     Metric("hole_ssim", "hole SSIM", "", "higher", f"{_SSIM}windows centred on missing pixels"),
     Metric("ms_ssim", "MS-SSIM", "", "higher", "SSIM over five scales; pictures of 176 px and more"),
     Metric("l1", "L1", "", "lower", "mean |difference| / 255", 4),
     Metric("hole_l1", "hole L1", "", "lower", "mean |difference| / 255 over missing pixels", 4),
-    Metric("sharpness", "sharpness", "", "nearer 1", "squared luminance gradients in the hole after a Gaussian of "
-           "1.5 px, result over truth; median over pictures", 2, "median", grouped=True, compared=True),
-    Metric("seam", "seam", "", "nearer 1", "mean luminance step across the hole's border, result over truth; median "
-           "over pictures", 2, "median"),
+    Metric(
+        "sharpness",
+        "sharpness",
+        "",
+        "nearer 1",
+        "squared luminance gradients in the hole after a Gaussian of 1.5 px, result over truth; median over pictures",
+        2,
+        "median",
+        grouped=True,
+        compared=True,
+    ),
+    Metric(
+        "seam",
+        "seam",
+        "",
+        "nearer 1",
+        "mean luminance step across the hole's border, result over truth; median over pictures",
+        2,
+        "median",
+    ),
 )
 
 
@@ -107,8 +131,9 @@ class Summary:
     ) -> Row | None:
         """The row of these names, None where there is none."""
         if len(self._by_name) != len(self.rows):
-            self._by_name = {(row.dataset, row.protocol, row.method, row.metric, row.kind, row.group): row
-                             for row in self.rows}
+            self._by_name = {
+                (row.dataset, row.protocol, row.method, row.metric, row.kind, row.group): row for row in self.rows
+            }
         return self._by_name.get((dataset, protocol, method, metric, kind, group))
 
 
@@ -131,34 +156,89 @@ def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
 
 def _metrics(bench: Bench) -> list[Metric]:
     """The columns of this evaluation, in the order that they are shown."""
-    found = list(PLAIN)
-    found += [
-        Metric(f"lpips_{one.name}", one.perceptual, "", "lower", f"learned perceptual distance on {one.title} "
-               f"(weights {one.sha256[:12]})", grouped=True, compared=True)
-        for one in bench.features if one.perceptual
-    ]
-    found += [
-        Metric(f"frechet_{one.name}", one.distance, "", "lower", "distance of Gaussians fitted to the features of "
-               f"completed and true pictures, {one.title}, {_fitted(bench, one.width)}", 1)
-        for one in bench.features
-    ]
-    if bench.embedder:
-        weights = f"weights {bench.embedder.sha256[:12]}"
-        found.append(Metric("cosine", "identity", "", "higher", f"cosine to the true face by the embedder ({weights})",
-                            grouped=True, compared=True))
-        found += [
-            Metric(f"accepted_{rate:g}", f"TAR at {rate:g}", "", "higher", "share accepted as another true picture of "
-                   f"the same person, by the threshold that {rate:g} of all pairs of true pictures of two people pass",
-                   compared=True)
-            for rate in RATES
-        ]
-        found.append(Metric("frechet_embedder", "Fréchet (embedder)", "", "lower", "distance of Gaussians fitted to "
-                            f"the embedder's vectors of length 1, {_fitted(bench, bench.embedder.width)}", 4))
+    found = [*PLAIN, *_feature_metrics(bench), *(_identity_metrics(bench, bench.embedder) if bench.embedder else ())]
     if bench.papers:
         titles = {variant.ssim: variant.name for variant in VARIANTS[1:]}
         found.append(Metric("psnr_grey", "PSNR (grey)", "dB", "higher", "PSNR of BT.601 luma", 2))
-        found += [Metric(name, f"SSIM ({title})", "", "higher", "as scikit-image has it with that window; uniform with "
-                         "sample covariance") for name, title in titles.items()]
+        found += [
+            Metric(
+                name,
+                f"SSIM ({title})",
+                "",
+                "higher",
+                "as scikit-image has it with that window; uniform with sample covariance",
+            )
+            for name, title in titles.items()
+        ]
+    return found
+
+
+def _feature_metrics(bench: Bench) -> list[Metric]:
+    """What networks that were trained for something else say."""
+    found = [
+        Metric(
+            f"lpips_{one.name}",
+            one.perceptual,
+            "",
+            "lower",
+            f"learned perceptual distance on {one.title} (weights {one.sha256[:12]})",
+            grouped=True,
+            compared=True,
+        )
+        for one in bench.features
+        if one.perceptual
+    ]
+    found += [
+        Metric(
+            f"frechet_{one.name}",
+            one.distance,
+            "",
+            "lower",
+            "distance of Gaussians fitted to the features of "
+            f"completed and true pictures, {one.title}, {_fitted(bench, one.width)}",
+            1,
+        )
+        for one in bench.features
+    ]
+    return found
+
+
+def _identity_metrics(bench: Bench, embedder: Embedder) -> list[Metric]:
+    """What the embedder of faces says."""
+    weights = f"weights {embedder.sha256[:12]}"
+    found = [
+        Metric(
+            "cosine",
+            "identity",
+            "",
+            "higher",
+            f"cosine to the true face by the embedder ({weights})",
+            grouped=True,
+            compared=True,
+        )
+    ]
+    found += [
+        Metric(
+            f"accepted_{rate:g}",
+            f"TAR at {rate:g}",
+            "",
+            "higher",
+            "share accepted as another true picture of "
+            f"the same person, by the threshold that {rate:g} of all pairs of true pictures of two people pass",
+            compared=True,
+        )
+        for rate in RATES
+    ]
+    found.append(
+        Metric(
+            "frechet_embedder",
+            "Fréchet (embedder)",
+            "",
+            "lower",
+            f"distance of Gaussians fitted to the embedder's vectors of length 1, {_fitted(bench, embedder.width)}",
+            4,
+        )
+    )
     return found
 
 
@@ -170,7 +250,11 @@ def _fitted(bench: Bench, width: int) -> str:
 
 
 def _add_cell(
-    summary: Summary, bench: Bench, dataset: Dataset, protocol: Protocol, tables: dict[str, Table],
+    summary: Summary,
+    bench: Bench,
+    dataset: Dataset,
+    protocol: Protocol,
+    tables: dict[str, Table],
     groups: dict[str, list[str]],
 ) -> None:
     people = np.array(dataset.people)
@@ -195,15 +279,21 @@ def _add_cell(
                 pair = [values[label][metric.name] for label in (first, second)]
                 estimate = _paired(pair, people, metric.statistic)
                 summary.differences.append(
-                    Difference(dataset.name, protocol.name, metric.name, first, second, **asdict(estimate)))
+                    Difference(dataset.name, protocol.name, metric.name, first, second, **asdict(estimate))
+                )
     _add_distances(summary, dataset, protocol, tables, people)
     reference = bench.entries[0].label
     _add_cases(summary, dataset, protocol, tables[reference].files, values[reference]["hole_psnr"])
 
 
 def _row(
-    place: tuple[str, str, str, str], kind: str, group: str, column: Doubles, inside: NDArray[np.bool_],
-    people: NDArray[np.str_], statistic: Statistic,
+    place: tuple[str, str, str, str],
+    kind: str,
+    group: str,
+    column: Doubles,
+    inside: NDArray[np.bool_],
+    people: NDArray[np.str_],
+    statistic: Statistic,
 ) -> Row:
     there = inside & np.isfinite(column)
     found = bootstrap(column[there], statistic, people[: len(column)][there]).estimate()
@@ -229,8 +319,9 @@ def _identity(dataset: Dataset, tables: dict[str, Table]) -> dict[str, dict[str,
         vectors = table.vectors["embedder"]
         cosine = (vectors * truths[: len(vectors)]).sum(axis=1).astype(np.float64)
         found[label] = {"cosine": cosine} if label != TRUTH else {}
-        found[label] |= {f"accepted_{rate:g}": verify(vectors, truths, partner, threshold)
-                         for rate, threshold in rates.items()}
+        found[label] |= {
+            f"accepted_{rate:g}": verify(vectors, truths, partner, threshold) for rate, threshold in rates.items()
+        }
     return found
 
 
@@ -242,13 +333,24 @@ def _add_distances(
             true = tables[TRUTH].vectors[name][: len(ours)]
             found = jackknife(frechet_distance, ours.astype(np.float64), true.astype(np.float64), people[: len(ours)])
             if math.isfinite(found.value):
-                summary.rows.append(Row(dataset.name, protocol.name, label, f"frechet_{name}", "", "", found.n, 0,
-                                        found.value, found.low, found.high))
+                summary.rows.append(
+                    Row(
+                        dataset.name,
+                        protocol.name,
+                        label,
+                        f"frechet_{name}",
+                        "",
+                        "",
+                        found.n,
+                        0,
+                        found.value,
+                        found.low,
+                        found.high,
+                    )
+                )
 
 
-def _add_cases(
-    summary: Summary, dataset: Dataset, protocol: Protocol, files: list[str], scores: Doubles
-) -> None:
+def _add_cases(summary: Summary, dataset: Dataset, protocol: Protocol, files: list[str], scores: Doubles) -> None:
     """Best, median and worst picture by the first method's hole PSNR; equal ones by name."""
     finite = np.nan_to_num(scores, nan=-1, posinf=1e9)
     order = sorted(range(len(files)), key=lambda index: (-finite[index], files[index]))
@@ -272,10 +374,13 @@ def paper_lines(bench: Bench, summary: Summary, paper: Paper) -> list[PaperLine]
     """The same completions by every definition that a paper may have meant."""
     found = []
     for place in product([one.name for one in bench.datasets], paper.holes, [one.label for one in bench.entries]):
-        rows = {variant.name: [summary.find(*place, name) for name in (variant.psnr, variant.ssim)]
-                for variant in VARIANTS}
+        rows = {
+            variant.name: [summary.find(*place, name) for name in (variant.psnr, variant.ssim)] for variant in VARIANTS
+        }
         n = max((one.n + one.identical for pair in rows.values() for one in pair if one), default=0)
-        values = {name: (psnr.value if psnr else math.nan, ssim.value if ssim else math.nan)
-                  for name, (psnr, ssim) in rows.items()}
+        values = {
+            name: (psnr.value if psnr else math.nan, ssim.value if ssim else math.nan)
+            for name, (psnr, ssim) in rows.items()
+        }
         found.append(PaperLine(*place, n, values))
     return found

@@ -36,11 +36,7 @@ _DCT = np.kron(_COSINES, _COSINES).astype(np.float32)
 
 # R, G, B, 1 -> Y - 128, Cb - 128, Cr - 128 (JFIF 1.02)
 _YCC = np.array(
-    [
-        [0.299, 0.587, 0.114, -128],
-        [-0.168735892, -0.331264108, 0.5, 0],
-        [0.5, -0.418687589, -0.081312411, 0],
-    ],
+    [[0.299, 0.587, 0.114, -128], [-0.168735892, -0.331264108, 0.5, 0], [0.5, -0.418687589, -0.081312411, 0]],
     np.float32,
 )
 
@@ -78,8 +74,12 @@ def replace_blocks(
 
 
 def _change_band(
-    blocks: Blocks, tables: list[NDArray[np.float32]], frame: Frame, unit: tuple[int, int],
-    planes: list[NDArray[np.float32]], hole: NDArray[np.float32],
+    blocks: Blocks,
+    tables: list[NDArray[np.float32]],
+    frame: Frame,
+    unit: tuple[int, int],
+    planes: list[NDArray[np.float32]],
+    hole: NDArray[np.float32],
 ) -> None:
     """New coefficients in one band.
 
@@ -148,10 +148,15 @@ def _read(jpeg: Jpeg) -> Any:
     except (ImportError, RuntimeError, OSError):  # damage that a decoder reads over, or no place for a file
         return None
     # its own Huffman tables, unless they lack a code that a block may need: libjpeg writes damage then
-    least, most = (min(int(part.min()) for part in picture.coef_arrays),
-                   max(int(part.max()) for part in picture.coef_arrays))
-    whole = all(int(sum(table["counts"])) >= count for tables, count in
-                ((picture.dc_huff_tables, 12), (picture.ac_huff_tables, 162)) for table in tables)
+    least, most = (
+        min(int(part.min()) for part in picture.coef_arrays),
+        max(int(part.max()) for part in picture.coef_arrays),
+    )
+    whole = all(
+        int(sum(table["counts"])) >= count
+        for tables, count in ((picture.dc_huff_tables, 12), (picture.ac_huff_tables, 162))
+        for table in tables
+    )
     picture.optimize_coding = int(not whole or least < -_MOST_LEVELS)
     return picture if least >= -_MOST_LEVELS - 1 and most <= _MOST_LEVELS else None
 

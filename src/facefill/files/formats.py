@@ -151,8 +151,11 @@ def fit(native: Native, target: str) -> tuple[Native, list[str]]:
         native = replace(native, samples=native.colours, extra=None)
     lost = not entry.metadata and not is_srgb(native.icc, native.kind)
     # no reader in use knows grey with alpha in a BMP, or with 16 bits in a TIFF
-    paired = native.kind == "grey" and native.extra is not None and (
-        target == "BMP" or (target == "TIFF" and native.bits == 16))
+    paired = (
+        native.kind == "grey"
+        and native.extra is not None
+        and (target == "BMP" or (target == "TIFF" and native.bits == 16))
+    )
     if native.kind not in entry.kinds or lost or paired:
         if native.kind == "cmyk" or lost:
             notes.append(f"{target} holds no {'CMYK' if native.kind == 'cmyk' else 'profile'}: colours become sRGB")

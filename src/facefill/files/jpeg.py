@@ -33,9 +33,12 @@ ICC_HEADER = b"ICC_PROFILE\0"
 _PHOTOSHOP_HEADER = b"Photoshop 3.0\0"
 ADOBE = 0xEE
 _KNOWN = {
-    b"MPF\0": "further pictures (previews, gain map)", b"urn:iso:std:iso:ts:21496": "a gain map's marks",
-    b"http://ns.adobe.com/xmp/extension/": "extended XMP", b"FPXR\0": "a FlashPix block",
-    b"JFXX\0": "the JFXX thumbnail", b"Exif": "damaged EXIF",
+    b"MPF\0": "further pictures (previews, gain map)",
+    b"urn:iso:std:iso:ts:21496": "a gain map's marks",
+    b"http://ns.adobe.com/xmp/extension/": "extended XMP",
+    b"FPXR\0": "a FlashPix block",
+    b"JFXX\0": "the JFXX thumbnail",
+    b"Exif": "damaged EXIF",
 }
 _SEGMENT_BYTES = 65533
 _MOST_SEGMENTS = 10_000
@@ -119,10 +122,16 @@ class Jpeg:
     def coded(self, metadata: Iterable[Segment] | None = None) -> bytes:
         """A JPEG of the picture behind other metadata; None: what says how colours are coded, and nothing else."""
         if metadata is None:
-            metadata = [s._replace(payload=s.payload[:12] + bytes(2)) for s in self.segments
-                        if s.marker == 0xE0 and s.payload.startswith(b"JFIF\0")]
-            metadata += [s._replace(payload=s.payload[:12]) for s in self.segments
-                         if s.marker == ADOBE and s.payload.startswith(b"Adobe")]
+            metadata = [
+                s._replace(payload=s.payload[:12] + bytes(2))
+                for s in self.segments
+                if s.marker == 0xE0 and s.payload.startswith(b"JFIF\0")
+            ]
+            metadata += [
+                s._replace(payload=s.payload[:12])
+                for s in self.segments
+                if s.marker == ADOBE and s.payload.startswith(b"Adobe")
+            ]
         picture = [s for s in self.segments if s.marker in _CODING or s.marker in _FRAMES]
         return b"".join([b"\xff\xd8", *(s.coded() for s in (*metadata, *picture)), b"\xff\xd9"])
 
@@ -245,8 +254,9 @@ def split_resources(resources: bytes) -> tuple[bytes, list[str]]:
         if number == 0x0404:
             iptc += resources[start : start + length]
         else:
-            names.append({0x0409: "Photoshop's thumbnail", 0x040C: "Photoshop's thumbnail"}.get(
-                number, "Photoshop's settings"))
+            names.append(
+                {0x0409: "Photoshop's thumbnail", 0x040C: "Photoshop's thumbnail"}.get(number, "Photoshop's settings")
+            )
         at = start + length + length % 2
     return iptc, names
 
@@ -283,8 +293,11 @@ def segments_of(kept: Kept, source: Jpeg | None = None) -> tuple[list[Segment], 
     segments, notes = [Segment(0xE0, b"JFIF\0\1\1" + struct.pack(">BHHBB", bool(kept.dpi), x_dpi, y_dpi, 0, 0))], []
     if source:
         segments = segments if any(s.marker == 0xE0 and s.payload[:5] == b"JFIF\0" for s in source.segments) else []
-        segments += [s._replace(payload=s.payload[:12]) for s in source.segments
-                     if s.marker == ADOBE and s.payload.startswith(b"Adobe")]
+        segments += [
+            s._replace(payload=s.payload[:12])
+            for s in source.segments
+            if s.marker == ADOBE and s.payload.startswith(b"Adobe")
+        ]
     blocks = {
         "EXIF": (0xE1, EXIF_HEADER, kept.exif),
         "XMP": (0xE1, XMP_HEADER, kept.xmp),
@@ -309,8 +322,11 @@ def encode_jpeg(native: Native, source: Jpeg | None) -> tuple[bytes, list[str]]:
     options: dict[str, Any] = {"quality": 95, "subsampling": 0}
     if source:
         before = JpegImagePlugin.JpegImageFile(io.BytesIO(source.coded()))
-        options = {"qtables": before.quantization, "progressive": source.frame.marker in _PROGRESSIVE,
-                   "subsampling": max(JpegImagePlugin.get_sampling(before), 0)}
+        options = {
+            "qtables": before.quantization,
+            "progressive": source.frame.marker in _PROGRESSIVE,
+            "subsampling": max(JpegImagePlugin.get_sampling(before), 0),
+        }
     stream = io.BytesIO()
     image_of(native).save(stream, "JPEG", **options)
     coded = parse_jpeg(stream.getvalue())

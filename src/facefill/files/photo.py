@@ -46,6 +46,8 @@ __all__ = [
 
 
 _SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo as it is looked at, with what is needed to write it back.
@@ -123,9 +125,7 @@ def open_source(source: object, max_bytes: int = 200_000_000) -> Path | bytes | 
     raise InputError("a path, a file open for reading bytes, its bytes, a Pillow image or an array", got, "convert it")
 
 
-def read_samples(
-    source: Path | bytes | Image.Image, what: str, check: Callable[[Size], None]
-) -> Native:
+def read_samples(source: Path | bytes | Image.Image, what: str, check: Callable[[Size], None]) -> Native:
     """The samples of a picture in stored orientation, through the door of photos.
 
     what: its name in errors. check: raises InputError for a size (width, height, channels, bytes per sample) that is
@@ -144,9 +144,7 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
             raise InputError("a photo file", f"{path}, which does not exist", "check the path")
         if not path.is_file():
             raise InputError(
-                "a photo file",
-                f"{path}, which is {'a folder' if path.is_dir() else 'no file'}",
-                "name a file",
+                "a photo file", f"{path}, which is {'a folder' if path.is_dir() else 'no file'}", "name a file"
             )
         size = path.stat().st_size
         if size > max_bytes:
@@ -314,8 +312,15 @@ def write_photo(
     """
     inputs = [photo.path] if photo.path else []
     check_output(path, inputs=inputs, overwrite=overwrite)
-    data, notes = encode_photo(photo, completed, mask, format=format_of(path), provenance=provenance,
-                               signature=signature, title=Path(path).name)
+    data, notes = encode_photo(
+        photo,
+        completed,
+        mask,
+        format=format_of(path),
+        provenance=provenance,
+        signature=signature,
+        title=Path(path).name,
+    )
     check_output(path, inputs=inputs, overwrite=overwrite)
     write_whole(Path(path), data)
     return notes

@@ -15,8 +15,14 @@ from typing import Any
 from facefill.errors import InputError
 from facefill.files.xmp import COMPOSITE, Provenance
 
-_KINDS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif", "TIFF": "image/tiff",
-          "HEIF": "image/heif"}
+_KINDS = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "AVIF": "image/avif",
+    "TIFF": "image/tiff",
+    "HEIF": "image/heif",
+}
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 _PARENT = "the photo before"
 _FIX = "give a PEM file with your private key and its certificate chain, the key's own certificate first"
@@ -48,15 +54,19 @@ def read_signature(path: Path | str) -> Signature:
     keys = [block for name, block in blocks if name.endswith(b"PRIVATE KEY")]
     certificates = [block for name, block in blocks if name == b"CERTIFICATE"]
     if len(keys) != 1 or not certificates:
-        raise InputError("one private key and its certificates",
-                         f"{len(keys)} and {len(certificates)} in {path}", _FIX)
+        raise InputError("one private key and its certificates", f"{len(keys)} and {len(certificates)} in {path}", _FIX)
     try:
         key: Any = serialization.load_pem_private_key(keys[0], None)
     except (ValueError, TypeError) as error:
         raise InputError("a private key without a password", f"{path} ({error})", _FIX) from None
     kind = type(key).__name__
-    algorithm = "ps256" if "RSA" in kind else "ed25519" if "Ed25519" in kind else _CURVES.get(
-        getattr(getattr(key, "curve", None), "name", ""))
+    algorithm = (
+        "ps256"
+        if "RSA" in kind
+        else "ed25519"
+        if "Ed25519" in kind
+        else _CURVES.get(getattr(getattr(key, "curve", None), "name", ""))
+    )
     if algorithm is None:
         raise InputError("an RSA, Ed25519 or NIST elliptic key", f"another in {path}", _FIX)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -64,7 +74,11 @@ def read_signature(path: Path | str) -> Signature:
 
 
 def sign(
-    data: bytes, format: str, signature: Signature, provenance: Provenance, title: str,
+    data: bytes,
+    format: str,
+    signature: Signature,
+    provenance: Provenance,
+    title: str,
     original: tuple[bytes, str] | None = None,
 ) -> bytes:
     """The file with a manifest that says what was completed, by what, and from which photo.
@@ -102,13 +116,15 @@ def _manifest(provenance: Provenance, title: str, more: dict[str, Any]) -> dict[
     tool = {"name": "facefill", "version": __version__}
     parameters = {"method": provenance.method, "weights_sha256": provenance.weights_sha256, "seed": provenance.seed}
     edited = {"action": "c2pa.edited", "digitalSourceType": COMPOSITE, "softwareAgent": tool, "parameters": parameters}
-    return {"claim_generator_info": [tool], "title": title,
-            "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [edited]}}]} | more
+    return {
+        "claim_generator_info": [tool],
+        "title": title,
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [edited]}}],
+    } | more
 
 
 def _build(
-    data: bytes, format: str, signature: Signature, manifest: dict[str, Any],
-    original: tuple[bytes, str] | None = None,
+    data: bytes, format: str, signature: Signature, manifest: dict[str, Any], original: tuple[bytes, str] | None = None
 ) -> bytes:
     import c2pa
 

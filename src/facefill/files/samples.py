@@ -87,11 +87,19 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
     if data:
         dropped += ["further pictures"] * (frames > 1)
         dropped += ["further pictures (depth, gain map, thumbnails)"] * any(
-            info.get(key) for key in ("aux", "depth_images", "thumbnails"))
+            info.get(key) for key in ("aux", "depth_images", "thumbnails")
+        )
         dropped += [CREDENTIALS] * (b"jumb" in data and b"c2pa" in data)
         dropped += ["the video of a motion photo"] * (b"mpvd" in data and name == "HEIF")
-    found = Found((exif.removeprefix(b"Exif\0\0"),) if exif else (), (xmp.encode() if isinstance(xmp, str) else xmp,)
-                  if xmp else (), b"", info.get("icc_profile") or b"", (), dpi, tuple(dropped))
+    found = Found(
+        (exif.removeprefix(b"Exif\0\0"),) if exif else (),
+        (xmp.encode() if isinstance(xmp, str) else xmp,) if xmp else (),
+        b"",
+        info.get("icc_profile") or b"",
+        (),
+        dpi,
+        tuple(dropped),
+    )
     samples, kind, extra, bits, notes = samples_of(image)
     native = Native(samples, kind, extra, bits, keep(found))
     notes += [f"it holds {frames} pictures: only the first is used"] * (frames > 1)

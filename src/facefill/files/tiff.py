@@ -25,8 +25,23 @@ from facefill.files.samples import samples_of
 
 _XMP, _ICC, _IPTC, _PHOTOSHOP, _LAYERS, _CREDENTIALS = 700, 34675, 33723, 34377, 37724, 52545
 _EXTRA, _ORIENTATION, _SUBFILE = 338, 274, 254
-_CODING = {*range(254, 260), 262, 266, 273, *range(277, 282), 284, 292, 293, 317, *range(320, 326), *range(332, 335),
-           *range(336, 342), 347, *range(512, 522), *range(529, 533)}
+_CODING = {
+    *range(254, 260),
+    262,
+    266,
+    273,
+    *range(277, 282),
+    284,
+    292,
+    293,
+    317,
+    *range(320, 326),
+    *range(332, 335),
+    *range(336, 342),
+    347,
+    *range(512, 522),
+    *range(529, 533),
+}
 Fraction = tuple[int, int]
 _NAMES = {_LAYERS: "Photoshop's layers", _CREDENTIALS: CREDENTIALS, 330: "further pictures", 37500: "the maker's notes"}
 _RAW = "a photo, not a camera's raw file"
@@ -58,8 +73,12 @@ class Tiff:
     @property
     def size(self) -> tuple[int, int, int, int]:
         """Width, height, channels and bytes per sample, by the directory alone."""
-        return self.number(256, 0), self.number(257, 0), max(self.number(277, 1), 3 * (self.number(262, 1) == 3)), (
-            2 if self.number(258, 1) > 8 else 1)
+        return (
+            self.number(256, 0),
+            self.number(257, 0),
+            max(self.number(277, 1), 3 * (self.number(262, 1) == 3)),
+            (2 if self.number(258, 1) > 8 else 1),
+        )
 
     def _numbers(self, name: int) -> tuple[int, ...]:
         return numbers(self.order, self.tags.get(name))
@@ -147,11 +166,19 @@ def encode_tiff(native: Native, source: Tiff | None) -> tuple[bytes, list[str]]:
     stream = io.BytesIO()
     single = samples.shape[2] == 1
     tifffile.imwrite(
-        stream, samples[..., 0] if single else samples, byteorder=">" if order == ">" else "<", metadata=None,
-        photometric={"grey": "minisblack", "rgb": "rgb", "cmyk": "separated"}[native.kind], software=False,
-        planarconfig=None if single else "contig", extrasamples=None if native.extra is None else [native.extra],
-        compression="zlib" if compressed else None, predictor=compressed and native.bits > 1, iccprofile=kept.icc,
-        resolution=dpi, resolutionunit=unit,
+        stream,
+        samples[..., 0] if single else samples,
+        byteorder=">" if order == ">" else "<",
+        metadata=None,
+        photometric={"grey": "minisblack", "rgb": "rgb", "cmyk": "separated"}[native.kind],
+        software=False,
+        planarconfig=None if single else "contig",
+        extrasamples=None if native.extra is None else [native.extra],
+        compression="zlib" if compressed else None,
+        predictor=compressed and native.bits > 1,
+        iccprofile=kept.icc,
+        resolution=dpi,
+        resolutionunit=unit,
     )
     # tifffile writes no directories inside the first: another first one, of its tags and these, goes to the end
     body = bytearray(stream.getvalue() + bytes(stream.tell() % 2))

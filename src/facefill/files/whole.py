@@ -35,8 +35,11 @@ def whole(path: Path) -> Iterator[Path]:
         with beside(path) as part:
             yield part
     except OSError as error:
-        raise InputError("a folder that can be written", f"{path} ({error.strerror})", "free some space or choose "
-                         "another folder, then run again") from error
+        raise InputError(
+            "a folder that can be written",
+            f"{path} ({error.strerror})",
+            "free some space or choose another folder, then run again",
+        ) from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -16,19 +16,34 @@ _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _XML = "http://www.w3.org/XML/1998/namespace"
 _FACEFILL = "https://ns.facefill/provenance/1.0/"
 _PREFIXES = {
-    "adobe:ns:meta/": "x", _RDF: "rdf", _IPTC: "Iptc4xmpExt", _FACEFILL: "facefill",
-    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore", "http://ns.useplus.org/ldf/xmp/1.0/": "plus",
-    "http://purl.org/dc/elements/1.1/": "dc", "http://creativecommons.org/ns#": "cc",
-    "http://ns.adobe.com/xap/1.0/": "xmp", "http://ns.adobe.com/xap/1.0/rights/": "xmpRights",
-    "http://ns.adobe.com/photoshop/1.0/": "photoshop", "http://ns.adobe.com/lightroom/1.0/": "lr",
-    "http://ns.adobe.com/camera-raw-settings/1.0/": "crs", "http://ns.adobe.com/tiff/1.0/": "tiff",
-    "http://ns.adobe.com/exif/1.0/": "exif", "http://ns.adobe.com/exif/1.0/aux/": "aux",
-    "http://cipa.jp/exif/1.0/": "exifEX", "http://ns.google.com/photos/1.0/panorama/": "GPano",
-    "http://ns.microsoft.com/photo/1.0/": "MicrosoftPhoto", "http://www.metadataworkinggroup.com/schemas/regions/":
-    "mwg-rs", "http://ns.adobe.com/xmp/sType/Area#": "stArea", "http://ns.adobe.com/xap/1.0/sType/Dimensions#": "stDim",
+    "adobe:ns:meta/": "x",
+    _RDF: "rdf",
+    _IPTC: "Iptc4xmpExt",
+    _FACEFILL: "facefill",
+    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
+    "http://ns.useplus.org/ldf/xmp/1.0/": "plus",
+    "http://purl.org/dc/elements/1.1/": "dc",
+    "http://creativecommons.org/ns#": "cc",
+    "http://ns.adobe.com/xap/1.0/": "xmp",
+    "http://ns.adobe.com/xap/1.0/rights/": "xmpRights",
+    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
+    "http://ns.adobe.com/lightroom/1.0/": "lr",
+    "http://ns.adobe.com/camera-raw-settings/1.0/": "crs",
+    "http://ns.adobe.com/tiff/1.0/": "tiff",
+    "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://ns.adobe.com/exif/1.0/aux/": "aux",
+    "http://cipa.jp/exif/1.0/": "exifEX",
+    "http://ns.google.com/photos/1.0/panorama/": "GPano",
+    "http://ns.microsoft.com/photo/1.0/": "MicrosoftPhoto",
+    "http://www.metadataworkinggroup.com/schemas/regions/": "mwg-rs",
+    "http://ns.adobe.com/xmp/sType/Area#": "stArea",
+    "http://ns.adobe.com/xap/1.0/sType/Dimensions#": "stDim",
 }
-_PICTURES = {"{http://ns.adobe.com/xap/1.0/}Thumbnails", "{http://ns.adobe.com/xap/1.0/}PageInfo",
-             "{http://ns.adobe.com/exif/1.0/}MakerNote"}
+_PICTURES = {
+    "{http://ns.adobe.com/xap/1.0/}Thumbnails",
+    "{http://ns.adobe.com/xap/1.0/}PageInfo",
+    "{http://ns.adobe.com/exif/1.0/}MakerNote",
+}
 _DEEPEST, _MOST_ELEMENTS, _LONGEST = 40, 20_000, 4_000_000
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 

@@ -129,9 +129,7 @@ def _laplacians(levels: Floats, free: Bool, there: Bool) -> tuple[NDArray[np.int
     return columns, weights, right
 
 
-def _least_squares(
-    columns: NDArray[np.intp], weights: Floats, right: Floats, counts: NDArray[np.int_]
-) -> Floats:
+def _least_squares(columns: NDArray[np.intp], weights: Floats, right: Floats, counts: NDArray[np.int_]) -> Floats:
     """Where the sum of squares of `weights` times the unknowns, less `right`, is least, (unknowns, C).
 
     counts: of unknowns in each pair of picture rows that has some. Normal equations couple a pair with the next one

@@ -25,9 +25,7 @@ LARGE_PX = 4_000_000
 THIN_PX = 17
 
 
-def composite(
-    image: U8, filled: U8, mask: Bool, *, blend: str = "poisson", limit: float | None = 3.0
-) -> U8:
+def composite(image: U8, filled: U8, mask: Bool, *, blend: str = "poisson", limit: float | None = 3.0) -> U8:
     """Return `completed`: the image's known pixels bit for bit, and in the hole `filled`, blended in.
 
     image, filled: (H, W, 3) uint8. mask: (H, W) bool, True = missing.

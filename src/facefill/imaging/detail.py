@@ -41,9 +41,7 @@ def restore_contrast(patch: U8, mask: Bool, enlarged: float) -> U8:
     return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
 
 
-def match_grain(
-    image: U8, completed: U8, mask: Bool, rng: np.random.Generator, *, detail_px: float = 2.0
-) -> U8:
+def match_grain(image: U8, completed: U8, mask: Bool, rng: np.random.Generator, *, detail_px: float = 2.0) -> U8:
     """Return `completed` with seeded grain in the hole, as much as its surroundings have and it lacks.
 
     A patch that was enlarged into a large photo has neither the photo's noise nor its finest texture. What is finer
@@ -71,8 +69,16 @@ def match_grain(
             shape = (bottom - top, right - left, 3)
             measured = float((luma[around] ** 2).mean())
             wanted = min(measured, most)
-            noise = _lacking_grain(fine, luma, around, luma[hole], here[hole], sigma_px,
-                                   rng.standard_normal(shape, dtype=np.float32), wanted / max(measured, 1e-9))
+            noise = _lacking_grain(
+                fine,
+                luma,
+                around,
+                luma[hole],
+                here[hole],
+                sigma_px,
+                rng.standard_normal(shape, dtype=np.float32),
+                wanted / max(measured, 1e-9),
+            )
             strength = _by_brightness(luma, brightness, around, ~missing, brightness[hole])
             strength *= _room(luma[hole], missing[hole], wanted, float((luma[here] ** 2).mean()), sigma_px)
             picture[hole] += noise * strength[..., None]
@@ -176,8 +182,10 @@ def _mean_of(values: F32, part: Bool, sigma_px: float) -> F32:
     """The mean of a part's pixels over squares as wide as a Gaussian of twice `sigma_px`, at a cost that does not grow
     with them."""
     side = 2 * round(2 * sigma_px * np.sqrt(3)) + 1
-    sums, shares = (cv2.blur(layer, (side, side), borderType=cv2.BORDER_REFLECT)
-                    for layer in (np.where(part, values, np.float32(0)), part.astype(np.float32)))
+    sums, shares = (
+        cv2.blur(layer, (side, side), borderType=cv2.BORDER_REFLECT)
+        for layer in (np.where(part, values, np.float32(0)), part.astype(np.float32))
+    )
     return np.asarray(sums / np.maximum(shares, 1e-3))
 
 

@@ -190,8 +190,9 @@ def dilate(mask: Bool, px: float) -> Bool:
 
 def nearest(picture: NDArray[Any], known: Bool) -> NDArray[Any]:
     """Return (H, W, C), at each pixel what the picture (H, W, C) is at the nearest one of `known` (H, W), not empty."""
-    labels = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5,
-                                             labelType=cv2.DIST_LABEL_PIXEL)[1]
+    labels = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[
+        1
+    ]
     values = np.zeros((int(labels.max()) + 1, picture.shape[2]), picture.dtype)
     values[labels[known]] = picture[known]
     return np.asarray(values[labels])

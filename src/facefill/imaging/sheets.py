@@ -69,9 +69,16 @@ def blending_steps(image: U8, filled: U8, mask: Bool) -> U8:
     masked = np.where(mask[..., None], np.uint8(GREY), image)
     known, theirs = gradients(masked), gradients(filled)
     merged = merge_gradients(known, theirs, mask)
-    drawn = [masked, _strength(known), filled, _strength(theirs), _strength(merged),
-             _levels(GREY + divergence(merged).mean(-1, keepdims=True)),
-             composite(image, filled, mask, blend="paste"), composite(image, filled, mask, limit=None)]
+    drawn = [
+        masked,
+        _strength(known),
+        filled,
+        _strength(theirs),
+        _strength(merged),
+        _levels(GREY + divergence(merged).mean(-1, keepdims=True)),
+        composite(image, filled, mask, blend="paste"),
+        composite(image, filled, mask, limit=None),
+    ]
     return np.stack(drawn)
 
 

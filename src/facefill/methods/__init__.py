@@ -10,6 +10,10 @@ from facefill.methods.masked_gan import MaskedGan
 from facefill.methods.swift import Swift
 
 CLASSES: dict[str, type[Method]] = {
-    "swift": Swift, "context_encoder": ContextEncoder, "contextual_attention": ContextualAttention,
-    "masked_gan": MaskedGan, "latent_search": LatentSearch, "dip": Dip,
+    "swift": Swift,
+    "context_encoder": ContextEncoder,
+    "contextual_attention": ContextualAttention,
+    "masked_gan": MaskedGan,
+    "latent_search": LatentSearch,
+    "dip": Dip,
 }

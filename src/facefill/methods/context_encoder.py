@@ -119,8 +119,9 @@ class ContextEncoder(Method):
         self.config: ContextEncoderConfig = config
         self.generator = Autoencoder(config)
         width = config.widths[-1]
-        self.critic = encoder(config.widths, config.batch_norm, nn.AdaptiveAvgPool2d(CELLS), nn.Flatten(),
-                              nn.Linear(CELLS**2 * width, 1))
+        self.critic = encoder(
+            config.widths, config.batch_norm, nn.AdaptiveAvgPool2d(CELLS), nn.Flatten(), nn.Linear(CELLS**2 * width, 1)
+        )
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -142,8 +143,10 @@ class ContextEncoder(Method):
             real, fake = self.judge(truth), self.judge(filled.detach())
             return {"critic": (F.softplus(-real) + F.softplus(fake)).mean()}
         squares = ((filled.float() - truth) / 2).square().sum((1, 2, 3))
-        return {"reconstruction": squares.mean(),
-                "adversarial": self.config.adversarial * F.softplus(-self.judge(filled)).mean()}
+        return {
+            "reconstruction": squares.mean(),
+            "adversarial": self.config.adversarial * F.softplus(-self.judge(filled)).mean(),
+        }
 
     def judge(self, picture: Tensor) -> Tensor:
         """How true each picture looks, (N,), before the sigmoid."""

@@ -148,8 +148,10 @@ class ContextualAttention(Method):
             guess = self.generator.first(batch["image"], mask)
             return {"coarse": ((guess.float() - truth).abs() * weight).mean()}
         guess, filled, _ = self.generator(batch["image"], mask)
-        terms = {"coarse": ((guess.float() - truth).abs() * weight).mean(),
-                 "refined": self.config.reconstruction * ((filled.float() - truth).abs() * weight).mean()}
+        terms = {
+            "coarse": ((guess.float() - truth).abs() * weight).mean(),
+            "refined": self.config.reconstruction * ((filled.float() - truth).abs() * weight).mean(),
+        }
         if self.config.adversarial:
             completed = torch.where(mask > 0.5, filled.float(), truth)
             batch["completed"] = completed.detach()

@@ -168,8 +168,10 @@ class LatentSearch(Method):
         if "generated" not in batch:
             with torch.no_grad():
                 batch["generated"] = self.generator.faces(self.draw_codes(batch["seed"]))
-        return {"critic_true": self._surprise(batch["truth"], REAL),
-                "critic_generated": self._surprise(batch["generated"], FAKE)}
+        return {
+            "critic_true": self._surprise(batch["truth"], REAL),
+            "critic_generated": self._surprise(batch["generated"], FAKE),
+        }
 
     def _surprise(self, faces: Tensor, kind: int) -> Tensor:
         """Mean -log of a class's softmax (the generator's is the one of Goodfellow et al. 2014 that does not fade)."""
@@ -193,8 +195,10 @@ class LatentSearch(Method):
         if self.config.learns == "encoder":
             made = self.generator.faces(self.generator.encoder(batch["image"], batch["mask"])).float()
             return [batch["image"], made, batch["truth"]]
-        return [*(self.generator.faces(self.draw_codes(batch["seed"] + place)).float() for place in range(6)),
-                batch["truth"]]
+        return [
+            *(self.generator.faces(self.draw_codes(batch["seed"] + place)).float() for place in range(6)),
+            batch["truth"],
+        ]
 
     def score(self, batch: Batch) -> Tensor:
         """PSNR in dB of the encoder's face, or of the DCGAN's nearest of 256 faces: a search would take too long."""
@@ -259,18 +263,29 @@ class LatentSearch(Method):
         self.generator.eval()
         per = max(1, self.config.rows // self.config.restarts)
         with torch.autocast(image.device.type, enabled=False):
-            parts = [self._search_some(image[place : place + per].float(), mask[place : place + per],
-                                       seeds[place : place + per]) for place in range(0, len(image), per)]
+            parts = [
+                self._search_some(
+                    image[place : place + per].float(), mask[place : place + per], seeds[place : place + per]
+                )
+                for place in range(0, len(image), per)
+            ]
         found = Found(
-            torch.cat([part.faces for part in parts]), torch.cat([part.codes for part in parts]),
+            torch.cat([part.faces for part in parts]),
+            torch.cat([part.codes for part in parts]),
             torch.cat([part.loss for part in parts]),
             {name: torch.cat([part.terms[name] for part in parts]) for name in parts[0].terms},
-            torch.cat([part.steps for part in parts]), torch.cat([part.lost for part in parts]),
+            torch.cat([part.steps for part in parts]),
+            torch.cat([part.lost for part in parts]),
         )
         log = logging.getLogger("facefill")
         clamped = ", ".join(f"{name} {float(values.mean()):.3f}" for name, values in found.terms.items())
-        log.info("%d faces: mean loss %.4f after %.0f iterations; %s", len(image), float(found.loss.mean()),
-                 float(found.steps.float().mean()), clamped)
+        log.info(
+            "%d faces: mean loss %.4f after %.0f iterations; %s",
+            len(image),
+            float(found.loss.mean()),
+            float(found.steps.float().mean()),
+            clamped,
+        )
         if found.lost.any():
             rows = found.lost.nonzero()[:, 0].tolist()
             log.warning("%d of %d faces: %s", len(rows), len(image), LOST, extra={"doubt": LOST, "rows": rows})

@@ -25,27 +25,12 @@ from torch import Tensor, cat, nn
 from facefill.arrays import MIRRORED
 from facefill.config import Frozen
 from facefill.methods.base import Batch, Method, draw_noise
-from facefill.nets.critics import (
-    PatchCritic,
-    critic_hinge,
-    feature_distance,
-    generator_hinge,
-    gradient_penalty,
-)
+from facefill.nets.critics import PatchCritic, critic_hinge, feature_distance, generator_hinge, gradient_penalty
 from facefill.nets.layers import UNet
 from facefill.nets.losses import HOLE_SHARE, hole_l1
 from facefill.nets.perceptual import open_perceptual
 from facefill.nets.projected import ProjectedCritic, shift_and_tone
-from facefill.nets.small_and_detail import (
-    FACTOR,
-    STEP,
-    UNKNOWN,
-    SmallAndDetail,
-    SmallNet,
-    enlarge,
-    heat_maps,
-    shrink,
-)
+from facefill.nets.small_and_detail import FACTOR, STEP, UNKNOWN, SmallAndDetail, SmallNet, enlarge, heat_maps, shrink
 
 PENALISED = 8
 """Of how many pictures one bears the gradient penalty, for all of them."""
@@ -122,17 +107,25 @@ class Swift(Method):
         """The picture with its hole, the mask, the landmarks as far as they are known, and no noise where none is."""
         image, mask = batch["image"], batch["mask"]
         unknown = image.new_full((len(image), 5, 2), torch.nan)
-        return {"image": image, "mask": mask, "landmarks": batch.get("landmarks", unknown),
-                "noise": batch["noise"] if "noise" in batch else torch.zeros_like(mask)}
+        return {
+            "image": image,
+            "mask": mask,
+            "landmarks": batch.get("landmarks", unknown),
+            "noise": batch["noise"] if "noise" in batch else torch.zeros_like(mask),
+        }
 
     def forward(self, **inputs: Tensor) -> Tensor:
         filled: Tensor = self.generator(**inputs)
         return filled
 
     def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
-        return {"small": self._small_losses, "critic_small": self._critic_losses,
-                "critic_projected": self._projected_losses, "detail": self._detail_losses,
-                "critic_detail": self._detail_critic_losses}[player](batch)
+        return {
+            "small": self._small_losses,
+            "critic_small": self._critic_losses,
+            "critic_projected": self._projected_losses,
+            "detail": self._detail_losses,
+            "critic_detail": self._detail_critic_losses,
+        }[player](batch)
 
     # The first stage
 
@@ -153,8 +146,9 @@ class Swift(Method):
             lack = completed.new_zeros(())
             if quiet.any():
                 seen = mirror_points(points[quiet], batch["image"].shape[-1])
-                other = self.generator.complete(average[quiet].flip(3), share[quiet].flip(3),
-                                                heat_maps(seen, share[quiet]), noise[quiet]).flip(3)
+                other = self.generator.complete(
+                    average[quiet].flip(3), share[quiet].flip(3), heat_maps(seen, share[quiet]), noise[quiet]
+                ).flip(3)
                 lack = hole_l1(other, completed[quiet], hole[quiet]) * quiet.float().mean()
             terms["mirror"] = config.mirror * lack
         looks = [self.judge(shown, share) for shown in (completed, truth)] if self._has_critics else []
@@ -173,8 +167,9 @@ class Swift(Method):
             chosen = batch["seed"] % PENALISED == 0
             steep = truth.new_zeros(())
             if chosen.any():
-                steep = gradient_penalty(lambda x: [look[-1] for look in self.judge(x, share[chosen])],
-                                         truth[chosen], share[chosen]).sum()
+                steep = gradient_penalty(
+                    lambda x: [look[-1] for look in self.judge(x, share[chosen])], truth[chosen], share[chosen]
+                ).sum()
             terms["penalty"] = self.config.penalty / 2 * PENALISED * steep / len(truth)
         return terms
 
@@ -220,19 +215,24 @@ class Swift(Method):
         hint = torch.where(told, bend(small_truth, share, seeds), small)
         beyond = batch["outside"] if "outside" in batch else torch.zeros_like(batch["mask"])
         truth, mask, image, coarse, outside = cut_at_hole(
-            [batch["truth"], batch["mask"], batch["image"], enlarge(hint), beyond], batch["mask"] * (1 - beyond), seeds,
-            self.config.crop_px)
+            [batch["truth"], batch["mask"], batch["image"], enlarge(hint), beyond],
+            batch["mask"] * (1 - beyond),
+            seeds,
+            self.config.crop_px,
+        )
         filled = self.generator.refine(image, mask, coarse)
         judgeable = mask * (1 - outside)
         completed = filled * judgeable + truth * (1 - judgeable)
         # For crops that are told the first stage's picture the truth is not what they should become.
         judged = torch.where(told, completed, truth)
         batch["detail"], batch["detail_truth"], batch["detail_seen"] = judged.detach(), truth, cat([mask, coarse], 1)
-        shrunk, wanted, where = (F.avg_pool2d(picture, FACTOR) for picture in (
-            completed, coarse, judgeable * ~told))
+        shrunk, wanted, where = (F.avg_pool2d(picture, FACTOR) for picture in (completed, coarse, judgeable * ~told))
         terms = {"detail_l1": hole_l1(judged, truth, mask), "keep": hole_l1(shrunk, wanted, where)}
-        looks = [[self.detail_critic(cat([shown, batch["detail_seen"]], 1))] for shown in (judged, truth)] \
-            if self._has_critics else []
+        looks = (
+            [[self.detail_critic(cat([shown, batch["detail_seen"]], 1))] for shown in (judged, truth)]
+            if self._has_critics
+            else []
+        )
         return terms | self._learned_terms(judged, truth, judgeable * told, looks, "detail_")
 
     def _detail_critic_losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -261,8 +261,12 @@ class Swift(Method):
             terms[f"{name}perceptual"] = config.perceptual * distance
         if looks:
             hinge = torch.stack([generator_hinge(fake[-1], mask) for fake in looks[0]]).sum()
-            features = torch.stack([feature_distance(fake[:-1], [layer.detach() for layer in real[:-1]])
-                                    for fake, real in zip(*looks, strict=True)]).mean()
+            features = torch.stack(
+                [
+                    feature_distance(fake[:-1], [layer.detach() for layer in real[:-1]])
+                    for fake, real in zip(*looks, strict=True)
+                ]
+            ).mean()
             terms[f"{name}adversarial"] = config.adversarial * hinge
             terms[f"{name}feature_matching"] = config.feature_matching * features
         return terms
@@ -297,8 +301,10 @@ def cut_at_hole(pictures: list[Tensor], mask: Tensor, seeds: Tensor, side_px: in
         places = mask[index, 0].nonzero()
         chance, *shift = torch.rand(3, generator=generator).tolist()
         middle = places[int(chance * len(places))].tolist() if len(places) else [height // 2, width // 2]
-        top, left = (min(max(int(at + (move - 1.5) * side_px / 2), 0), limit - side_px) // FACTOR * FACTOR
-                     for at, move, limit in zip(middle, shift, (height, width), strict=True))
+        top, left = (
+            min(max(int(at + (move - 1.5) * side_px / 2), 0), limit - side_px) // FACTOR * FACTOR
+            for at, move, limit in zip(middle, shift, (height, width), strict=True)
+        )
         for part, picture in zip(cut, pictures, strict=True):
             part.append(picture[index, :, top : top + side_px, left : left + side_px])
     return [torch.stack(part) for part in cut]

@@ -77,8 +77,10 @@ class ContextualAttention(nn.Module):
             parts = [self._rows(given, wide + 1, 0, high)]
         else:
             # Kept for the backward pass, the scores of all blocks together would be the whole matrix again.
-            parts = [checkpoint(self._rows, given, wide + 1, first, min(first + rows, high), use_reentrant=False)
-                     for first in range(0, high, rows)]
+            parts = [
+                checkpoint(self._rows, given, wide + 1, first, min(first + rows, high), use_reentrant=False)
+                for first in range(0, high, rows)
+            ]
         return Borrowed(torch.cat([part[0] for part in parts], 2), torch.cat([part[1] for part in parts], 1))
 
     def _rows(self, given: Given, step: int, first: int, last: int) -> tuple[Tensor, Tensor]:
@@ -98,8 +100,10 @@ class ContextualAttention(nn.Module):
         rows = SCANNED + 2 * HALO
         index = torch.arange(blocks)[:, None] * SCANNED * step + torch.arange(rows * step)
         around = (HALO * step, (HALO + SCANNED) * step)
-        own = (F.pad(given.cells, (0, 0, *around))[:, index].transpose(0, 1),
-               F.pad(given.lengths, around)[:, index].transpose(0, 1))
+        own = (
+            F.pad(given.cells, (0, 0, *around))[:, index].transpose(0, 1),
+            F.pad(given.lengths, around)[:, index].transpose(0, 1),
+        )
 
         def turn(carried: Tensors, block: Tensors) -> tuple[Tensors, Tensors]:
             cells, lengths = block
@@ -107,8 +111,9 @@ class ContextualAttention(nn.Module):
             return tuple(value.clone() for value in carried), parts
 
         features, source = scan(turn, tuple(given), own)[1]
-        return Borrowed(features.movedim(0, 2).flatten(2, 3)[:, :, : 2 * high],
-                        source.transpose(0, 1).flatten(1, 2)[:, :high])
+        return Borrowed(
+            features.movedim(0, 2).flatten(2, 3)[:, :, : 2 * high], source.transpose(0, 1).flatten(1, 2)[:, :high]
+        )
 
 
 def _given(features: Tensor, mask: Tensor) -> Given:
@@ -138,8 +143,11 @@ def _block(
     source = share.argmax(2).view(count, rows, step)[:, inner, :-1]
     share = share.to(given.places.dtype) * (lengths[:, :, None] > 0)
     across = [add_shifted(share, by) for by in (-aside, aside)]
-    parts = [add_shifted(across[column], below if row else -below) @ given.places[:, 2 * row + column] / 4
-             for row in (0, 1) for column in (0, 1)]
+    parts = [
+        add_shifted(across[column], below if row else -below) @ given.places[:, 2 * row + column] / 4
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
     grid = [part.view(count, rows, step, -1)[:, inner, :-1] for part in parts]
     # Channels last: whole cells are copied, and what follows works in that order.
     picture = torch.stack([torch.stack(grid[:2], 3), torch.stack(grid[2:], 3)], 2)

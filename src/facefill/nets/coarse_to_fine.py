@@ -45,16 +45,28 @@ def elu() -> nn.ELU:
 
 def encoder(inputs: int, width: int) -> nn.Sequential:
     """(N, inputs, H, W) to (N, 4 width, H/4, W/4)."""
-    return convs((inputs, width, 5), (width, 2 * width, 3, 2), (2 * width, 2 * width), (2 * width, 4 * width, 3, 2),
-                 (4 * width, 4 * width))
+    return convs(
+        (inputs, width, 5),
+        (width, 2 * width, 3, 2),
+        (2 * width, 2 * width),
+        (2 * width, 4 * width, 3, 2),
+        (4 * width, 4 * width),
+    )
 
 
 def decoder(width: int) -> nn.Sequential:
     """(N, 4 width, H/4, W/4) to a picture (N, 3, H, W), not clipped."""
     return nn.Sequential(
-        conv(4 * width, 4 * width), elu(), convs((4 * width, 4 * width)), Twice(4 * width, 2 * width), elu(),
-        convs((2 * width, 2 * width)), Twice(2 * width, width), elu(),
-        convs((width, width // 2)), conv(width // 2, 3),
+        conv(4 * width, 4 * width),
+        elu(),
+        convs((4 * width, 4 * width)),
+        Twice(4 * width, 2 * width),
+        elu(),
+        convs((2 * width, 2 * width)),
+        Twice(2 * width, width),
+        elu(),
+        convs((width, width // 2)),
+        conv(width // 2, 3),
     )
 
 

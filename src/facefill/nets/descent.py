@@ -75,11 +75,15 @@ def _move(loss_of: Callable[[Tensor, Tensor], Tensor], rows: Rows, better: float
     lower = loss < rows.loss
     fell = loss < rows.mark - better * (rows.first - loss)
     return Rows(
-        rows.place, torch.where(lower[:, None], tried, rows.values), torch.minimum(loss, rows.loss),
+        rows.place,
+        torch.where(lower[:, None], tried, rows.values),
+        torch.minimum(loss, rows.loss),
         torch.where(lower[:, None], gradient, rows.gradient),
         _learn(rows.inverse, tried - rows.values, gradient - rows.gradient),
         torch.where(lower, 1.0, SHORTER * rows.reach),
-        rows.first, torch.where(fell, loss, rows.mark), torch.where(fell, 0.0, rows.idle + 1),
+        rows.first,
+        torch.where(fell, loss, rows.mark),
+        torch.where(fell, 0.0, rows.idle + 1),
     )
 
 
@@ -99,11 +103,9 @@ def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
     return (matrices * vectors[:, None]).sum(2)
 
 
-def _differentiate(
-    loss_of: Callable[[Tensor, Tensor], Tensor], values: Tensor, place: Tensor
-) -> tuple[Tensor, Tensor]:
+def _differentiate(loss_of: Callable[[Tensor, Tensor], Tensor], values: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         leaf = values.detach().requires_grad_()
         loss = loss_of(leaf, place)
-        gradient, = torch.autograd.grad(loss.sum(), leaf)
+        (gradient,) = torch.autograd.grad(loss.sum(), leaf)
     return loss.detach(), gradient

@@ -66,7 +66,12 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, widths: tuple[int, ...], bottom_dilations: tuple[int, ...], block: int = 2,
+        self,
+        inputs: int,
+        outputs: int,
+        widths: tuple[int, ...],
+        bottom_dilations: tuple[int, ...],
+        block: int = 2,
         finest: int = 1,
     ) -> None:
         super().__init__()

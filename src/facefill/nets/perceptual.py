@@ -42,8 +42,11 @@ class Perceptual(nn.Module):
             if fire in POOLED:
                 x = F.max_pool2d(x, 3, 2, ceil_mode=True)
             squeezed = F.relu(self._conv(f"{fire}_squeeze1x1", x))
-            x = F.relu(torch.cat([self._conv(f"{fire}_expand1x1", squeezed),
-                                  self._conv(f"{fire}_expand3x3", squeezed, padding=1)], 1))
+            x = F.relu(
+                torch.cat(
+                    [self._conv(f"{fire}_expand1x1", squeezed), self._conv(f"{fire}_expand3x3", squeezed, padding=1)], 1
+                )
+            )
             if index in (3, 5, 6, 7, 8, 9):
                 maps.append(x)
         return maps
@@ -78,6 +81,7 @@ def open_perceptual(path: Path | None, device: torch.device) -> Perceptual:
     Raises InputError when no file is named, or there is none.
     """
     if path is None or not path.is_file():
-        raise InputError("the file of model.perceptual_net", str(path or "none"),
-                         "name it with --set, or set model.perceptual=0")
+        raise InputError(
+            "the file of model.perceptual_net", str(path or "none"), "name it with --set, or set model.perceptual=0"
+        )
     return Perceptual(path).to(device)

@@ -34,22 +34,29 @@ class ProjectedCritic(nn.Module):
     def forward(self, net: Perceptual, picture: Tensor, mask: Tensor) -> list[Tensor]:
         """Scores (N, 1, h, w) at four scales. net: frozen. picture: (N, 3, H, W) in [-1, 1]."""
         seen = F.interpolate(picture, size=(SIDE_PX, SIDE_PX), mode="bilinear").contiguous(
-            memory_format=torch.channels_last)
+            memory_format=torch.channels_last
+        )
         maps = net.features(seen)
-        mixed = [F.conv2d(maps[layer] * scale, self.get_buffer(f"mix{index}"))
-                 for index, (layer, scale) in enumerate(zip(LAYERS, SCALES, strict=True))]
+        mixed = [
+            F.conv2d(maps[layer] * scale, self.get_buffer(f"mix{index}"))
+            for index, (layer, scale) in enumerate(zip(LAYERS, SCALES, strict=True))
+        ]
         for index in reversed(range(len(mixed) - 1)):
             coarser = F.conv2d(mixed[index + 1], self.get_buffer(f"down{index + 1}"))
             coarser = F.interpolate(coarser, size=mixed[index].shape[-2:], mode="bilinear")
             mixed[index] = (mixed[index] + coarser) * 0.5**0.5
-        return [head(cat([mix, F.adaptive_avg_pool2d(mask, (mix.shape[-2], mix.shape[-1])).to(mix.dtype)], 1))
-                for head, mix in zip(self.heads, mixed, strict=True)]
+        return [
+            head(cat([mix, F.adaptive_avg_pool2d(mask, (mix.shape[-2], mix.shape[-1])).to(mix.dtype)], 1))
+            for head, mix in zip(self.heads, mixed, strict=True)
+        ]
 
 
 def _head(stride: int) -> nn.Sequential:
     return nn.Sequential(
-        spectral_norm(nn.Conv2d(WIDTH + 1, HEAD_WIDTH, 3, stride, 1)), nn.LeakyReLU(0.2),
-        spectral_norm(nn.Conv2d(HEAD_WIDTH, HEAD_WIDTH, 3, 1, 1)), nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(WIDTH + 1, HEAD_WIDTH, 3, stride, 1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(HEAD_WIDTH, HEAD_WIDTH, 3, 1, 1)),
+        nn.LeakyReLU(0.2),
         spectral_norm(nn.Conv2d(HEAD_WIDTH, 1, 1)),
     )
 

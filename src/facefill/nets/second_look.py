@@ -86,8 +86,10 @@ class SecondLook(nn.Module):
         apart = (points[:, 0] - points[:, 1]).norm(dim=1).clamp_min(0.02)
         off = (said[:, 1:].view(-1, 5, 2) - points) / apart[:, None, None]
         near = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.03, reduction="none").mean((1, 2))
-        return {"score": F.binary_cross_entropy_with_logits(said[:, 0], faces),
-                "landmarks": self.config.landmarks * (near * faces).sum() / faces.sum().clamp_min(1)}
+        return {
+            "score": F.binary_cross_entropy_with_logits(said[:, 0], faces),
+            "landmarks": self.config.landmarks * (near * faces).sum() / faces.sum().clamp_min(1),
+        }
 
     def show(self, batch: dict[str, Tensor]) -> list[Tensor]:
         """Pictures for a sample sheet: what is seen; what is taken for a face."""

@@ -106,8 +106,7 @@ def heat_maps(landmarks: Tensor, like: Tensor) -> Tensor:
     # Counted from the tensor itself, so that an exported file does it for any size.
     across = torch.cumsum(torch.ones_like(like[:, :, 0]), -1) - 1
     down = torch.cumsum(torch.ones_like(like[:, :, :, 0]), -1) - 1
-    x, y = (torch.exp(-((line - places[:, :, axis]) / REACH).square() / 2)
-            for axis, line in enumerate((across, down)))
+    x, y = (torch.exp(-((line - places[:, :, axis]) / REACH).square() / 2) for axis, line in enumerate((across, down)))
     return y[..., None] * x[..., None, :]
 
 

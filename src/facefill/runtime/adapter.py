@@ -48,8 +48,15 @@ class Adapter(Frozen):
 
     def record(self, path: Path, title: str) -> Record:
         """What the catalog would say of a file of this kind."""
-        return Record(name=path.stem, title=title, kind="onnx", paper=path.name, stride=self.stride,
-                      size_px=self.size_px or 256, fixed_size=self.size_px is not None)
+        return Record(
+            name=path.stem,
+            title=title,
+            kind="onnx",
+            paper=path.name,
+            stride=self.stride,
+            size_px=self.size_px or 256,
+            fixed_size=self.size_px is not None,
+        )
 
 
 ADAPTERS: dict[str, Adapter] = {
@@ -85,8 +92,10 @@ class Adapted:
         mask = np.where(missing, adapter.missing, adapter.known)
         given = {adapter.picture: picture if adapter.mask else np.concatenate([mask, picture], 1)}
         given |= {adapter.mask: mask} if adapter.mask else {}
-        arrays: dict[str, Any] = {name: np.rint(values).astype(np.uint8) if adapter.whole_numbers
-                                  else values.astype(np.float32) for name, values in given.items()}
+        arrays: dict[str, Any] = {
+            name: np.rint(values).astype(np.uint8) if adapter.whole_numbers else values.astype(np.float32)
+            for name, values in given.items()
+        }
         if adapter.channels_last:
             arrays = {name: np.moveaxis(values, 1, -1) for name, values in arrays.items()}
         try:
@@ -103,5 +112,8 @@ class Adapted:
         adapter = self.adapter
         names = " and ".join(name for name in (adapter.picture, adapter.mask) if name)
         said = f" ({str(error).splitlines()[0]})" if error and str(error) else ""
-        return InputError(f"a network that takes {names} and gives a picture of the same size",
-                          f"{self.name} with {got}{said}", "name another --adapter, or write one as a TOML")
+        return InputError(
+            f"a network that takes {names} and gives a picture of the same size",
+            f"{self.name} with {got}{said}",
+            "name another --adapter, or write one as a TOML",
+        )

@@ -61,8 +61,13 @@ def draw(model: Model, plans: Sequence[Plan], seeds: Sequence[int], samples: int
             for index in group:
                 task = work.plan.tasks[index]
                 work.hidden[task.window] &= ~task.missing
-    return [Drawn(work.photos, tuple(f"{len(tasks)} of {len(work.plan.tasks)} crops: {text}"
-                                     for text, tasks in work.doubts.items())) for work in works]
+    return [
+        Drawn(
+            work.photos,
+            tuple(f"{len(tasks)} of {len(work.plan.tasks)} crops: {text}" for text, tasks in work.doubts.items()),
+        )
+        for work in works
+    ]
 
 
 def _begin(model: Model, plan: Plan, seed: int, samples: int) -> _Work:
@@ -91,8 +96,9 @@ def _complete(model: Model, chunk: Sequence[_Group], sample: int, tell: bool) ->
         faces, masks = (np.stack(layer) for layer in zip(*views, strict=True))
         extra: dict[str, Any] = {}
         if "worn" in model.record.inputs:
-            extra["worn"] = np.stack([work.plan.worn(work.plan.tasks[index], mask)
-                                      for (work, index), mask in zip(some, masks, strict=True)])
+            extra["worn"] = np.stack(
+                [work.plan.worn(work.plan.tasks[index], mask) for (work, index), mask in zip(some, masks, strict=True)]
+            )
         if "landmarks" in model.record.inputs:
             extra["landmarks"] = np.stack([work.plan.tasks[index].landmarks for work, index in some])
         seeds = [work.seed + index for work, index in some]
@@ -116,9 +122,14 @@ def _put(work: _Work, sample: int, group: list[int], patches: Sequence[U8]) -> N
     for part, task in zip(parts, tasks, strict=True):
         part[_inside(task.window, window)] = task.missing
     # The patch holds the photo's own pixels beside the hole, so there is nothing left to blend.
-    shown = [restore_contrast(patch, task.crop.take_mask(work.hidden) | task.crop.outside(work.hidden.shape),
-                              task.crop.scale) if task.crop.scale > 1 else patch
-             for patch, task in zip(patches, tasks, strict=True)]
+    shown = [
+        restore_contrast(
+            patch, task.crop.take_mask(work.hidden) | task.crop.outside(work.hidden.shape), task.crop.scale
+        )
+        if task.crop.scale > 1
+        else patch
+        for patch, task in zip(patches, tasks, strict=True)
+    ]
     completed, missing = put_all(known, crops, shown, parts), np.logical_or.reduce(parts)
     scale = max(crop.scale for crop in crops)
     if scale > 1:

@@ -185,8 +185,9 @@ class _OpenVino:
             for index in range(len(inputs[self._names[0]])):
                 found = request.infer({name: inputs[name][index : index + 1] for name in self._names})
                 rows.append([np.array(found[place], np.float32) for place in range(len(self._outputs))])
-        return {name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True),
-                                                                     strict=True)}
+        return {
+            name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True), strict=True)
+        }
 
     @contextmanager
     def _request_for(self, inputs: Arrays) -> Iterator[Any]:
@@ -234,5 +235,6 @@ class _OnnxRuntime:
                 self._session.run(self._outputs, {name: inputs[name][index : index + 1] for name in self._names})
                 for index in range(len(inputs[self._names[0]]))
             ]
-        return {name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True),
-                                                                     strict=True)}
+        return {
+            name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True), strict=True)
+        }

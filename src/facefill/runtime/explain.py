@@ -51,6 +51,9 @@ def draw_samples(plan: Plan, drawn: Drawn) -> tuple[U8, U8, float]:
 def _crops(plan: Plan) -> list[tuple[U8, Bool]]:
     """Raises InputError where everything is filled without a crop."""
     if not plan.tasks:
-        raise InputError("a hole that a network completes in a crop", "one that is filled at the photo's own size",
-                         "use another method, or a wider hole")
+        raise InputError(
+            "a hole that a network completes in a crop",
+            "one that is filled at the photo's own size",
+            "use another method, or a wider hole",
+        )
     return plan.crops

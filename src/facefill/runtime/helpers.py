@@ -39,8 +39,10 @@ def open_finder(
     """
     if file is not None:
         return YuNet(file)
-    finder, second = (load_engine(find_weights(name)[0], device=device, threads=threads, exact=exact)
-                      for name in ("finder", "second_look"))
+    finder, second = (
+        load_engine(find_weights(name)[0], device=device, threads=threads, exact=exact)
+        for name in ("finder", "second_look")
+    )
     return Finder(finder, SecondLook(second).look)
 
 
@@ -65,8 +67,11 @@ class YuNet:
             detector = cv2.FaceDetectorYN.create(str(self._file), "", (width, height), SURE)
             detector.detect(np.zeros((height, width, 3), np.uint8))
         except cv2.error:
-            raise InputError("YuNet with a fixed input size", f"{self._file.name}, which OpenCV cannot run",
-                             "take face_detection_yunet_2023mar.onnx of OpenCV's model zoo") from None
+            raise InputError(
+                "YuNet with a fixed input size",
+                f"{self._file.name}, which OpenCV cannot run",
+                "take face_detection_yunet_2023mar.onnx of OpenCV's model zoo",
+            ) from None
         return detector
 
     def find(self, photo: NDArray[np.uint8]) -> list[Face]:

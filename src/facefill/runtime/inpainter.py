@@ -42,8 +42,10 @@ class Result:
     def __repr__(self) -> str:
         height, width = self.mask.shape
         done = sum(bool(face.missing.any()) for face in self.faces)
-        return (f"Result({width}x{height}, {int(self.mask.sum()):,} pixels and {done} of {len(self.faces)} faces "
-                f"completed by {self.provenance.method}, {len(self.warnings)} warnings)")
+        return (
+            f"Result({width}x{height}, {int(self.mask.sum()):,} pixels and {done} of {len(self.faces)} faces "
+            f"completed by {self.provenance.method}, {len(self.warnings)} warnings)"
+        )
 
     def save(self, path: str | Path, *, overwrite: bool = False, sign: Signature | None = None) -> tuple[str, ...]:
         """Write the photo in the format of the path's suffix; pixels outside the mask keep the source's samples.
@@ -53,8 +55,15 @@ class Result:
         `overwrite`, the source itself, an unknown suffix, a folder that cannot be written, a full disk, a key that
         cannot sign.
         """
-        return write_photo(self.source, self.photo, self.mask, Path(path), overwrite=overwrite,
-                           provenance=self.provenance, signature=sign)
+        return write_photo(
+            self.source,
+            self.photo,
+            self.mask,
+            Path(path),
+            overwrite=overwrite,
+            provenance=self.provenance,
+            signature=sign,
+        )
 
 
 class Inpainter:
@@ -77,8 +86,11 @@ class Inpainter:
         """
         found = self._finder().find(photo.pixels)
         if not found:
-            raise InputError("a photo with a face", "none in it",
-                             "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT")
+            raise InputError(
+                "a photo with a face",
+                "none in it",
+                "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT",
+            )
         warnings = [small and f"{small}: left as it is" for small in map(too_small, found)]
         hidden = self._cover().find(photo.pixels, found, covers)
         for index, cover in enumerate(hidden):
@@ -110,8 +122,11 @@ class Inpainter:
         found = self._finder().find(photo.pixels)
         faces = [face for face in found if not too_small(face)]
         plan = assign(photo, mask, faces, self.model, [""] * len(faces), large_hole=large_hole)
-        said = [f"{small}: its hole is completed from its surroundings" for face in found
-                if (small := too_small(face)) and _touches(face, mask)]
+        said = [
+            f"{small}: its hole is completed from its surroundings"
+            for face in found
+            if (small := too_small(face)) and _touches(face, mask)
+        ]
         return replace(plan, warnings=(*said, *plan.warnings), covered=covered)
 
     # ---- run
@@ -152,8 +167,14 @@ def _touches(face: Face, mask: Bool) -> bool:
 
 
 def open_inpainter(
-    method: str = "swift", *, device: str = "cpu", threads: int | None = None, exact: bool = False,
-    settings: Sequence[str] = (), adapter: str | None = None, finder: str | Path | Finds | None = None,
+    method: str = "swift",
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    exact: bool = False,
+    settings: Sequence[str] = (),
+    adapter: str | None = None,
+    finder: str | Path | Finds | None = None,
 ) -> Inpainter:
     """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`.
 
@@ -172,7 +193,12 @@ _open_once = once(open_inpainter)
 
 
 def unmask(
-    photo: Any, *, method: str = "swift", seed: int = 0, large_hole: bool = False, covers: Collection[str] = KINDS,
+    photo: Any,
+    *,
+    method: str = "swift",
+    seed: int = 0,
+    large_hole: bool = False,
+    covers: Collection[str] = KINDS,
     finder: str | Path | Finds | None = None,
 ) -> Result:
     """Find the faces of a photo and what covers each, and complete what is covered.
@@ -189,7 +215,13 @@ def unmask(
 
 
 def complete(
-    photo: Any, mask: Any, *, method: str = "swift", seed: int = 0, aligned: bool = False, large_hole: bool = False,
+    photo: Any,
+    mask: Any,
+    *,
+    method: str = "swift",
+    seed: int = 0,
+    aligned: bool = False,
+    large_hole: bool = False,
     covered: bool = False,
 ) -> Result:
     """Complete the missing pixels of a photo.
@@ -202,6 +234,7 @@ def complete(
     inpainter = _open_once(method)
     source = read_photo(photo)
     height, width = source.pixels.shape[:2]
-    plan = inpainter.plan_complete(source, read_mask(mask, (height, width)), aligned=aligned, large_hole=large_hole,
-                                   covered=covered)
+    plan = inpainter.plan_complete(
+        source, read_mask(mask, (height, width)), aligned=aligned, large_hole=large_hole, covered=covered
+    )
     return inpainter.complete(plan, seed=seed)

@@ -23,8 +23,13 @@ from facefill.threads import Slots, in_own_thread
 
 
 def load(
-    name_or_path: str | Path, *, device: str = "cpu", threads: int | None = None, exact: bool = False,
-    settings: Sequence[str] = (), adapter: str | None = None,
+    name_or_path: str | Path,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    exact: bool = False,
+    settings: Sequence[str] = (),
+    adapter: str | None = None,
 ) -> Model:
     """Load a method by its registry name, an .onnx file that `facefill export` wrote or that an adapter knows, or the
     .safetensors of a training run (with torch).
@@ -49,8 +54,9 @@ def load(
         return TorchModel(path, sha256, threads=threads, settings=settings)
     record = pick(METHODS, str(name_or_path), "method")
     if record.package and find_spec(record.package) is None:
-        raise InputError(f"{record.package}, which {record.name} needs", "none installed",
-                         f"pip install 'facefill[{record.needs}]'")
+        raise InputError(
+            f"{record.package}, which {record.name} needs", "none installed", f"pip install 'facefill[{record.needs}]'"
+        )
     if record.kind == "classical":
         return ClassicalModel(record)
     weights, sha256 = find_weights(record.weights or record.name)
@@ -66,14 +72,18 @@ def _record_of(path: Path, adapter: str | None) -> tuple[Record, Adapter | None]
         try:
             record = json.loads(said["facefill.record"])
         except (ValueError, RecursionError):
-            raise InputError("an .onnx file that `facefill export` wrote", f"{path.name} with a damaged record",
-                             "export it again") from None
+            raise InputError(
+                "an .onnx file that `facefill export` wrote", f"{path.name} with a damaged record", "export it again"
+            ) from None
         return _read_record(record, path.name), None
     if "facefill.method" in said:  # exported before files carried their record
         return pick(METHODS, said["facefill.method"], "method"), None
     if adapter is None:
-        raise InputError("an .onnx file that `facefill export` wrote", f"{path.name} without a method's name",
-                         f"export it again, or say what it takes: --adapter {'|'.join(ADAPTERS)}|FILE.toml")
+        raise InputError(
+            "an .onnx file that `facefill export` wrote",
+            f"{path.name} without a method's name",
+            f"export it again, or say what it takes: --adapter {'|'.join(ADAPTERS)}|FILE.toml",
+        )
     chosen = read_adapter(adapter)
     return chosen.record(path, f"a network of somebody else, by {adapter}"), chosen
 
@@ -98,7 +108,13 @@ class Model:
         """Of the weights; None for a method without any."""
 
     def complete(
-        self, faces: U8, masks: Bool, *, seeds: Sequence[int] | None = None, samples: int = 1, first: int = 0,
+        self,
+        faces: U8,
+        masks: Bool,
+        *,
+        seeds: Sequence[int] | None = None,
+        samples: int = 1,
+        first: int = 0,
         **inputs: Any,
     ) -> U8:
         """Complete aligned faces.
@@ -115,13 +131,19 @@ class Model:
         if faces.ndim != 4 or faces.shape[-1] != 3 or faces.dtype != np.uint8:
             raise InputError("faces as (N, H, W, 3) uint8", f"{faces.shape} {faces.dtype}", "stack RGB pictures")
         if masks.shape != faces.shape[:3] or masks.dtype != np.bool_:
-            raise InputError(f"masks as {faces.shape[:3]} bool", f"{masks.shape} {masks.dtype}",
-                             "give one mask per face, True = missing")
+            raise InputError(
+                f"masks as {faces.shape[:3]} bool",
+                f"{masks.shape} {masks.dtype}",
+                "give one mask per face, True = missing",
+            )
         self.check_samples(first + samples)
         side, (height, width) = self.record.size_px, faces.shape[1:3]
         if self.record.fixed_size and (height, width) != (side, side):
-            raise InputError(f"faces of {side}x{side} px for {self.name}", f"{width}x{height}",
-                             "use facefill.complete(photo, mask, aligned=True), which takes any size")
+            raise InputError(
+                f"faces of {side}x{side} px for {self.name}",
+                f"{width}x{height}",
+                "use facefill.complete(photo, mask, aligned=True), which takes any size",
+            )
         if not len(faces):
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
         if "worn" in self.record.inputs and "worn" not in inputs:
@@ -130,19 +152,19 @@ class Model:
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
         limit = None if self.record.blend == "poisson" else 3.0  # papers trust every border pixel
-        return np.stack([
-            np.stack([composite(face, one, mask, blend=self.record.blend, limit=limit) for one in several])
-            for face, mask, several in zip(faces, masks, filled, strict=True)
-        ])
+        return np.stack(
+            [
+                np.stack([composite(face, one, mask, blend=self.record.blend, limit=limit) for one in several])
+                for face, mask, several in zip(faces, masks, filled, strict=True)
+            ]
+        )
 
     def check_samples(self, count: int) -> None:
         """Raises InputError for several samples of a method that has only one."""
         if count > 1 and not {"noise", "seed"} & set(self.record.inputs):
             raise InputError("a method with several completions", f"{self.name}, which has one", "leave --samples out")
 
-    def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]
-    ) -> U8:
+    def fill(self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]) -> U8:
         """What the method drew, (N, samples, H, W, 3), known pixels too, before compositing; unchecked.
 
         samples: the numbers of those that are wanted.
@@ -173,9 +195,7 @@ class OnnxModel(Model):
         super().__init__(record, sha256)
         self._engine = engine
 
-    def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]
-    ) -> U8:
+    def fill(self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]) -> U8:
         drawn = []
         for sample in samples:
             ours = [seed_of(seed, sample) if sample else None for seed in seeds]
@@ -214,7 +234,12 @@ class TorchModel(Model):
     """A method that stays in torch because it needs gradients to complete, or weights that are not exported yet."""
 
     def __init__(
-        self, path: Path, sha256: str, *, threads: int | None = None, name: str | None = None,
+        self,
+        path: Path,
+        sha256: str,
+        *,
+        threads: int | None = None,
+        name: str | None = None,
         settings: Sequence[str] = (),
     ) -> None:
         """name: the registry name, where it is not the one that the weights were trained under."""
@@ -228,9 +253,7 @@ class TorchModel(Model):
         super().__init__(pick(METHODS, name, "method"), sha256)
         self.method: Any = method
 
-    def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]
-    ) -> U8:
+    def fill(self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]) -> U8:
         import torch
 
         times = len(samples)
@@ -273,8 +296,10 @@ class TorchModel(Model):
 
         missing = torch.from_numpy(self._fit(masks))[:, None]
         truth = torch.from_numpy(to_network(self._fit(faces)))
-        batch = {name: torch.from_numpy(value.astype(np.float32) if name == "landmarks"
-                                        else to_network(self._fit(value))) for name, value in inputs.items()}
+        batch = {
+            name: torch.from_numpy(value.astype(np.float32) if name == "landmarks" else to_network(self._fit(value)))
+            for name, value in inputs.items()
+        }
         return batch | {"image": torch.where(missing, self.record.hole_value, truth), "mask": missing.float()}
 
 
@@ -288,9 +313,7 @@ class ClassicalModel(Model):
         self.rule = CLASSICAL[record.name]
         """(H, W, 3) and a mask (H, W) to the filled picture."""
 
-    def fill(
-        self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]
-    ) -> U8:
+    def fill(self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]) -> U8:
         return np.stack([self.rule(face, mask) for face, mask in zip(faces, masks, strict=True)])[:, None]
 
 

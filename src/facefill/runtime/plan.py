@@ -128,8 +128,14 @@ class Plan:
 
 
 def assign(
-    photo: Photo, missing: Bool, found: Sequence[Face], model: Model, warnings: Sequence[str],
-    covers: Sequence[FoundCover] = (), *, large_hole: bool,
+    photo: Photo,
+    missing: Bool,
+    found: Sequence[Face],
+    model: Model,
+    warnings: Sequence[str],
+    covers: Sequence[FoundCover] = (),
+    *,
+    large_hole: bool,
 ) -> Plan:
     """Share the missing pixels out: each belongs to the face crop with the nearest centre that contains it, else to a
     context crop; what of them is fine is filled at the photo's size.
@@ -139,27 +145,33 @@ def assign(
     of which more than `LARGEST_SHARE` is missing.
     Raises NothingCompleted when nothing is left to complete.
     """
-    crops = {index: Crop.around_face(face.landmarks, model.record.size_px)
-             for index, face in enumerate(found) if not warnings[index]}
+    crops = {
+        index: Crop.around_face(face.landmarks, model.record.size_px)
+        for index, face in enumerate(found)
+        if not warnings[index]
+    }
     said = list(warnings)
     owners, window = _owners(missing, crops)
     for index, crop in crops.items():
         owned = owners == index
         share = crop.share(missing) if owned.any() else 0.0
         if share > LARGEST_SHARE and not large_hole:
-            said[index] = (f"{place_of(found[index])}: {share:.0%} of it is missing, more than {LARGEST_SHARE:.0%}: "
-                           "left as it is (--large-hole completes it all the same)")
+            said[index] = (
+                f"{place_of(found[index])}: {share:.0%} of it is missing, more than {LARGEST_SHARE:.0%}: "
+                "left as it is (--large-hole completes it all the same)"
+            )
             owners[owned] = _REFUSED
     if (owners == _REFUSED).any():
         _refuse_rims(owners)
     if not (owners >= _NOBODY).any():
-        fix = ("try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT" if covers
-               else "draw a smaller mask, or add --large-hole")
+        fix = (
+            "try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT"
+            if covers
+            else "draw a smaller mask, or add --large-hole"
+        )
         raise NothingCompleted("a face that can be completed", fix, tuple(filter(None, said)))
     plan = _on_grids(photo, missing, owners, window, crops, model)
-    tasks = (task if task.face is None else
-             replace(task, landmarks=task.crop.to_crop(found[task.face].landmarks).astype(np.float32))
-             for task in plan.tasks)
+    tasks = tuple(_told(task, found) for task in plan.tasks)
     belong = owners.copy()
     for index in range(len(covers)):
         if not said[index]:
@@ -167,15 +179,30 @@ def assign(
             belong[beyond] = index
     drawn = {task.face for task in plan.tasks}
     for index, face in enumerate(found):
-        reasons = reasons_for_doubt(face, photo.pixels, missing) if index in drawn else []
-        if reasons:
-            said[index] = f"{place_of(face)} may look wrong: it is {', '.join(reasons)}"
-        if index in drawn and covers and covers[index].cut:
-            before = f"{said[index]};" if said[index] else f"{place_of(face)}:"
-            said[index] = f"{before} what covers it goes on beyond what was looked at, and stays there"
-    faces = tuple(_report(face, belong == index, window, said[index], missing.shape)
-                  for index, face in enumerate(found))
-    return replace(plan, tasks=tuple(tasks), faces=faces, warnings=tuple(filter(None, said)))
+        if index in drawn:
+            said[index] = _doubt(face, photo, missing, cut=bool(covers) and covers[index].cut) or said[index]
+    faces = tuple(
+        _report(face, belong == index, window, said[index], missing.shape) for index, face in enumerate(found)
+    )
+    return replace(plan, tasks=tasks, faces=faces, warnings=tuple(filter(None, said)))
+
+
+def _told(task: Task, found: Sequence[Face]) -> Task:
+    """The task with the landmarks of its face, in its crop."""
+    if task.face is None:
+        return task
+    return replace(task, landmarks=task.crop.to_crop(found[task.face].landmarks).astype(np.float32))
+
+
+def _doubt(face: Face, photo: Photo, missing: Bool, *, cut: bool) -> str:
+    """Why to look at a completed face again, or nothing. cut: its cover goes on beyond what was seen."""
+    said = ""
+    if reasons := reasons_for_doubt(face, photo.pixels, missing):
+        said = f"{place_of(face)} may look wrong: it is {', '.join(reasons)}"
+    if cut:
+        before = f"{said};" if said else f"{place_of(face)}:"
+        said = f"{before} what covers it goes on beyond what was looked at, and stays there"
+    return said
 
 
 def assign_aligned(photo: Photo, missing: Bool, model: Model) -> Plan:
@@ -257,8 +284,12 @@ def _wide(mask: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int
     """The wide parts of a mask, (h, w) in its window: what lies about its deep places."""
     grown = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in window)
     depth = cv2.distanceTransform(np.ascontiguousarray(mask[grown]).view(np.uint8), cv2.DIST_L2, 5)
-    depth = depth[tuple(slice(inner.start - outer.start, inner.stop - outer.start)
-                        for inner, outer in zip(window, grown, strict=True))]
+    depth = depth[
+        tuple(
+            slice(inner.start - outer.start, inner.stop - outer.start)
+            for inner, outer in zip(window, grown, strict=True)
+        )
+    ]
     wide = np.zeros(owners.shape, bool)
     for index in (_NOBODY, *crops):
         owned = owners == index

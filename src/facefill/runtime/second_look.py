@@ -30,8 +30,11 @@ class SecondLook:
         """Those of the faces of a (H, W, 3) uint8 RGB photo that are faces, with better landmarks; the score is the
         finder's. Landmarks that fall together belong to no face."""
         seen = ((face, self._look(photo, face)) for face in faces)
-        return [replace(face, landmarks=landmarks, moved=_apart(face.landmarks, landmarks))
-                for face, (sure, landmarks) in seen if sure >= THRESHOLD]
+        return [
+            replace(face, landmarks=landmarks, moved=_apart(face.landmarks, landmarks))
+            for face, (sure, landmarks) in seen
+            if sure >= THRESHOLD
+        ]
 
     def _look(self, photo: NDArray[np.uint8], face: Face) -> tuple[float, NDArray[np.float64]]:
         try:

@@ -84,8 +84,10 @@ class Stream:
         """Find the faces of the next (H, W, 3) uint8 RGB frame and what covers them."""
         tracks = self._tracker.follow(pixels)
         found = self._cover.find(pixels, [track.face for track in tracks])
-        self._views = {track.number: self._view(track, seen.mask(pixels.shape), pixels)
-                       for track, seen in zip(tracks, found, strict=True)}
+        self._views = {
+            track.number: self._view(track, seen.mask(pixels.shape), pixels)
+            for track, seen in zip(tracks, found, strict=True)
+        }
         return Seen(pixels, self._views)
 
     def _view(self, track: Track, mask: Bool, pixels: U8) -> _View:

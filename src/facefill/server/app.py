@@ -30,8 +30,13 @@ from facefill.server.schema import KINDS, CompleteOptions, DetectOptions, Option
 from facefill.server.settings import Settings
 from facefill.server.upload import Upload, UploadMemory, read_upload
 
-_PAGE_TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8",
-               "css": "text/css; charset=utf-8", "svg": "image/svg+xml", "jpg": "image/jpeg"}
+_PAGE_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "svg": "image/svg+xml",
+    "jpg": "image/jpeg",
+}
 _JOB_NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -97,24 +102,40 @@ class Service:
 
     async def methods(self, request: Request) -> Response:
         here = set(usable())
-        return JSONResponse([row | {"usable": row["name"] in here, "varies": can_vary(row["name"])}
-                             for row in describe()])
+        return JSONResponse(
+            [row | {"usable": row["name"] in here, "varies": can_vary(row["name"])} for row in describe()]
+        )
 
     async def health(self, request: Request) -> Response:
-        return JSONResponse({"status": "stopping" if self.stopping else "ok", "version": __version__,
-                             "waiting": self.queue.waiting(), "working": self.queue.working()})
+        return JSONResponse(
+            {
+                "status": "stopping" if self.stopping else "ok",
+                "version": __version__,
+                "waiting": self.queue.waiting(),
+                "working": self.queue.working(),
+            }
+        )
 
     async def progress(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in self._named:
-            raise refuse(404, "a request that is being worked on", "none of that name",
-                         "name it in the header Facefill-Job when you send it")
+            raise refuse(
+                404,
+                "a request that is being worked on",
+                "none of that name",
+                "name it in the header Facefill-Job when you send it",
+            )
         job = self._named[name]
         if job is None:
             return JSONResponse({"stage": "uploading", "ahead": 0, "wait_s": 0.0})
         ahead = self.queue.ahead(job)
-        return JSONResponse({"stage": "writing" if job.stage == "done" else job.stage, "ahead": ahead,
-                             "wait_s": self.queue.wait_s(ahead)})
+        return JSONResponse(
+            {
+                "stage": "writing" if job.stage == "done" else job.stage,
+                "ahead": ahead,
+                "wait_s": self.queue.wait_s(ahead),
+            }
+        )
 
     async def counts(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -201,8 +222,11 @@ def build_app(settings: Settings, service: Service | None = None) -> Starlette:
     service = service or Service(settings)
     page = read_page()
     words: dict[str, Endpoint] = {
-        "/v1/methods": service.methods, "/v1/health": service.health, "/v1/metrics": service.counts,
-        "/v1/openapi.json": service.openapi, "/v1/progress/{name}": service.progress,
+        "/v1/methods": service.methods,
+        "/v1/health": service.health,
+        "/v1/metrics": service.counts,
+        "/v1/openapi.json": service.openapi,
+        "/v1/progress/{name}": service.progress,
     }
     routes: list[BaseRoute] = [Route(path, service.work, methods=["POST"]) for path in KINDS]
     routes.append(WebSocketRoute("/v1/live", service.live.serve))
@@ -210,8 +234,13 @@ def build_app(settings: Settings, service: Service | None = None) -> Starlette:
     routes += [_page_route(path, *entry) for path, entry in page.items()]
     paths = frozenset([*KINDS, *words, *page])
     return Starlette(
-        routes=routes, lifespan=service.lifespan,
+        routes=routes,
+        lifespan=service.lifespan,
         middleware=[Middleware(Guard, settings=settings, metrics=service.metrics, paths=paths)],
-        exception_handlers={Refused: _on_refused, InputError: _on_input_error, HTTPException: _on_http_error,
-                            Exception: _on_bug},
+        exception_handlers={
+            Refused: _on_refused,
+            InputError: _on_input_error,
+            HTTPException: _on_http_error,
+            Exception: _on_bug,
+        },
     )

@@ -34,5 +34,8 @@ def error_response(refused: Refused) -> JSONResponse:
     if refused.status in (400, 408, 413):
         headers["Connection"] = "close"  # what is left of the upload is not read
     error = refused.error
-    return JSONResponse({"error": {"expected": error.expected, "got": error.got, "fix": error.fix,
-                                   "message": str(error)}}, refused.status, headers)
+    return JSONResponse(
+        {"error": {"expected": error.expected, "got": error.got, "fix": error.fix, "message": str(error)}},
+        refused.status,
+        headers,
+    )

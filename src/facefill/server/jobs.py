@@ -39,8 +39,15 @@ from facefill.server.schema import (
 from facefill.server.settings import Settings
 from facefill.server.upload import Upload
 
-MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif",
-               "TIFF": "image/tiff", "BMP": "image/bmp", "HEIF": "image/heic"}
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "AVIF": "image/avif",
+    "TIFF": "image/tiff",
+    "BMP": "image/bmp",
+    "HEIF": "image/heic",
+}
 
 
 @dataclass(frozen=True)
@@ -122,8 +129,15 @@ def _detect(job: Job, photo: Photo, networks: Networks) -> Answer:
     if not found:
         warnings.append("no face found: mark the hole yourself")
     height, width = photo.pixels.shape[:2]
-    said = Detected(width=width, height=height, format=photo.format, faces=faces, warnings=warnings,
-                    timings_ms=job.times, preview=_preview(photo.pixels, job.options))
+    said = Detected(
+        width=width,
+        height=height,
+        format=photo.format,
+        faces=faces,
+        warnings=warnings,
+        timings_ms=job.times,
+        preview=_preview(photo.pixels, job.options),
+    )
     return Answer(said.model_dump_json().encode(), "application/json", {})
 
 
@@ -135,9 +149,14 @@ def _found(face: Face, covered: FoundCover) -> FoundFace:
         share = covered.missing.sum() / Crop.around_face(face.landmarks, 1).scale ** 2
         if share > LARGEST_SHARE:
             warning = f"{place_of(face)}: {share:.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
-    return FoundFace(box=tuple(round(float(value), 1) for value in face.box),  # type: ignore[arg-type]
-                     landmarks=face.landmarks.round(1).tolist(), score=round(float(face.score), 3), cover=cover,
-                     covers=list(covered.kinds), warnings=[warning] if warning else [])
+    return FoundFace(
+        box=tuple(round(float(value), 1) for value in face.box),  # type: ignore[arg-type]
+        landmarks=face.landmarks.round(1).tolist(),
+        score=round(float(face.score), 3),
+        cover=cover,
+        covers=list(covered.kinds),
+        warnings=[warning] if warning else [],
+    )
 
 
 def _window(missing: Bool, left: int, top: int) -> Cover:
@@ -154,18 +173,32 @@ def finish(job: Job, plan: Plan, drawn: Drawn, inpainter: Inpainter, signature: 
     options = job.options
     assert isinstance(options, CompletionOptions)
     results = [inpainter.finish(plan, drawn, seed=options.seed, sample=index) for index in range(len(drawn.photos))]
-    coded = [encode_photo(result.source, result.photo, result.mask, format=options.format,
-                          provenance=result.provenance, signature=signature) for result in results]
+    coded = [
+        encode_photo(
+            result.source,
+            result.photo,
+            result.mask,
+            format=options.format,
+            provenance=result.provenance,
+            signature=signature,
+        )
+        for result in results
+    ]
     warnings = [*results[0].warnings, *coded[0][1]]
     media_type = MEDIA_TYPES[options.format or plan.photo.format]
     job.enter("done")
     if not job.as_json:
         suffix = media_type.partition("/")[2]
-        return Answer(coded[0][0], media_type, {
-            "Content-Disposition": f'attachment; filename="completed.{suffix}"',
-            "Facefill-Warnings": _in_header(warnings), "Facefill-Invented": HONEST,
-            "Server-Timing": ", ".join(f"{name};dur={value}" for name, value in job.times.items()),
-        })
+        return Answer(
+            coded[0][0],
+            media_type,
+            {
+                "Content-Disposition": f'attachment; filename="completed.{suffix}"',
+                "Facefill-Warnings": _in_header(warnings),
+                "Facefill-Invented": HONEST,
+                "Server-Timing": ", ".join(f"{name};dur={value}" for name, value in job.times.items()),
+            },
+        )
     said = _completed(job, plan, results, [data for data, _ in coded], warnings, media_type)
     return Answer(said.model_dump_json().encode(), "application/json", {})
 
@@ -177,16 +210,30 @@ def _completed(
     pictures = np.stack([result.photo for result in results]) if several else None
     height, width = plan.mask.shape
     return Completed(
-        width=width, height=height, format=plan.photo.format, warnings=warnings, timings_ms=job.times,
-        faces=[FoundFace(
-            box=tuple(round(value, 1) for value in face.box),  # type: ignore[arg-type]
-            landmarks=face.landmarks.round(1).tolist(), score=round(face.score, 3),
-            cover=_window(face.missing, face.window[1].start, face.window[0].start) if face.missing.any() else None,
-            covers=list(face.covers), warnings=list(face.warnings),
-        ) for face in first.faces],
-        preview=_preview(first.photo, job.options), photo=_base64(files[0]), media_type=media_type,
-        mask=_base64(_grey(first.mask)), method=first.provenance.method, seed=first.provenance.seed,
-        weights_sha256=first.provenance.weights_sha256, invented=HONEST,
+        width=width,
+        height=height,
+        format=plan.photo.format,
+        warnings=warnings,
+        timings_ms=job.times,
+        faces=[
+            FoundFace(
+                box=tuple(round(value, 1) for value in face.box),  # type: ignore[arg-type]
+                landmarks=face.landmarks.round(1).tolist(),
+                score=round(face.score, 3),
+                cover=_window(face.missing, face.window[1].start, face.window[0].start) if face.missing.any() else None,
+                covers=list(face.covers),
+                warnings=list(face.warnings),
+            )
+            for face in first.faces
+        ],
+        preview=_preview(first.photo, job.options),
+        photo=_base64(files[0]),
+        media_type=media_type,
+        mask=_base64(_grey(first.mask)),
+        method=first.provenance.method,
+        seed=first.provenance.seed,
+        weights_sha256=first.provenance.weights_sha256,
+        invented=HONEST,
         samples=[_base64(data) for data in files] if several else [],
         spread=_base64(encode_picture(spread_map(pictures)[..., 0].copy())) if pictures is not None else None,
         sample_distance=mean_distance(pictures, first.mask) if pictures is not None else None,

@@ -80,8 +80,12 @@ class Live:
 
     async def _fill(self, socket: WebSocket, stream: Stream, seen: Seen, start: float) -> None:
         frame, coded = await asyncio.to_thread(_complete, stream, seen)
-        said = {"faces": frame.faces, "completed": frame.completed, "too_covered": frame.too_covered,
-                "ms": round((time.perf_counter() - start) * 1e3, 1)}
+        said = {
+            "faces": frame.faces,
+            "completed": frame.completed,
+            "too_covered": frame.too_covered,
+            "ms": round((time.perf_counter() - start) * 1e3, 1),
+        }
         async with asyncio.timeout(self._settings.answer_s):
             await socket.send_text(json.dumps(said))
             await socket.send_bytes(coded)

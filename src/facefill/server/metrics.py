@@ -15,18 +15,33 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self.answers = Counter("facefill_answers", "Answers by path and HTTP status.", ("path", "status"),
-                               registry=self._registry)
-        self.seconds = Histogram("facefill_request_seconds", "From the first byte to the whole answer.", ("path",),
-                                 buckets=_SECONDS, registry=self._registry)
-        self.stages = Histogram("facefill_stage_seconds", "Time of a request in each stage.", ("stage",),
-                                buckets=_SECONDS, registry=self._registry)
-        self.crops = Counter("facefill_crops", "Crops that the model completed.", ("method",),
-                             registry=self._registry)
-        self.batches = Histogram("facefill_batch_requests", "Requests that shared a call of the model.",
-                                 buckets=(1, 2, 3, 4, 6, 8, 16), registry=self._registry)
-        self.gone = Counter("facefill_clients_gone", "Requests given up because nobody waited any more.",
-                            registry=self._registry)
+        self.answers = Counter(
+            "facefill_answers", "Answers by path and HTTP status.", ("path", "status"), registry=self._registry
+        )
+        self.seconds = Histogram(
+            "facefill_request_seconds",
+            "From the first byte to the whole answer.",
+            ("path",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.stages = Histogram(
+            "facefill_stage_seconds",
+            "Time of a request in each stage.",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.crops = Counter("facefill_crops", "Crops that the model completed.", ("method",), registry=self._registry)
+        self.batches = Histogram(
+            "facefill_batch_requests",
+            "Requests that shared a call of the model.",
+            buckets=(1, 2, 3, 4, 6, 8, 16),
+            registry=self._registry,
+        )
+        self.gone = Counter(
+            "facefill_clients_gone", "Requests given up because nobody waited any more.", registry=self._registry
+        )
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
         """Report what a function says whenever somebody asks."""

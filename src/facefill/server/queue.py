@@ -64,8 +64,10 @@ class RequestQueue:
         self._pace_s = 0.5
         self._closed = False
         self._change = threading.Condition()
-        self._threads = [threading.Thread(target=self._work, args=(index,), name=f"worker-{index}", daemon=True)
-                         for index in range(workers)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(index,), name=f"worker-{index}", daemon=True)
+            for index in range(workers)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -78,8 +80,13 @@ class RequestQueue:
                 raise refuse(503, "a running server", "one that stops", "send it again when it is back", 30)
             if len(self._new) >= self._settings.most_waiting:
                 wait_s = math.ceil(self._pace_s * len(self._new) / len(self._threads))
-                raise refuse(429, f"at most {self._settings.most_waiting} waiting requests", "one more",
-                             "send it again later", min(60, max(1, wait_s)))
+                raise refuse(
+                    429,
+                    f"at most {self._settings.most_waiting} waiting requests",
+                    "one more",
+                    "send it again later",
+                    min(60, max(1, wait_s)),
+                )
             self._new.append(job)
             self._change.notify()
 

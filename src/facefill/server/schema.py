@@ -218,5 +218,3 @@ class Failure(Answered):
     """Every error: what was expected, what came, what to do."""
 
     error: Problem
-
-

@@ -76,10 +76,15 @@ def check_reach(settings: Settings) -> None:
         raise InputError("a --root-path such as /faces", settings.root_path, "begin with / and end without")
     if not settings.is_local and not settings.token:
         raise InputError(
-            f"a --token with --host {settings.host}", "none",
+            f"a --token with --host {settings.host}",
+            "none",
             "give one (or set FACEFILL_TOKEN), or keep 127.0.0.1 and put a proxy before it: docs/serve.md",
         )
-    if settings.token is not None and (len(settings.token) < 16 or not settings.token.isascii()
-                                       or not settings.token.isprintable()):
-        raise InputError("a --token of at least 16 printable ASCII characters", f"{len(settings.token)} characters",
-                         "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'")
+    if settings.token is not None and (
+        len(settings.token) < 16 or not settings.token.isascii() or not settings.token.isprintable()
+    ):
+        raise InputError(
+            "a --token of at least 16 printable ASCII characters",
+            f"{len(settings.token)} characters",
+            "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
+        )

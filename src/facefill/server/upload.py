@@ -91,8 +91,12 @@ async def read_upload(request: Request, memory: UploadMemory, settings: Settings
                 body += chunk
             await asyncio.to_thread(_take_json, body, upload, names)
         else:
-            raise refuse(415, "multipart/form-data or application/json", kind.decode("latin-1")[:80] or "no type",
-                         "send the photo as the form field `photo`")
+            raise refuse(
+                415,
+                "multipart/form-data or application/json",
+                kind.decode("latin-1")[:80] or "no type",
+                "send the photo as the form field `photo`",
+            )
         for name, data in upload.files.items():
             if len(data) > settings.max_bytes:
                 raise TooLarge(f"at most {settings.max_bytes:,} bytes", f"{len(data):,} in {name}", "shrink it")
@@ -184,17 +188,23 @@ class _Form:
         self.whole = True
 
 
-async def _read_form(
-    chunks: AsyncIterator[bytes], boundary: bytes, upload: Upload, names: Collection[str]
-) -> None:
+async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes, upload: Upload, names: Collection[str]) -> None:
     form = _Form(names)
     broken = refuse(400, "a whole multipart form", "a broken or empty one", "let a library build it")
     try:
-        parser = MultipartParser(boundary, {
-            "on_part_begin": form.begin, "on_part_data": form.data, "on_header_field": form.header_name,
-            "on_header_value": form.header_value, "on_header_end": form.header_end,
-            "on_headers_finished": form.headers_finished, "on_end": form.end,
-        }, max_header_size=_MOST_TEXT_BYTES)
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": form.begin,
+                "on_part_data": form.data,
+                "on_header_field": form.header_name,
+                "on_header_value": form.header_value,
+                "on_header_end": form.header_end,
+                "on_headers_finished": form.headers_finished,
+                "on_end": form.end,
+            },
+            max_header_size=_MOST_TEXT_BYTES,
+        )
         async for chunk in chunks:
             parser.write(chunk)
     except FormParserError:
@@ -220,7 +230,7 @@ def _typed(text: str) -> str | bool | int:
 def _take_json(body: bytearray, upload: Upload, names: Collection[str]) -> None:
     """Parse a body and empty it. What parsing takes beside it is counted as well."""
     upload.is_form = False
-    malformed = refuse(400, "a flat JSON object in ASCII", "something else", "send {\"photo\": \"<base64>\"}")
+    malformed = refuse(400, "a flat JSON object in ASCII", "something else", 'send {"photo": "<base64>"}')
     if not body.isascii() or sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_SEPARATORS:
         raise malformed
     # The text, its strings and their bytes; one escaped character may make every character of a string take four.
@@ -245,7 +255,7 @@ def _parse_json(body: bytearray, malformed: Refused) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise malformed from None
     if not isinstance(fields, dict):
-        raise refuse(422, "a JSON object", f"a {type(fields).__name__}", "send {\"photo\": \"<base64>\"}")
+        raise refuse(422, "a JSON object", f"a {type(fields).__name__}", 'send {"photo": "<base64>"}')
     return fields
 
 

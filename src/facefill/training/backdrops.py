@@ -98,9 +98,7 @@ def shuffle_tiles(picture: U8, rng: Generator) -> U8:
     """The parts of a face without the face: its tiles in another order, each perhaps turned over."""
     count = int(rng.choice([4, 5, 7]))
     edge = picture.shape[0] // count
-    tiles = [
-        picture[y * edge : (y + 1) * edge, x * edge : (x + 1) * edge] for y in range(count) for x in range(count)
-    ]
+    tiles = [picture[y * edge : (y + 1) * edge, x * edge : (x + 1) * edge] for y in range(count) for x in range(count)]
     order = rng.permutation(len(tiles))
     turned = [tiles[i][:: rng.choice([-1, 1]), :: rng.choice([-1, 1])] for i in order]
     rows = [np.concatenate(turned[y * count : (y + 1) * count], 1) for y in range(count)]

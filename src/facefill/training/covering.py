@@ -77,8 +77,10 @@ class _Drawn:
         cache = config.cache or cache_folder()
         places, judged = split_validation(aligned.identities, config.kept)
         worn = set(config.worn.read_text(encoding="utf-8").split()) if config.worn else set()
-        order = sorted((at for at in places.tolist() if aligned.names[at] not in worn),
-                       key=lambda at: hashlib.sha256(f"cover/{aligned.names[at]}".encode()).digest())[: config.faces]
+        order = sorted(
+            (at for at in places.tolist() if aligned.names[at] not in worn),
+            key=lambda at: hashlib.sha256(f"cover/{aligned.names[at]}".encode()).digest(),
+        )[: config.faces]
         if config.teacher:
             aligned = _taught(aligned, [*judged.tolist(), *order], config.teacher, cache)
         known = np.isfinite(aligned.landmarks[:, 0, 0])
@@ -156,8 +158,13 @@ class LookSource:
         found = _mistakes(finder(), photos) if photos else []
         kept = self._drawn.pool[: len(self._drawn.pool) // 20], self._drawn.marks[: len(self._drawn.marks) // 20]
         count = len(kept[0])
-        self._learning = (self._drawn.pool[count:], self._drawn.marks[count:], self._drawn.real, photos,
-                          [mistake for mistake in found if mistake[0] % 8])
+        self._learning = (
+            self._drawn.pool[count:],
+            self._drawn.marks[count:],
+            self._drawn.real,
+            photos,
+            [mistake for mistake in found if mistake[0] % 8],
+        )
         self._judged = Looks(*kept, self._drawn.held, photos, [mistake for mistake in found if not mistake[0] % 8], 2)
         self.digest, self.validation_images = self._drawn.digest, config.validation_images
 
@@ -195,9 +202,11 @@ class Learning(Dataset[dict[str, Any]]):
 
     def __init__(self, pool: NDArray[np.uint8], real: list[Covered], seed: int) -> None:
         self._pool, self._seed = pool, seed
-        kinds = {"mask": [face for face in real if face.kind not in ("none", "sunglasses")],
-                 "glasses": [face for face in real if face.kind == "sunglasses"],
-                 "none": [face for face in real if face.kind == "none"]}
+        kinds = {
+            "mask": [face for face in real if face.kind not in ("none", "sunglasses")],
+            "glasses": [face for face in real if face.kind == "sunglasses"],
+            "none": [face for face in real if face.kind == "none"],
+        }
         self._real = {name: faces for name, faces in kinds.items() if faces}
         self._shares = {name: share for name, share in SHOWN.items() if name == "pool" or name in self._real}
 

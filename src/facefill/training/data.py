@@ -100,8 +100,11 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     needed = {"worn", "cover"} & set(config.holes)
     unknown = next((entry for entry in entries if entry.landmarks is None), None) if needed else None
     if unknown and finder is None:
-        raise InputError("landmarks, which the hole worn needs", f"none for {unknown.row['file']} in {config.folder}",
-                         "make the dataset with: facefill prepare")
+        raise InputError(
+            "landmarks, which the hole worn needs",
+            f"none for {unknown.row['file']} in {config.folder}",
+            "make the dataset with: facefill prepare",
+        )
     folder = config.cache or cache_folder()
     opened = open_pictures(entries, config.side_px, folder, stream=config.stream, finder=finder if unknown else None)
     names, identities = _named(opened.rows)
@@ -150,8 +153,13 @@ class Holes(Dataset[dict[str, Any]]):
     """Item `place, side_px` is the place-th picture that training sees, whoever asks for it, with its hole."""
 
     def __init__(
-        self, faces: Faces, config: DataConfig, seed: int, *,
-        chosen: NDArray[np.int64] | None = None, frozen: bool = False,
+        self,
+        faces: Faces,
+        config: DataConfig,
+        seed: int,
+        *,
+        chosen: NDArray[np.int64] | None = None,
+        frozen: bool = False,
     ) -> None:
         """chosen: places of the faces to draw from, None for all. frozen: every face once, in order, not mirrored."""
         holes = config.holes
@@ -189,10 +197,17 @@ class Holes(Dataset[dict[str, Any]]):
             levels = tint(self._colour, rng)
             face, worn = cv2.LUT(face, levels), cv2.LUT(worn, levels)
         if self._grey and rng.random() < self._grey:
-            face, worn = (cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-                          for shown in (face, worn))
-        item_of = {"truth": face, "worn": worn, "mask": mask, "landmarks": landmarks.astype(np.float32),
-                   "seed": int(rng.integers(2**62)), "index": index}
+            face, worn = (
+                cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for shown in (face, worn)
+            )
+        item_of = {
+            "truth": face,
+            "worn": worn,
+            "mask": mask,
+            "landmarks": landmarks.astype(np.float32),
+            "seed": int(rng.integers(2**62)),
+            "index": index,
+        }
         if self._has_edges:
             outside = np.zeros_like(mask)
             if rng.random() < self._edges:
@@ -332,11 +347,19 @@ def batches(
 
     world: of each only this process's share; its first picture where there is nothing to share any more.
     """
-    places = (((world.share(step.begin, step.end) if world else range(step.begin, step.end)) or [step.begin], step)
-              for step in steps)
+    places = (
+        ((world.share(step.begin, step.end) if world else range(step.begin, step.end)) or [step.begin], step)
+        for step in steps
+    )
     items = ([(place, step.side_px) for place in shared] for shared, step in places)
-    return DataLoader(pictures, batch_sampler=items, num_workers=workers, collate_fn=_collate,
-                      multiprocessing_context="spawn" if workers else None, prefetch_factor=4 if workers else None)
+    return DataLoader(
+        pictures,
+        batch_sampler=items,
+        num_workers=workers,
+        collate_fn=_collate,
+        multiprocessing_context="spawn" if workers else None,
+        prefetch_factor=4 if workers else None,
+    )
 
 
 def _collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:

@@ -86,8 +86,13 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
         for axis, name in ((2, "high"), (3, "wide")):
             free[axis] = method.stride * torch.export.Dim(name, min=1, max=512)
     program = torch.onnx.export(
-        _ByPlace(method).eval(), tuple(example.values()), dynamo=True, opset_version=18, verbose=False,
-        input_names=list(method.inputs), output_names=list(getattr(method, "outputs", ["filled"])),
+        _ByPlace(method).eval(),
+        tuple(example.values()),
+        dynamo=True,
+        opset_version=18,
+        verbose=False,
+        input_names=list(method.inputs),
+        output_names=list(getattr(method, "outputs", ["filled"])),
         dynamic_shapes=(tuple({0: free[0]} if name == "landmarks" else free for name in example),),
         # Folded into convolutions, statistics of batches could not be read again, nor the weights be halved.
         optimize=not any(isinstance(layer, nn.BatchNorm2d) for layer in method.modules()),
@@ -97,6 +102,22 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
     if half:
         _store_half(model)
     _forget_origin(model)
+    _describe(model, about, tensors)
+    out.write_bytes(model.SerializeToString())
+    differences = compare(method, out, (side,) if method.size else (side, 2 * side))
+    for difference in differences:
+        if not difference.largest <= WORST:
+            out.unlink()
+            raise InputError(
+                f"ONNX within {WORST} of torch",
+                f"{difference.largest:.1e} in {difference.engine}",
+                "report this with the weights",
+            )
+    return differences
+
+
+def _describe(model: Any, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Say in the file what it is, and keep the weights that are not in its graph."""
     said = {"facefill.method": about["method"], "facefill.about": json.dumps(about, sort_keys=True)}
     if record := METHODS.get(about["method"]):  # so that an installation that does not know the method runs the file
         said["facefill.record"] = record.model_dump_json()
@@ -104,14 +125,6 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
         said[REST] = b64encode(save(rest)).decode()
     for key, value in said.items():
         model.metadata_props.add(key=key, value=value)
-    out.write_bytes(model.SerializeToString())
-    differences = compare(method, out, (side,) if method.size else (side, 2 * side))
-    for difference in differences:
-        if not difference.largest <= WORST:
-            out.unlink()
-            raise InputError(f"ONNX within {WORST} of torch", f"{difference.largest:.1e} in {difference.engine}",
-                             "report this with the weights")
-    return differences
 
 
 def _not_in(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -119,8 +132,11 @@ def _not_in(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     from onnx import numpy_helper
 
     stored = {part.name.removesuffix(".half"): numpy_helper.to_array(part) for part in model.graph.initializer}
-    return {name: value for name, value in tensors.items()
-            if (there := stored.get(PREFIX + name)) is None or not np.array_equal(there, value.numpy())}
+    return {
+        name: value
+        for name, value in tensors.items()
+        if (there := stored.get(PREFIX + name)) is None or not np.array_equal(there, value.numpy())
+    }
 
 
 def compare(method: Any, path: Path, sides: tuple[int, ...]) -> list[Difference]:
@@ -158,8 +174,14 @@ def _example(method: Any, count: int, side: int) -> dict[str, Tensor]:
 
 def _forget_origin(model: Any) -> None:
     """Drop what the exporter notes about where each node came from: it names files of the machine that exported."""
-    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
-                 *model.graph.input, *model.graph.output):
+    for part in (
+        model.graph,
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
         del part.metadata_props[:]
         part.doc_string = ""
 

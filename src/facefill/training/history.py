@@ -24,13 +24,23 @@ def history_of(weights: Path | None) -> list[Run]:
     return [run for entry in shipped_weights().values() if entry.sha256 == sha256 for run in entry.training]
 
 
-def runs_so_far(recipe: str, stages: Iterable[tuple[Stage, int, int]], shown: int, processes: int,
-                commit: str) -> list[Run]:
+def runs_so_far(
+    recipe: str, stages: Iterable[tuple[Stage, int, int]], shown: int, processes: int, commit: str
+) -> list[Run]:
     """What a run has shown by now, an entry for each stage.
 
     stages: each with its first picture and its end. shown: pictures of all stages.
     """
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
     machine = f"{processes} × {torch.get_num_threads()} threads, {device}"
-    return [Run(recipe=recipe, images=min(shown, end) - begin, side_px=max(stage.sides_px), commit=commit[:7],
-                machine=machine) for stage, begin, end in stages if shown > begin]
+    return [
+        Run(
+            recipe=recipe,
+            images=min(shown, end) - begin,
+            side_px=max(stage.sides_px),
+            commit=commit[:7],
+            machine=machine,
+        )
+        for stage, begin, end in stages
+        if shown > begin
+    ]

@@ -86,8 +86,11 @@ class LessonSource:
     def __init__(self, config: LessonConfig, teach: Callable[[Path], Teacher] = YuNet) -> None:
         """teach: opens the teacher's file. Raises InputError where that is missing."""
         if config.teacher is None or not config.teacher.is_file():
-            raise InputError("the file of lessons.teacher", str(config.teacher or "none"),
-                             "name yunet.onnx with --set lessons.teacher=FILE")
+            raise InputError(
+                "the file of lessons.teacher",
+                str(config.teacher or "none"),
+                "name yunet.onnx with --set lessons.teacher=FILE",
+            )
         data = DataConfig(folder=config.folder, split=config.split, holes={"none": 1}, cache=config.cache)
         aligned = read_faces(data)
         places, judged = split_validation(aligned.identities, config.validation_images)

@@ -33,8 +33,13 @@ class Looks(Dataset[dict[str, Any]]):
     """Item `place, side_px` is the place-th picture that training sees."""
 
     def __init__(
-        self, pool: NDArray[np.uint8], marks: NDArray[np.float32], real: Sequence[Covered], others: Sequence[U8],
-        found: Sequence[tuple[int, Points]], seed: int,
+        self,
+        pool: NDArray[np.uint8],
+        marks: NDArray[np.float32],
+        real: Sequence[Covered],
+        others: Sequence[U8],
+        found: Sequence[tuple[int, Points]],
+        seed: int,
     ) -> None:
         """pool, marks: of `covering.draw_pool`. real: faces in photos. others: photos without a face. found: where a
         finder saw one there all the same: which photo, five landmarks."""
@@ -56,8 +61,12 @@ class Looks(Dataset[dict[str, Any]]):
             small = int(rng.integers(30, LOOK_PX))
             picture = cv2.resize(cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (LOOK_PX, LOOK_PX))
         units = (points - (LOOK_PX - 1) / 2) / LOOK_PX
-        return {"image": np.ascontiguousarray(picture), "faces": np.float32(face),
-                "landmarks": units.astype(np.float32), "index": 0}
+        return {
+            "image": np.ascontiguousarray(picture),
+            "faces": np.float32(face),
+            "landmarks": units.astype(np.float32),
+            "index": 0,
+        }
 
     def __len__(self) -> int:
         return 2**62

@@ -36,7 +36,7 @@ class Painter:
     """Draws pictures with labels; a picture depends on nothing but its generator."""
 
     def __init__(
-        self, faces: Faces, chosen: NDArray[np.int64], real: list[Covered], bodies: list[U8], cloths: list[U8],
+        self, faces: Faces, chosen: NDArray[np.int64], real: list[Covered], bodies: list[U8], cloths: list[U8]
     ) -> None:
         """chosen: places of the faces to draw on. real: faces in real covers. bodies, cloths: see `read_bodies` and
         `put_on`."""
@@ -124,10 +124,19 @@ class Painter:
         scale = float(np.exp(rng.normal(np.log(2.56 * 550 / body.shape[1]), 0.15)))
         top = FACE_PX - int(rng.integers(0, 14))
         rows, columns = SIDE_PX - top, SIDE_PX
-        matrix = np.array([[1 / scale, 0, body.shape[1] / 2 + rng.normal(0, 8) - columns / 2 / scale],
-                           [0, 1 / scale, rng.uniform(0, 3)]])
-        piece = cv2.warpAffine(body, matrix, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                               borderMode=cv2.BORDER_REPLICATE)
+        matrix = np.array(
+            [
+                [1 / scale, 0, body.shape[1] / 2 + rng.normal(0, 8) - columns / 2 / scale],
+                [0, 1 / scale, rng.uniform(0, 3)],
+            ]
+        )
+        piece = cv2.warpAffine(
+            body,
+            matrix,
+            (columns, rows),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         fade = np.clip(np.arange(rows, dtype=np.float32) / float(rng.uniform(1, 12)), 0, 1)[:, None, None]
         canvas[top:] = np.rint(canvas[top:] + (piece.astype(np.float32) - canvas[top:]) * fade).astype(np.uint8)
 
@@ -170,10 +179,12 @@ def move(face: Covered, rng: Generator) -> Covered:
         matrix = cv2.getRotationMatrix2D(middle, float(rng.normal(0, 5)), 2 ** float(rng.normal(0, 0.09)))
         matrix[:, 2] += rng.normal(0, 0.025, 2) * SIDE_PX
         size = (SIDE_PX, SIDE_PX)
-        picture = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT,
-                                 borderValue=(OUTSIDE,) * 3)
-        kinds = cv2.warpAffine(kinds, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
-                               borderValue=IGNORED)
+        picture = cv2.warpAffine(
+            picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=(OUTSIDE,) * 3
+        )
+        kinds = cv2.warpAffine(
+            kinds, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORED
+        )
         points = points @ matrix[:, :2].T + matrix[:, 2]
     if rng.random() < 0.25:
         picture, kinds = picture.copy(), kinds.copy()
@@ -190,8 +201,9 @@ def degrade(face: Covered, rng: Generator) -> Covered:
     if rng.random() < 0.5:
         small = int(np.exp(rng.uniform(np.log(75), np.log(SIDE_PX))))
         how = cv2.INTER_CUBIC if rng.random() < 0.6 else cv2.INTER_LINEAR
-        picture = cv2.resize(cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (SIDE_PX, SIDE_PX),
-                             interpolation=how)
+        picture = cv2.resize(
+            cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (SIDE_PX, SIDE_PX), interpolation=how
+        )
     if rng.random() < 0.25:
         noise = rng.normal(0, rng.uniform(1, 9), picture.shape)
         picture = np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)

@@ -23,8 +23,15 @@ from facefill.nets.cover import IGNORED, UNKNOWN
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 
 NOTHING, MASK, GLASSES, OTHER = range(4)
-LABELS = {"none": NOTHING, "mask": MASK, "scarf": MASK, "mask on a mannequin": MASK, "sunglasses": GLASSES,
-          "mask+hand": UNKNOWN, "mask+sunglasses": UNKNOWN}
+LABELS = {
+    "none": NOTHING,
+    "mask": MASK,
+    "scarf": MASK,
+    "mask on a mannequin": MASK,
+    "sunglasses": GLASSES,
+    "mask+hand": UNKNOWN,
+    "mask+sunglasses": UNKNOWN,
+}
 FOLLOWED_PX = 46
 """How far below its outline a cover is followed."""
 
@@ -44,8 +51,13 @@ class Covered:
 
     def mirrored(self) -> Covered:
         points = np.stack([self.picture.shape[0] - 1 - self.landmarks[:, 0], self.landmarks[:, 1]], 1)[MIRRORED]
-        return Covered(np.ascontiguousarray(self.picture[:, ::-1]), np.ascontiguousarray(self.kinds[:, ::-1]), points,
-                       self.kind, self.file)
+        return Covered(
+            np.ascontiguousarray(self.picture[:, ::-1]),
+            np.ascontiguousarray(self.kinds[:, ::-1]),
+            points,
+            self.kind,
+            self.file,
+        )
 
 
 def read_real(folder: Path, split: str, unsure: Sequence[str] = ()) -> list[Covered]:
@@ -233,8 +245,14 @@ def _light(face: Covered) -> Points:
     """Mean colour of what shows between the eyes and on the cheeks, RGB."""
     eyes, nose, mouth = face.landmarks[:2].mean(0), face.landmarks[2], face.landmarks[3:].mean(0)
     apart = float(np.hypot(*(face.landmarks[1] - face.landmarks[0])))
-    spots = np.stack([eyes - 0.25 * (mouth - eyes), (eyes + nose) / 2, *(face.landmarks[:2] + 0.35 * (mouth - eyes)),
-                      *(face.landmarks[3:] + (mouth - eyes) * 0.3)])
+    spots = np.stack(
+        [
+            eyes - 0.25 * (mouth - eyes),
+            (eyes + nose) / 2,
+            *(face.landmarks[:2] + 0.35 * (mouth - eyes)),
+            *(face.landmarks[3:] + (mouth - eyes) * 0.3),
+        ]
+    )
     colours = []
     for x, y in np.rint(spots).astype(int):
         half = max(2, int(0.1 * apart))

@@ -14,7 +14,7 @@ from facefill.training.checkpoint import load_weights
 from facefill.training.export import export
 from facefill.training.history import history_of
 
-BLOCK = '''[{name}]
+BLOCK = """[{name}]
 file = "{file}"
 sha256 = ""
 method = "{name}"
@@ -22,7 +22,7 @@ params = 0
 ms = 0.0
 data = "say which pictures it learned from"
 licences = {{ code = "Apache-2.0", weights = "LicenseRef-facefill-weights", data = "non-commercial research" }}
-'''
+"""
 
 
 def ship_weights(name: str, weights: Path) -> list[str]:
@@ -33,8 +33,9 @@ def ship_weights(name: str, weights: Path) -> list[str]:
     """
     further = further_folder()
     if further is None:
-        raise InputError("a checkout of facefill", f"an installation in {weights_folder().parent}",
-                         "run this with the sources")
+        raise InputError(
+            "a checkout of facefill", f"an installation in {weights_folder().parent}", "run this with the sources"
+        )
     tensors, about = load_weights(weights)
     if name in METHODS and METHODS[name].kind == "torch":
         target = further / f"{name}.safetensors"
@@ -53,8 +54,11 @@ def ship_weights(name: str, weights: Path) -> list[str]:
         last = Run(recipe="", images=about.get("images", 0), side_px=1, note="mend this")
         runs = [*map(Run.model_validate, listed), last]
     path.write_text(_listed(text, name, target.name, file_hash(target), params, runs), encoding="utf-8")
-    return [*said, f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, {params:,} parameters, {len(runs)} runs; "
-            f"weights.toml says so. Now weights/{name}.md, and what weights.toml cannot know"]
+    return [
+        *said,
+        f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, {params:,} parameters, {len(runs)} runs; "
+        f"weights.toml says so. Now weights/{name}.md, and what weights.toml cannot know",
+    ]
 
 
 def _listed(text: str, name: str, file: str, sha256: str, params: int, runs: list[Run]) -> str:
@@ -75,6 +79,9 @@ def _listed(text: str, name: str, file: str, sha256: str, params: int, runs: lis
 
 def _line(run: Run) -> str:
     """A run as TOML; what is empty is left out."""
-    values = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in run.model_dump().items()
-              if value or key in ("recipe", "images", "side_px")]
+    values = [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in run.model_dump().items()
+        if value or key in ("recipe", "images", "side_px")
+    ]
     return f"  {{ {', '.join(values)} }},\n"

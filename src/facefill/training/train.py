@@ -72,8 +72,12 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
         shown, turn, best = state["shown"], state["turn"], state["best"]
     # Paths are of this machine, and only training needs them.
     paths = {name for name, value in method.config if isinstance(value, Path)}
-    about = {"method": recipe.method, "config": method.config.model_dump(mode="json", exclude=paths),
-             "dataset": source.digest, "commit": code_commit()}
+    about = {
+        "method": recipe.method,
+        "config": method.config.model_dump(mode="json", exclude=paths),
+        "dataset": source.digest,
+        "commit": code_commit(),
+    }
     before = history_of(recipe.init)
 
     total = sum(stage.images for stage in settings.stages)
@@ -88,8 +92,10 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
             for step, raw in zip(steps, batches(learning, steps, workers, world), strict=True):
                 count, mine = step.end - step.begin, len(world.share(step.begin, step.end))
                 rate = _rate(stage, shown - begin + count, settings.warmup_images)
-                parts = [(source.to_batch(part, method, device), min(mine, len(part["index"])))
-                         for part in _parts(raw, stage.accumulate)]
+                parts = [
+                    (source.to_batch(part, method, device), min(mine, len(part["index"])))
+                    for part in _parts(raw, stage.accumulate)
+                ]
                 moves = _moving(movers, turn, settings.critic_turns)
                 for name in moves:
                     free_only(method, players[name])
@@ -125,17 +131,27 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
                     speed = since / (time.monotonic() - begun)
                     with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
                         score, rows = _validate(method, average, source, max(stage.sides_px), workers, device)
-                    log.write(shown, {"score": score, "rate": rate, "side_px": step.side_px, "images_per_s": speed,
-                                      **means})
+                    log.write(
+                        shown, {"score": score, "rate": rate, "side_px": step.side_px, "images_per_s": speed, **means}
+                    )
                     log.show(shown, rows)
                     now = runs_so_far(recipe_file, _stages(settings.stages), shown, world.size, about["commit"])
                     history = [entry.model_dump() for entry in (*before, *now)]
-                    best = _keep(run, score, best, average,
-                                 {**about, "images": shown, "score": score, "history": history})
-                    save_state(run, shown, {
-                        "method": method.state_dict(), "average": average, "shown": shown, "turn": turn, "best": best,
-                        "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
-                    })
+                    best = _keep(
+                        run, score, best, average, {**about, "images": shown, "score": score, "history": history}
+                    )
+                    save_state(
+                        run,
+                        shown,
+                        {
+                            "method": method.state_dict(),
+                            "average": average,
+                            "shown": shown,
+                            "turn": turn,
+                            "best": best,
+                            "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+                        },
+                    )
                 sums, counts = _zeros(), _zeros()
                 begun, since = time.monotonic(), 0
     return run / "weights.safetensors"
@@ -240,8 +256,11 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def check_batches(settings: TrainConfig, world: World) -> None:
     """Raise InputError where a batch has no picture for some process."""
     if small := next((stage.batch for stage in settings.stages if stage.batch < world.size), 0):
-        raise InputError(f"batches of at least {world.size} pictures for {world.size} processes", str(small),
-                         "raise the batch of every stage or start fewer processes")
+        raise InputError(
+            f"batches of at least {world.size} pictures for {world.size} processes",
+            str(small),
+            "raise the batch of every stage or start fewer processes",
+        )
 
 
 @torch.no_grad()
@@ -275,5 +294,8 @@ def _remember(recipe: Recipe, path: Path) -> None:
 def _stop_at(names: list[str], terms: dict[str, Tensor], run: Path) -> None:
     (run / "not-finite.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
     bad = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
-    raise InputError("finite losses", f"{bad} that is not", "lower train.stages.rate; not-finite.txt names the "
-                     "pictures, and the last good state is kept")
+    raise InputError(
+        "finite losses",
+        f"{bad} that is not",
+        "lower train.stages.rate; not-finite.txt names the pictures, and the last good state is kept",
+    )

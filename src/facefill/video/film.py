@@ -18,8 +18,7 @@ PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 """Formats whose planes are changed in place; others become yuv420p."""
 ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     # No B-frames: the packets of segments that were encoded apart then follow each other in time.
-    **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"),
-                    ("libx264", {"crf": "18", "preset": "veryfast", "bf": "0"})),
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), ("libx264", {"crf": "18", "preset": "veryfast", "bf": "0"})),
     ".webm": ("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}),
 }
 """Encoder and its options by the suffix of the output."""
@@ -50,14 +49,18 @@ def read_frames(film: Any, since: int | None) -> Iterator[Any]:
     try:
         for frame in film.decode(stream):
             if frame.pts is None or (last is not None and frame.pts <= last):
-                raise InputError("frames with rising time stamps", f"one that has none after {_time(last, stream)}",
-                                 "remux the film with ffmpeg -fflags +genpts")
+                raise InputError(
+                    "frames with rising time stamps",
+                    f"one that has none after {_time(last, stream)}",
+                    "remux the film with ffmpeg -fflags +genpts",
+                )
             last = frame.pts
             if since is None or frame.pts >= since:
                 yield _upright(frame)
     except av.FFmpegError as error:
-        raise InputError("a whole film", f"{error.strerror} after {_time(last, stream)}",
-                         "cut or remux the film with ffmpeg") from None
+        raise InputError(
+            "a whole film", f"{error.strerror} after {_time(last, stream)}", "cut or remux the film with ffmpeg"
+        ) from None
 
 
 def _time(pts: int | None, stream: Any) -> str:
@@ -85,8 +88,10 @@ def _like(frame: Any, other: Any) -> Any:
 
 def planes_of(frame: Any) -> list[U8]:
     """The planes of a frame as arrays (h, w) of its own memory."""
-    return [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-            for plane in frame.planes]
+    return [
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    ]
 
 
 def to_rgb(frame: Any) -> U8:
@@ -101,8 +106,12 @@ def write_into(frame: Any, pixels: U8, mask: Bool) -> None:
     x0, y0 = max(x0 - x0 % 2, 0), max(y0 - y0 % 2, 0)
     x1, y1 = min(x1 + x1 % 2, mask.shape[1]), min(y1 + y1 % 2, mask.shape[0])
     part = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[y0:y1, x0:x1]), format="rgb24")
-    part = part.reformat(format=frame.format.name, src_color_range=ColorRange.JPEG, dst_colorspace=frame.colorspace,
-                         dst_color_range=frame.color_range)
+    part = part.reformat(
+        format=frame.format.name,
+        src_color_range=ColorRange.JPEG,
+        dst_colorspace=frame.colorspace,
+        dst_color_range=frame.color_range,
+    )
     frame.make_writable()
     missing = mask[y0:y1, x0:x1]
     for plane, new in zip(planes_of(frame), planes_of(part), strict=True):

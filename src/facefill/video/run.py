@@ -74,7 +74,12 @@ class Done:
 
 
 def convert(
-    source: Path, target: Path, open_stream: Callable[[], Stream], job: dict[str, Any], *, overwrite: bool = False,
+    source: Path,
+    target: Path,
+    open_stream: Callable[[], Stream],
+    job: dict[str, Any],
+    *,
+    overwrite: bool = False,
     tell: Callable[[Second, float], None] = lambda second, length_s: None,
 ) -> Done:
     """Complete the faces of a film. open_stream: a fresh `Stream` for each segment. job: what decides the result
@@ -87,11 +92,19 @@ def convert(
     encoder_of(target)
     film = open_film(source)
     if target.exists() and (target.samefile(source) or not overwrite):
-        raise InputError("a new file", f"{target}, which exists",
-                         "choose another" if target.samefile(source) else "choose another, or give --overwrite")
+        raise InputError(
+            "a new file",
+            f"{target}, which exists",
+            "choose another" if target.samefile(source) else "choose another, or give --overwrite",
+        )
     copied, left_out = _copied(film, target)
-    job = job | {"version": __version__, "suffix": target.suffix.lower(), "bytes": source.stat().st_size,
-                 "changed": source.stat().st_mtime_ns, "segment": SEGMENT_FRAMES}
+    job = job | {
+        "version": __version__,
+        "suffix": target.suffix.lower(),
+        "bytes": source.stat().st_size,
+        "changed": source.stat().st_mtime_ns,
+        "segment": SEGMENT_FRAMES,
+    }
     folder = target.with_name(f".{target.name}.facefill")
     state = _open_state(folder, job)
     resumed = state.frames
@@ -109,16 +122,19 @@ def convert(
 def _copied(film: Any, target: Path) -> tuple[list[Any], tuple[str, ...]]:
     """The streams that go over as they are, and what is said of the others."""
     kept = [stream for stream in film.streams if stream.type in ("audio", "subtitle")]
-    left = [f"a stream of {stream.type}" for stream in film.streams
-            if stream.type not in ("audio", "subtitle", "video")]
+    left = [
+        f"a stream of {stream.type}" for stream in film.streams if stream.type not in ("audio", "subtitle", "video")
+    ]
     with av.open(io.BytesIO(), "w", format=_format(target)) as trial:
         try:
             for stream in kept:
                 trial.add_stream_from_template(stream)
         except (av.FFmpegError, ValueError):
-            raise InputError(f"sound and subtitles that {target.suffix} holds",
-                             " and ".join(stream.codec_context.name for stream in kept),
-                             "choose a name that ends in .mkv") from None
+            raise InputError(
+                f"sound and subtitles that {target.suffix} holds",
+                " and ".join(stream.codec_context.name for stream in kept),
+                "choose a name that ends in .mkv",
+            ) from None
     return kept, tuple(left)
 
 
@@ -139,13 +155,18 @@ def _open_state(folder: Path, job: dict[str, Any]) -> _State:
     try:
         folder.mkdir()
     except OSError as error:
-        raise InputError("a folder that can be written to", f"{folder.parent}: {error.strerror}",
-                         "choose another") from None
+        raise InputError(
+            "a folder that can be written to", f"{folder.parent}: {error.strerror}", "choose another"
+        ) from None
     return _State(job)
 
 
 def _work(
-    film: Any, target: Path, folder: Path, state: _State, open_stream: Callable[[], Stream],
+    film: Any,
+    target: Path,
+    folder: Path,
+    state: _State,
+    open_stream: Callable[[], Stream],
     tell: Callable[[Second, float], None],
 ) -> None:
     source = film.streams.video[0]
@@ -225,8 +246,11 @@ def _join(film: Any, copied: list[Any], folder: Path, segments: int, target: Pat
         video.time_base = film.streams.video[0].time_base
         places = {stream.index: out.add_stream_from_template(stream) for stream in copied}
         out.metadata["comment"] = comment
-        for packet in heapq.merge(_coded(folder, segments, video), _others(film, copied, places),
-                                  key=lambda packet: packet.dts * packet.time_base):
+        for packet in heapq.merge(
+            _coded(folder, segments, video),
+            _others(film, copied, places),
+            key=lambda packet: packet.dts * packet.time_base,
+        ):
             out.mux(packet)
 
 
