@@ -49,6 +49,7 @@ def method(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_evaluation_completes_as_the_public_function_does(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEFILL_THREADS", "1")
     monkeypatch.setitem(CLASSICAL, "total_variation", partial(fill_total_variation, steps=2))
     inpainter = open_inpainter(method, threads=1)
     for protocol in list(PROTOCOLS.values())[:: 7 if method == "patchmatch" else 1]:
