@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +30,10 @@ from facefill.training.data import (
     split_validation,
     to_batch,
 )
+from facefill.training.outlines import Outlines
+from tests.faces import draw_face
 from tests.toy_datasets import write_dataset
+from tests.training.test_covering import write_covers
 
 HOLES = {"centre": 1.0, "worn": 2.0, "random40": 1.0, "none": 0.5}
 
@@ -185,3 +191,40 @@ def test_turned_faces_come_more_often(folder: Path, monkeypatch: pytest.MonkeyPa
         lengths.append(len(chosen))
         assert len(set(chosen)) == lengths[-1] / (3 if limit < 0 else 1)
     assert lengths[0] == 3 * lengths[1]
+
+
+def test_a_real_outline_moves_with_the_face_and_shows_nobody_the_truth(folder: Path, tmp_path: Path) -> None:
+    covers = write_covers(tmp_path / "covers")
+    points = draw_face(256, 1)[1]
+    outlines, rng = Outlines(covers), np.random.default_rng(0)
+    lower = [outlines.draw(points, 256, rng) for _ in range(30)]
+    assert any(hole[230:].any() for hole in lower)  # a mask
+    assert any(not hole[200:].any() and hole.any() for hole in lower)  # dark glasses
+    moved = np.mean([np.argwhere(outlines.draw(points + np.array([30, 0]), 256, rng)).mean(0) for _ in range(30)], 0)
+    assert moved[1] - np.mean([np.argwhere(hole).mean(0) for hole in lower], 0)[1] == pytest.approx(30, abs=8)
+    source = FaceSource(config_of(folder, holes={"real": 1}, covers=covers, validation_images=1, cache=tmp_path))
+    item = source.learning(0)[0, 64]
+    assert item["mask"].any()
+    assert (item["worn"][item["mask"]] == 128).all()
+    with pytest.raises(InputError, match=r"data\.covers"):
+        FaceSource(config_of(folder, holes={"real": 1}, validation_images=1, cache=tmp_path)).learning(0)
+
+
+def test_sharp_faces_are_shown_more_often_and_those_left_out_never(folder: Path, tmp_path: Path) -> None:
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    for index, row in enumerate(rows):
+        row["native_side_px"] = "60" if index % 2 else "40"
+    with (copy / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    (tmp_path / "without.txt").write_text(f"{rows[1]['file']}\n{rows[2]['file']}\n", encoding="utf-8")
+    config = config_of(copy, side_px=64, validation_images=1, sharp=3, without=tmp_path / "without.txt", cache=tmp_path)
+    source = FaceSource(config)
+    learning = source.learning(0)
+    shown = Counter(source.names[learning[place, 64]["index"]] for place in range(len(source._learning)))
+    assert not {rows[1]["file"], rows[2]["file"]} & set(shown)
+    assert {count for name, count in shown.items() if name in {row["file"] for row in rows[1::2]}} == {3}
+    assert {count for name, count in shown.items() if name in {row["file"] for row in rows[::2]}} == {1}

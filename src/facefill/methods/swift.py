@@ -279,14 +279,16 @@ def mirror_points(points: Tensor, side_px: int) -> Tensor:
 
 def bend(small: Tensor, share: Tensor, seeds: Tensor) -> Tensor:
     """The truth's small pictures as a first stage might draw them: in the hole softer, noisier, of another tone."""
-    soft = F.avg_pool2d(F.pad(small, (1,) * 4, mode="replicate"), 3, 1)
+    soft = small
+    for _ in range(2):
+        soft = F.avg_pool2d(F.pad(soft, (1,) * 4, mode="replicate"), 3, 1)
     bent = []
     for picture, softer, seed in zip(small, soft, seeds.tolist(), strict=True):
         generator = torch.Generator().manual_seed(seed + 1)
         blur, grain = torch.rand(2, generator=generator).tolist()
         tone = torch.randn(3, 1, 1, generator=generator).to(picture) * (3 * grain / 127.5)
         noise = torch.randn(picture.shape, generator=generator).to(picture) * (6 * (1 - blur) / 127.5)
-        bent.append(picture + 0.7 * blur * (softer - picture) + tone + noise)
+        bent.append(picture + blur * (softer - picture) + tone + noise)
     return small + (torch.stack(bent) - small) * share
 
 

@@ -24,7 +24,8 @@ from facefill.offline import cache_folder
 from facefill.runtime.cover import OUTSIDE
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
-from facefill.training.data import DataConfig, Faces, read_faces, split_validation, tint
+from facefill.training.augmentation import tint
+from facefill.training.data import DataConfig, Faces, read_faces, split_validation
 from facefill.training.looks import Looks
 from facefill.training.painter import Painter, degrade, draw_pool, move
 from facefill.training.real_covers import Covered, read_bodies, read_others, read_real

@@ -27,10 +27,13 @@ from facefill.imaging.crop import turn_of
 from facefill.imaging.masks import MASKS, dilate
 from facefill.offline import cache_folder
 from facefill.runtime.helpers import Finds, open_finder
+from facefill.training.augmentation import draw_edges, moved, tint
 from facefill.training.distributed import World
+from facefill.training.outlines import Outlines
 
 TURNED = 0.15
 """Of `turn_of`, about half way to a half profile."""
+SHARP = 0.875
 
 
 class DataConfig(Frozen):
@@ -46,9 +49,13 @@ class DataConfig(Frozen):
     """Faces of the split kept from training, whole identities, chosen by hash."""
     share: float = Field(default=1.0, gt=0, le=1)
     """Of the faces to learn from, chosen by hash; a smaller share is part of a larger one."""
+    without: Path | None = None
+    """A text file with faces of the split to leave out, a name a line: those that wear something themselves."""
     holes: dict[str, float]
     """Names of holes (`imaging.masks`; worn: every kind that `wear` draws; cover: those that are things before the
-    face; none) and how often each is drawn."""
+    face; real: outlines of `covers`; none) and how often each is drawn."""
+    covers: Path | None = None
+    """Real covers with outlines, see `real_covers`."""
     jitter: float = 0.0
     """Share of the pictures that are turned (to 10 degrees), scaled (to 12 %) and shifted (to 6 % of the side), as
     a finder's landmarks would."""
@@ -62,6 +69,9 @@ class DataConfig(Frozen):
     """Share of the pictures of which a part lies outside their photo: missing, and not judged."""
     turned: int = Field(default=1, ge=1)
     """How many times as often as others faces are shown that are turned by more than `TURNED`."""
+    sharp: int = Field(default=1, ge=1)
+    """How many times as often as others faces are shown that had `SHARP` of the side or more in their photo: what was
+    enlarged teaches blur."""
     cache: Path | None = None
     """Folder for the decoded faces; None: facefill in the user's cache folder."""
     stream: bool = False
@@ -82,6 +92,8 @@ class Faces:
     identities: tuple[str, ...]
     digest: str
     """SHA-256 over names and landmarks."""
+    native_px: tuple[float, ...] = ()
+    """Sides that the faces have in their photos, in pixels; nan where nothing says so."""
 
     def subset(self, chosen: NDArray[np.int64]) -> Faces:
         """The faces at these places; the pixels are copied into memory."""
@@ -97,7 +109,7 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     Raises InputError for a folder without pictures, without landmarks where they are needed, or with too many damaged.
     """
     entries = _shared(list_entries(config.folder, config.split), config)
-    needed = {"worn", "cover"} & set(config.holes)
+    needed = {"worn", "cover", "real"} & set(config.holes)
     unknown = next((entry for entry in entries if entry.landmarks is None), None) if needed else None
     if unknown and finder is None:
         raise InputError(
@@ -109,7 +121,8 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     opened = open_pictures(entries, config.side_px, folder, stream=config.stream, finder=finder if unknown else None)
     names, identities = _named(opened.rows)
     landmarks = scale_landmarks(opened.landmarks, MANIFEST_PX, config.side_px).astype(np.float32)
-    return Faces(opened.pixels, landmarks, names, identities, digest_of(opened.rows, config.side_px))
+    native_px = tuple(float(row.get("native_side_px") or "nan") for row in opened.rows)
+    return Faces(opened.pixels, landmarks, names, identities, digest_of(opened.rows, config.side_px), native_px)
 
 
 def _named(rows: Iterable[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -164,12 +177,15 @@ class Holes(Dataset[dict[str, Any]]):
         """chosen: places of the faces to draw from, None for all. frozen: every face once, in order, not mirrored."""
         holes = config.holes
         for name in holes:
-            pick({**MASKS, "worn": None, "cover": None, "none": None}, name, "hole")
+            pick({**MASKS, "worn": None, "cover": None, "real": None, "none": None}, name, "hole")
+        if "real" in holes and config.covers is None:
+            raise InputError("data.covers, which the hole real needs", "none", "name the folder of real covers")
         free = (config.jitter, config.colour, config.grow, config.grey, config.edges)
         self._jitter, self._colour, self._grow, self._grey, self._edges = (0.0,) * 5 if frozen else free
         self._has_edges = config.edges > 0
         self._faces, self._seed, self._frozen = faces, seed, frozen
         self._chosen = np.arange(len(faces.names)) if chosen is None else chosen
+        self._outlines = Outlines(config.covers) if "real" in holes and config.covers else None
         self._names = tuple(holes)
         self._shares = np.array(list(holes.values())) / sum(holes.values())
 
@@ -186,11 +202,15 @@ class Holes(Dataset[dict[str, Any]]):
             landmarks = (landmarks + 0.5) * (side_px / face.shape[0]) - 0.5
             face = cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_AREA)
         if rng.random() < self._jitter:
-            face, landmarks = _moved(face, landmarks, rng)
+            face, landmarks = moved(face, landmarks, rng)
         face = np.ascontiguousarray(face)
         name = self._names[int(rng.choice(len(self._names), p=self._shares))]
-        worn, mask = draw_hole(name, face, landmarks, rng)
-        if name in ("worn", "cover") and self._grow:
+        if name == "real" and self._outlines:
+            mask = self._outlines.draw(landmarks, side_px, rng)
+            worn = np.where(mask[..., None], np.uint8(128), face)
+        else:
+            worn, mask = draw_hole(name, face, landmarks, rng)
+        if name in ("worn", "cover", "real") and self._grow:
             grown = dilate(mask, rng.uniform(0, self._grow * side_px))
             mask = mask if grown.all() else grown
         if self._colour:
@@ -217,40 +237,6 @@ class Holes(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._chosen) if self._frozen else 2**62
-
-
-def _moved(
-    face: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The face turned, scaled and shifted, mirrored at the border."""
-    side = face.shape[0]
-    middle = (side - 1) / 2
-    matrix = cv2.getRotationMatrix2D((middle, middle), rng.uniform(-10, 10), 2 ** rng.uniform(-0.17, 0.17))
-    matrix[:, 2] += rng.uniform(-0.06, 0.06, 2) * side
-    moved = cv2.warpAffine(face, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return moved, (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-
-
-def draw_edges(side_px: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """(S, S), True beyond the edges of a photo that ends within the crop: on each side with its own chance, mostly
-    little, up to half of what lies between the middle and the side; the photo is turned by up to 12 degrees."""
-    place = (np.arange(side_px) + 0.5) / side_px * 2 - 1
-    turn = np.radians(rng.uniform(-12, 12))
-    across = np.cos(turn) * place + np.sin(turn) * place[:, None]
-    down = np.cos(turn) * place[:, None] - np.sin(turn) * place
-    outside = np.zeros((side_px, side_px), bool)
-    for towards, chance in ((across, 0.35), (-across, 0.35), (down, 0.55), (-down, 0.45)):
-        if rng.random() < chance:
-            outside |= towards > 1 - 0.5 * rng.random() ** 1.6
-    return outside
-
-
-def tint(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A (1, 256, 3) table of levels: contrast, brightness and a gain for each channel."""
-    levels = np.arange(256, dtype=np.float64)[:, None] / 255
-    gamma = 2 ** (strength * rng.uniform(-0.6, 0.6))
-    gains = 2 ** (strength * (rng.uniform(-0.35, 0.35) + rng.uniform(-0.12, 0.12, 3)))
-    return np.clip(np.rint(levels**gamma * gains * 255), 0, 255).astype(np.uint8)[None]
 
 
 class Source(Protocol):
@@ -280,8 +266,13 @@ class FaceSource:
         self._config = config
         self._faces = read_faces(config, finder)
         learning, chosen = split_validation(self._faces.identities, config.validation_images)
+        if config.without:
+            worn = set(config.without.read_text(encoding="utf-8").split())
+            learning = np.array([place for place in learning if self._faces.names[place] not in worn], np.int64)
         turned = np.array([turn_of(points) > TURNED for points in self._faces.landmarks[learning]], bool)
-        self._learning = np.repeat(learning, np.where(turned, config.turned, 1))
+        native_px = np.array(self._faces.native_px)[learning]
+        times = np.where(turned, config.turned, 1) * np.where(native_px >= SHARP * config.side_px, config.sharp, 1)
+        self._learning = np.repeat(learning, times)
         self._judged = self._faces.subset(chosen)
         self.names, self.digest, self.validation_images = self._faces.names, self._faces.digest, len(chosen)
 

@@ -17,7 +17,7 @@ from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around
 from facefill.runtime.finder import Face
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
 from facefill.training import backdrops
-from facefill.training.data import tint
+from facefill.training.augmentation import tint
 from facefill.training.real_covers import Covered, warp_known
 
 NEGATIVE = 0.4

@@ -60,11 +60,12 @@ class Covered:
         )
 
 
-def read_real(folder: Path, split: str, unsure: Sequence[str] = ()) -> list[Covered]:
-    """The faces of a split. unsure: files whose cover is not followed below the aligned face."""
+def read_real(folder: Path, split: str, unsure: Sequence[str] = (), *, follow: bool = True) -> list[Covered]:
+    """The faces of a split. unsure: files whose cover is not followed below the aligned face; follow: whether any
+    is."""
     with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    return [_read(folder, row, row["file"] not in unsure) for row in rows]
+    return [_read(folder, row, follow and row["file"] not in unsure) for row in rows]
 
 
 def _read(folder: Path, row: dict[str, str], follow: bool) -> Covered:
@@ -195,8 +196,8 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Seq
     """
     drawn = [others[int(rng.integers(len(others)))] for _ in range(8)]
     drawn = [other.mirrored() if rng.random() < 0.5 else other for other in drawn]
-    source = min(drawn, key=lambda other: float(np.abs(_pose(other.landmarks) - _pose(face.landmarks)).sum()))
-    matrix = _fit(source.landmarks, face.landmarks)
+    source = min(drawn, key=lambda other: float(np.abs(pose_of(other.landmarks) - pose_of(face.landmarks)).sum()))
+    matrix = fit_points(source.landmarks, face.landmarks)
     size = (face.picture.shape[1], face.picture.shape[0])
     worn = (source.kinds != NOTHING) & (source.kinds != IGNORED)
     alpha = cv2.GaussianBlur(worn.astype(np.float32), (0, 0), 0.7)
@@ -224,14 +225,14 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Seq
     return Covered(picture, kinds, face.landmarks, source.kind, face.file)
 
 
-def _pose(points: Points) -> Points:
+def pose_of(points: Points) -> Points:
     """How far a nose stands aside and down, in eye distances."""
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
     apart = max(float(np.hypot(*(points[1] - points[0]))), 1.0)
     return np.asarray((points[2] - (eyes + mouth) / 2) / apart)
 
 
-def _fit(source: Points, target: Points) -> Points:
+def fit_points(source: Points, target: Points) -> Points:
     """The (2, 3) affinity between five landmarks in the least squares sense, little sheared."""
     full = np.column_stack([source, np.ones(5)])
     affine = np.linalg.lstsq(full, target, rcond=None)[0].T

@@ -1,0 +1,56 @@
+"""Outlines of real face masks and sunglasses, put onto other faces as holes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from facefill.arrays import U8, Points
+from facefill.imaging.masks import dilate
+from facefill.runtime.cover import FACE_PX, INSET_PX
+from facefill.training.real_covers import GLASSES, MASK, Covered, fit_points, pose_of, read_real
+
+DARK = 0.25
+"""Share of the holes that are those of sunglasses."""
+TRIED = 6
+"""Of so many outlines the one is taken whose pose is nearest to the face's."""
+
+
+class Outlines:
+    """The covers of a folder as `real_covers` describes it, split train."""
+
+    def __init__(self, folder: Path) -> None:
+        # Below the aligned face, where a cover is only guessed, none is needed: holes end with the face.
+        everything = [face for face in read_real(folder, "train", follow=False) if face.kind != "none"]
+        self._masks = [face for face in everything if (face.kinds == MASK).any()]
+        self._glasses = [face for face in everything if (face.kinds == GLASSES).any()]
+
+    def draw(self, landmarks: Points, side_px: int, rng: Generator) -> NDArray[np.bool_]:
+        """(S, S), True under a cover that somebody wears, moved onto a face. landmarks: (5, 2) pixels."""
+        covers = self._glasses if self._glasses and rng.random() < DARK else self._masks
+        drawn = [covers[int(rng.integers(len(covers)))] for _ in range(TRIED)]
+        drawn = [face.mirrored() if rng.random() < 0.5 else face for face in drawn]
+        source = min(drawn, key=lambda face: float(np.abs(pose_of(face.landmarks) - pose_of(landmarks)).sum()))
+        apart = float(np.hypot(*(landmarks[1] - landmarks[0])))
+        target = landmarks + rng.normal(0, 0.04 * apart, (1, 2))
+        hole = (
+            cv2.warpAffine(
+                outline_of(source), fit_points(source.landmarks, target), (side_px, side_px), flags=cv2.INTER_LINEAR
+            )
+            > 127
+        )
+        return dilate(hole, 1) if hole.any() else hole
+
+
+def outline_of(face: Covered) -> U8:
+    """(S, S), 255 where a cover is; at the aligned face's edge it goes on to the square's."""
+    worn = np.isin(face.kinds, (MASK, GLASSES))
+    inner = worn[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
+    padded = np.pad(
+        inner, ((0, face.kinds.shape[0] - FACE_PX), (INSET_PX, face.kinds.shape[1] - FACE_PX - INSET_PX)), mode="edge"
+    )
+    return padded.astype(np.uint8) * 255
