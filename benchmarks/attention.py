@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from facefill.catalog import find_weights
 from facefill.methods.contextual_attention import ContextualAttention, ContextualAttentionConfig
 from facefill.nets.attention import INCOMPLETE, Borrowed
-from facefill.nets.attention import ContextualAttention as Batched
+from facefill.nets.attention import PatchAttention as Batched
 from facefill.nets.coarse_to_fine import Twice
 from facefill.runtime.engine import load_engine
 from facefill.training.checkpoint import save_weights

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from facefill.evaluation import benchmark
-from facefill.evaluation.benchmark import Settings, prepare
+from facefill.evaluation.benchmark import EvaluationSettings, prepare
 from facefill.evaluation.evaluate import evaluate
 
 
-def complete_alone(settings: Settings) -> None:
+def complete_alone(settings: EvaluationSettings) -> None:
     bench = prepare(settings)
     dataset, protocol = bench.datasets[0], bench.protocols[0]
     for start in range(0, len(dataset.faces), settings.batch):
@@ -30,14 +30,18 @@ def complete_alone(settings: Settings) -> None:
         benchmark._complete(bench, protocol, bench.entries[0].label, cases)
 
 
-def judge(settings: Settings) -> None:
+def judge(settings: EvaluationSettings) -> None:
     for _ in evaluate(settings):
         pass
 
 
-def timed(work: Callable[[Settings], None], folder: Path, options: argparse.Namespace, faces: int) -> tuple[float, ...]:
+def timed(
+    work: Callable[[EvaluationSettings], None], folder: Path, options: argparse.Namespace, faces: int
+) -> tuple[float, ...]:
     with tempfile.TemporaryDirectory() as report:
-        settings = Settings(folder, Path(report), (options.split,), limit=faces, threads=options.threads, timings=False)
+        settings = EvaluationSettings(
+            folder, Path(report), (options.split,), limit=faces, threads=options.threads, timings=False
+        )
         wall, processor = time.perf_counter(), time.process_time()
         work(settings)
         return time.perf_counter() - wall, time.process_time() - processor

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import Bool
+from facefill.arrays import U8, Bool
 from facefill.catalog import find_weights
-from facefill.files.photo import Pixels, read_photo
+from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import LUMA, measure
@@ -32,12 +32,12 @@ SIDE_PX = 256
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def grain(picture: Pixels, calm: Bool) -> float:
+def grain(picture: U8, calm: Bool) -> float:
     luma = picture.astype(np.float32) @ LUMA
     return float((luma - cv2.GaussianBlur(luma, (0, 0), 1.0))[calm].std())
 
 
-def calm_part(truth: Pixels, mask: Bool) -> Bool:
+def calm_part(truth: U8, mask: Bool) -> Bool:
     """The half of the hole, away from its border, where the original changes least."""
     luma = truth.astype(np.float32) @ LUMA
     busy = cv2.GaussianBlur(np.abs(luma - cv2.GaussianBlur(luma, (0, 0), 3.0)), (0, 0), 6.0)

@@ -46,7 +46,7 @@ from facefill.imaging.classical import fill_total_variation
 from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import hole_psnr, psnr, ssim
 from facefill.imaging.sheets import mean_distance
-from facefill.methods.latent_search import Dip, Known, LatentSearch, LatentSearchConfig
+from facefill.methods.latent_search import Dip, LatentSearch, LatentSearchConfig, Target
 from facefill.methods.opened import read_weights
 from facefill.runtime.model import seed_of
 from facefill.training.data import DataConfig, read_faces
@@ -318,7 +318,7 @@ def ranks(options: argparse.Namespace) -> None:
                 drawn = method.generator.faces((code + SPREAD * apart[place]).clamp(-1, 1))
             one = image[place : place + 1], mask[place : place + 1]
             known, plain = (
-                Known(*(part.expand(NEAR, -1, -1, -1) for part in kind.look(*one))) for kind in (method, dip)
+                Target(*(part.expand(NEAR, -1, -1, -1) for part in kind.look(*one))) for kind in (method, dip)
             )
             logits = torch.zeros(NEAR, 2)
             ours = method.weigh(drawn, logits, known)

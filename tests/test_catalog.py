@@ -71,7 +71,7 @@ def test_the_share_of_the_papers_training_counts_pictures_times_pixels() -> None
     """Half the pictures at half the side are an eighth; what the paper does not have counts for nothing."""
     shipped = catalog.shipped_weights()["swift"]
     runs = (catalog.Run(recipe="", images=400, side_px=64), catalog.Run(recipe="", images=100, side_px=128))
-    paper = catalog.Paper(images=1000, side_px=128)
+    paper = catalog.PaperTraining(images=1000, side_px=128)
     assert shipped.model_copy(update={"training": runs, "paper": paper}).paper_share == pytest.approx(0.1 + 0.1)
     more = (*runs, catalog.Run(recipe="", images=900, side_px=128, own=True))
     assert shipped.model_copy(update={"training": more, "paper": paper}).paper_share == pytest.approx(0.2)

@@ -109,7 +109,7 @@ def test_the_examples_of_the_readme_run_as_they_stand(tmp_path: Path, monkeypatc
     names: dict[str, object] = {}
     exec(code, names)
     assert (tmp_path / "photo-unmasked.jpg").exists()
-    assert np.shape(names["filled"]) == (1, 1, 256, 256, 3)
+    assert np.shape(names["filled"]) == (1, 1, 256, 256, 3)  # type: ignore[call-overload]
 
 
 def test_its_types_are_for_others_too() -> None:

@@ -66,4 +66,4 @@ def test_the_demo_shows_every_photo_before_and_after_in_one_sheet(tmp_path: Path
     )
     sheet = Image.open(tmp_path / "sheet.png").convert("RGB")
     seen = [sheet.getpixel((x, y)) for y in (200, 600) for x in (200, 600)]
-    assert [max(pixel) == pixel[0] for pixel in seen] == [True, True, False, False]  # type: ignore[arg-type, index]
+    assert [max(pixel) == pixel[0] for pixel in seen] == [True, True, False, False]

@@ -1,7 +1,5 @@
 """The few array types that everybody names, and the five landmarks."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +8,7 @@ U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 """Masks, True = missing."""
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 Points = NDArray[np.float64]
 """(..., 2) x, y in pixels; (0, 0) is the middle of the first."""
 

@@ -1,13 +1,10 @@
 """What there is: a torch-free record of every method and of the weights that ship. `facefill methods` prints it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import subprocess
 import tomllib
 from functools import cache
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -64,7 +61,7 @@ class Run(Frozen):
     """True: trains what the paper does not have, so that it counts for no share."""
 
 
-class Paper(Frozen):
+class PaperTraining(Frozen):
     """How much a paper's own generator was shown, from configs/paper/."""
 
     images: int
@@ -83,10 +80,10 @@ class Weights(Frozen):
     aside, on the machine named in docs/results.md."""
     data: str
     licences: dict[str, str]
-    """Of the code, the weights and the data they were trained on."""
+    """Licences of the code, the weights and the data they were trained on."""
     training: tuple[Run, ...] = ()
     """Its whole history, the first run first."""
-    paper: Paper | None = None
+    paper: PaperTraining | None = None
     """None for a network of no paper."""
     scores: dict[str, float] = Field(default_factory=dict)
     """Mean hole PSNR in dB by "dataset/protocol", from docs/results.md, which has n and intervals."""
@@ -103,91 +100,19 @@ class Weights(Frozen):
         return shown / (self.paper.images * self.paper.side_px**2)
 
 
-def _classical(name: str, title: str, paper: str, package: str = "") -> Record:
-    return Record(
-        name=name, title=title, kind="classical", needs="classic" if package else "", package=package, paper=paper
-    )
+def _read_tables(path: Path) -> dict[str, dict[str, Any]]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-_RECORDS = (
-    Record(
-        name="swift",
-        title="facefill's own: drawn small, then in detail",
-        kind="onnx",
-        paper="facefill",
-        inputs=("image", "mask", "landmarks", "noise"),
-        blend="fade",
-        stride=64,
-        interpolates_fine=True,
-    ),
-    Record(
-        name="context_encoder",
-        title="an autoencoder that must forget the hole",
-        kind="onnx",
-        paper="Han, Jiang & Ju 2022",
-        inputs=("image",),
-        blend="poisson",
-        size_px=128,
-        stride=32,
-        hole_value=-1.0,
-    ),
-    Record(
-        name="contextual_attention",
-        title="two stages, borrowing known patches",
-        kind="onnx",
-        paper="Shah, Gautam & Singh 2022",
-        blend="poisson",
-        stride=8,
-        hole_value=1.0,
-    ),
-    Record(
-        name="masked_gan",
-        title="a conditional GAN that sees the cover",
-        kind="onnx",
-        paper="Sharma, Nath, Kar & Khasim 2024",
-        inputs=("worn", "mask", "noise"),
-        blend="fade",
-        stride=64,
-    ),
-    Record(
-        name="latent_search",
-        title="search of a DCGAN's latent space, l1 and SSIM",
-        kind="torch",
-        needs="train",
-        package="torch",
-        paper="Qiang et al. 2019",
-        inputs=("image", "mask", "seed"),
-        blend="poisson",
-        size_px=64,
-        fixed_size=True,
-    ),
-    Record(
-        name="dip",
-        title="search of a DCGAN's latent space, l1",
-        kind="torch",
-        needs="train",
-        package="torch",
-        weights="latent_search",
-        paper="Yeh et al. 2017",
-        inputs=("image", "mask", "seed"),
-        blend="poisson",
-        size_px=64,
-        fixed_size=True,
-    ),
-    _classical("telea", "fast marching", "Telea 2004"),
-    _classical("navier_stokes", "fluid dynamics", "Bertalmio et al. 2001"),
-    _classical("total_variation", "total variation", "Shen & Chan 2002"),
-    _classical("biharmonic", "biharmonic surface", "Damelin & Hoang 2018"),
-    _classical("patchmatch", "patches from elsewhere", "Barnes et al. 2009", "patchmatch"),
-)
-
-METHODS: dict[str, Record] = {record.name: record for record in _RECORDS}
+METHODS: dict[str, Record] = {
+    name: Record(name=name, **table) for name, table in _read_tables(Path(__file__).with_suffix(".toml")).items()
+}
 """Every method by its registry name, the default first."""
 
 
 def weights_folder() -> Path:
     """Where the weights lie that are part of the package."""
-    return Path(str(files("facefill"))) / "weights"
+    return Path(__file__).parent / "weights"
 
 
 def further_folder() -> Path | None:
@@ -211,7 +136,7 @@ def _path_of(entry: Weights) -> Path:
 @cache
 def shipped_weights() -> dict[str, Weights]:
     """The shipped files by name: methods with weights, and the helpers `finder` and `cover`."""
-    tables = tomllib.loads((weights_folder() / "weights.toml").read_text(encoding="utf-8"))
+    tables = _read_tables(weights_folder() / "weights.toml")
     return {name: Weights.model_validate(table) for name, table in tables.items()}
 
 
@@ -283,13 +208,8 @@ def describe() -> list[dict[str, Any]]:
     for record in METHODS.values():
         weights = shipped_weights().get(record.weights or record.name)
         rows.append(
-            {
-                "name": record.name,
-                "title": record.title,
-                "kind": record.kind,
-                "needs": record.needs,
-                "paper": record.paper,
-                "size_px": record.size_px,
+            record.model_dump(include={"name", "title", "kind", "needs", "paper", "size_px"})
+            | {
                 "params": weights.params if weights else 0,
                 "ms": weights.ms if weights else None,
                 "scores": weights.scores if weights and not record.weights else {},

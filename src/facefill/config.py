@@ -1,7 +1,5 @@
 """Settings: frozen records read from TOML. Unknown keys are refused with the nearest name."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar, get_args

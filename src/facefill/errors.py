@@ -1,7 +1,5 @@
 """The one exception that the person using facefill can cause, and can fix."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -22,7 +20,7 @@ class InputError(ValueError):
         self.expected, self.got, self.fix = (" ".join(part.split()) for part in (expected, got, fix))
         super().__init__(f"expected {self.expected}, got {self.got}: {self.fix}")
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple["type[InputError]", tuple[Any, ...]]:
         """Three parts survive the way back from a worker process."""
         return type(self), (self.expected, self.got, self.fix)
 
@@ -42,7 +40,7 @@ class NothingCompleted(InputError):
         super().__init__(expected, "; ".join(reasons) or "none", fix)
         self.reasons = reasons
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple["type[InputError]", tuple[Any, ...]]:
         return type(self), (self.expected, self.fix, self.reasons)
 
 

@@ -1,7 +1,5 @@
 """Nothing leaves the machine: what libraries would send, or write outside our cache, is turned off here."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

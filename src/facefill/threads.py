@@ -1,7 +1,5 @@
 """What makes the networks safe to use from any thread, and in a child that a thread forked."""
 
-from __future__ import annotations
-
 import contextvars
 import functools
 import os

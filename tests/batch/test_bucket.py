@@ -123,7 +123,7 @@ def kill(job: object, after: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BucketJournal, "close", lambda self: None)
         patch.setattr(Bucket, "remove", lambda self, name: None)
-        copies = Copies(job, dies_after=after)  # type: ignore[arg-type]
+        copies = Copies(job, dies_after=after)
         with pytest.raises(KeyboardInterrupt):
             run(copies.job, copies.complete, select=Selection())
     bucket = Bucket(copies.job.target)

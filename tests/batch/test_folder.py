@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_listed_is_said(tmp_path: Path, monkeypatch: pyt
             raise PermissionError(13, "Permission denied")
         return listed(path)
 
-    monkeypatch.setattr(folder_module.os, "scandir", scandir)
+    monkeypatch.setattr(folder_module.os, "scandir", scandir)  # type: ignore[attr-defined]
     entries = {entry.name: entry.problem for entry in LocalFolder(tmp_path).entries(Selection())}
     assert "Permission denied" in entries.pop("closed/")
     assert entries == {"a.jpg": ""}
@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder_module.os, "fsync", full)
+    monkeypatch.setattr(folder_module.os, "fsync", full)  # type: ignore[attr-defined]
     with pytest.raises(Unwritable, match="No space left"):
         folder.write("a.jpg", b"new")
     assert folder.read("a.jpg") == b"a.jpg"

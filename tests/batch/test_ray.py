@@ -101,7 +101,7 @@ def test_a_dataset_that_stands_still_is_begun_again_with_what_is_left() -> None:
 
 def test_a_cluster_that_gives_nothing_again_and_again_is_given_up() -> None:
     cluster = Standing(3, *[0] * ray_module.TRIES, 5)
-    found = []
+    found = []  # type: ignore[var-annotated]
     with pytest.raises(InputError, match="a cluster that does the work, got no results"):
         found.extend(cluster.spread(shout, iter([b"a", b"b", b"c", b"d"])))
     assert len(cluster.begun) == 2 + ray_module.TRIES

@@ -251,7 +251,7 @@ def test_jobs_that_cannot_be(photos: Path, tmp_path: Path, source: str, method: 
 
 def test_a_recipe_names_everything_that_results_depend_on(photos: Path, tmp_path: Path) -> None:
     def job(**options: object) -> Job:
-        return make_job(str(photos), str(tmp_path / "out"), **options)  # type: ignore[arg-type]
+        return make_job(str(photos), str(tmp_path / "out"), **options)
 
     every = [job(), job(method="telea"), job(seed=1), job(large_hole=True), job(exact=True), job(masks=str(photos))]
     assert len({one.recipe for one in every}) == len(every)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from facefill.runtime.cover import KINDS, Cover, FoundCover
 from facefill.runtime.finder import Face
+from tests.command import Run
 from tests.runtime.test_inpainter import covered
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def refused(run: Run, folder: Path, *words: object) -> str:

@@ -20,7 +20,8 @@ from facefill.errors import InputError
 from facefill.files import photo as photo_module
 from facefill.runtime.cover import KINDS, Cover, FoundCover
 from facefill.runtime.finder import Face, Finder
-from tests.commands.running import Run, lower_half, refused
+from tests.command import Run
+from tests.commands.running import lower_half, refused
 from tests.faces import draw_face
 from tests.runtime.test_inpainter import covered
 
@@ -316,7 +317,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(photo_module.os, "fsync", full)
+    monkeypatch.setattr(photo_module.os, "fsync", full)  # type: ignore[attr-defined]
     words = ["complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea", "--aligned"]
     assert "No space left" in refused(run, tmp_path, *words)
 

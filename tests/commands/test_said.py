@@ -15,7 +15,8 @@ import facefill
 from facefill.commands import output
 from facefill.runtime.cover import Cover
 from facefill.runtime.finder import Face, Finder
-from tests.commands.running import Run, command, lower_half, refused
+from tests.command import Run
+from tests.commands.running import command, lower_half, refused
 from tests.faces import draw_face
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.commands.running import Run, refused
+from tests.command import Run
+from tests.commands.running import refused
 
 pytest.importorskip("av", reason="pip install av")
 

@@ -14,7 +14,7 @@ from facefill.datasets.cache import list_entries
 from facefill.datasets.faces import read_dataset
 from facefill.datasets.shards import INDEX, read_shards, write_shards
 from facefill.errors import InputError
-from facefill.evaluation.benchmark import Settings
+from facefill.evaluation.benchmark import EvaluationSettings
 from facefill.evaluation.evaluate import evaluate
 from facefill.files.photo import encode_picture
 from tests.faces import draw_face
@@ -59,7 +59,7 @@ def test_pictures_of_an_evaluation_stay_in_its_report(tmp_path: Path) -> None:
     victim = tmp_path / "victim.png"
     victim.write_bytes(PICTURE)
     folder = write_manifest(tmp_path / "set", f"file\n{tmp_path}/victim.png\n")
-    settings = Settings(
+    settings = EvaluationSettings(
         folder=folder,
         report=tmp_path / "report",
         methods=("telea",),

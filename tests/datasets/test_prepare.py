@@ -20,7 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from facefill.commands import cli
 from facefill.datasets.faces import read_dataset
 from facefill.datasets.looking import Look, Rules, look_at
 from facefill.datasets.manifest import COLUMNS, read_manifest
@@ -30,6 +29,7 @@ from facefill.files.photo import encode_picture, read_photo
 from facefill.runtime import helpers
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
+from tests.command import Run
 from tests.faces import ALIGNED, Pixels, Points, draw_face, draw_photo
 from tests.toy_datasets import Known, rows_of, save
 
@@ -236,7 +236,7 @@ def test_one_person_stays_in_one_split(
 
 
 def reason_of(known: Known, path: Path, rules: Rules = RULES, **words: object) -> str:
-    seen = look_at(path, known, rules, **words).faces  # type: ignore[arg-type]
+    seen = look_at(path, known, rules, **words).faces
     assert all(face.detail for face in seen if face.reason)
     return " ".join(face.reason for face in seen)
 
@@ -314,17 +314,8 @@ def test_a_dataset_that_is_in_use_or_has_other_rules_is_left_alone(
 
 
 def test_the_commands(
-    world: tuple[list[Path], Known], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    world: tuple[list[Path], Known], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["facefill", *map(str, words)])
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        return int(str(code or 0)), *capsys.readouterr()
-
     monkeypatch.setattr(helpers, "open_finder", lambda device, threads: world[1])
     photos = world[0]
     broken = tmp_path / "broken.png"

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -17,12 +18,12 @@ from facefill.catalog import file_hash
 from facefill.datasets.faces import read_dataset
 from facefill.evaluation import benchmark
 from facefill.evaluation import evaluate as evaluate_module
-from facefill.evaluation.benchmark import Bench, Settings, prepare
+from facefill.evaluation.benchmark import Bench, EvaluationSettings, prepare
 from facefill.evaluation.cases import show_covered
 from facefill.evaluation.evaluate import evaluate, measure_costs
 from facefill.evaluation.marks import read_tables
 from facefill.evaluation.page import COLOURS, MARKERS
-from facefill.evaluation.protocols import PROTOCOLS, draw_case
+from facefill.evaluation.protocols import PROTOCOLS, Case, draw_case
 from facefill.imaging import metrics
 from facefill.imaging.classical import fill_telea
 from facefill.runtime.adapter import ADAPTERS
@@ -50,15 +51,15 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_inpainting(tmp_path_factory.mktemp("network") / "means.onnx")
 
 
-def settings(faces: Path, network: Path, report: Path, **changes: object) -> Settings:
-    options: dict[str, object] = {"methods": (str(network), "telea"), "holes": HOLES, "timings": False, "threads": 1}
-    return Settings(faces, report, **(options | changes))  # type: ignore[arg-type]
+def settings(faces: Path, network: Path, report: Path, **changes: object) -> EvaluationSettings:
+    options: dict[str, Any] = {"methods": (str(network), "telea"), "holes": HOLES, "timings": False, "threads": 1}
+    return EvaluationSettings(faces, report, **(options | changes))
 
 
-def finish(chosen: Settings) -> dict[str, object]:
+def finish(chosen: EvaluationSettings) -> dict[str, Any]:
     for _ in evaluate(chosen):
         pass
-    found: dict[str, object] = json.loads((chosen.report / "report.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((chosen.report / "report.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -71,15 +72,15 @@ def same_commit() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def done(faces: Path, network: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def done(faces: Path, network: Path, tmp_path_factory: pytest.TempPathFactory) -> EvaluationSettings:
     """A finished evaluation; read it only."""
     chosen = settings(faces, network, tmp_path_factory.mktemp("done"))
     finish(chosen)
     return chosen
 
 
-def pick_rows(report: dict[str, object], **names: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = report["rows"]  # type: ignore[assignment]
+def pick_rows(report: dict[str, Any], **names: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = report["rows"]
     return [row for row in rows if all(row[key] == value for key, value in ({"kind": ""} | names).items())]
 
 
@@ -87,7 +88,7 @@ def texts(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("report.")}
 
 
-def test_values_are_those_of_the_completed_pictures(done: Settings) -> None:
+def test_values_are_those_of_the_completed_pictures(done: EvaluationSettings) -> None:
     report = json.loads((done.report / "report.json").read_text(encoding="utf-8"))
     expected = []
     for index in range(FACES):
@@ -102,7 +103,7 @@ def test_values_are_those_of_the_completed_pictures(done: Settings) -> None:
     assert not pick_rows(report, metric="ms_ssim", method="telea")[0]["n"], "64 px are too few for five scales"
 
 
-def test_differences_are_paired(done: Settings) -> None:
+def test_differences_are_paired(done: EvaluationSettings) -> None:
     report = json.loads((done.report / "report.json").read_text(encoding="utf-8"))
     for one in report["differences"]:
         pair = [
@@ -114,7 +115,9 @@ def test_differences_are_paired(done: Settings) -> None:
             assert (one["first"], one["second"]) == ("means", "telea")
 
 
-def test_the_same_command_writes_the_same_bytes(done: Settings, faces: Path, network: Path, tmp_path: Path) -> None:
+def test_the_same_command_writes_the_same_bytes(
+    done: EvaluationSettings, faces: Path, network: Path, tmp_path: Path
+) -> None:
     first = texts(done.report)
     assert set(first) == {"report.json", "report.csv", "report.md", "report.html"}
     finish(settings(faces, network, tmp_path / "again", batch=5))
@@ -124,13 +127,13 @@ def test_the_same_command_writes_the_same_bytes(done: Settings, faces: Path, net
 
 
 def test_an_evaluation_goes_on_where_it_stopped(
-    done: Settings, faces: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: EvaluationSettings, faces: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = settings(faces, network, tmp_path / "resumed", batch=2)
     steps = evaluate(chosen)
     for _ in range(4):
         next(steps)
-    steps.close()
+    steps.close()  # type: ignore[attr-defined]
     path = chosen.report / "pictures" / "test" / "random20@64" / "telea.csv"
     path.write_bytes(path.read_bytes()[:-7])
     left = len(path.read_text(encoding="utf-8").splitlines()) - 2
@@ -140,7 +143,7 @@ def test_an_evaluation_goes_on_where_it_stopped(
 
     def counted(bench: Bench, protocol: object, label: str, cases: list[object]) -> object:
         completed.append(len(cases) if label == "telea" else 0)
-        return real(bench, protocol, label, cases)  # type: ignore[arg-type]
+        return real(bench, protocol, label, cases)
 
     monkeypatch.setattr(benchmark, "_complete", counted)
     finish(chosen)
@@ -169,8 +172,8 @@ def test_identical_pictures_are_counted_apart_and_never_inf(
 ) -> None:
     real = benchmark._complete
 
-    def perfect(bench: Bench, protocol: object, label: str, cases: list[benchmark.Case]) -> object:
-        completed = real(bench, protocol, label, cases).copy()  # type: ignore[arg-type]
+    def perfect(bench: Bench, protocol: object, label: str, cases: list[Case]) -> object:
+        completed = real(bench, protocol, label, cases).copy()
         for index, case in enumerate(cases):
             if label == "telea" or case.file == "face003.png":
                 completed[index] = case.truth
@@ -183,7 +186,7 @@ def test_identical_pictures_are_counted_apart_and_never_inf(
     assert "inf " not in text.replace("<", " ")
     (row,) = pick_rows(report, method="means", metric="psnr")
     assert (row["n"], row["identical"]) == (FACES - 1, 1)
-    assert math.isfinite(row["value"])  # type: ignore[arg-type]
+    assert math.isfinite(row["value"])
     (row,) = pick_rows(report, method="telea", metric="psnr")
     assert (row["n"], row["identical"], row["value"]) == (0, FACES, None)
     (row,) = pick_rows(report, method="telea", metric="ssim")
@@ -195,9 +198,9 @@ def test_identity_is_told_for_covered_completed_and_true_faces(faces: Path, netw
     report = finish(settings(faces, network, tmp_path / "report", embedder=embedder, holes=("random60@64",)))
     cosines = {row["method"]: row["value"] for row in pick_rows(report, metric="cosine")}
     assert set(cosines) == {"means", "telea", "covered"}
-    assert cosines["covered"] < cosines["telea"] < 1  # type: ignore[operator]
+    assert cosines["covered"] < cosines["telea"] < 1
     distances = {row["method"]: row["value"] for row in pick_rows(report, metric="frechet_embedder")}
-    assert distances["telea"] < distances["covered"]  # type: ignore[operator]
+    assert distances["telea"] < distances["covered"]
     accepted = {row["method"] for row in pick_rows(report, metric="accepted_0.01")}
     assert accepted == {"means", "telea", "covered", "truth"}
 
@@ -207,9 +210,9 @@ def test_methods_with_fewer_faces_are_compared_on_those(faces: Path, network: Pa
     report = finish(chosen)
     assert pick_rows(report, method="telea", metric="psnr")[0]["n"] == 5
     assert pick_rows(report, method="means", metric="psnr")[0]["n"] == FACES
-    one = next(one for one in report["differences"] if one["metric"] == "psnr")  # type: ignore[attr-defined]
+    one = next(one for one in report["differences"] if one["metric"] == "psnr")
     assert one["n"] == 5
-    shown: list[dict[str, str]] = report["cases"]  # type: ignore[assignment]
+    shown: list[dict[str, str]] = report["cases"]
     first = [face.file for face in read_dataset(faces).faces[:5]]
     page = (chosen.report / "report.html").read_text(encoding="utf-8")
     assert page.count("not among its first 5") == sum(case["file"] not in first for case in shown) > 0
@@ -231,7 +234,7 @@ def test_papers_print_the_same_pictures_by_other_definitions(faces: Path, networ
     options = {"methods": ("telea",), "holes": (), "papers": ("latent-search-paper",), "limit": 3}
     chosen = settings(faces, network, tmp_path / "report", **options)
     report = finish(chosen)
-    (paper,) = report["papers"]  # type: ignore[misc]
+    (paper,) = report["papers"]
     assert [line["protocol"] for line in paper["lines"]] == [f"random{percent}@64" for percent in (20, 40, 60, 80)]
     line = paper["lines"][0]
     assert len({round(ssim, 6) for _, ssim in line["values"].values()}) == 4
@@ -295,7 +298,7 @@ def test_costs_are_those_of_a_process_each(faces: Path, network: Path, tmp_path:
     assert cost.peak_mb is None or 10 < cost.peak_mb < 10_000
 
 
-def test_a_page_gets_short_tables_that_say_what_they_are_of(done: Settings, tmp_path: Path) -> None:
+def test_a_page_gets_short_tables_that_say_what_they_are_of(done: EvaluationSettings, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Mine\n\nAbove.\n")
     for _ in evaluate(done, page):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from facefill.commands import cli
+from tests.command import Run
 from tests.datasets.test_faces import spoil
 from tests.toy_datasets import write_dataset
 
@@ -19,23 +19,9 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("faces"), 12, split="test", side=64)
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["facefill", "evaluate", *map(str, words)])
-        capsys.readouterr()
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return int(code or 0), out, err  # type: ignore[call-overload]
-
-    return call
+def run(run: Run) -> Run:
+    return partial(run, "evaluate")
 
 
 def test_the_command_writes_reports_and_results(run: Run, faces: Path, tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def inception() -> dict[str, np.ndarray]:
     for name, before, after, kernel in convs:
         arrays[f"{name}.conv.weight"] = np.zeros((after, before, *kernel), np.float32)
         for part in ("weight", "bias", "running_mean", "running_var"):
-            arrays[f"{name}.bn.{part}"] = np.ones(after, np.float32)
+            arrays[f"{name}.bn.{part}"] = np.ones(after, np.float32)  # type: ignore[assignment]
     return arrays
 
 

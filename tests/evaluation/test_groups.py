@@ -11,7 +11,7 @@ import pytest
 from facefill.datasets.faces import ALIGNED, read_dataset
 from facefill.errors import InputError
 from facefill.evaluation.groups import group_faces, read_groups, skin_tone
-from tests.datasets.test_faces import write_dataset
+from tests.toy_datasets import write_dataset
 
 LIGHT_TO_DARK = np.array([5.0, 1, 2, 3, 4, np.nan])
 

@@ -31,7 +31,7 @@ class LowerHalf:
 def case_of(protocol: str) -> Case:
     one = PROTOCOLS[protocol]
     face, landmarks = draw_face(one.size_px, 4)
-    return draw_case(one, face, landmarks, "face004.png", LowerHalf())  # type: ignore[arg-type]
+    return draw_case(one, face, landmarks, "face004.png", LowerHalf())
 
 
 @pytest.fixture(scope="module", params=METHODS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facefill.evaluation.benchmark import Settings
+from facefill.evaluation.benchmark import EvaluationSettings
 from facefill.evaluation.evaluate import evaluate
 from tests.server.browser import browser, find_chromium
 from tests.toy_datasets import write_dataset
@@ -22,7 +22,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("page")
     faces = write_dataset(folder / "faces", 8, split="test", side=64)
     methods = ("telea", "navier_stokes:3", "total_variation")
-    for _ in evaluate(Settings(faces, folder / "report", methods=methods, holes=("random60@64",), timings=False)):
+    for _ in evaluate(
+        EvaluationSettings(faces, folder / "report", methods=methods, holes=("random60@64",), timings=False)
+    ):
         pass
     with browser() as opened:
         shown = opened.new_page(viewport={"width": 1300, "height": 900})

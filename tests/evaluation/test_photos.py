@@ -12,7 +12,7 @@ from PIL import Image
 import facefill
 from facefill.datasets.faces import Dataset, landmarks_in, read_dataset, read_face, read_pixels
 from facefill.evaluation import benchmark
-from facefill.evaluation.benchmark import Settings, complete_case, prepare
+from facefill.evaluation.benchmark import EvaluationSettings, complete_case, prepare
 from facefill.evaluation.cases import complete_cases
 from facefill.evaluation.photos import draw_photo_case
 from facefill.evaluation.protocols import PHOTOS, mask_hash, read_protocols, seed_of
@@ -88,7 +88,9 @@ def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(benchmark, "locate", known)
     holes = ("photo-scratch", "centre@256")
-    bench = prepare(Settings(tmp_path / "photos", tmp_path / "report", methods=("telea",), holes=holes, threads=1))
+    bench = prepare(
+        EvaluationSettings(tmp_path / "photos", tmp_path / "report", methods=("telea",), holes=holes, threads=1)
+    )
     assert read_protocols(holes) == bench.protocols
     (face,) = bench.datasets[0].faces
     assert landmarks_in(face, 360) == pytest.approx(LANDMARKS)

@@ -86,7 +86,7 @@ def test_what_finds_the_cover_sees_the_same_worn_face() -> None:
 
     cover = Half()
     face, landmarks = draw_face(256, 0)
-    auto = draw_case(PROTOCOLS["worn-auto@256"], face, landmarks, "face000.png", cover)  # type: ignore[arg-type]
+    auto = draw_case(PROTOCOLS["worn-auto@256"], face, landmarks, "face000.png", cover)
     worn = draw("worn@256")
     assert (cover.seen == worn.shown).all()
     assert (cover.landmarks == landmarks).all()

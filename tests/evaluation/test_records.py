@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facefill.evaluation.records import Record, Records
+from facefill.evaluation.records import PictureRecord, Records
 
 KEY = {"method": "telea"}
 COLUMNS = ("psnr", "seam")
@@ -19,10 +19,10 @@ def open_records(folder: Path, key: dict[str, str] = KEY) -> Records:
     return Records(folder / "values" / "telea.csv", key, COLUMNS, WIDTHS)
 
 
-def record(index: int) -> Record:
+def record(index: int) -> PictureRecord:
     vector = np.arange(3, dtype=np.float32) + index
     values = {"psnr": 20 + index / 3, "seam": math.nan}
-    return Record(f"face{index}.png", f"p{index}", f"h{index}", values, {"net": vector})
+    return PictureRecord(f"face{index}.png", f"p{index}", f"h{index}", values, {"net": vector})
 
 
 def filled(folder: Path, count: int = 3) -> Records:
@@ -43,7 +43,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_names_with_commas_and_quotes(tmp_path: Path) -> None:
     records = open_records(tmp_path)
-    records.append(Record('a, "b".png', "p", "h", {"psnr": math.inf, "seam": 1.0}, {"net": np.zeros(3, np.float32)}))
+    records.append(
+        PictureRecord('a, "b".png', "p", "h", {"psnr": math.inf, "seam": 1.0}, {"net": np.zeros(3, np.float32)})
+    )
     assert open_records(tmp_path).rows == [('a, "b".png', "p", "h")]
 
 

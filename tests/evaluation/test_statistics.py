@@ -63,7 +63,7 @@ def test_people_are_resampled_with_all_of_their_pictures(statistic: Statistic) -
             for person, value in zip(people, values, strict=True)
             if person == name
         ]
-        assert row == pytest.approx({"mean": np.mean, "median": np.median}[statistic](drawn))
+        assert row == pytest.approx({"mean": np.mean, "median": np.median}[statistic](drawn))  # type: ignore[operator]
 
 
 def test_pictures_of_one_person_that_are_alike_widen_the_interval() -> None:

@@ -219,7 +219,7 @@ def check(result: bytes, before: files.Pixels, mask: np.ndarray, *, lossy: bool)
     with Image.open(io.BytesIO(result)) as image:
         name, profile, deep = image.format, image.info.get("icc_profile"), image.mode.startswith("I;16")
         # Pillow cuts 16-bit colour down, and rounds colours that alpha is multiplied into in its own way
-        rounded = deep or (name == "PNG" and result[24] == 16) or (name == "TIFF" and image.tag_v2.get(338) == (1,))
+        rounded = deep or (name == "PNG" and result[24] == 16) or (name == "TIFF" and image.tag_v2.get(338) == (1,))  # type: ignore[attr-defined]
         image.load()
         seen = image if name == "TIFF" else ImageOps.exif_transpose(image)
         assert seen.size == before.shape[1::-1]

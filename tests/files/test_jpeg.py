@@ -115,7 +115,7 @@ def test_every_kind_of_jpeg_is_completed_in_its_blocks(kind: str) -> None:
     before, after = files.opened(source), files.opened(result)
     assert notes == ()
     assert (after.mode, after.size) == (before.mode, before.size)
-    assert after.quantization == before.quantization
+    assert after.quantization == before.quantization  # type: ignore[attr-defined]
     assert JpegImagePlugin.get_sampling(after) == JpegImagePlugin.get_sampling(before)
     assert after.info.get("icc_profile") == before.info.get("icc_profile")
     changed = [(a != b).any(axis=(2, 3)) for a, b in zip(coefficients(source), coefficients(result), strict=True)]
@@ -148,7 +148,7 @@ def test_blocks_inside_the_hole_are_what_an_encoder_makes_of_the_completed_pictu
     mask[16:64, 32:80] = True
     completed = files.picture(96, 112, seed=9)
     result, _ = encode_photo(photo, completed, mask)
-    tables = files.opened(source).quantization
+    tables = files.opened(source).quantization  # type: ignore[attr-defined]
     reference = files.coded(Image.fromarray(completed), "JPEG", qtables=tables, subsampling=subsampling)
     for index, (ours, theirs) in enumerate(zip(coefficients(result), coefficients(reference), strict=True)):
         across, down = SUBSAMPLINGS[subsampling] if index else (1, 1)
@@ -185,7 +185,7 @@ def test_without_the_library_the_largest_difference_is_measured_and_said(
     mask = some_hole(photo.pixels.shape)
     result, notes = encode_photo(photo, 255 - photo.pixels, mask, provenance=SWIFT)
     before, after = files.opened(source), files.opened(result)
-    assert after.quantization == before.quantization
+    assert after.quantization == before.quantization  # type: ignore[attr-defined]
     assert JpegImagePlugin.get_sampling(after) == JpegImagePlugin.get_sampling(before)
     assert ("progressive" in after.info) == ("progressive" in before.info)
     largest = np.abs(read_photo(result).pixels[~mask].astype(int) - photo.pixels[~mask]).max()
@@ -202,12 +202,12 @@ def test_no_temporary_file_is_needed_where_there_are_files_in_memory(monkeypatch
         return encode_photo(photo, photo.pixels, hole)
 
     whole = completed()
-    monkeypatch.setattr(coding.tempfile, "tempdir", "/nonexistent")
+    monkeypatch.setattr(coding.tempfile, "tempdir", "/nonexistent")  # type: ignore[attr-defined]
     assert completed() == whole
     assert whole[1] == ()
-    monkeypatch.delattr(coding.os, "memfd_create")
+    monkeypatch.delattr(coding.os, "memfd_create")  # type: ignore[attr-defined]
     assert "blocks" in completed()[1][0]
-    monkeypatch.setattr(coding.tempfile, "tempdir", None)
+    monkeypatch.setattr(coding.tempfile, "tempdir", None)  # type: ignore[attr-defined]
     assert completed() == whole
 
 

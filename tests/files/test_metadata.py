@@ -445,7 +445,7 @@ def test_harmless_chunks_of_a_png_stay() -> None:
     assert notes == ()
     after = files.opened(result)
     after.load()
-    assert (after.text["Title"], after.text["Comment"]) == ("J\u00fcrgen", "long " * 100)
+    assert (after.text["Title"], after.text["Comment"]) == ("J\u00fcrgen", "long " * 100)  # type: ignore[attr-defined]
     assert after.info["gamma"] == pytest.approx(0.45455)
     assert after.info["icc_profile"] == files.rgb_profile()
     names = [chunk.name for chunk in parse_png(result)[0]]
@@ -509,10 +509,10 @@ def test_tiff_tags_that_are_known_stay(compression: str) -> None:
     result, notes = completed(source)
     before, after = files.opened(source), files.opened(result)
     for number in (270, 282, 283, 296, 34675):
-        assert after.tag_v2[number] == before.tag_v2[number]
-    assert 65001 not in after.tag_v2
+        assert after.tag_v2[number] == before.tag_v2[number]  # type: ignore[attr-defined]
+    assert 65001 not in after.tag_v2  # type: ignore[attr-defined]
     assert "unknown EXIF fields" in notes[0]
-    assert (after.tag_v2[259] == 1) == (compression == "raw")
+    assert (after.tag_v2[259] == 1) == (compression == "raw")  # type: ignore[attr-defined]
     hole = np.zeros((40, 48), bool)
     hole[10:30, 10:30] = True
     assert np.array_equal(np.asarray(after)[~hole], np.asarray(before)[~hole])

@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     (tmp_path / "out.png").write_bytes(b"mine")
-    monkeypatch.setattr(photo_module.os, "fsync", failing(number))
+    monkeypatch.setattr(photo_module.os, "fsync", failing(number))  # type: ignore[attr-defined]
     assert os.strerror(number) in refusal(photo, tmp_path / "out.png", overwrite=True).got
     assert sorted(os.listdir(tmp_path)) == ["out.png", "photo.png"]
     assert (tmp_path / "out.png").read_bytes() == b"mine"
@@ -120,7 +120,7 @@ def test_an_interrupted_write_leaves_nothing(photo: Photo, tmp_path: Path, monke
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(photo_module.os, "replace", interrupt)
+    monkeypatch.setattr(photo_module.os, "replace", interrupt)  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
         write(photo, tmp_path / "out.png")
     assert os.listdir(tmp_path) == ["photo.png"]

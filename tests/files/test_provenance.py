@@ -48,7 +48,7 @@ def certify(subject: str, key: object, issuer: str, issuing_key: object, *, auth
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing_key.public_key()), False)  # type: ignore[attr-defined]
     )
-    return built.sign(issuing_key, hashes.SHA256()).public_bytes(Encoding.PEM)  # type: ignore[arg-type]
+    return built.sign(issuing_key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def write_key(path: Path, key: object, *, of: object = None, password: bytes | None = None) -> Path:

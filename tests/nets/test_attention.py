@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facefill.nets import attention
-from facefill.nets.attention import INCOMPLETE, ContextualAttention, _given
+from facefill.nets.attention import INCOMPLETE, PatchAttention, _given
 
 
 def patches_of(maps: Tensor, side: int, stride: int, before: int) -> Tensor:
@@ -66,7 +66,7 @@ def example() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("block", [1 << 21, 500])
 def test_equal_to_the_naive_formulation(example: tuple[Tensor, Tensor], block: int) -> None:
     features, mask = example
-    got = ContextualAttention(10.0, block)(features, mask)
+    got = PatchAttention(10.0, block)(features, mask)
     for index in range(2):
         expected, source = naive(features[index], mask[index], 10.0)
         torch.testing.assert_close(got.features[index], expected, atol=1e-4, rtol=1e-4)
@@ -77,7 +77,7 @@ def test_the_gradient_is_the_naive_formulation_s(example: tuple[Tensor, Tensor])
     features, mask = (value[:1, :, : 6 * scale, : 8 * scale] for value, scale in zip(example, (1, 4), strict=True))
     weights = torch.randn(features.shape, generator=torch.Generator().manual_seed(1))
     leaf = features.clone().requires_grad_()
-    (ContextualAttention(10.0)(leaf, mask).features * weights).sum().backward()
+    (PatchAttention(10.0)(leaf, mask).features * weights).sum().backward()
     plain = features.clone().requires_grad_()
     (naive(plain[0], mask[0], 10.0)[0] * weights[0]).sum().backward()
     assert leaf.grad is not None
@@ -90,7 +90,7 @@ def test_blocks_change_neither_the_result_nor_its_gradient(example: tuple[Tensor
     results = []
     for block in (1 << 21, 1):
         leaf = features.clone().requires_grad_()
-        borrowed = ContextualAttention(10.0, block)(leaf, mask).features
+        borrowed = PatchAttention(10.0, block)(leaf, mask).features
         (borrowed * features).sum().backward()
         results.append((borrowed.detach(), leaf.grad))
     torch.testing.assert_close(results[0], results[1], atol=1e-5, rtol=1e-4)
@@ -113,7 +113,7 @@ def test_the_loop_of_an_exported_file_computes_the_same(
         value.transpose(2, 3).repeat(1, 1, 2, 1)[:, :, : 20 * scale]
         for value, scale in zip(example, (1, 4), strict=True)
     )
-    layer = ContextualAttention(10.0)
+    layer = PatchAttention(10.0)
     expected = layer(features, mask)
     got = layer._scanned(_given(features, mask), 10, 6)
     torch.testing.assert_close(got.features, expected.features, atol=1e-5, rtol=1e-4)
@@ -127,7 +127,7 @@ def test_memory_of_a_block_does_not_grow_with_the_square_of_the_cells() -> None:
     class Largest(TorchDispatchMode):
         entries = 0
 
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             out = function(*args, **(kwargs or {}))
             for tensor in out if isinstance(out, tuple | list) else (out,):
                 if isinstance(tensor, Tensor):
@@ -138,7 +138,7 @@ def test_memory_of_a_block_does_not_grow_with_the_square_of_the_cells() -> None:
         Largest.entries = 0
         features = torch.randn(1, 2, 2 * side, 2 * side, requires_grad=True)
         with Largest():
-            ContextualAttention(block=1)(features, torch.zeros(1, 1, 8 * side, 8 * side)).features.sum().backward()
+            PatchAttention(block=1)(features, torch.zeros(1, 1, 8 * side, 8 * side)).features.sum().backward()
         return Largest.entries
 
     # One row of cells and its halo against all cells: side ** 3, where the whole matrix would be side ** 4.
@@ -152,7 +152,7 @@ def test_a_patch_that_is_there_twice_is_found() -> None:
     features[:, :, 14:22, 14:22] = features[:, :, 2:10, 2:10]
     mask = torch.zeros(1, 1, 96, 96)
     mask[:, :, 64:80, 64:80] = 1
-    borrowed = ContextualAttention(50.0)(features, mask)
+    borrowed = PatchAttention(50.0)(features, mask)
     for y in (8, 9):
         for x in (8, 9):
             assert int(borrowed.source[0, y, x]) == (y - 6) * 12 + x - 6
@@ -161,4 +161,4 @@ def test_a_patch_that_is_there_twice_is_found() -> None:
 
 def test_a_full_mask_still_gives_numbers(example: tuple[Tensor, Tensor]) -> None:
     features, mask = example
-    assert torch.isfinite(ContextualAttention()(features, torch.ones_like(mask)).features).all()
+    assert torch.isfinite(PatchAttention()(features, torch.ones_like(mask)).features).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facefill.nets.finder import STRIDES, Finder, FinderConfig, assign, decode, overlap, points_of
+from facefill.nets.finder import STRIDES, FinderConfig, FinderNet, assign, decode, overlap, points_of
 from facefill.runtime.finder import decode as decode_without_torch
 
 SMALL = FinderConfig(widths=(8, 8, 8, 8), neck=8)
@@ -21,7 +21,7 @@ def silent(height: int, width: int, pictures: int = 1) -> torch.Tensor:
 
 
 def test_every_level_speaks_once_for_each_of_its_squares() -> None:
-    said = Finder(SMALL)(image=torch.zeros(2, 3, 64, 96))
+    said = FinderNet(SMALL)(image=torch.zeros(2, 3, 64, 96))
     assert said.shape == (2, 15, 8 * 12 + 4 * 6 + 2 * 3)
 
 
@@ -91,7 +91,7 @@ def test_overlap_of_boxes_worked_by_hand() -> None:
 
 
 def test_a_perfect_answer_costs_almost_nothing() -> None:
-    model = Finder(SMALL)
+    model = FinderNet(SMALL)
     said = silent(64, 64)
     index = 8 * 3 + 3  # the point (27.5, 27.5) of stride 8
     box = torch.tensor([[[12.0, 16.0, 44.0, 40.0]]])
@@ -114,7 +114,7 @@ def test_the_score_is_the_mean_overlap_with_what_was_found() -> None:
     said = silent(64, 64, pictures=2)
     place = 8 * 8 + 4 * 1 + 1  # stride 16, second row, second column: the point (23.5, 23.5), a box of 64
     said[0, 0, place] = 5
-    model = Finder(SMALL)
+    model = FinderNet(SMALL)
     model.forward = lambda **_: said  # type: ignore[method-assign]
     boxes = torch.tensor([[[-8.5, -8.5, 55.5, 55.5], [200.0, 200, 220, 220]]]).repeat(2, 1, 1)
     counts = torch.tensor([[1, 1], [0, -1]])
@@ -129,14 +129,14 @@ def test_a_batch_without_faces_has_finite_losses() -> None:
         "landmarks": torch.zeros(2, 1, 5, 2),
         "counts": torch.full((2, 1), -1),
     }
-    terms = Finder(SMALL).losses("generator", batch)
+    terms = FinderNet(SMALL).losses("generator", batch)
     assert all(torch.isfinite(term) for term in terms.values())
     assert float(terms["box"].detach()) == 0
 
 
 def test_it_learns_two_pictures_by_heart() -> None:
     torch.manual_seed(0)
-    model = Finder(FinderConfig(widths=(16, 16, 16, 16), neck=16))
+    model = FinderNet(FinderConfig(widths=(16, 16, 16, 16), neck=16))
     image = torch.full((2, 3, 64, 64), -0.5)
     boxes = torch.tensor([[[8.0, 8.0, 36.0, 40.0]], [[24.0, 20.0, 56.0, 60.0]]])
     shares = torch.tensor([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
@@ -152,7 +152,7 @@ def test_it_learns_two_pictures_by_heart() -> None:
         loss.backward()
         with torch.no_grad():
             for parameter in model.players["generator"].parameters():  # an optimizer would import half of torch
-                parameter -= 2e-3 * parameter.grad.sign()
+                parameter -= 2e-3 * parameter.grad.sign()  # type: ignore[misc]
         history.append(float(loss.detach()))
     assert history[-1] < 0.5 * history[0]
     found = decode(model(image=image).detach(), 64, 64)

@@ -32,7 +32,7 @@ def write_net(path: Path) -> Path:
         layer(f"fire{index}/expand1x1", 2 * squeezed, squeezed, 1)
         layer(f"fire{index}/expand3x3", 2 * squeezed, squeezed, 3)
         before = 4 * squeezed
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    np.savez(path, **arrays)
     return path
 
 

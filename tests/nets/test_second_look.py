@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from facefill.nets.second_look import OUTPUTS, SecondLook, SecondLookConfig
+from facefill.nets.second_look import OUTPUTS, SecondLookConfig, SecondLookNet
 
 
 def test_it_learns_where_a_face_is_and_what_is_none() -> None:
     torch.manual_seed(0)
-    net = SecondLook(SecondLookConfig(widths=(8, 8, 8, 8), dilations=((1,),) * 3, hidden=16))
+    net = SecondLookNet(SecondLookConfig(widths=(8, 8, 8, 8), dilations=((1,),) * 3, hidden=16))
     image = torch.rand(6, 3, 160, 160) * 2 - 1
     faces = torch.tensor([1.0, 1, 1, 0, 0, 0])
     points = torch.rand(6, 5, 2) * 0.2
@@ -26,7 +26,7 @@ def test_it_learns_where_a_face_is_and_what_is_none() -> None:
 
 
 def test_scores_by_hand_and_landmarks_of_no_face_teach_nothing() -> None:
-    net = SecondLook(SecondLookConfig())
+    net = SecondLookNet(SecondLookConfig())
     points = torch.zeros(3, 5, 2)
     points[:, 1, 0] = 0.2
     said = torch.zeros(3, OUTPUTS)

@@ -28,7 +28,7 @@ class StandIn:
         self.landmarks, self.band = landmarks, band
 
     def inpainter(self, model: object) -> Inpainter:
-        return Inpainter(model, lambda: Finds(self.landmarks), lambda: Covers(self.band))  # type: ignore[arg-type]
+        return Inpainter(model, lambda: Finds(self.landmarks), lambda: Covers(self.band))
 
 
 class Finds:

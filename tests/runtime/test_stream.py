@@ -23,7 +23,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def stream(model: Model, cover: object | None = None) -> Stream:
-    return Stream(Finds(LANDMARKS), cover or Covers(slice(120, 220)), model)  # type: ignore[arg-type]
+    return Stream(Finds(LANDMARKS), cover or Covers(slice(120, 220)), model)
 
 
 def test_outside_the_mask_a_frame_stays_bit_for_bit(model: Model) -> None:

@@ -72,7 +72,7 @@ def test_eight_threads_get_from_one_engine_what_each_gets_alone(tmp_path: Path, 
     def run(case: Case) -> bytes:
         image = np.moveaxis(case[0], -1, 1).astype(np.float32) / 255
         mask = case[1][:, None].astype(np.float32)
-        return engine.run({"image": image, "mask": mask, "noise": mask})["filled"].tobytes()
+        return engine.run({"image": image, "mask": mask, "noise": mask})["filled"].tobytes()  # type: ignore[dict-item]
 
     given = cases(48)
     assert together(run, given) == [run(case) for case in given]

@@ -89,5 +89,5 @@ def test_a_face_without_anything_to_hold_on_to_is_looked_at_in_every_frame() -> 
 @pytest.mark.parametrize(("box", "share"), [((0, 0, 10, 10), 1.0), ((5, 0, 15, 10), 1 / 3), ((20, 0, 30, 10), 0.0)])
 def test_overlap_is_intersection_over_union(box: tuple[float, ...], share: float) -> None:
     landmarks = np.zeros((5, 2))
-    one, other = Face((0, 0, 10, 10), landmarks, 1.0), Face(box, landmarks, 1.0)  # type: ignore[arg-type]
+    one, other = Face((0, 0, 10, 10), landmarks, 1.0), Face(box, landmarks, 1.0)
     assert overlap(one, other) == pytest.approx(share)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facefill.catalog import METHODS
-from facefill.evaluation.benchmark import Settings as Evaluation
+from facefill.evaluation.benchmark import EvaluationSettings as Evaluation
 from facefill.evaluation.benchmark import complete_case, prepare
 from facefill.files.photo import read_photo
 from facefill.runtime.model import Model, draw_noise, grey_holes, load

@@ -74,7 +74,7 @@ def listening(made: Service) -> Iterator[tuple[int, Callable[[], None]]]:
         ws="websockets-sansio",
         log_level="critical",
         http=connections_that_time_out(made.settings.quiet_s),
-    )  # type: ignore[arg-type]
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -44,7 +44,7 @@ def test_each_frame_comes_back_completed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("frame", [b"no picture", encode_picture(np.zeros((1500, 1500), np.uint8)), "text"])
 def test_what_is_no_frame_ends_it_with_a_reason(tmp_path: Path, frame: bytes | str) -> None:
     with client(tmp_path) as asked, asked.websocket_connect(LIVE, subprotocols=["facefill"]) as socket:
-        (socket.send_text if isinstance(frame, str) else socket.send_bytes)(frame)  # type: ignore[arg-type]
+        (socket.send_text if isinstance(frame, str) else socket.send_bytes)(frame)
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_text()
         assert closed.value.code == 1003

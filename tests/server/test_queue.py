@@ -98,7 +98,7 @@ def test_one_request_that_fails_in_a_batch_spoils_no_other(tmp_path: Path, monke
         def fails_together(plans: list[object], **options: object) -> object:
             if len(plans) > 1:
                 raise MemoryError
-            return run(plans, **options)  # type: ignore[arg-type]
+            return run(plans, **options)
 
         monkeypatch.setattr(made.queue._load(0, "swift").inpainter, "run", fails_together)
         gate.open.clear()

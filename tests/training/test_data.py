@@ -110,7 +110,7 @@ def test_a_smaller_share_of_the_faces_is_part_of_a_larger_one(faces: Faces) -> N
 
 def test_a_share_decodes_no_other_faces(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
-    monkeypatch.setattr(cache, "decode", lambda data, side_px: decoded.append(1) or np.zeros((64, 64, 3), np.uint8))
+    monkeypatch.setattr(cache, "decode", lambda data, side_px: decoded.append(1) or np.zeros((64, 64, 3), np.uint8))  # type: ignore[func-returns-value]
     whole = FaceSource(config_of(folder, validation_images=4, cache=tmp_path))
     assert len(decoded) == 12
     part = FaceSource(config_of(folder, validation_images=4, share=0.25, cache=tmp_path))

@@ -72,7 +72,7 @@ def test_a_file_runs_where_nobody_knows_its_method(tmp_path: Path, monkeypatch: 
 
 
 def test_a_file_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "compare", lambda *words: [module.Difference("openvino", 0.5, 0.1)])
+    monkeypatch.setattr(module, "compare", lambda *words: [module.Deviation("openvino", 0.5, 0.1)])
     with pytest.raises(InputError, match="within"):
         export(write_weights(tmp_path, "cover"), tmp_path / "out.onnx")
     assert not (tmp_path / "out.onnx").exists()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from facefill.config import build
 from facefill.errors import InputError
-from facefill.nets.finder import Finder
+from facefill.nets.finder import FinderNet
 from facefill.training import train as loop
 from facefill.training.data import batches, plan_steps
 from facefill.training.lessons import LessonConfig, LessonSource, cut_portrait, cut_scene
@@ -84,7 +84,7 @@ class Both(Knows):
 
     def find(self, picture: NDArray[np.uint8], threshold: float = 0.6) -> NDArray[np.float32]:
         square = picture.shape[0] == picture.shape[1]
-        return (Knows if square else InAPhoto).find(self, picture)  # type: ignore[arg-type]
+        return (Knows if square else InAPhoto).find(self, picture)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_labels_go_with_the_photo_that_is_cut(source: LessonSource) -> None:
 def test_the_same_face_in_several_sizes_is_one_and_overlapping_ones_count_neither_way() -> None:
     class Doubles(Knows):
         def find(self, picture: NDArray[np.uint8], threshold: float = 0.6) -> NDArray[np.float32]:
-            row = InAPhoto.find(self, picture)[0]  # type: ignore[arg-type]
+            row = InAPhoto.find(self, picture)[0]
             beside = row.copy()
             beside[:14:2] += 0.6 * (row[2] - row[0])
             beside[14] = 0.8
@@ -150,7 +150,7 @@ def test_the_same_face_in_several_sizes_is_one_and_overlapping_ones_count_neithe
 
 def test_batches_mix_sizes_and_fit_the_losses(source: LessonSource) -> None:
     method = build_method("finder", SMALL)
-    assert isinstance(method, Finder)
+    assert isinstance(method, FinderNet)
     for raw in batches(source.learning(0), plan_steps(0, 6, 3, [64, 128]), 0):
         batch = source.to_batch(raw, method, torch.device("cpu"))
         assert float(batch["image"].abs().max()) <= 1

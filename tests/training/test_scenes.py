@@ -5,27 +5,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facefill.training.scenes import Faces, Scene, compose_scene, draw_covers, paste_face, place
+from facefill.training.scenes import LabelledFaces, LabelledScene, compose_scene, draw_covers, paste_face, place
 from tests.faces import draw_face
 
 
 @pytest.fixture(scope="module")
-def faces() -> Faces:
+def faces() -> LabelledFaces:
     drawn = [draw_face(96, seed) for seed in range(4)]
     pictures = np.stack([picture for picture, _ in drawn])
     landmarks = np.stack([points for _, points in drawn]).astype(np.float32)
     covered, covers = draw_covers(pictures, landmarks, np.random.default_rng(0))
     boxes = np.tile(np.array([22, 18, 74, 88], np.float32), (4, 1))
-    return Faces(pictures, covered, covers, boxes, landmarks)
+    return LabelledFaces(pictures, covered, covers, boxes, landmarks)
 
 
-def test_covers_are_drawn_where_their_mask_says(faces: Faces) -> None:
+def test_covers_are_drawn_where_their_mask_says(faces: LabelledFaces) -> None:
     assert faces.covers.any((1, 2)).all()
     changed = (faces.covered != faces.pictures).any(-1)
     assert (changed & faces.covers).any((1, 2)).all()
 
 
-def test_many_scenes_have_labels_that_fit(faces: Faces) -> None:
+def test_many_scenes_have_labels_that_fit(faces: LabelledFaces) -> None:
     rng = np.random.default_rng(1)
     seen = 0
     for _ in range(40):
@@ -41,11 +41,11 @@ def test_many_scenes_have_labels_that_fit(faces: Faces) -> None:
     assert seen > 40
 
 
-def test_left_and_right_keep_their_names_when_a_face_is_mirrored(faces: Faces) -> None:
+def test_left_and_right_keep_their_names_when_a_face_is_mirrored(faces: LabelledFaces) -> None:
     """On its own axes an upright face has the viewer's left eye left of the mouth's middle, however it is turned."""
     rng = np.random.default_rng(2)
     for _ in range(30):
-        scene = Scene(np.zeros((200, 200, 3), np.uint8))
+        scene = LabelledScene(np.zeros((200, 200, 3), np.uint8))
         paste_face(scene, faces, rng, 60)
         for points in scene.landmarks:
             down = points[3:].mean(0) - points[:2].mean(0)

@@ -91,7 +91,7 @@ def test_a_mean_is_weighted_and_keeps_the_first_ones_history(tmp_path: Path) -> 
         if value.is_floating_point()
     )
     (run,) = history_of(tmp_path / "mean.safetensors")
-    assert run == Run(**FIRST, note="then the mean with 25% of second")  # type: ignore[arg-type]
+    assert run == Run(**FIRST, note="then the mean with 25% of second")
     with pytest.raises(InputError, match="weights of context_encoder"):
         average_weights(first, write_weights(tmp_path, "cover"), 0.5, tmp_path / "x.safetensors")
 

@@ -77,7 +77,7 @@ def test_a_run_that_was_cut_ends_as_if_it_had_not_been(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(recipe(folder), tmp_path / "whole")
-    saved = loop.save_state
+    saved = loop.save_state  # type: ignore[attr-defined]
 
     def cut(run: Path, shown: int, state: dict[str, Any]) -> None:
         saved(run, shown, state)
@@ -277,7 +277,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(
         train(build(Recipe, base, "test"), tmp_path / name)
         return seen[0]
 
-    monkeypatch.setattr(loop.nn.utils, "clip_grad_norm_", noted)
+    monkeypatch.setattr(loop.nn.utils, "clip_grad_norm_", noted)  # type: ignore[attr-defined]
     whole, parts = once("whole", 1), once("parts", 2)
     assert float(whole.norm()) > 0
     assert float((whole - parts).norm() / whole.norm()) < 1e-4

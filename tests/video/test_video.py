@@ -53,7 +53,7 @@ def test_faces_are_completed_and_times_and_sound_are_copied(model: Model, tmp_pa
 
 
 def stream(model: Model) -> Stream:
-    return Stream(Finds(LANDMARKS), Covers(slice(120, 220)), model)  # type: ignore[arg-type]
+    return Stream(Finds(LANDMARKS), Covers(slice(120, 220)), model)
 
 
 def test_a_stopped_run_goes_on_and_ends_with_the_bytes_of_one_that_was_not(

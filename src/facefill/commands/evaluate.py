@@ -12,7 +12,7 @@ import typer
 from facefill.commands.options import Device, Exact, Threads
 
 if TYPE_CHECKING:
-    from facefill.evaluation.benchmark import Progress
+    from facefill.evaluation.benchmark import EvaluationProgress
 
 
 def evaluate(
@@ -71,14 +71,14 @@ def evaluate(
     exact: Exact = False,
 ) -> None:
     """Judge methods on the same frozen holes (needs the extra `evaluate`)."""
-    from facefill.evaluation.benchmark import Settings
+    from facefill.evaluation.benchmark import EvaluationSettings
     from facefill.evaluation.evaluate import evaluate as judge
     from facefill.evaluation.protocols import PAPERS, PROTOCOLS
 
     def names(text: str, every: Any = ()) -> tuple[str, ...]:
         return tuple(every) if text == "all" and every else tuple(name for name in text.split(",") if name)
 
-    settings = Settings(
+    settings = EvaluationSettings(
         folder=dataset,
         report=report,
         splits=names(split),
@@ -102,7 +102,7 @@ def evaluate(
     print(f"{report / 'report.md'}\n{report / 'report.html'}")
 
 
-def _show_progress(steps: Iterator[Progress]) -> None:
+def _show_progress(steps: Iterator[EvaluationProgress]) -> None:
     """A bar on a terminal, elsewhere a plain line when something is done."""
     if not sys.stderr.isatty():
         for step in steps:

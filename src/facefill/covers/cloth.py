@@ -1,7 +1,5 @@
 """Covers of cloth: sewn and moulded fashion masks, bandanas, gaiters and scarves."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

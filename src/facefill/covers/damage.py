@@ -3,8 +3,6 @@
 Hair is photographed with the face; the others came onto the picture later and are neither blurred nor grained.
 """
 
-from __future__ import annotations
-
 import string
 
 import cv2

@@ -4,8 +4,6 @@ A texture is a flat sheet of `rows` x `columns` texels that `sheet` lays over a 
 colours are RGB, 0-1.
 """
 
-from __future__ import annotations
-
 import string
 from functools import lru_cache
 

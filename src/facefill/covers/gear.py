@@ -1,7 +1,5 @@
 """Covers of rubber, plastic and metal: half masks with filters, face shields, microphones."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
@@ -106,11 +104,8 @@ def shield(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     alpha = np.maximum(rim, gleam * inner)
     sky = fabric.sheet_of(fabric.tint(rng, "white", "white", "white", "sky", "ivory"), rows, columns)
     layers = [Layer(box[0], box[1], lit(scene.light, head, sky, np.full_like(alpha, 1.1), box), alpha, 0.1)]
-    band = pane(
-        np.concatenate([angle, angle[::-1]]),
-        np.concatenate([np.full(24, top - 0.05), np.full(24, top + rng.uniform(0.12, 0.4))]),
-    )
-    strip = head.project(band)
+    edges = np.full(24, top - 0.05), np.full(24, top + rng.uniform(0.12, 0.4))
+    strip = head.project(pane(np.concatenate([angle, angle[::-1]]), np.concatenate(edges)))
     place = window(strip, head.size, 2)
     if place is not None and rng.random() < 0.85:
         solid = fill(strip, place) * np.float32(rng.uniform(0.75, 1.0))
@@ -129,9 +124,8 @@ def reflections(rng: Rng, middle: Floats, rows: int, columns: int, scale: float)
         turn = rng.normal(0, 0.35)
         way = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
         bend = np.array([[-1, -1], [-0.6, 0], [-1, 1], [1, 1], [1.4, 0], [1, -1]]) * size
-        cv2.fillPoly(
-            canvas, [np.rint((bend @ way + centre) * 8).astype(np.int32)], int(rng.integers(40, 220)), cv2.LINE_AA, 3
-        )
+        points = np.rint((bend @ way + centre) * 8).astype(np.int32)
+        cv2.fillPoly(canvas, [points], int(rng.integers(40, 220)), cv2.LINE_AA, 3)
     soft = float(rng.uniform(0.01, 0.06)) * scale
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), max(0.6, soft)) * np.float32(1 / 255), np.float32)
 
@@ -150,13 +144,8 @@ def microphone(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     neck, tail = middle + down * reach * 0.7, middle + down * long
     handle = np.stack([neck - aside * wide, neck + aside * wide, tail + aside * slim, tail - aside * slim])
     body_tint = fabric.tint(rng, "black", "black", "charcoal", "silver", "grey")
-    layers = solid(
-        scene,
-        rng,
-        handle,
-        pattern(rng, 8, 8, "plain") if rng.random() < 0.1 else fabric.sheet_of(body_tint, 8, 8),
-        0.4 * slim,
-    )
+    body = pattern(rng, 8, 8, "plain") if rng.random() < 0.1 else fabric.sheet_of(body_tint, 8, 8)
+    layers = solid(scene, rng, handle, body, 0.4 * slim)
     if foam:
         tints = ("black", "black", "charcoal", "red", "blue", "royal", "mustard", "green", "white", "orange")
         sheet = fabric.sheet_of(fabric.tint(rng, *tints), 48, 48)
@@ -166,9 +155,8 @@ def microphone(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     layers += solid(scene, rng, ball, sheet, 0.8 * reach)
     if rng.random() < 0.4:
         base, far = middle + down * reach * 0.9, middle + down * reach * rng.uniform(1.6, 2.2)
-        cube = np.stack(
-            [base - aside * wide * 1.5, base + aside * wide * 1.5, far + aside * wide * 1.5, far - aside * wide * 1.5]
-        )
+        out = aside * wide * 1.5
+        cube = np.stack([base - out, base + out, far + out, far - out])
         flag = fabric.sheet_of(fabric.any_tint(rng), 40, 60)
         fabric.print_text(flag, rng, fabric.any_tint(rng), (0.08, 0.6), 0.35)
         layers += solid(scene, rng, cube, flag, 0.05)

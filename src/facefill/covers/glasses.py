@@ -1,14 +1,12 @@
 """Glasses with dark, mirrored, graded or clear lenses, in thin and thick frames or none."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
 from facefill.covers import fabric
 from facefill.covers.fabric import Colour, Image, Rng
 from facefill.covers.head import Floats
-from facefill.covers.objects import superellipse
+from facefill.covers.objects import frames, superellipse
 from facefill.covers.sheet import Layer, Scene, fill, lit, straps, window
 
 RIMS = ("black", "black", "black", "charcoal", "umber", "mustard", "silver", "white", "red", "wine", "navy")
@@ -32,12 +30,8 @@ def glasses(scene: Scene, rng: Rng, clear: bool) -> list[Layer]:
     bridge = np.stack([np.linspace(-0.16, 0.16, 10), np.full(10, y1), np.full(10, z0 + 0.06)], -1)
     layers = straps(scene, [*temples, bridge], max(thick, 0.025), rim, flat=0.5)
     look = _clear(rng) if clear else _dark(rng)
-    for side in (-1.0, 1.0):
-        x = (lens[:, 0] + apart) * side
-        inner = np.stack([x, lens[:, 1] + y0, z0 - 0.22 * x**2], -1)
-        outer_x = (lens[:, 0] * (1 + thick / wide) + apart) * side
-        outer = np.stack([outer_x, lens[:, 1] * (1 + thick / high) + y0, z0 - 0.22 * x**2], -1)
-        layers += _lens(scene, scene.head.project(inner), scene.head.project(outer), rim, look, rng)
+    for inner, outer in frames(scene.head, lens, (apart, y0, z0), (thick / wide, thick / high)):
+        layers += _lens(scene, inner, outer, rim, look, rng)
     return layers
 
 
@@ -54,13 +48,8 @@ def _clear(rng: Rng) -> Look:
 def _dark(rng: Rng) -> Look:
     style = rng.random()
     if style < 0.25:  # mirrored
-        return (
-            fabric.tint(rng, *BRIGHT),
-            fabric.tint(rng, *BRIGHT, *GLASS),
-            float(rng.uniform(0.85, 1)),
-            1.0,
-            float(rng.uniform(0.1, 0.7)),
-        )
+        above, below = fabric.tint(rng, *BRIGHT), fabric.tint(rng, *BRIGHT, *GLASS)
+        return above, below, float(rng.uniform(0.85, 1)), 1.0, float(rng.uniform(0.1, 0.7))
     dark = fabric.tint(rng, *GLASS)
     if style < 0.55:  # graded
         below = fabric.tint(rng, *GLASS, *BRIGHT)

@@ -3,14 +3,13 @@
 Lengths are in eye distances: x to the viewer's right, y down, z towards the viewer, the origin between the eyes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8
 from facefill.errors import InputError
 
 Floats = NDArray[np.floating]
@@ -46,7 +45,7 @@ class Head:
     pitch: float
 
     @classmethod
-    def from_landmarks(cls, landmarks: Floats, size: int) -> Head:
+    def from_landmarks(cls, landmarks: Floats, size: int) -> "Head":
         """Solve yaw, pitch, roll and the face's own length from (5, 2) landmarks in pixels.
 
         The nose tip stands out from the plane of eyes and mouth: sideways it tells the yaw, up and down the pitch.
@@ -153,7 +152,7 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 CHEEKS = np.array([[-0.75, 0.7], [0.75, 0.7], [0.0, -0.45], [0.0, 1.45], [-0.45, 0.62], [0.45, 0.62]])
 
 
-def estimate_light(face: NDArray[np.uint8], head: Head, rng: np.random.Generator) -> Light:
+def estimate_light(face: U8, head: Head, rng: np.random.Generator) -> Light:
     """Read exposure, colour cast, light direction, blur and grain off the face picture."""
     small = cv2.resize(face, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     grey = small @ GREY
@@ -180,19 +179,8 @@ def estimate_light(face: NDArray[np.uint8], head: Head, rng: np.random.Generator
     sideways = float(np.clip((tones[1] - tones[0]) / (tones[1] + tones[0]) * 2.2, -1, 1))
     upward = float(np.clip((tones[2] - tones[3]) / (tones[2] + tones[3]), -0.3, 0.6))
     toward = np.array([sideways + rng.normal(0, 0.15), -0.35 - upward + rng.normal(0, 0.15), rng.uniform(0.6, 1.0)])
-    blur_px, noise, grid = recording(face, head)
-    return Light(
-        level,
-        np.clip(cast, 0.84, 1.16),
-        toward / np.linalg.norm(toward),
-        float(rng.uniform(0.42, 0.68)),
-        field.astype(np.float32),
-        skin,
-        colour,
-        blur_px,
-        noise,
-        grid,
-    )
+    toward, cast, ambient = toward / np.linalg.norm(toward), np.clip(cast, 0.84, 1.16), float(rng.uniform(0.42, 0.68))
+    return Light(level, cast, toward, ambient, field.astype(np.float32), skin, colour, *recording(face, head))
 
 
 def oval(head: Head) -> Floats:
@@ -217,7 +205,7 @@ SEAM_LEVELS = np.array([1.1, 1.41, 1.7, 1.93, 2.27, 2.75, 3.55])
 SEAM_QUALITY = np.array([80, 70, 60, 50, 40, 30, 20])
 
 
-def recording(face: NDArray[np.uint8], head: Head) -> tuple[float, float, tuple[int, int, int] | None]:
+def recording(face: U8, head: Head) -> tuple[float, float, tuple[int, int, int] | None]:
     """(blur in pixels, noise in grey levels, JPEG's grid as in `Light`) of the face's middle.
 
     Blur: the finest detail against the next coarser octave; a picture that was enlarged lacks the first. Noise: the
@@ -255,7 +243,7 @@ def find_grid(grey: Floats, left: int, top: int) -> tuple[int, int, int] | None:
     return starts[0], starts[1], round(float(np.interp(seam, SEAM_LEVELS, SEAM_QUALITY)))
 
 
-def find_hair(face: NDArray[np.uint8], head: Head, light: Light) -> NDArray[np.float32]:
+def find_hair(face: U8, head: Head, light: Light) -> F32:
     """(S / 2, S / 2): 1 where the picture is much darker than the skin beside the face: hair may hang there.
 
     Nothing counts within 0.7 eye distances of the face's middle line: there dark means a beard or a shadow.

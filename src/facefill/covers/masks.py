@@ -3,8 +3,6 @@
 Heights are in eye distances below the eyes: 0.3 the bridge of the nose, 0.6 its tip, 1.03 the mouth, 1.85 the chin.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -135,9 +133,8 @@ def ear_loops(scene: Scene, sheet: Surface, rng: Rng, colour: Colour, width: flo
     paths = []
     for k, start in enumerate(starts):
         side, low = (-1.0 if k < 2 else 1.0), k % 2
-        end = np.array(
-            [side * rng.uniform(1.13, 1.2), rng.uniform(0.45, 0.75) if low else rng.uniform(-0.12, 0.16), -0.85]
-        )
+        height = (0.45, 0.75) if low else (-0.12, 0.16)
+        end = np.array([side * rng.uniform(1.13, 1.2), rng.uniform(*height), -0.85])
         path = start + (end - start) * share
         path[:, 1:2] += sag * np.sin(np.pi * share)
         path[:, 0:1] += 0.05 * side * np.sin(np.pi * share)

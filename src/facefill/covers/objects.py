@@ -1,7 +1,6 @@
 """Covers that are no cloth: hands, sunglasses, and things held before the face."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -182,15 +181,25 @@ def sunglasses(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     bridge = np.stack([np.linspace(-0.14, 0.14, 10), np.full(10, y0 - 0.1), np.full(10, z0 + 0.06)], -1)
     layers = straps(scene, [*temples, bridge], max(thick, 0.05), rim, flat=0.5)
     gleam = float(rng.uniform(0, 0.35)), rng.normal(0, 1, 2), float(rng.uniform(0.0, 0.5))
-    for side in (-1.0, 1.0):
-        x = (lens[:, 0] + 0.52) * side
-        z = z0 - 0.22 * x**2
-        inner = np.stack([x, lens[:, 1] + y0, z], -1)
-        outer_x = (lens[:, 0] * (1 + thick / wide) + 0.52) * side
-        outer = np.stack([outer_x, lens[:, 1] * (1 + thick / high) + y0, z], -1)
-        panes = scene.head.project(inner), scene.head.project(outer)
-        layers += lens_layers(scene, *panes, rim, glass, solid, gleam)
+    for inner, outer in frames(scene.head, lens, (0.52, y0, z0), (thick / wide, thick / high)):
+        layers += lens_layers(scene, inner, outer, rim, glass, solid, gleam)
     return layers
+
+
+def frames(
+    head: Head, lens: Floats, place: tuple[float, float, float], thick: tuple[float, float]
+) -> Iterator[tuple[Floats, Floats]]:
+    """Pixels of the lens (n, 2) on either side, and of its frame. place: x, y, z of its middle, eye distances; the
+    glasses bend around the head. thick: of the frame across and down, shares of the lens."""
+    apart, y0, z0 = place
+    for side in (-1.0, 1.0):
+        x = (lens[:, 0] + apart) * side
+        z = z0 - 0.22 * x**2
+        around = (lens[:, 0] * (1 + thick[0]) + apart) * side
+        yield (
+            head.project(np.stack([x, lens[:, 1] + y0, z], -1)),
+            head.project(np.stack([around, lens[:, 1] * (1 + thick[1]) + y0, z], -1)),
+        )
 
 
 def lens_layers(

@@ -1,7 +1,5 @@
 """What is printed on, woven into or knitted as cloth: sheets (rows, columns, 3) in 8 bit RGB."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import cv2

@@ -1,7 +1,5 @@
 """From a surface in space to pixels: sheets of cloth laid over a head, and straps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -10,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import U8
+from facefill.arrays import U8, Bool
 from facefill.covers.fabric import Colour, Image, relief, sheet_of, times
 from facefill.covers.head import GREY, Box, Floats, Head, Light, find_hair
 
@@ -38,7 +36,7 @@ class Layer:
 class Scene:
     """What a cover is drawn on; hairy: hair may hide straps and the side of a mask."""
 
-    face: NDArray[np.uint8]
+    face: U8
     head: Head
     light: Light
     hairy: bool
@@ -126,7 +124,7 @@ def shade(turned: Floats, light: Light) -> Floats:
     return np.asarray(light.ambient + (1 - light.ambient) * direct)
 
 
-def spread(places: Floats, values: Floats, visible: NDArray[np.bool_], box: Box) -> Image:
+def spread(places: Floats, values: Floats, visible: Bool, box: Box) -> Image:
     """Values (n, c) at scattered pixels (n, 2) -> (height, width, c): splats on a coarse grid, gaps closed."""
     width, height = box[2] - box[0], box[3] - box[1]
     cell = max(1.5, width / 32)

@@ -1,14 +1,12 @@
 """Puts a synthetic face mask or another cover on an aligned face; the true mask comes with it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import U8, Bool
 from facefill.covers import cloth, damage, gear, masks, objects
 from facefill.covers.fabric import Image, Rng, choose, white_noise
 from facefill.covers.head import Box, Floats, Head, Light, estimate_light
@@ -16,24 +14,10 @@ from facefill.covers.sheet import INVERSE, Layer, Scene
 from facefill.errors import InputError, pick
 
 KINDS: dict[str, float] = {
-    "surgical": 0.27,
-    "respirator": 0.11,
-    "cup": 0.07,
-    "half-mask": 0.02,
-    "cloth": 0.22,
-    "bandana": 0.03,
-    "gaiter": 0.03,
-    "scarf": 0.03,
-    "shield": 0.015,
-    "hand": 0.05,
-    "sunglasses": 0.045,
-    "microphone": 0.02,
-    "thing": 0.04,
-    "hair": 0.01,
-    "text": 0.015,
-    "scratches": 0.015,
-    "blocks": 0.01,
-}
+    "surgical": 0.27, "respirator": 0.11, "cup": 0.07, "half-mask": 0.02, "cloth": 0.22, "bandana": 0.03,
+    "gaiter": 0.03, "scarf": 0.03, "shield": 0.015, "hand": 0.05, "sunglasses": 0.045, "microphone": 0.02,
+    "thing": 0.04, "hair": 0.01, "text": 0.015, "scratches": 0.015, "blocks": 0.01,
+}  # fmt: skip
 
 FACE_MASKS = ("surgical", "respirator", "cup", "half-mask", "cloth", "bandana", "gaiter", "scarf")
 """Kinds that are worn over nose and mouth."""
@@ -48,24 +32,12 @@ BESIDE: dict[str, float] = {"sunglasses": 0.5, "hand": 0.35, "microphone": 0.15}
 COVERAGES: dict[str, float] = {"full": 0.84, "nose-out": 0.11, "chin": 0.05}
 
 DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
-    "surgical": masks.surgical,
-    "respirator": masks.respirator,
-    "cup": masks.cup,
-    "half-mask": gear.half_mask,
-    "cloth": cloth.cloth,
-    "bandana": cloth.bandana,
-    "gaiter": cloth.gaiter,
-    "scarf": cloth.scarf,
-    "shield": gear.shield,
-    "hand": objects.hand,
-    "sunglasses": objects.sunglasses,
-    "microphone": gear.microphone,
-    "thing": objects.thing,
-    "hair": damage.hair,
-    "text": damage.text,
-    "scratches": damage.scratches,
+    "surgical": masks.surgical, "respirator": masks.respirator, "cup": masks.cup, "half-mask": gear.half_mask,
+    "cloth": cloth.cloth, "bandana": cloth.bandana, "gaiter": cloth.gaiter, "scarf": cloth.scarf,
+    "shield": gear.shield, "hand": objects.hand, "sunglasses": objects.sunglasses, "microphone": gear.microphone,
+    "thing": objects.thing, "hair": damage.hair, "text": damage.text, "scratches": damage.scratches,
     "blocks": damage.blocks,
-}
+}  # fmt: skip
 
 MASK_ALPHA = 0.04  # a cover hides more than this of each masked pixel, and nothing of the others
 SHADOW_LEVELS = 36.0  # the shadow on the skin takes no more than this from a grey level
@@ -77,13 +49,13 @@ SHADOW_REACH = 0.3  # eye distances from the cover within which its shadow ends
 class Worn:
     """face: the covered (S, S, 3) uint8 RGB picture. mask: (S, S) bool, True where a cover shows. kind: of KINDS."""
 
-    face: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
+    face: U8
+    mask: Bool
     kind: str
 
 
 def wear(
-    face: NDArray[np.uint8],
+    face: U8,
     landmarks: Floats,
     rng: Rng,
     kind: str | None = None,
@@ -126,9 +98,7 @@ def wear(
     return Worn(worn, mask, drawn)
 
 
-def compose(
-    face: NDArray[np.uint8], head: Head, light: Light, layers: list[Layer], rng: Rng
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def compose(face: U8, head: Head, light: Light, layers: list[Layer], rng: Rng) -> tuple[U8, Bool]:
     """Blend the layers in order over their shadow, and record them as the picture was recorded."""
     left, top, right, bottom = box = around(layers, head.size, round(SHADOW_REACH * head.scale))
     recorded = [record(layer, head, light, rng) for layer in layers]
@@ -148,27 +118,16 @@ def compose(
     return worn, whole
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """A layer as the picture would have recorded it: (rows, columns, 3) uint8 RGB, alpha 0-1."""
-
-    left: int
-    top: int
-    colour: NDArray[np.uint8]
-    alpha: Image
-    shadow: float
-
-
 ROLL_OFF = np.arange(256.0)
 """How a camera bends highlights above 215."""
 ROLL_OFF -= np.clip(ROLL_OFF - 215, 0, None) ** 2 / np.maximum(ROLL_OFF - 177, 38)
 LEVELS = np.rint(ROLL_OFF).astype(np.uint8)
 
 
-def record(layer: Layer, head: Head, light: Light, rng: Rng) -> Recorded:
-    """Blur and grain a layer like the picture; its highlights bend as a camera's do."""
+def record(layer: Layer, head: Head, light: Light, rng: Rng) -> Layer:
+    """The layer as the picture would have recorded it: blurred and grained, its highlights bent as a camera's are."""
     if layer.late:
-        return Recorded(layer.left, layer.top, layer.colour, layer.alpha * (layer.alpha >= MASK_ALPHA), 0.0)
+        return replace(layer, alpha=layer.alpha * (layer.alpha >= MASK_ALPHA), shadow=0.0)
     blur = float(np.hypot(light.blur_px, 0.32 * head.size / 256))
     kernel = (2 * max(1, round(2 * blur)) + 1,) * 2
     alpha = cv2.GaussianBlur(layer.alpha, kernel, blur, borderType=cv2.BORDER_REPLICATE)
@@ -177,7 +136,7 @@ def record(layer: Layer, head: Head, light: Light, rng: Rng) -> Recorded:
     if light.blur_px > 0.3:
         colour = cv2.GaussianBlur(colour, kernel, blur, borderType=cv2.BORDER_REPLICATE)
     colour = cv2.add(colour, cv2.merge([grain(rng, alpha.shape, light)] * 3), dtype=cv2.CV_8U)
-    return Recorded(layer.left, layer.top, colour, alpha, layer.shadow)
+    return replace(layer, colour=colour, alpha=alpha)
 
 
 def around(layers: list[Layer], size: int, margin: int) -> Box:
@@ -189,14 +148,14 @@ def around(layers: list[Layer], size: int, margin: int) -> Box:
     return max(left, 0), max(top, 0), min(right, size), min(bottom, size)
 
 
-def place(layer: Recorded, box: Box) -> tuple[slice, slice]:
+def place(layer: Layer, box: Box) -> tuple[slice, slice]:
     """Rows and columns of a layer within a box."""
     rows, columns = layer.alpha.shape
     top, left = layer.top - box[1], layer.left - box[0]
     return slice(top, top + rows), slice(left, left + columns)
 
 
-def flatten(layers: list[Recorded], box: Box) -> tuple[Image, Image]:
+def flatten(layers: list[Layer], box: Box) -> tuple[Image, Image]:
     """Alpha of all layers together over a box, and how dark a shadow each pixel casts."""
     shape = (box[3] - box[1], box[2] - box[0])
     alpha, dark = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -230,9 +189,7 @@ def grain(rng: Rng, shape: tuple[int, ...], light: Light) -> Image:
     return np.asarray(noise * np.float32(light.noise + 0.5), np.float32)
 
 
-def recompress(
-    patch: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box, light: Light, rng: Rng
-) -> NDArray[np.uint8]:
+def recompress(patch: U8, mask: Bool, box: Box, light: Light, rng: Rng) -> U8:
     """JPEG's traces inside the mask, on the picture's own grid and of its quality; where it has none, in one picture of
     eight, as files have that were edited and stored again. Outside nothing changes."""
     again = (*rng.integers(0, 8, 2).tolist(), int(rng.integers(50, 92))) if rng.random() < 0.125 else None

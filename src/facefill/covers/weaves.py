@@ -3,8 +3,6 @@
 Coordinates have the sheet's height as their unit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import cv2

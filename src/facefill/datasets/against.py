@@ -4,8 +4,6 @@ A copy is told by the picture (`duplicates`). Another photo of the same moment, 
 embedder that the user gives: any function from aligned faces to vectors whose cosine says how alike two people are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +11,7 @@ import numpy as np
 
 from facefill.arrays import F32, U8, Points
 from facefill.datasets.cache import decode
-from facefill.datasets.duplicates import ALIKE, NEAR_BITS, Hashes, hash_face, likeness, near_pairs, thumb_of
+from facefill.datasets.duplicates import ALIKE, NEAR_BITS, hash_face, likeness, near_pairs, thumb_of
 from facefill.datasets.faces import ALIGNED
 from facefill.datasets.manifest import MANIFEST_PX, Entry
 from facefill.datasets.progress import track
@@ -86,9 +84,9 @@ def find_nearest(ours: Sequence[Entry], theirs: Sequence[Entry], embed: Embed | 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Of N faces: hashes (N, 32), thumbs (N, 64, 64), vectors (N, D), D = 0 without an embedder."""
+    """What is known of N faces: hashes (N, 32), thumbs (N, 64, 64), vectors (N, D), D = 0 without an embedder."""
 
-    hashes: Hashes
+    hashes: U8
     thumbs: U8
     vectors: F32
 

@@ -1,7 +1,5 @@
 """Decoded faces: once into a file that is mapped into memory, or anew each time one is shown."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -13,9 +11,8 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import U8, Points
+from facefill.arrays import F32, U8, Points
 from facefill.datasets.manifest import (
     MANIFEST_PX,
     PLACES,
@@ -79,7 +76,7 @@ class Opened:
     """The faces of a dataset that could be decoded."""
 
     pixels: Pictures
-    landmarks: NDArray[np.float32]
+    landmarks: F32
     """(N, 5, 2) pixels of a picture of 256; nan where nobody knows and nobody asked."""
     rows: tuple[Row, ...]
 
@@ -173,7 +170,7 @@ def open_pictures(
 
 
 def _key(entries: Sequence[Entry], side_px: int, found: bool) -> str:
-    """Of the cache: another name, landmark, size or date of a file makes another one."""
+    """What names the cache's files: another name, landmark, size or date of a picture makes another key."""
     text = [f"{digest_of([entry.row for entry in entries], side_px)} {found}"]
     for path in dict.fromkeys(entry.path for entry in entries):
         stat = path.stat() if path.is_file() else None

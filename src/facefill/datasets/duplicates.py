@@ -7,16 +7,14 @@ does not decide: a face that was found a second time, in a copy of its photo, li
 far away as that of another person on as plain a background.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import U8
+from facefill.arrays import F32, U8
 
 NEAR_BITS = 60
-"""Hashes that differ in so many of their 255 bits or fewer are compared: 95 % of the copies of 12,000 faces, and one in
+"""U8 that differ in so many of their 255 bits or fewer are compared: 95 % of the copies of 12,000 faces, and one in
 5,000 of all other pairs. A copy that is only coded again, scaled or toned differs in 20 or fewer."""
 ALIKE = 0.94
 """Pictures that correlate so much are near-duplicates: copies of a photo reach 0.97 nearly always; of the 72 million
@@ -24,7 +22,6 @@ pairs of a set of 12,000 faces no two people reached more than 0.935."""
 THUMB_PX = 64
 BITS = 256
 
-Hashes = NDArray[np.uint8]
 
 _SIDE = 16
 # In a mirrored picture the coefficients of odd horizontal frequency change their sign, and no other.
@@ -33,7 +30,7 @@ _MIRROR = np.packbits(_ODD)
 _BLOCK = 256
 
 
-def hash_face(face: U8) -> Hashes:
+def hash_face(face: U8) -> U8:
     """(32,) uint8: the 256 bits, the first always 0, of an aligned face (S, S, 3) uint8 RGB."""
     grey = cv2.resize(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
     waves = cv2.dct(grey.astype(np.float32))[:_SIDE, :_SIDE]
@@ -42,7 +39,7 @@ def hash_face(face: U8) -> Hashes:
     return np.packbits(bits)
 
 
-def near_pairs(hashes: Hashes, near_bits: int = NEAR_BITS, others: Hashes | None = None) -> NDArray[np.int64]:
+def near_pairs(hashes: U8, near_bits: int = NEAR_BITS, others: U8 | None = None) -> NDArray[np.int64]:
     """(P, 3) rows i, j, mirrored: places i < j of hashes (N, 32) that differ in `near_bits` bits or fewer, those of j
     mirrored where the last is 1. others: j are places of these (M, 32), and any i and j count.
 
@@ -76,7 +73,7 @@ def likeness(thumb: U8, other: U8) -> float:
     not count.
     """
     first, second = thumb.astype(np.float32), other.astype(np.float32)
-    matrix: NDArray[np.float32] = np.eye(2, 3, dtype=np.float32)
+    matrix: F32 = np.eye(2, 3, dtype=np.float32)
     enough = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
     try:
         cv2.findTransformECC(first, second, matrix, cv2.MOTION_AFFINE, enough, None, 3)

@@ -1,8 +1,5 @@
 """The faces that methods are judged on: a folder with or without a manifest.csv, checked before anything runs."""
 
-from __future__ import annotations
-
-import csv
 import hashlib
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -14,21 +11,18 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from facefill.arrays import U8, Points
-from facefill.datasets.manifest import place_in
+from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, find_pictures, place_in, read_rows
 from facefill.errors import InputError, pick
-from facefill.files.photo import FORMATS, read_photo
+from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
 from facefill.runtime.helpers import open_finder
 
-POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
-MANIFEST_PX = 256
-"""Landmarks of a manifest are pixels of a face of this side."""
 ALIGNED = np.array([[0.375, 0.476], [0.625, 0.476], [0.5, 0.610], [0.398, 0.735], [0.602, 0.735]])
 """Where FFHQ alignment puts the landmarks on average, as shares of the side."""
 
 
 @dataclass(frozen=True)
-class Face:
+class DatasetFace:
     """One picture of a dataset, not yet decoded."""
 
     path: Path
@@ -51,9 +45,9 @@ class Dataset:
 
     name: str
     """The split's, or the folder's."""
-    faces: tuple[Face, ...]
+    faces: tuple[DatasetFace, ...]
     side_px: int
-    """Of the smallest face; larger ones are shrunk where they are read."""
+    """Side of the smallest face; larger ones are shrunk where they are read."""
     sha256: str
     """Over every file's name and bytes, in order."""
     largest_px: int = 0
@@ -76,8 +70,7 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
     if not folder.is_dir():
         got = f"{folder}, which is {'a file' if folder.exists() else 'not there'}"
         raise InputError("a folder of aligned faces", got, "check the path")
-    manifest = folder / "manifest.csv"
-    faces = _listed(folder, manifest, split) if manifest.is_file() else _found(folder, split)
+    faces = _listed(folder, split) if (folder / "manifest.csv").is_file() else _found(folder, split)
     faces = sorted(faces, key=lambda face: hashlib.sha256(face.file.encode()).digest())[:limit]
     with ThreadPoolExecutor(4) as pool:
         seen = list(pool.map(_look, faces))
@@ -91,7 +84,7 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
     return Dataset(name, tuple(faces), min(sides), hashlib.sha256(text.encode()).hexdigest(), max(sides))
 
 
-def read_face(face: Face, side_px: int) -> U8:
+def read_face(face: DatasetFace, side_px: int) -> U8:
     """(S, S, 3) uint8 RGB of a side, shrunk by area means where the file is larger; the aligned crop of a photo."""
     pixels = read_pixels(face)
     if face.whole:
@@ -101,7 +94,7 @@ def read_face(face: Face, side_px: int) -> U8:
     return np.asarray(cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def landmarks_of(face: Face, side_px: int) -> Points:
+def landmarks_of(face: DatasetFace, side_px: int) -> Points:
     """(5, 2) pixels of a face of that side; where the manifest has none, the average of aligned faces."""
     shares = ALIGNED if face.landmarks is None else face.landmarks
     if face.whole:
@@ -109,7 +102,7 @@ def landmarks_of(face: Face, side_px: int) -> Points:
     return shares * side_px - 0.5
 
 
-def landmarks_in(face: Face, height: int) -> Points:
+def landmarks_in(face: DatasetFace, height: int) -> Points:
     """(5, 2) pixels of a photo of that height."""
     return (ALIGNED if face.landmarks is None else face.landmarks) * height - 0.5
 
@@ -142,65 +135,42 @@ def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) ->
 # --- Reading ------------------------------------------------------------------------------------
 
 
-def _listed(folder: Path, manifest: Path, split: str | None) -> list[Face]:
-    try:
-        rows = list(csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8"))))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError("a manifest.csv", f"{manifest} ({error})", "save it as UTF-8 text with commas") from None
-    if not rows or "file" not in rows[0]:
-        raise InputError(
-            "a manifest.csv with the column file and rows", f"{manifest} without", "write one with: facefill prepare"
-        )
+def _listed(folder: Path, split: str | None) -> list[DatasetFace]:
+    rows = read_rows(folder)
     splits = dict.fromkeys(row.get("split") or "" for row in rows)
     if split is None and len(splits) > 1:
         raise InputError(f"one split of {', '.join(splits)}", "none chosen", f"add --split {next(iter(splits))}")
     if split is not None:
-        pick(splits, split, f"split in {manifest.name}")
-    faces = []
-    for number, row in enumerate(rows, 2):
-        if split is None or (row.get("split") or "") == split:
-            try:
-                faces.append(_face_of(folder, row))
-            except InputError:
-                raise
-            except ValueError as error:
-                got = f"{error} in line {number} of {manifest}"
-                raise InputError("numbers in the manifest", got, "mend it") from None
+        pick(splits, split, f"split in {folder / 'manifest.csv'}")
+    faces = [_face_of(folder, row) for row in rows if split is None or (row.get("split") or "") == split]
     names = [face.file for face in faces]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
-        raise InputError("each file once in a split", f"{double} twice in {manifest}", "remove one of the rows")
+        raise InputError("each file once in a split", f"{double} twice in {folder}", "remove one of its rows")
     return faces
 
 
-def _face_of(folder: Path, row: dict[str, str]) -> Face:
-    columns = [f"{point}_{axis}" for point in POINTS for axis in "xy"]
-    landmarks = None
-    if all(row.get(column) for column in columns):
-        pixels = np.array([float(row[column]) for column in columns]).reshape(5, 2)
-        landmarks = (pixels + 0.5) / MANIFEST_PX
-    side = row.get("native_side_px")
-    return Face(
-        place_in(folder, row),
-        row["file"],
-        row.get("source") or "",
-        row.get("identity") or "",
-        round(float(side)) if side else None,
-        landmarks,
-    )
+def _face_of(folder: Path, row: Row) -> DatasetFace:
+    entry = Entry(row, place_in(folder, row))
+    landmarks, side = entry.landmarks, row.get("native_side_px")
+    try:
+        side_px = round(float(side)) if side else None
+    except ValueError as error:
+        raise InputError("numbers in the manifest", f"{error} for {row['file']}", "mend its row") from None
+    shares = None if landmarks is None else (landmarks + 0.5) / MANIFEST_PX
+    return DatasetFace(entry.path, row["file"], row.get("source") or "", row.get("identity") or "", side_px, shares)
 
 
-def _found(folder: Path, split: str | None) -> list[Face]:
+def _found(folder: Path, split: str | None) -> list[DatasetFace]:
     if split is not None:
         raise InputError(f"a manifest.csv for the split {split}", f"none in {folder}", "leave --split out")
-    suffixes = {suffix for entry in FORMATS.values() for suffix in entry.suffixes}
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    paths = find_pictures(folder)
     if not paths:
         raise InputError("pictures", f"none in {folder}", "name a folder with aligned faces")
-    return [Face(path, path.relative_to(folder).as_posix(), "", "", None, None) for path in paths]
+    return [DatasetFace(path, path.relative_to(folder).as_posix(), "", "", None, None) for path in paths]
 
 
-def _look(face: Face) -> tuple[tuple[int, int], str]:
+def _look(face: DatasetFace) -> tuple[tuple[int, int], str]:
     """Width and height, from the header, and the SHA-256 of the file."""
     try:
         data = face.path.read_bytes()
@@ -221,7 +191,7 @@ def _look(face: Face) -> tuple[tuple[int, int], str]:
     return (size[0], size[1]), hashlib.sha256(data).hexdigest()
 
 
-def read_pixels(face: Face) -> U8:
+def read_pixels(face: DatasetFace) -> U8:
     """(H, W, 3) uint8 RGB, as the file has it."""
     try:
         return read_photo(face.path).pixels

@@ -1,7 +1,5 @@
 """One photo: its faces found, aligned, and judged fit to learn from or not."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence
@@ -31,8 +29,8 @@ class Rules(Frozen):
     size_px: Literal[256, 512] = 256
     """Side of the aligned pictures."""
     format: Literal["webp", "png"] = "webp"
-    quality: int = Field(95, ge=1, le=100)
-    """Of WebP, 1 to 100."""
+    quality: int = Field(default=95, ge=1, le=100)
+    """WebP quality, 1 to 100."""
     min_side_px: int | None = None
     """A face whose aligned square has fewer pixels in the photo is tiny; None: half of `size_px`."""
     min_score: float = 0.8
@@ -44,12 +42,12 @@ class Rules(Frozen):
     behind a Gaussian of 3 px (in 256) all are, of 2 px most."""
     max_covered: float | None = None
     """A face is covered where more than this share of its picture is; None: not asked."""
-    near_bits: int = Field(NEAR_BITS, ge=0, le=127)
+    near_bits: int = Field(default=NEAR_BITS, ge=0, le=127)
     """Faces whose hashes differ in so many of 255 bits or fewer are compared, see `duplicates`."""
     alike: float = ALIKE
-    """Of those, what is so much alike is a near-duplicate, -1 to 1."""
-    validation: float = Field(0.05, ge=0, le=1)
-    test: float = Field(0.05, ge=0, le=1)
+    """Compared faces at least this much alike are near-duplicates, -1 to 1."""
+    validation: float = Field(default=0.05, ge=0, le=1)
+    test: float = Field(default=0.05, ge=0, le=1)
     """Shares of the identities, or of the groups of near-duplicates, in these splits; the others are in train."""
 
 
@@ -60,7 +58,7 @@ class Covers(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenFace:
     """A face of a photo."""
 
     file: str
@@ -72,9 +70,9 @@ class Seen:
     """The finder's."""
     blur: float
     hash: str
-    """Of `duplicates.hash_face`, hexadecimal."""
+    """Result of `duplicates.hash_face` in hexadecimal."""
     sha256: str
-    """Of its picture's file."""
+    """Hash of its picture's file."""
     reason: str
     """Why it is dropped: implausible, uncertain, outside, tiny, blurred, covered; empty where it may stay."""
     detail: str
@@ -88,7 +86,7 @@ class Look:
     sha256: str
     error: str
     """Why the photo could not be read, else empty."""
-    faces: tuple[Seen, ...]
+    faces: tuple[SeenFace, ...]
     pictures: dict[str, bytes]
     """Files of the faces that may stay, by name."""
 
@@ -118,11 +116,11 @@ def look_at(
     return Look(name, digest, "", tuple(faces), pictures)
 
 
-def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None) -> tuple[Seen, bytes]:
+def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None) -> tuple[SeenFace, bytes]:
     try:
         square = Crop.around_face(found.landmarks, MANIFEST_PX)
     except ValueError as error:
-        return Seen(file, 0, [], found.score, 0.0, "", "", "implausible", str(error)), b""
+        return SeenFace(file, 0, [], found.score, 0.0, "", "", "implausible", str(error)), b""
     points = square.to_crop(found.landmarks)
     side_px = square.scale * MANIFEST_PX
     whole = bool((found.landmarks >= -0.5).all() and (found.landmarks <= np.array(photo.shape[1::-1]) - 0.5).all())
@@ -149,7 +147,7 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None
         else:
             picture = encode_picture(face, rules.format.upper(), rules.quality if rules.format == "webp" else None)
             bits, digest = hash_face(face).tobytes().hex(), hashlib.sha256(picture).hexdigest()
-    seen = Seen(
+    seen = SeenFace(
         file,
         round(side_px),
         points.round(2).tolist(),

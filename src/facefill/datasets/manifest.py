@@ -1,7 +1,5 @@
 """What a dataset is on disk: aligned faces and a manifest.csv that says what is known about each."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os
@@ -69,24 +67,33 @@ def read_part(path: Path, offset: int = 0, length: int | None = None) -> bytes:
     return data
 
 
+def read_csv(path: Path, what: str, *columns: str, fix: str) -> list[Row]:
+    """The rows of a CSV. what, fix: for the message. Raises InputError where it cannot be read, or lacks columns."""
+    try:
+        rows: list[Row] = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(what, f"{path} ({error})", "save it as UTF-8 text with commas") from None
+    if not rows or not set(columns) <= set(rows[0]):
+        names = f"column{'s' * (len(columns) > 1)} {' and '.join(columns)}"
+        raise InputError(f"{what} with the {names} and rows", f"{path} without", fix)
+    return rows
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The rows of a folder's manifest.csv. Raises InputError for one without the column file, or without rows."""
+    return read_csv(folder / "manifest.csv", "a manifest.csv", "file", fix="write one with: facefill prepare")
+
+
 def read_manifest(folder: Path, split: str | None = None) -> list[Entry]:
     """What a folder's manifest.csv lists, in its order. split: take these rows only; None for all.
 
     A picture lies at folder/split/file or at folder/file. Raises InputError for a manifest without the column file,
     or without rows of the split.
     """
-    manifest = folder / "manifest.csv"
-    try:
-        rows: list[Row] = list(csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError("a manifest.csv", f"{manifest} ({error})", "save it as UTF-8 text with commas") from None
-    if not rows or "file" not in rows[0]:
-        raise InputError(
-            "a manifest.csv with rows and a column file", f"{manifest} without", "write one with: facefill prepare"
-        )
+    rows = read_rows(folder)
     splits = dict.fromkeys(row.get("split") or "" for row in rows)
     if split is not None and any(splits):
-        pick(splits, split, f"split in {manifest}")
+        pick(splits, split, f"split in {folder / 'manifest.csv'}")
         rows = [row for row in rows if (row.get("split") or "") == split]
     return [Entry(row, place_in(folder, row)) for row in rows]
 

@@ -1,8 +1,5 @@
 """Which of all faces stay in a dataset, and in which split each is."""
 
-from __future__ import annotations
-
-import csv
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,9 +10,8 @@ import numpy as np
 from facefill.arrays import Points
 from facefill.datasets.duplicates import group_pairs, near_pairs
 from facefill.datasets.looking import Rules
-from facefill.datasets.manifest import Row, places_of
+from facefill.datasets.manifest import Row, places_of, read_csv
 from facefill.datasets.progress import track
-from facefill.errors import InputError
 
 
 def choose(
@@ -117,18 +113,12 @@ def split_groups(groups: Sequence[str], before: Sequence[str | None], rules: Rul
 
 def read_identities(path: Path) -> dict[str, str]:
     """Identity by photo, from a CSV with the columns photo and identity. Raises InputError where it is none."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError("a CSV of photo,identity", f"{path} ({error})", "save it as UTF-8 text with commas") from None
-    if not rows or not {"photo", "identity"} <= set(rows[0]):
-        raise InputError("a CSV with the columns photo and identity", f"{path} without", "name its columns so")
+    rows = read_csv(path, "a CSV", "photo", "identity", fix="name its columns so")
     return {Path(row["photo"]).as_posix(): row["identity"] or "" for row in rows}
 
 
 def identity_of(photo: str, people: dict[str, str]) -> str:
-    """Of a photo whose path, or the end of it from the file's name on, is in the table; else empty."""
+    """The identity of a photo whose path, or a trailing part of it, is in the table; else empty."""
     parts = Path(photo).as_posix().split("/")
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((people[end] for end in ends if end in people), "")

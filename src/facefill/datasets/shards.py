@@ -1,8 +1,6 @@
 """Datasets as tar shards, in WebDataset's layout: of each face NNNNNN.webp (or .png, .jpg) and NNNNNN.json, its row of
 the manifest, one after the other. A plain tar is read at any place, so pictures need not be unpacked."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """A dataset of covered faces from one of uncovered ones: the worn picture, the true mask, the truth."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,14 +28,14 @@ from facefill.runtime.helpers import Finds
 
 
 @dataclass(frozen=True)
-class Covered:
+class WornDataset:
     """What `wear_faces` wrote."""
 
     faces: int
     refused: tuple[str, ...]
     """Files that were refused, and why; also in refused.csv."""
     sha256: str
-    """Of manifest.csv, which holds those of the worn pictures."""
+    """Hash of manifest.csv, which holds the hashes of the worn pictures."""
 
 
 def wear_faces(
@@ -48,7 +46,7 @@ def wear_faces(
     split: str | None = None,
     overwrite: bool = False,
     finder: Callable[[], Finds] | None = None,
-) -> Covered:
+) -> WornDataset:
     """Put a cover on every face of a dataset and write `out`: worn/, masks/, truth/, manifest.csv, refused.csv.
 
     faces: a folder with a manifest.csv, of tar shards, or of aligned pictures. split: only this one. finder: opens what
@@ -90,7 +88,7 @@ def wear_faces(
     columns = list(dict.fromkeys((*COLUMNS, *entries[0].row, "mask", "truth", "kind")))
     manifest = format_manifest(rows, columns)
     write_whole(out / "manifest.csv", manifest)
-    return Covered(
+    return WornDataset(
         len(rows), tuple(f"{row['file']}: {row['reason']}" for row in refused), hashlib.sha256(manifest).hexdigest()
     )
 

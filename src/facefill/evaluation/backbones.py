@@ -4,14 +4,14 @@ Each takes pictures (N, 3, H, W) float32 in 0 to 255, RGB, and gives the activat
 per picture for distances of sets. Names of layers are those of the weights' files.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from facefill.nets.perceptual import squeezenet
 
 Weights = Mapping[str, Tensor]
 Seen = tuple[list[Tensor], Tensor]
@@ -34,7 +34,7 @@ class Backbone:
         """Activations (N, C, h, w) each, and vectors (N, D)."""
         raise NotImplementedError
 
-    def _conv(self, x: Tensor, name: str, stride: int = 1, padding: int | tuple[int, int] = 0) -> Tensor:
+    def _conv(self, x: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
         return F.relu(F.conv2d(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], stride, padding))
 
 
@@ -48,19 +48,8 @@ class SqueezeNet(Backbone):
         super().__init__({name.replace(".w", ".weight").replace(".b", ".bias"): w for name, w in weights.items()})
 
     def look(self, pictures: Tensor) -> Seen:
-        x = pictures.flip(1) - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
-        x = self._conv(x, "conv1", 2)
-        found = [x]
-        for number in range(2, 10):
-            if number in (2, 4, 6):
-                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
-            name = f"fire{number}"
-            squeezed = self._conv(x, f"{name}/squeeze1x1")
-            wide = self._conv(squeezed, f"{name}/expand3x3", padding=1)
-            x = torch.cat([self._conv(squeezed, f"{name}/expand1x1"), wide], 1)
-            if number not in (2, 4):
-                found.append(x)
-        return found, x.mean((2, 3))
+        found = squeezenet(pictures, self._conv)
+        return found, found[-1].mean((2, 3))
 
 
 class AlexNet(Backbone):
@@ -107,95 +96,61 @@ class Inception(Backbone):
     layers = ()
 
     def look(self, pictures: Tensor) -> Seen:
+        original = self.weights["fc.weight"].shape[0] == 1008
+
+        def mean(x: Tensor) -> Tensor:
+            return F.avg_pool2d(x, 3, 1, 1, count_include_pad=not original)
+
+        def largest(x: Tensor) -> Tensor:
+            return F.max_pool2d(x, 3, 1, 1)
+
         x = F.interpolate(pictures, (299, 299), mode="bilinear", align_corners=False) / 127.5 - 1
-        for name, stride, padding in (("1a", 2, 0), ("2a", 1, 0), ("2b", 1, 1)):
-            x = self._norm(x, f"Conv2d_{name}_3x3", stride, padding)
+        for name, stride in (("1a", 2), ("2a", 1), ("2b", 1)):
+            x = self._norm(x, f"Conv2d_{name}_3x3", stride)
         x = self._norm(F.max_pool2d(x, 3, 2), "Conv2d_3b_1x1")
         x = F.max_pool2d(self._norm(x, "Conv2d_4a_3x3"), 3, 2)
         for name in ("5b", "5c", "5d"):
-            x = self._block_a(x, f"Mixed_{name}.")
-        x = self._block_b(x)
+            x = self._block(x, name, mean, branch1x1=0, branch5x5=2, branch3x3dbl=3)
+        x = self._halving(x, "6a", branch3x3=0, branch3x3dbl=3)
         for name in ("6b", "6c", "6d", "6e"):
-            x = self._block_c(x, f"Mixed_{name}.")
-        x = self._block_d(x)
-        x = self._block_e(x, "Mixed_7b.", self._mean_pool)
-        original = self.weights["fc.weight"].shape[0] == 1008
-        x = self._block_e(x, "Mixed_7c.", self._max_pool if original else self._mean_pool)
+            x = self._block(x, name, mean, branch1x1=0, branch7x7=3, branch7x7dbl=5)
+        x = self._halving(x, "7a", branch3x3=2, branch7x7x3=4)
+        x = self._split_block(x, "7b", mean)
+        x = self._split_block(x, "7c", largest if original else mean)
         return [], x.mean((2, 3))
 
-    def _norm(self, x: Tensor, name: str, stride: int = 1, padding: int | tuple[int, int] = 0) -> Tensor:
+    def _norm(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
+        """Convolution, normalisation, ReLU; the size stays, but for strides and two layers without padding."""
         w = self.weights
-        x = F.conv2d(x, w[f"{name}.conv.weight"], None, stride, padding)
+        kernel = w[f"{name}.conv.weight"]
+        unpadded = stride == 2 or name in ("Conv2d_2a_3x3", "Conv2d_4a_3x3")
+        padding = (0, 0) if unpadded else (kernel.shape[2] // 2, kernel.shape[3] // 2)
+        x = F.conv2d(x, kernel, None, stride, padding)
         statistics = w[f"{name}.bn.running_mean"], w[f"{name}.bn.running_var"]
         return F.relu(F.batch_norm(x, *statistics, w[f"{name}.bn.weight"], w[f"{name}.bn.bias"], eps=0.001))
 
-    def _mean_pool(self, x: Tensor) -> Tensor:
-        counted = self.weights["fc.weight"].shape[0] != 1008
-        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=counted)
-
-    def _max_pool(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(x, 3, 1, 1)
-
-    def _chain(self, x: Tensor, steps: Sequence[tuple[str, int, int | tuple[int, int]]]) -> Tensor:
-        for name, stride, padding in steps:
-            x = self._norm(x, name, stride, padding)
+    def _branch(self, x: Tensor, name: str, count: int, stride: int = 1) -> Tensor:
+        """One layer, or `count` called name_1, name_2 ..., of which the last has the stride."""
+        names = [f"{name}_{number}" for number in range(1, count + 1)] or [name]
+        for layer in names:
+            x = self._norm(x, layer, stride if layer == names[-1] else 1)
         return x
 
-    def _block_a(self, x: Tensor, at: str) -> Tensor:
-        five = self._chain(x, [(f"{at}branch5x5_1", 1, 0), (f"{at}branch5x5_2", 1, 2)])
-        three = self._chain(
-            x, [(f"{at}branch3x3dbl_1", 1, 0), (f"{at}branch3x3dbl_2", 1, 1), (f"{at}branch3x3dbl_3", 1, 1)]
-        )
-        pooled = self._norm(self._mean_pool(x), f"{at}branch_pool")
-        return torch.cat([self._norm(x, f"{at}branch1x1"), five, three, pooled], 1)
+    def _block(self, x: Tensor, name: str, pool: Callable[[Tensor], Tensor], **branches: int) -> Tensor:
+        """Branches of so many layers beside each other, and a pooled one."""
+        found = [self._branch(x, f"Mixed_{name}.{branch}", count) for branch, count in branches.items()]
+        return torch.cat([*found, self._norm(pool(x), f"Mixed_{name}.branch_pool")], 1)
 
-    def _block_b(self, x: Tensor) -> Tensor:
-        at = "Mixed_6a."
-        double = self._chain(
-            x, [(f"{at}branch3x3dbl_1", 1, 0), (f"{at}branch3x3dbl_2", 1, 1), (f"{at}branch3x3dbl_3", 2, 0)]
-        )
-        return torch.cat([self._norm(x, f"{at}branch3x3", 2), double, F.max_pool2d(x, 3, 2)], 1)
+    def _halving(self, x: Tensor, name: str, **branches: int) -> Tensor:
+        found = [self._branch(x, f"Mixed_{name}.{branch}", count, 2) for branch, count in branches.items()]
+        return torch.cat([*found, F.max_pool2d(x, 3, 2)], 1)
 
-    def _block_c(self, x: Tensor, at: str) -> Tensor:
-        wide, tall = (0, 3), (3, 0)
-        seven = self._chain(
-            x, [(f"{at}branch7x7_1", 1, 0), (f"{at}branch7x7_2", 1, wide), (f"{at}branch7x7_3", 1, tall)]
-        )
-        double = self._chain(
-            x,
-            [
-                (f"{at}branch7x7dbl_1", 1, 0),
-                (f"{at}branch7x7dbl_2", 1, tall),
-                (f"{at}branch7x7dbl_3", 1, wide),
-                (f"{at}branch7x7dbl_4", 1, tall),
-                (f"{at}branch7x7dbl_5", 1, wide),
-            ],
-        )
-        pooled = self._norm(self._mean_pool(x), f"{at}branch_pool")
-        return torch.cat([self._norm(x, f"{at}branch1x1"), seven, double, pooled], 1)
-
-    def _block_d(self, x: Tensor) -> Tensor:
-        at = "Mixed_7a."
-        three = self._chain(x, [(f"{at}branch3x3_1", 1, 0), (f"{at}branch3x3_2", 2, 0)])
-        seven = self._chain(
-            x,
-            [
-                (f"{at}branch7x7x3_1", 1, 0),
-                (f"{at}branch7x7x3_2", 1, (0, 3)),
-                (f"{at}branch7x7x3_3", 1, (3, 0)),
-                (f"{at}branch7x7x3_4", 2, 0),
-            ],
-        )
-        return torch.cat([three, seven, F.max_pool2d(x, 3, 2)], 1)
-
-    def _block_e(self, x: Tensor, at: str, pool: Callable[[Tensor], Tensor]) -> Tensor:
-        def split(y: Tensor, name: str) -> list[Tensor]:
-            return [self._norm(y, f"{name}a", 1, (0, 1)), self._norm(y, f"{name}b", 1, (1, 0))]
-
-        three = split(self._norm(x, f"{at}branch3x3_1"), f"{at}branch3x3_2")
-        double = self._chain(x, [(f"{at}branch3x3dbl_1", 1, 0), (f"{at}branch3x3dbl_2", 1, 1)])
-        pooled = self._norm(pool(x), f"{at}branch_pool")
-        return torch.cat([self._norm(x, f"{at}branch1x1"), *three, *split(double, f"{at}branch3x3dbl_3"), pooled], 1)
+    def _split_block(self, x: Tensor, name: str, pool: Callable[[Tensor], Tensor]) -> Tensor:
+        at = f"Mixed_{name}.branch"
+        three, double = self._norm(x, f"{at}3x3_1"), self._branch(x, f"{at}3x3dbl", 2)
+        ends = [(three, "3x3_2a"), (three, "3x3_2b"), (double, "3x3dbl_3a"), (double, "3x3dbl_3b")]
+        split = [self._norm(part, at + end) for part, end in ends]
+        return torch.cat([self._norm(x, f"{at}1x1"), *split, self._norm(pool(x), f"{at}_pool")], 1)
 
 
 def _lpips_scaled(pictures: Tensor) -> Tensor:

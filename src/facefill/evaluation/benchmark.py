@@ -1,8 +1,6 @@
 """Every method on the same frozen holes: what an evaluation needs, checked before anything runs, and the run itself,
 which completes, measures beside, and keeps the values of every picture."""
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import U8
+from facefill.arrays import F32, F64, U8
 from facefill.catalog import find_weights, usable
 from facefill.datasets.faces import (
     Dataset,
-    Face,
+    DatasetFace,
     landmarks_in,
     landmarks_of,
     locate,
@@ -32,7 +29,7 @@ from facefill.evaluation.features import Embedder, Features, load_features
 from facefill.evaluation.groups import read_groups, read_tones
 from facefill.evaluation.photos import draw_photo_case
 from facefill.evaluation.protocols import Case, Paper, Protocol, draw_case, mask_hash, read_papers, read_protocols
-from facefill.evaluation.records import DIGITS, Record, Records, row_of
+from facefill.evaluation.records import DIGITS, PictureRecord, Records, row_of
 from facefill.imaging import metrics
 from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine, thread_count
@@ -46,7 +43,7 @@ AS_PAPERS = ("psnr_grey", "ssim_grey_gaussian11", "ssim_rgb_uniform7", "ssim_gre
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluationSettings:
     """One evaluation."""
 
     folder: Path
@@ -82,7 +79,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entrant:
     """A method that takes part. limit: it sees the first so many faces, None for all."""
 
     label: str
@@ -99,18 +96,18 @@ class Entry:
 class Bench:
     """All that an evaluation needs, checked and loaded."""
 
-    settings: Settings
+    settings: EvaluationSettings
     datasets: list[Dataset]
     protocols: list[Protocol]
     papers: dict[str, Paper]
-    entries: list[Entry]
+    entries: list[Entrant]
     features: list[Features]
     embedder: Embedder | None
     cover: Cover | None
     cover_sha256: str | None
     groups: dict[str, dict[str, str]]
     """Which group a file belongs to, by the kind of group, where somebody named them."""
-    tones: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    tones: dict[str, F64] = field(default_factory=dict)
     """Skin tone of each dataset's faces."""
 
     @property
@@ -156,7 +153,7 @@ class Bench:
 # --- Checking and loading -----------------------------------------------------------------------
 
 
-def prepare(settings: Settings) -> Bench:
+def prepare(settings: EvaluationSettings) -> Bench:
     """Check and load everything, before anything is computed.
 
     Raises InputError for whatever is wrong: dataset, protocols, methods, their weights, networks, the report's folder.
@@ -214,7 +211,7 @@ def _check_folder(report: Path, *, make: bool) -> None:
         ) from None
 
 
-def _load_entries(settings: Settings) -> list[Entry]:
+def _load_entries(settings: EvaluationSettings) -> list[Entrant]:
     specs = usable() if settings.methods == ("all",) else list(dict.fromkeys(settings.methods))
     entries = []
     for spec in specs:
@@ -223,7 +220,7 @@ def _load_entries(settings: Settings) -> list[Entry]:
         limit, name = (int(count), name) if numbered else (None, spec)
         path = Path(name)
         label = path.stem if path.suffix in (".onnx", ".safetensors") else name
-        entries.append(Entry(label, name, open_inpainter(name, **settings.opened), limit))
+        entries.append(Entrant(label, name, open_inpainter(name, **settings.opened), limit))
     labels = [entry.label for entry in entries]
     for label in labels:
         if labels.count(label) > 1 or label in (TRUTH, COVERED):
@@ -235,7 +232,7 @@ def _load_entries(settings: Settings) -> list[Entry]:
 
 
 @dataclass(frozen=True)
-class Progress:
+class EvaluationProgress:
     """done of total pictures of one protocol on one dataset."""
 
     what: str
@@ -243,7 +240,7 @@ class Progress:
     total: int
 
 
-def run(bench: Bench) -> Iterator[Progress]:
+def run(bench: Bench) -> Iterator[EvaluationProgress]:
     """Complete and measure what is not there yet, and tell how far it is."""
     with ThreadPoolExecutor(thread_count(bench.settings.threads)) as pool:
         for dataset in bench.datasets:
@@ -266,7 +263,7 @@ class _Waiting:
 
     label: str
     case: Case
-    vectors: dict[str, NDArray[np.float32]]
+    vectors: dict[str, F32]
     scores: dict[str, float]
     work: Future[dict[str, float]]
 
@@ -280,7 +277,7 @@ class _Cell:
         self._counts = {label: bench.count(label, dataset) for label in self._records}
         self._pending: deque[_Waiting] = deque()
 
-    def run(self) -> Iterator[Progress]:
+    def run(self) -> Iterator[EvaluationProgress]:
         """Batch after batch; the next one is read and drawn while the methods complete this one."""
         faces, size = self._dataset.faces, self._bench.settings.batch
         what = f"{self._dataset.name} {self._protocol.name}"
@@ -292,9 +289,9 @@ class _Cell:
             coming = self._draw(starts[place + 1], size) if place + 1 < len(starts) else []
             self._batch(start, cases)
             self._write(2 * size * len(self._records))
-            yield Progress(what, start, len(faces))
+            yield EvaluationProgress(what, start, len(faces))
         self._write(0)
-        yield Progress(what, len(faces), len(faces))
+        yield EvaluationProgress(what, len(faces), len(faces))
 
     def _due(self, start: int, stop: int) -> list[str]:
         """Methods that still need some of these faces."""
@@ -357,11 +354,11 @@ class _Cell:
         return values
 
     def _look(
-        self, label: str, completed: U8, truths: Sequence[tuple[Any, NDArray[np.float32]]], start: int
-    ) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float64]]]:
+        self, label: str, completed: U8, truths: Sequence[tuple[Any, F32]], start: int
+    ) -> tuple[dict[str, F32], dict[str, F64]]:
         """Vectors and perceptual distances by every network. truths: what it saw in the originals."""
-        vectors: dict[str, NDArray[np.float32]] = {}
-        values: dict[str, NDArray[np.float64]] = {}
+        vectors: dict[str, F32] = {}
+        values: dict[str, F64] = {}
         for features, truth in zip(self._bench.features, truths, strict=True):
             seen, vectors[features.name] = truth if label == TRUTH else features.look(completed)
             if features.perceptual:
@@ -379,10 +376,10 @@ class _Cell:
             one = self._pending.popleft()
             file, hole = one.case.file, mask_hash(one.case.mask)[:DIGITS]
             values = one.work.result() | one.scores
-            self._records[one.label].append(Record(file, pictures[file], hole, values, one.vectors))
+            self._records[one.label].append(PictureRecord(file, pictures[file], hole, values, one.vectors))
 
 
-def _draw(bench: Bench, protocol: Protocol, face: Face) -> Case:
+def _draw(bench: Bench, protocol: Protocol, face: DatasetFace) -> Case:
     if protocol.whole:
         pixels = read_pixels(face)
         return draw_photo_case(protocol, pixels, landmarks_in(face, pixels.shape[0]), face.file)

@@ -1,13 +1,10 @@
 """Completes the pictures of protocols, as everybody's photos are completed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import U8
+from facefill.arrays import U8, Bool
 from facefill.evaluation.photos import complete_photo
 from facefill.evaluation.protocols import Case, Protocol, seed_of
 from facefill.files.photo import read_photo
@@ -29,6 +26,6 @@ def complete_cases(inpainter: Inpainter, protocol: Protocol, cases: Sequence[Cas
     )
 
 
-def show_covered(protocol: Protocol, shown: U8, masks: NDArray[np.bool_]) -> U8:
+def show_covered(protocol: Protocol, shown: U8, masks: Bool) -> U8:
     """(N, S, S, 3) of what covers the faces; a hole that no cover was drawn on shows nothing, mid-grey."""
     return shown if protocol.covers else np.where(masks[..., None], np.uint8(127), shown)

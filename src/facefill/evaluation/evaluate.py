@@ -1,7 +1,5 @@
 """One evaluation from its settings to its reports, and what methods cost on this machine."""
 
-from __future__ import annotations
-
 import json
 import platform
 import shlex
@@ -21,7 +19,7 @@ from facefill import __version__
 from facefill.catalog import code_commit
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
-from facefill.evaluation.benchmark import TRUTH, Bench, Settings, complete_case, prepare
+from facefill.evaluation.benchmark import TRUTH, Bench, EvaluationSettings, complete_case, prepare
 from facefill.evaluation.cases import complete_cases
 from facefill.evaluation.marks import Written, put_table, read_tables
 from facefill.evaluation.page import as_html
@@ -44,7 +42,7 @@ PATIENCE_S = 2.0
 """One face that takes longer is the measurement: no repeats with more."""
 
 
-def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchmark.Progress]:
+def evaluate(settings: EvaluationSettings, results: Path | None = None) -> Iterator[benchmark.EvaluationProgress]:
     """Complete, measure and report, telling how far it is; what an earlier run left is not computed again.
 
     results: a Markdown file to write short tables into, between marks with the name of the report's folder (see
@@ -55,7 +53,7 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
         read_tables(_read_page(results))
     bench = prepare(settings)
     yield from benchmark.run(bench)
-    yield benchmark.Progress("report", 0, 1)
+    yield benchmark.EvaluationProgress("report", 0, 1)
     summary = summarise(bench, describe(bench))
     write_report(bench, summary)
     write_whole(settings.report / "report.html", as_html(bench, summary).encode())
@@ -74,7 +72,7 @@ def evaluate(settings: Settings, results: Path | None = None) -> Iterator[benchm
             speaks_of(bench),
         )
         write_whole(results, put_table(_read_page(results), table).encode())
-    yield benchmark.Progress("report", 1, 1)
+    yield benchmark.EvaluationProgress("report", 1, 1)
 
 
 def describe(bench: Bench) -> dict[str, Any]:
@@ -102,7 +100,7 @@ def describe(bench: Bench) -> dict[str, Any]:
     }
 
 
-def command(settings: Settings) -> str:
+def command(settings: EvaluationSettings) -> str:
     """The command that makes the report again; of files and folders the names only."""
     words = ["facefill", "evaluate", settings.folder.resolve().name]
     for option, values in (
@@ -150,9 +148,9 @@ def _version(package: str) -> str:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one method. load_s: to load it. ms: median per face by protocol, of calls with `FACES` faces after a first one
-    that counts for nothing. peak_mb: the largest resident size of a process that does just this, Python included, in
-    millions of bytes; None where the system does not say."""
+    """What one method costs. load_s: seconds to load it. ms: median per face by protocol, of calls with `FACES` faces
+    after a first one that counts for nothing. peak_mb: the largest resident size of a process that does just this,
+    Python included, in millions of bytes; None where the system does not say."""
 
     method: str
     load_s: float

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import F32, U8, Points
+from facefill.arrays import F32, F64, U8, Points
 from facefill.catalog import file_hash
 from facefill.errors import InputError
 from facefill.imaging.crop import Crop
@@ -50,9 +50,9 @@ class Features:
         self._backbone, self._heads = backbone, heads
         self.title = backbone.title
         self.name = backbone.title.lower().replace(" ", "").replace("-", "").replace(".", "")
-        """Of columns and files."""
+        """Names its columns and files."""
         self.sha256 = sha256
-        """Of the weights, and of the heads where there are any."""
+        """Hash of the weights, joined with that of the heads where there are any."""
         self.perceptual = "" if heads is None else "LPIPS" if self.name in ("alexnet", "vgg16") else "LPIPS-like"
         """What its perceptual distance may be called; empty where it has none."""
         self.distance = "FID" if self.name == "inceptionv3" else f"Fréchet ({self.title})"
@@ -69,7 +69,7 @@ class Features:
                 return [], vectors.numpy()
             return [layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10) for layer in found], vectors.numpy()
 
-    def compare(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> NDArray[np.float64]:
+    def compare(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> F64:
         """LPIPS of pictures by their activations, (N,), 0 or more (Zhang et al. 2018, equation 1)."""
         import torch
 
@@ -236,7 +236,7 @@ def accept_from(truths: F32, identities: Sequence[str], rate: float) -> float:
     return float(-np.partition(-scores, above)[above]) if above >= FEWEST else math.nan
 
 
-def verify(vectors: F32, truths: F32, partner: NDArray[np.int64], threshold: float) -> NDArray[np.float64]:
+def verify(vectors: F32, truths: F32, partner: NDArray[np.int64], threshold: float) -> F64:
     """Whether each face (n, D) is accepted as the person of its partner's true picture: 1, 0, or nan where it has no
     partner, or the threshold is nan. truths: (N, D) of the whole split, of which the faces are the first n."""
     accepted = np.full(len(vectors), math.nan)

@@ -1,21 +1,17 @@
 """Groups of faces, so that a report shows for whom a method is worse."""
 
-from __future__ import annotations
-
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import U8, Points
-from facefill.datasets.faces import Dataset, Face, landmarks_of, read_face
+from facefill.arrays import F64, U8, Points
+from facefill.datasets.faces import Dataset, DatasetFace, landmarks_of, read_face
+from facefill.datasets.manifest import read_csv
 from facefill.errors import InputError
-from facefill.evaluation.records import Record, Records, row_of
+from facefill.evaluation.records import PictureRecord, Records, row_of
 from facefill.imaging.crop import turn_of
 
 RESOLUTIONS = ((200, "below 200 px"), (400, "200 to 399 px"), (10**9, "400 px and more"))
@@ -24,9 +20,7 @@ VIEWS = ((0.1, "frontal"), (0.2, "turned"), (math.inf, "half profile and more"))
 """Limits of `imaging.crop.turn_of`."""
 
 
-def group_faces(
-    dataset: Dataset, tones: NDArray[np.float64], named: dict[str, dict[str, str]] | None = None
-) -> dict[str, list[str]]:
+def group_faces(dataset: Dataset, tones: F64, named: dict[str, dict[str, str]] | None = None) -> dict[str, list[str]]:
     """Which group each face belongs to, by the kind of group: source, native resolution, skin tone, view, and what
     `read_groups` read.
 
@@ -50,30 +44,26 @@ def read_groups(path: Path) -> dict[str, dict[str, str]]:
 
     Raises InputError for a file that cannot be read or is no such CSV.
     """
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError("a CSV of groups", f"{path} ({error})", "save it as UTF-8 text with commas") from None
-    if not rows or "file" not in rows[0] or len(rows[0]) < 2 or any(None in row for row in rows):
-        raise InputError(
-            "a CSV with the column file and one for each kind of group",
-            f"{path} without",
-            "name them in its first line, such as file,glasses,age",
-        )
+    fix = "name them in its first line, such as file,glasses,age"
+    rows = read_csv(path, "a CSV of groups", "file", fix=fix)
+    if len(rows[0]) < 2 or any(None in row for row in rows):
+        raise InputError("a CSV of groups with a column for each kind", f"{path} without", fix)
     kinds = [kind for kind in rows[0] if kind != "file"]
     return {kind: {row["file"]: row[kind] or "" for row in rows} for kind in kinds}
 
 
 def read_tones(
-    dataset: Dataset, kept: Path, each: Callable[[Callable[[Face], float], Sequence[Face]], Iterable[float]]
-) -> NDArray[np.float64]:
+    dataset: Dataset,
+    kept: Path,
+    each: Callable[[Callable[[DatasetFace], float], Sequence[DatasetFace]], Iterable[float]],
+) -> F64:
     """Skin tones of a dataset's faces, kept in a file like other values. each: `map`, or a pool's."""
     records, side = Records(kept, {"measure": "skin_tone"}, ("skin_tone",)), dataset.side_px
     if [row[:2] for row in records.rows[: len(dataset.faces)]] != [row_of(face) for face in dataset.faces]:
         records.keep(0)
         tones = each(lambda face: skin_tone(read_face(face, side), landmarks_of(face, side)), dataset.faces)
         for face, value in zip(dataset.faces, tones, strict=True):
-            records.append(Record(*row_of(face), "", {"skin_tone": value}))
+            records.append(PictureRecord(*row_of(face), "", {"skin_tone": value}))
     return records.table(len(dataset.faces)).values["skin_tone"]
 
 
@@ -102,7 +92,7 @@ def _resolution(side_px: int | None) -> str:
     return "" if side_px is None else next(name for limit, name in RESOLUTIONS if side_px < limit)
 
 
-def _tercile(tones: NDArray[np.float64], index: int) -> str:
+def _tercile(tones: F64, index: int) -> str:
     if len(tones) < 3 or not np.isfinite(tones[index]):
         return ""
     low, high = np.nanquantile(tones, [1 / 3, 2 / 3])

@@ -1,8 +1,6 @@
 """Tables in a page that a command wrote: they stand between marks that say by which command, at which commit, and of
 what code and weights, so that a table that is older than these can be told."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -14,7 +12,7 @@ from facefill.errors import InputError
 OPEN, CLOSE = "<!-- table {}: ", "<!-- table {}: end -->"
 _WHOLE = re.compile(r"<!-- table ([\w-]+): (\{.*?\}) -->\n(.*?)<!-- table \1: end -->", re.DOTALL)
 DIGITS = 12
-"""Of hashes in a mark."""
+"""How many digits of a hash a mark shows."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Written:
     of: Mapping[str, str]
     """What it speaks of, files by their path in the repository and shipped weights by their name, and their hashes."""
     sha256: str = ""
-    """Of the body, as it was written; empty where it is to be written."""
+    """Hash of the body as it was written; empty before that."""
 
     def outdated(self, hash_now: Callable[[str], str]) -> list[str]:
         """Why it may not be what its command gives today, one reason each. hash_now: of a file, or of weights."""

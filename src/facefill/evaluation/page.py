@@ -1,7 +1,5 @@
 """report.html: a page by itself, with tables that sort, plots of intervals, and the best, median and worst pictures."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

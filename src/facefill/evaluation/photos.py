@@ -5,8 +5,6 @@ counts. The aligned face of 256 px is measured. `photo-scratch` is a mask that s
 photo around the face are measured as they are.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from facefill.arrays import U8, Bool, Points
@@ -19,7 +17,7 @@ from facefill.imaging.masks import MASKS
 from facefill.runtime.inpainter import Inpainter
 
 DAMAGE = ("scratches", "text", "random20")
-"""Of `imaging.masks.MASKS`, one for each photo."""
+"""Names in `imaging.masks.MASKS`; each photo gets one of them."""
 DRAWN_PX = (96, 768)
 """Between these the side of the face that a cover is drawn on is that of the photo's own pixels."""
 FEWEST_PX = 100

@@ -4,16 +4,15 @@ The hole of a file comes from a generator seeded with the first 8 bytes (big end
 that every method sees the same holes, here and elsewhere. A protocol that changes gets a new name.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import U8, Bool
+from facefill.arrays import F64, U8, Bool
+from facefill.config import read_toml
 from facefill.covers.wear import wear
 from facefill.errors import InputError, pick
 from facefill.imaging.crop import Crop
@@ -98,7 +97,7 @@ def seed_of(protocol: Protocol, file: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{protocol.name}/{file}".encode()).digest()[8:12])
 
 
-def draw_case(protocol: Protocol, face: U8, landmarks: NDArray[np.float64], file: str, cover: Cover | None) -> Case:
+def draw_case(protocol: Protocol, face: U8, landmarks: F64, file: str, cover: Cover | None) -> Case:
     """The face with this file's hole.
 
     face: (S, S, 3) of the protocol's side. landmarks: (5, 2) pixels, used for covers only. cover: finds what
@@ -156,7 +155,7 @@ class Printed:
     psnr: float
     ssim: float
     comparable: str
-    """To a value of this report, and if not why."""
+    """Whether it compares with a value of this report, and if not, why."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ class Paper:
     holes: tuple[str, ...]
     """Protocols that come nearest to what it did."""
     size: str
-    """Of its pictures, in pixels."""
+    """Side of its pictures in pixels."""
     data: str
     n: str
     colour: str = "not stated"
@@ -177,57 +176,11 @@ class Paper:
     remark: str = ""
 
 
-_CELEBAHQ = "faces of CelebA-HQ, aligned otherwise; window and colour not stated"
-_IRREGULAR = "irregular holes, not in the middle; copied there from other papers"
-_SEARCH = "the same holes; colour, window and number of pictures not stated"
-
 PAPERS: dict[str, Paper] = {
-    "contextual-attention-paper": Paper(
-        "Contextual attention (CelebA-HQ)",
-        ("centre@256",),
-        "256, the hole 128 in the middle",
-        "CelebA-HQ, 28,000 to learn from",
-        "2000",
-        "not stated; its equation 2 has one channel",
-        printed=(
-            Printed("contextual attention", "centre@256", 26.11, 0.85, _CELEBAHQ),
-            Printed("Peng et al.", "centre@256", 24.56, 0.867, "n 1000; copied there from other papers"),
-            Printed("AOT-GAN", "irregular 50 %", 24.06, 0.834, _IRREGULAR),
-            Printed("PatchGAN", "irregular 50 %", 24.47, 0.849, _IRREGULAR),
-            Printed("HM-PatchGAN", "irregular 50 %", 24.63, 0.853, _IRREGULAR),
-            Printed("SM-PatchGAN", "irregular 50 %", 24.65, 0.852, _IRREGULAR),
-        ),
-        remark="Three of the rows that it copies, Peng et al., HM- and SM-PatchGAN, have a higher SSIM than its own.",
-    ),
-    "masked-gan-paper": Paper(
-        "GAN with masked inputs",
-        ("worn@256",),
-        "256",
-        "7,030 pictures with drawn face masks to learn from",
-        "3030",
-        "not stated; its equation 1 names grey and RGB",
-        "0 to 255 for 8 bits",
-    ),
-    "latent-search-paper": Paper(
-        "Structural latent search (CelebA)",
-        ("random20@64", "random40@64", "random60@64", "random80@64"),
-        "64",
-        "CelebA, 200,599 to learn from",
-        "not stated; 2,000 were kept for tests",
-        printed=tuple(
-            Printed(method, f"random{percent}@64", psnr, ssim, _SEARCH)
-            for percent, values in {
-                20: (20.0649, 0.9533, 19.8658, 0.9517),
-                40: (19.9802, 0.9089, 19.0177, 0.8975),
-                60: (19.8783, 0.8892, 18.2592, 0.8547),
-                80: (19.7447, 0.8461, 15.7974, 0.7823),
-            }.items()
-            for method, psnr, ssim in (
-                ("structural latent search", values[0], values[1]),
-                ("DIP (Yeh et al. 2017)", values[2], values[3]),
-            )
-        ),
-    ),
+    name: Paper(
+        **table | {"holes": tuple(table["holes"]), "printed": tuple(Printed(*row) for row in table.get("printed", ()))}
+    )
+    for name, table in read_toml(Path(__file__).with_name("papers.toml")).items()
 }
 
 

@@ -1,7 +1,5 @@
 """Values per picture, kept in files while they are computed, so that the same command goes on where it stopped."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -12,25 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import F32
-from facefill.datasets.faces import Face
+from facefill.arrays import F32, F64
+from facefill.datasets.faces import DatasetFace
 from facefill.files.whole import write_whole
 
 DIGITS = 16
-"""Of hashes that rows hold."""
+"""How many digits of a hash a row keeps."""
 HEAD = ("file", "picture", "hole")
 """Columns before the values: the file's name, and the first 16 digits of the SHA-256 of the picture and of its hole."""
 
 
-def row_of(face: Face) -> tuple[str, str]:
+def row_of(face: DatasetFace) -> tuple[str, str]:
     """What a row says of its picture: the file's name, and the first digits of its hash."""
     return face.file, face.sha256[:DIGITS]
 
 
 @dataclass(frozen=True)
-class Record:
+class PictureRecord:
     """One completed picture. vectors: what networks saw in it, by the network's name, (D,) each."""
 
     file: str
@@ -41,12 +38,12 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Table:
+class Measurements:
     """The records of one method on one protocol, in the order of the dataset."""
 
     files: list[str]
     holes: list[str]
-    values: dict[str, NDArray[np.float64]]
+    values: dict[str, F64]
     vectors: dict[str, F32]
 
 
@@ -81,7 +78,7 @@ class Records:
                 os.truncate(self._vectors_at(name), 4 * width * count)
         self.rows = self.rows[:count]
 
-    def append(self, record: Record) -> None:
+    def append(self, record: PictureRecord) -> None:
         """Write one record at the end; its vectors first, so that a row is never without them."""
         for name in self._widths:
             with self._vectors_at(name).open("ab") as file:
@@ -96,7 +93,7 @@ class Records:
             file.write(text.getvalue().encode())
         self.rows.append((record.file, record.picture, record.hole))
 
-    def table(self, count: int) -> Table:
+    def table(self, count: int) -> Measurements:
         """The first `count` records."""
         rows = list(csv.reader(io.StringIO(self._path.read_text(encoding="utf-8"), newline="")))[1 : count + 1]
         values = {
@@ -106,7 +103,7 @@ class Records:
             name: np.fromfile(self._vectors_at(name), "<f4").reshape(-1, width)[:count]
             for name, width in self._widths.items()
         }
-        return Table([row[0] for row in rows], [row[2] for row in rows], values, vectors)
+        return Measurements([row[0] for row in rows], [row[2] for row in rows], values, vectors)
 
     def _recover(self) -> list[tuple[str, str, str]]:
         """Drop what is not whole, on either side; return what is left."""

@@ -1,8 +1,6 @@
 """What an evaluation writes as text: report.json, .csv and .md, and short tables for a page; the same for the same
 values, to the byte."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

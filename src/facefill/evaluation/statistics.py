@@ -1,7 +1,5 @@
 """Intervals by paired bootstrap over people, and distances between sets of features."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
+from facefill.arrays import F64
+
 People = Sequence[str] | NDArray[np.str_]
 """Whose picture each is, (n,)."""
 Statistic = Literal["mean", "median"]
@@ -42,18 +41,18 @@ class Bootstrapped:
     n: int
     people: int
     value: float
-    resampled: Doubles
+    resampled: F64
 
     def estimate(self) -> Estimate:
         """Percentile interval (Efron & Tibshirani 1993, section 13.3)."""
         return _estimate(self, self.value, self.resampled)
 
-    def minus(self, other: Bootstrapped) -> Estimate:
+    def minus(self, other: "Bootstrapped") -> Estimate:
         """The difference to another method's on the same pictures, paired."""
         return _estimate(self, self.value - other.value, self.resampled - other.resampled)
 
 
-def bootstrap(values: Doubles, statistic: Statistic = "mean", people: People | None = None) -> Bootstrapped:
+def bootstrap(values: F64, statistic: Statistic = "mean", people: People | None = None) -> Bootstrapped:
     """Resample people with replacement, each with all of their finite values (n,), `RESAMPLES` times, seeded by their
     number alone: pictures of one person are not independent (Davison & Hinkley 1997, section 3.8).
 
@@ -83,16 +82,14 @@ def _counts(n: int) -> NDArray[np.uint16]:
     return np.bincount(places.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.uint16)
 
 
-def _estimate(of: Bootstrapped, value: float, resampled: Doubles) -> Estimate:
+def _estimate(of: Bootstrapped, value: float, resampled: F64) -> Estimate:
     if of.people < FEWEST:
         return Estimate(of.n, value, math.nan, math.nan)
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(of.n, value, float(low), float(high))
 
 
-def jackknife(
-    distance: Callable[[Doubles, Doubles], float], first: Doubles, second: Doubles, people: People | None = None
-) -> Estimate:
+def jackknife(distance: Callable[[F64, F64], float], first: F64, second: F64, people: People | None = None) -> Estimate:
     """A distance of two paired sets (n, D), with the interval of a delete-a-group jackknife (Kott 2001); a person is
     left out with all of their pictures.
 
@@ -108,7 +105,7 @@ def jackknife(
     return Estimate(n, value, value - 1.96 * error, value + 1.96 * error)
 
 
-def frechet_distance(first: Doubles, second: Doubles) -> float:
+def frechet_distance(first: F64, second: F64) -> float:
     """Between Gaussians with the means and covariances of two sets (n, D) (Heusel et al. 2017, equation 6).
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2); covariances with n - 1. nan for sets of one.
@@ -125,6 +122,6 @@ def frechet_distance(first: Doubles, second: Doubles) -> float:
     return float(shift @ shift + (left**2).sum() + (right**2).sum() - 2 * shared)
 
 
-def _root(values: Doubles) -> Doubles:
+def _root(values: F64) -> F64:
     """(D, D) upper triangular R with R^T R = V^T V."""
     return np.asarray(np.linalg.qr(values, mode="r")[: values.shape[1]])

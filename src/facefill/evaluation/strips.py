@@ -1,7 +1,5 @@
 """A picture for every completed face: input, truth and prediction side by side, with PSNR and SSIM underneath."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -9,7 +7,7 @@ import cv2
 import numpy as np
 
 from facefill.arrays import U8
-from facefill.evaluation.benchmark import Bench, Progress, complete_case
+from facefill.evaluation.benchmark import Bench, EvaluationProgress, complete_case
 from facefill.evaluation.cases import show_covered
 from facefill.evaluation.protocols import Case
 from facefill.files.photo import encode_picture
@@ -20,7 +18,7 @@ SMALLEST_PX = 256
 """Smaller faces are enlarged to this, in whole pixels."""
 
 
-def write_strips(bench: Bench) -> Iterator[Progress]:
+def write_strips(bench: Bench) -> Iterator[EvaluationProgress]:
     """Complete every face again and write report/per-picture/<dataset>/<protocol>/<method>/<file>.png."""
     for dataset in bench.datasets:
         for protocol in bench.protocols:
@@ -33,7 +31,7 @@ def write_strips(bench: Bench) -> Iterator[Progress]:
                     path = folder / PurePosixPath(face.file).with_suffix(".png")
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(encode_picture(draw_strip(shown, case, completed)))
-                    yield Progress(f"{dataset.name} {protocol.name} {entry.label}, pictures", done + 1, count)
+                    yield EvaluationProgress(f"{dataset.name} {protocol.name} {entry.label}, pictures", done + 1, count)
 
 
 def draw_strip(shown: U8, case: Case, completed: U8) -> U8:

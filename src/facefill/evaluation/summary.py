@@ -1,26 +1,25 @@
 """From values per picture to a summary: means with intervals, differences of methods, groups, distances of sets."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import F64, Bool
+from facefill.config import read_toml
 from facefill.datasets.faces import Dataset
-from facefill.evaluation.benchmark import TRUTH, Bench
-from facefill.evaluation.features import RATES, Embedder, accept_from, partners, verify
+from facefill.evaluation.benchmark import PLAIN, TRUTH, Bench
+from facefill.evaluation.features import RATES, accept_from, partners, verify
 from facefill.evaluation.groups import group_faces
 from facefill.evaluation.protocols import VARIANTS, Paper, Protocol
-from facefill.evaluation.records import Table
+from facefill.evaluation.records import Measurements
 from facefill.evaluation.statistics import Estimate, Statistic, bootstrap, frechet_distance, jackknife
-
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,10 @@ class Metric:
 
     name: str
     title: str
-    unit: str
     better: str
     """higher, lower or nearer 1."""
     definition: str
+    unit: str = ""
     digits: int = 3
     statistic: Statistic = "mean"
     grouped: bool = False
@@ -41,45 +40,16 @@ class Metric:
     """Whether pages show differences between methods."""
 
 
-_SSIM = "Gaussian window 11x11 of 1.5 px, K 0.01 and 0.03, no sample covariance, mean over RGB and "
-PLAIN = (
-    Metric(
-        "psnr",
-        "PSNR",
-        "dB",
-        "higher",
-        "10 log10(255² / MSE) over all pixels and channels; pictures that come back identical are counted apart",
-        2,
-        grouped=True,
-        compared=True,
-    ),
-    Metric("hole_psnr", "hole PSNR", "dB", "higher", "PSNR over missing pixels only", 2, grouped=True),
-    Metric("ssim", "SSIM", "", "higher", f"{_SSIM}windows inside the picture", grouped=True, compared=True),
-    Metric("hole_ssim", "hole SSIM", "", "higher", f"{_SSIM}windows centred on missing pixels"),
-    Metric("ms_ssim", "MS-SSIM", "", "higher", "SSIM over five scales; pictures of 176 px and more"),
-    Metric("l1", "L1", "", "lower", "mean |difference| / 255", 4),
-    Metric("hole_l1", "hole L1", "", "lower", "mean |difference| / 255 over missing pixels", 4),
-    Metric(
-        "sharpness",
-        "sharpness",
-        "",
-        "nearer 1",
-        "squared luminance gradients in the hole after a Gaussian of 1.5 px, result over truth; median over pictures",
-        2,
-        "median",
-        grouped=True,
-        compared=True,
-    ),
-    Metric(
-        "seam",
-        "seam",
-        "",
-        "nearer 1",
-        "mean luminance step across the hole's border, result over truth; median over pictures",
-        2,
-        "median",
-    ),
-)
+_TABLES = read_toml(Path(__file__).with_name("metrics.toml"))
+
+
+def _metric(name: str, **said: Any) -> Metric:
+    """A column of metrics.toml, with what stands in braces there."""
+    table = {"name": name, **_TABLES[name]}
+    filled: dict[str, Any] = {
+        key: text.format(**said) if isinstance(text, str) else text for key, text in table.items()
+    }
+    return Metric(**filled)
 
 
 @dataclass
@@ -156,89 +126,18 @@ def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
 
 def _metrics(bench: Bench) -> list[Metric]:
     """The columns of this evaluation, in the order that they are shown."""
-    found = [*PLAIN, *_feature_metrics(bench), *(_identity_metrics(bench, bench.embedder) if bench.embedder else ())]
+    found = [_metric(name) for name in PLAIN]
+    found += [_metric("lpips_{feature.name}", feature=one) for one in bench.features if one.perceptual]
+    found += [
+        _metric("frechet_{feature.name}", feature=one, fitted=_fitted(bench, one.width)) for one in bench.features
+    ]
+    if bench.embedder:
+        found.append(_metric("cosine", embedder=bench.embedder))
+        found += [_metric("accepted_{rate:g}", rate=rate) for rate in RATES]
+        found.append(_metric("frechet_embedder", fitted=_fitted(bench, bench.embedder.width)))
     if bench.papers:
-        titles = {variant.ssim: variant.name for variant in VARIANTS[1:]}
-        found.append(Metric("psnr_grey", "PSNR (grey)", "dB", "higher", "PSNR of BT.601 luma", 2))
-        found += [
-            Metric(
-                name,
-                f"SSIM ({title})",
-                "",
-                "higher",
-                "as scikit-image has it with that window; uniform with sample covariance",
-            )
-            for name, title in titles.items()
-        ]
-    return found
-
-
-def _feature_metrics(bench: Bench) -> list[Metric]:
-    """What networks that were trained for something else say."""
-    found = [
-        Metric(
-            f"lpips_{one.name}",
-            one.perceptual,
-            "",
-            "lower",
-            f"learned perceptual distance on {one.title} (weights {one.sha256[:12]})",
-            grouped=True,
-            compared=True,
-        )
-        for one in bench.features
-        if one.perceptual
-    ]
-    found += [
-        Metric(
-            f"frechet_{one.name}",
-            one.distance,
-            "",
-            "lower",
-            "distance of Gaussians fitted to the features of "
-            f"completed and true pictures, {one.title}, {_fitted(bench, one.width)}",
-            1,
-        )
-        for one in bench.features
-    ]
-    return found
-
-
-def _identity_metrics(bench: Bench, embedder: Embedder) -> list[Metric]:
-    """What the embedder of faces says."""
-    weights = f"weights {embedder.sha256[:12]}"
-    found = [
-        Metric(
-            "cosine",
-            "identity",
-            "",
-            "higher",
-            f"cosine to the true face by the embedder ({weights})",
-            grouped=True,
-            compared=True,
-        )
-    ]
-    found += [
-        Metric(
-            f"accepted_{rate:g}",
-            f"TAR at {rate:g}",
-            "",
-            "higher",
-            "share accepted as another true picture of "
-            f"the same person, by the threshold that {rate:g} of all pairs of true pictures of two people pass",
-            compared=True,
-        )
-        for rate in RATES
-    ]
-    found.append(
-        Metric(
-            "frechet_embedder",
-            "Fréchet (embedder)",
-            "",
-            "lower",
-            f"distance of Gaussians fitted to the embedder's vectors of length 1, {_fitted(bench, embedder.width)}",
-            4,
-        )
-    )
+        found.append(_metric("psnr_grey"))
+        found += [_metric("{variant.ssim}", variant=variant) for variant in VARIANTS[1:]]
     return found
 
 
@@ -254,7 +153,7 @@ def _add_cell(
     bench: Bench,
     dataset: Dataset,
     protocol: Protocol,
-    tables: dict[str, Table],
+    tables: dict[str, Measurements],
     groups: dict[str, list[str]],
 ) -> None:
     people = np.array(dataset.people)
@@ -290,8 +189,8 @@ def _row(
     place: tuple[str, str, str, str],
     kind: str,
     group: str,
-    column: Doubles,
-    inside: NDArray[np.bool_],
+    column: F64,
+    inside: Bool,
     people: NDArray[np.str_],
     statistic: Statistic,
 ) -> Row:
@@ -300,7 +199,7 @@ def _row(
     return Row(*place, kind, group, found.n, int(np.isposinf(column[inside]).sum()), found.value, found.low, found.high)
 
 
-def _paired(columns: Sequence[Doubles], people: NDArray[np.str_], statistic: Statistic) -> Estimate:
+def _paired(columns: Sequence[F64], people: NDArray[np.str_], statistic: Statistic) -> Estimate:
     """The difference over pictures that both have a value for."""
     pair = np.array([column[: min(map(len, columns))] for column in columns])
     both = np.isfinite(pair).all(axis=0)
@@ -308,13 +207,13 @@ def _paired(columns: Sequence[Doubles], people: NDArray[np.str_], statistic: Sta
     return first.minus(second)
 
 
-def _identity(dataset: Dataset, tables: dict[str, Table]) -> dict[str, dict[str, Doubles]]:
+def _identity(dataset: Dataset, tables: dict[str, Measurements]) -> dict[str, dict[str, F64]]:
     """Cosines to the truth, and who is accepted at which rate; the same partners and thresholds for all."""
     truths = tables[TRUTH].vectors["embedder"]
     identities, files = zip(*((face.identity, face.file) for face in dataset.faces), strict=True)
     partner = partners(identities, files)
     rates = {rate: accept_from(truths, identities, rate) for rate in RATES if (partner >= 0).any()}
-    found: dict[str, dict[str, Doubles]] = {}
+    found: dict[str, dict[str, F64]] = {}
     for label, table in tables.items():
         vectors = table.vectors["embedder"]
         cosine = (vectors * truths[: len(vectors)]).sum(axis=1).astype(np.float64)
@@ -326,31 +225,18 @@ def _identity(dataset: Dataset, tables: dict[str, Table]) -> dict[str, dict[str,
 
 
 def _add_distances(
-    summary: Summary, dataset: Dataset, protocol: Protocol, tables: dict[str, Table], people: NDArray[np.str_]
+    summary: Summary, dataset: Dataset, protocol: Protocol, tables: dict[str, Measurements], people: NDArray[np.str_]
 ) -> None:
     for label, table in tables.items():
         for name, ours in table.vectors.items() if label != TRUTH else ():
             true = tables[TRUTH].vectors[name][: len(ours)]
             found = jackknife(frechet_distance, ours.astype(np.float64), true.astype(np.float64), people[: len(ours)])
             if math.isfinite(found.value):
-                summary.rows.append(
-                    Row(
-                        dataset.name,
-                        protocol.name,
-                        label,
-                        f"frechet_{name}",
-                        "",
-                        "",
-                        found.n,
-                        0,
-                        found.value,
-                        found.low,
-                        found.high,
-                    )
-                )
+                place = (dataset.name, protocol.name, label, f"frechet_{name}", "", "")
+                summary.rows.append(Row(*place, found.n, 0, found.value, found.low, found.high))
 
 
-def _add_cases(summary: Summary, dataset: Dataset, protocol: Protocol, files: list[str], scores: Doubles) -> None:
+def _add_cases(summary: Summary, dataset: Dataset, protocol: Protocol, files: list[str], scores: F64) -> None:
     """Best, median and worst picture by the first method's hole PSNR; equal ones by name."""
     finite = np.nan_to_num(scores, nan=-1, posinf=1e9)
     order = sorted(range(len(files)), key=lambda index: (-finite[index], files[index]))

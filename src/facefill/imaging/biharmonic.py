@@ -5,8 +5,6 @@ of squared Laplacians is least. The Laplacian takes the neighbours that there ar
 lies above or below all that is known around it is cut.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -14,10 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import Bool
+from facefill.arrays import F64, U8, Bool
 from facefill.imaging.masks import bounding_box
 
-Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]
 
 # Thin holes are solved in pieces of so many pixels and sides: what is further away than the margin changes nothing.
@@ -30,7 +27,7 @@ MOST_DEEP = 20_000
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def biharmonic(image: NDArray[np.uint8], mask: Bool, absent: Bool | None = None) -> NDArray[np.uint8]:
+def biharmonic(image: U8, mask: Bool, absent: Bool | None = None) -> U8:
     """Return the picture (H, W, 3) with missing pixels (mask True) on the surface of least curvature.
 
     absent: (H, W), pixels that are neither filled nor looked at, as if the picture ended there.
@@ -59,7 +56,7 @@ def biharmonic(image: NDArray[np.uint8], mask: Bool, absent: Bool | None = None)
     return filled
 
 
-def _coarse(image: NDArray[np.uint8], mask: Bool) -> NDArray[np.uint8]:
+def _coarse(image: U8, mask: Bool) -> U8:
     """The solution on half the grid, enlarged."""
     height, width = mask.shape
     padded = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
@@ -91,7 +88,7 @@ def _pieces(free: Bool) -> Iterator[Box]:
             pending += [(x0, y0, x1, y0 + high // 2), (x0, y0 + high // 2, x1, y1)]
 
 
-def _solve(image: NDArray[np.uint8], free: Bool, there: Bool | None) -> NDArray[np.uint8]:
+def _solve(image: U8, free: Bool, there: Bool | None) -> U8:
     """Solve for all free pixels of a piece (h, w, 3) at once; where none is known, black. there: the pixels that count,
     None for all."""
     if free.shape[1] > free.shape[0]:  # shorter rows are eliminated in less time
@@ -109,7 +106,7 @@ def _solve(image: NDArray[np.uint8], free: Bool, there: Bool | None) -> NDArray[
     return solved
 
 
-def _laplacians(levels: Floats, free: Bool, there: Bool) -> tuple[NDArray[np.intp], Floats, Floats]:
+def _laplacians(levels: F64, free: Bool, there: Bool) -> tuple[NDArray[np.intp], F64, F64]:
     """One row for each pixel whose Laplacian a free one is part of: numbers of up to five free pixels, in row-major
     order, -1 for none; their weights; and what the known ones leave on the right-hand side, (rows, C)."""
     height, width = free.shape
@@ -129,7 +126,7 @@ def _laplacians(levels: Floats, free: Bool, there: Bool) -> tuple[NDArray[np.int
     return columns, weights, right
 
 
-def _least_squares(columns: NDArray[np.intp], weights: Floats, right: Floats, counts: NDArray[np.int_]) -> Floats:
+def _least_squares(columns: NDArray[np.intp], weights: F64, right: F64, counts: NDArray[np.int_]) -> F64:
     """Where the sum of squares of `weights` times the unknowns, less `right`, is least, (unknowns, C).
 
     counts: of unknowns in each pair of picture rows that has some. Normal equations couple a pair with the next one
@@ -154,7 +151,7 @@ def _least_squares(columns: NDArray[np.intp], weights: Floats, right: Floats, co
     return _eliminate(matrix, wanted, starts, offsets)
 
 
-def _eliminate(matrix: Floats, wanted: Floats, starts: NDArray[np.int_], offsets: NDArray[np.int_]) -> Floats:
+def _eliminate(matrix: F64, wanted: F64, starts: NDArray[np.int_], offsets: NDArray[np.int_]) -> F64:
     """Solve a symmetric block tridiagonal system (n, C). matrix: blocks on the diagonal and right of it, row by row."""
     solved, passed, given = wanted.copy(), [], np.zeros(())
     for index, (start, stop) in enumerate(pairwise(starts)):

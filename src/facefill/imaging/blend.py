@@ -1,7 +1,5 @@
 """Compositing: known pixels of the image, missing ones of `filled`, without a seam. Runtime and evaluation share it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import cv2

@@ -5,8 +5,6 @@ same shape. What stands under the mask in `image` is never looked at. Known pixe
 is that of the missing parts' bounding boxes and what is looked at around them, beside one copy.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,12 +1,9 @@
 """What a completed face lacks beside the photo that it is enlarged into: the contrast of small things, and grain."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import F32, U8, Bool
+from facefill.arrays import F32, F64, U8, Bool
 from facefill.imaging.blend import windows
 from facefill.imaging.masks import bounding_box
 
@@ -189,7 +186,7 @@ def _mean_of(values: F32, part: Bool, sigma_px: float) -> F32:
     return np.asarray(sums / np.maximum(shares, 1e-3))
 
 
-def _covariance(values: F32, where: Bool, reach: int) -> NDArray[np.float64]:
+def _covariance(values: F32, where: Bool, reach: int) -> F64:
     """Return the mean product of two of the chosen pixels for each offset up to `reach`, (2 reach + 1) squared."""
     counts, products = (_correlation(layer, reach) for layer in (where.astype(np.float32), np.where(where, values, 0)))
     near = np.ix_(*(np.arange(-reach, reach + 1) % side for side in products.shape))
@@ -203,7 +200,7 @@ def _correlation(layer: F32, reach: int) -> F32:
     return np.asarray(cv2.idft(cv2.mulSpectrums(spectrum, spectrum, 0, conjB=True), flags=cv2.DFT_SCALE))
 
 
-def _spectrum(covariance: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+def _spectrum(covariance: F64, side: int) -> F64:
     reach = covariance.shape[0] // 2
     padded = np.zeros((side, side))
     padded[: 2 * reach + 1, : 2 * reach + 1] = covariance

@@ -4,8 +4,6 @@ completed, truth: (H, W, 3) uint8 RGB of one shape. mask: (H, W) bool, True = mi
 the value of many pictures is the mean of theirs.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -13,10 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import U8, Bool
+from facefill.arrays import F64, U8, Bool
 from facefill.imaging.masks import bounding_box
 
-Doubles = NDArray[np.float64]
 Planes = NDArray[np.generic]
 
 # ITU-R BT.601, the luma that image files mean by "luminance".
@@ -173,13 +170,13 @@ class _Similar:
     stand in the pictures of `shape`.
     """
 
-    whole: Doubles
-    structure: Doubles
+    whole: F64
+    structure: F64
     x0: int
     y0: int
     shape: tuple[int, ...]
 
-    def mean_inside(self, values: Doubles) -> float:
+    def mean_inside(self, values: F64) -> float:
         """The mean over windows that lie inside the pictures."""
         half = WINDOW_PX // 2
         rows, columns = (
@@ -216,11 +213,11 @@ def _similarity(completed: Planes, truth: Planes) -> _Similar:
     return _Similar(maps[0][inner], maps[1][inner], x0, y0, truth.shape)
 
 
-def _windowed(completed: Planes, truth: Planes) -> tuple[Doubles, Doubles]:
+def _windowed(completed: Planes, truth: Planes) -> tuple[F64, F64]:
     """SSIM, and its contrast and structure, of every window."""
     kernel = cv2.getGaussianKernel(WINDOW_PX, WINDOW_SIGMA_PX, cv2.CV_64F)
 
-    def windowed(values: Doubles) -> Doubles:
+    def windowed(values: F64) -> F64:
         found = cv2.sepFilter2D(values, cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REFLECT)
         return np.asarray(found.reshape(values.shape))
 
@@ -239,7 +236,7 @@ def _uniform_ssim(completed: U8, truth: U8) -> float:
     side, half = UNIFORM_PX, UNIFORM_PX // 2
     first, second = completed.astype(np.float64), truth.astype(np.float64)
 
-    def mean(values: Doubles) -> Doubles:
+    def mean(values: F64) -> F64:
         found = cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT).reshape(truth.shape)
         return np.asarray(found[half:-half, half:-half])
 

@@ -1,7 +1,5 @@
 """Pictures that explain a completion: the steps of blending, several samples side by side, borrowed places."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import cv2

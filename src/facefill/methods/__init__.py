@@ -1,7 +1,5 @@
 """Every method by its registry name. A new one is a file, a line here, a record in the catalog and a TOML."""
 
-from __future__ import annotations
-
 from facefill.methods.base import Method
 from facefill.methods.context_encoder import ContextEncoder
 from facefill.methods.contextual_attention import ContextualAttention

@@ -1,7 +1,5 @@
 """The contract: all that a method is. Training, evaluation, export and the command line know nothing more."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -29,8 +29,6 @@ pictures configs/paper holds 5,000 back, which leaves its 704 steps of 64), 10 h
 2,500. It speaks of holes "blurred or blacked out": ours are black only.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import ClassVar
 

@@ -22,8 +22,6 @@ Where the paper and the work that it builds on differ, or leave something open, 
   normalises one side). What each does at a row's end, see `nets.attention`.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 import torch

@@ -17,10 +17,8 @@ What the paper leaves open or prints otherwise, and what we do:
 - "Symmetry" and "a standard face" are the paper's future work: here an l1 between the face and its mirror image (an
   aligned crop is mirrored about its middle: it was cut so that this is the axis of its landmarks), and the SSIM to the
   mean face.
-Networks with batch normalisation learn from batches: two processes do not equal one.
+SearchNetworks with batch normalisation learn from batches: two processes do not equal one.
 """
-
-from __future__ import annotations
 
 import logging
 from typing import ClassVar, Literal, NamedTuple
@@ -89,7 +87,7 @@ class LatentSearchConfig(Frozen):
     """Networks of the search in bfloat16; codes, losses and the final choice are float32 in any case."""
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search found for N faces."""
 
     faces: Tensor
@@ -106,7 +104,7 @@ class Found(NamedTuple):
     """(N,) bool: the mean face fits the known pixels better."""
 
 
-class Known(NamedTuple):
+class Target(NamedTuple):
     """What codes are compared with, one row each."""
 
     weight: Tensor
@@ -118,7 +116,7 @@ class Known(NamedTuple):
     """Local means of `face` and of its square."""
 
 
-class Networks(nn.Module):
+class SearchNetworks(nn.Module):
     """Everything that a search needs, and that the weights file holds."""
 
     def __init__(self, config: LatentSearchConfig) -> None:
@@ -143,7 +141,7 @@ class LatentSearch(Method):
     def __init__(self, config: LatentSearchConfig) -> None:
         super().__init__(config)
         self.config: LatentSearchConfig = config
-        self.generator: Networks = Networks(config)
+        self.generator: SearchNetworks = SearchNetworks(config)
         self.likeness = Likeness(SIDE_PX)
 
     @property
@@ -224,14 +222,14 @@ class LatentSearch(Method):
         block = self.config.block_px
         return 1 + self.config.border * F.avg_pool2d(1 - known, block, 1, block // 2)
 
-    def look(self, image: Tensor, mask: Tensor) -> Known:
+    def look(self, image: Tensor, mask: Tensor) -> Target:
         """Prepare pictures (N, 3, S, S) in [-1, 1] with masks (N, 1, S, S), 1 = missing, to be compared with."""
         known = (mask < 0.5).float()
         weight = self.border_weight(known) * known
         face = (image.float() + 1) / 2 * weight
-        return Known(weight, face, self.likeness.local_mean(face), self.likeness.local_mean(face.square()))
+        return Target(weight, face, self.likeness.local_mean(face), self.likeness.local_mean(face.square()))
 
-    def weigh(self, faces: Tensor, logits: Tensor, known: Known) -> dict[str, Tensor]:
+    def weigh(self, faces: Tensor, logits: Tensor, known: Target) -> dict[str, Tensor]:
         """Equation 8's terms (N,), unclamped and weighted; faces (N, 3, S, S) in [-1, 1], logits (N, 2)."""
         config = self.config
         c_min, c_max, s_min, s_max = self.limits()
@@ -252,13 +250,13 @@ class LatentSearch(Method):
         """c_min, c_max, s_min, s_max."""
         return PAPER_BOUNDS if self.config.bounds == "paper" else tuple(self.generator.bounds.tolist())
 
-    def measure(self, faces: Tensor, known: Known) -> tuple[Tensor, Tensor]:
+    def measure(self, faces: Tensor, known: Target) -> tuple[Tensor, Tensor]:
         """L1 and SSIM (N,) of equation 8 before they are normalised."""
         ours = (faces + 1) / 2 * known.weight
         distance = (ours - known.face).abs().sum((1, 2, 3)) / known.weight.mean((1, 2, 3))
         return distance, self.likeness.compare(ours, known.face, known.mean, known.square)
 
-    def search(self, image: Tensor, mask: Tensor, seeds: Tensor) -> Found:
+    def search(self, image: Tensor, mask: Tensor, seeds: Tensor) -> SearchResult:
         """Complete N pictures with all their restarts in batches of `rows`, and keep each picture's best restart."""
         self.generator.eval()
         per = max(1, self.config.rows // self.config.restarts)
@@ -269,7 +267,7 @@ class LatentSearch(Method):
                 )
                 for place in range(0, len(image), per)
             ]
-        found = Found(
+        found = SearchResult(
             torch.cat([part.faces for part in parts]),
             torch.cat([part.codes for part in parts]),
             torch.cat([part.loss for part in parts]),
@@ -291,10 +289,10 @@ class LatentSearch(Method):
             log.warning("%d of %d faces: %s", len(rows), len(image), LOST, extra={"doubt": LOST, "rows": rows})
         return found
 
-    def _search_some(self, image: Tensor, mask: Tensor, seeds: Tensor) -> Found:
+    def _search_some(self, image: Tensor, mask: Tensor, seeds: Tensor) -> SearchResult:
         count = self.config.restarts
         known = self.look(image, mask)
-        rows = Known(*(part.repeat_interleave(count, 0) for part in known))
+        rows = Target(*(part.repeat_interleave(count, 0) for part in known))
         codes, steps = self._descend(self.starts(image, mask, seeds), rows)
         with torch.no_grad():
             faces = self.generator.faces(codes)
@@ -306,7 +304,9 @@ class LatentSearch(Method):
         terms = {name: values[best] for name, values in terms.items()}
         fits = (terms[name] - plain[name] for name in ("context", "structure") if name in terms)
         shown = {name: self.clamped(name, values) for name, values in terms.items()}
-        return Found(faces[best], codes[best], loss[best], shown, steps[best], torch.stack(list(fits)).sum(0) > 0)
+        return SearchResult(
+            faces[best], codes[best], loss[best], shown, steps[best], torch.stack(list(fits)).sum(0) > 0
+        )
 
     def clamped(self, name: str, value: Tensor) -> Tensor:
         """A weighted term without its weight, as equations 5 and 6 print it."""
@@ -324,7 +324,7 @@ class LatentSearch(Method):
             codes = (guess.repeat_interleave(count, 0) + spread * codes).clamp(-1, 1)
         return codes
 
-    def _descend(self, codes: Tensor, known: Known) -> tuple[Tensor, Tensor]:
+    def _descend(self, codes: Tensor, known: Target) -> tuple[Tensor, Tensor]:
         """The codes with the lowest loss, and how many iterations each row took; rows that stopped leave the batch."""
         config = self.config
         kind = torch.bfloat16 if config.bf16 else torch.float32
@@ -332,7 +332,7 @@ class LatentSearch(Method):
 
         def loss_of(angles: Tensor, rows: Tensor) -> Tensor:
             faces = faces_of(angles.sin().to(kind)[:, :, None, None])
-            terms = self.weigh(faces.float(), critic_of(faces).flatten(1), Known(*(part[rows] for part in known)))
+            terms = self.weigh(faces.float(), critic_of(faces).flatten(1), Target(*(part[rows] for part in known)))
             return torch.stack(list(terms.values())).sum(0)
 
         angles = codes.clamp(-INSIDE, INSIDE).asin()
@@ -355,7 +355,7 @@ class Dip(LatentSearch):
         at = [*inside[:reach][::-1], *inside, *inside[side - reach :][::-1]]
         return F.avg_pool2d((1 - known)[..., at, :][..., at], self.config.block_px, 1)
 
-    def weigh(self, faces: Tensor, logits: Tensor, known: Known) -> dict[str, Tensor]:
+    def weigh(self, faces: Tensor, logits: Tensor, known: Target) -> dict[str, Tensor]:
         distance = (faces * known.weight - (2 * known.face - known.weight)).abs().mean((1, 2, 3))
         prior = DIP_PRIOR / faces[0].numel() * F.log_softmax(logits.float(), 1)[:, FAKE]
         return {"adversarial": prior, "context": distance}

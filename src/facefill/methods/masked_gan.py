@@ -27,8 +27,6 @@ called a 70/30 split; the abstract's "performance can be improved using larger d
 docs/masked-gan.md.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -81,7 +79,7 @@ class MaskedGanConfig(Frozen):
     apart: float = 0.4
     """The perceptual distance between two drawings that is enough, over that from the truth."""
     attack: float = 0.0
-    """How far, on [-1, 1], known pixels are moved against the generator while it learns, so that it bears it."""
+    """How far, on [-1, 1], known pixels are moved against the generator in training (adversarial robustness)."""
 
 
 class Hourglass(nn.Module):
@@ -232,7 +230,7 @@ class MaskedGan(Method):
         return [*features, scores.mean((2, 3), keepdim=True) if self.config.critic == "scalar" else scores]
 
     def mean(self, losses: Tensor, mask: Tensor) -> Tensor:
-        """Of the critic's losses; those of patches weigh as much as their share of the hole."""
+        """Mean of the critic's losses; patches weigh as much as their share of the hole."""
         if self.config.critic == "scalar":
             return losses.mean()
         return (losses * share_of_hole(mask, losses)).mean() / HOLE_SHARE

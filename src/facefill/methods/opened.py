@@ -1,7 +1,5 @@
 """Reads weights files, and makes a method of one for models that stay in torch."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64decode
 from collections.abc import Sequence

@@ -17,8 +17,6 @@ Rows of p are computed in blocks, and again in the backward pass: what is held a
 q, not L x L. A file exported for any size has them as an ONNX Scan over blocks of `SCANNED` rows.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch
@@ -60,7 +58,7 @@ class Given(NamedTuple):
     """(N, 4, L, C), the features at each of the four places in a cell."""
 
 
-class ContextualAttention(nn.Module):
+class PatchAttention(nn.Module):
     """See above. scale: of the softmax. block: most entries of one picture's scores at a time, about."""
 
     def __init__(self, scale: float = 10.0, block: int = 1 << 21) -> None:
@@ -117,7 +115,7 @@ class ContextualAttention(nn.Module):
 
 
 def _given(features: Tensor, mask: Tensor) -> Given:
-    """Of what `ContextualAttention` takes."""
+    """Prepare what `PatchAttention.forward` was called with."""
     cells = features[:, :, ::2, ::2]
     lengths = _sum_3x3(cells.float().square().sum(1, keepdim=True)).clamp_min(1e-12).rsqrt()
     missing = F.avg_pool2d(F.avg_pool2d(mask.float(), 8), 3, 1, 1, count_include_pad=False)

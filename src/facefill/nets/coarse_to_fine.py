@@ -1,14 +1,12 @@
 """Networks of Yu et al. 2018: a coarse and a refining encoder-decoder, and the two critics of Iizuka et al. 2017."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facefill.nets.attention import Borrowed, ContextualAttention
+from facefill.nets.attention import Borrowed, PatchAttention
 from facefill.nets.layers import conv
 
 
@@ -97,7 +95,7 @@ class Refinement(nn.Module):
         super().__init__()
         self.content = nn.Sequential(encoder(4, width), convs((4 * width, 4 * width)), dilated(width))
         self.context = nn.Sequential(encoder(4, width), convs((4 * width, 4 * width)))
-        self.attention = ContextualAttention(scale) if attends else None
+        self.attention = PatchAttention(scale) if attends else None
         self.after = convs((4 * width, 4 * width), (4 * width, 4 * width))
         # The decoder's first convolution, of both encoders' features side by side, as a sum of two.
         self.beside = conv(4 * width, 4 * width)

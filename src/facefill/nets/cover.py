@@ -1,7 +1,5 @@
 """The cover network: which pixels around a face are covered, and by what. Trained by the same loop as the methods."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch
@@ -9,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
+from facefill.nets.helper import Helper
 from facefill.nets.layers import UNet, conv, residuals
 
 KINDS = 3
@@ -47,25 +46,16 @@ class CoverGenerator(nn.Module):
         return F.pixel_shuffle(self.head(self.fine(self.stem(x) + self.trunk(x))), 2)
 
 
-class CoverNet(nn.Module):
+class CoverNet(Helper):
     """From a (N, 3, H, W) picture in [-1, 1] to (N, `KINDS`, H, W), the probability that each kind covers a pixel."""
 
     Config = CoverConfig
     inputs: ClassVar[tuple[str, ...]] = ("worn",)
-    hole_value: ClassVar[float] = 0.0
     size: ClassVar[int | None] = 320
-    stride: ClassVar[int] = 32
-    exports: ClassVar[bool] = True
 
     def __init__(self, config: CoverConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.generator = CoverGenerator(config)
-
-    @property
-    def players(self) -> dict[str, nn.Module]:
-        """Only the network itself."""
-        return {"generator": self.generator}
 
     def forward(self, **inputs: Tensor) -> Tensor:
         """The probability of each kind at each pixel, (N, `KINDS`, H, W); their sum is that of any cover."""

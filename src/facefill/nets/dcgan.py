@@ -5,8 +5,6 @@ ReLU and tanh in the generator, leaky ReLU in the critic, weights drawn from a n
 last layer has two classes.
 """
 
-from __future__ import annotations
-
 import copy
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """BFGS for many small problems side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,7 +20,7 @@ class Rows(NamedTuple):
     loss: Tensor
     gradient: Tensor
     inverse: Tensor
-    """Of the Hessian, as learnt so far, (n, D, D)."""
+    """Estimate of the inverse Hessian so far, (n, D, D)."""
     reach: Tensor
     """Share of a whole step that is tried next."""
     first: Tensor
@@ -99,7 +97,7 @@ def _learn(inverse: Tensor, moved: Tensor, turned: Tensor) -> Tensor:
 
 
 def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """(n, D, D) times (n, D). A batched product of matrices would round as the number of rows has it."""
+    """(n, D, D) times (n, D). A batched matrix product would round differently for another number of rows."""
     return (matrices * vectors[:, None]).sum(2)
 
 

@@ -1,7 +1,5 @@
 """How far each missing pixel is from the nearest known one, exactly, for whole batches."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -9,16 +9,15 @@ What it leaves out, and why: normalisation (nothing depends on what shares the b
 exactly the trained ones), anchors, a tower for each output (a shared one costs half and is enough for one class).
 """
 
-from __future__ import annotations
-
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
-from facefill.nets.layers import Up, conv, residuals
+from facefill.nets.helper import Helper, Trunk
+from facefill.nets.layers import Up, conv
 
 STRIDES = (8, 16, 32)
 """Pixels between the points of each level."""
@@ -44,19 +43,15 @@ class FinderConfig(Frozen):
     """Weight of the landmark distance."""
 
 
-class FinderNet(nn.Module):
+class FinderGenerator(Trunk):
     """(N, 3, H, W) in [-1, 1], H and W multiples of 32, to (N, 15, K): what each of K points says, see `OUTPUTS`.
 
     The points of stride 8 come first, row by row, then those of 16 and 32.
     """
 
     def __init__(self, config: FinderConfig) -> None:
-        super().__init__()
-        quarter, *widths = config.widths
-        neck = config.neck
-        self.stem = conv(12, quarter, stride=2)
-        self.downs = nn.ModuleList(conv(a, b, stride=2) for a, b in zip(config.widths, widths, strict=False))
-        self.stages = nn.ModuleList(residuals(c, d) for c, d in zip(widths, config.dilations, strict=True))
+        super().__init__(config.widths, config.dilations)
+        widths, neck = config.widths[1:], config.neck
         self.sides = nn.ModuleList(conv(c, neck, kernel=1) for c in widths)
         self.ups = nn.ModuleList(Up(neck, neck, "nearest") for _ in widths[1:])
         self.tower = conv(neck, neck)
@@ -66,21 +61,16 @@ class FinderNet(nn.Module):
             assert head.bias is not None
             head.bias.data[0] = -4.6  # one point in a hundred: the prior of Lin et al. 2017, section 3.3
         self.heads = nn.ModuleList(heads)
-        self.act = nn.LeakyReLU(0.2)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.act(self.stem(F.pixel_unshuffle(image, 2)))
-        features = []
-        for down, stage, side in zip(self.downs, self.stages, self.sides, strict=True):
-            x = stage(self.act(down(x)))
-            features.append(side(self.act(x)))
+        features = [side(self.act(x)) for side, x in zip(self.sides, self.levels(image), strict=True)]
         for level in (1, 0):
             features[level] = features[level] + self.ups[level](features[level + 1])
         towers = [self.act(self.tower(self.act(feature))) for feature in features]
         return torch.cat([head(tower).flatten(2) for head, tower in zip(self.heads, towers, strict=True)], 2)
 
 
-class Found(NamedTuple):
+class Predictions(NamedTuple):
     """What every point of every level says, K points together; pixels of the input picture."""
 
     logits: Tensor
@@ -101,7 +91,7 @@ def points_of(height: int, width: int, stride: int) -> Tensor:
     return (torch.stack([xs, ys], -1).reshape(-1, 2) + 0.5) * stride - 0.5
 
 
-def decode(said: Tensor, height: int, width: int) -> Found:
+def decode(said: Tensor, height: int, width: int) -> Predictions:
     """Turn what the points say, (N, 15, K), into boxes and landmarks. height, width: of the network's input, pixels."""
     levels = [points_of(height // stride, width // stride, stride) for stride in STRIDES]
     point = torch.cat(levels).to(said.device)
@@ -111,7 +101,7 @@ def decode(said: Tensor, height: int, width: int) -> Found:
     centre = point + row[..., 1:3] * step[:, None]
     half = row[..., 3:5].clamp(-6, 6).exp() * (2 * step[:, None])
     landmarks = point[:, None] + row[..., 5:].reshape(*row.shape[:2], 5, 2) * step[:, None, None]
-    return Found(row[..., 0], torch.cat([centre - half, centre + half], -1), landmarks, point, step)
+    return Predictions(row[..., 0], torch.cat([centre - half, centre + half], -1), landmarks, point, step)
 
 
 def side_of(boxes: Tensor) -> Tensor:
@@ -130,7 +120,7 @@ class Owners(NamedTuple):
     """(N, K) bool: its score has a target. False in the middle of faces that count neither way."""
 
 
-def assign(found: Found, boxes: Tensor, counts: Tensor) -> Owners:
+def assign(found: Predictions, boxes: Tensor, counts: Tensor) -> Owners:
     """Give points to faces: those of the face's levels within 0.3 sides of its centre, at least half and at most one
     and a half strides; of several faces the one whose centre is nearest, in sides.
 
@@ -163,29 +153,15 @@ def overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return iou, iou - apart.square().sum(-1) / span.square().sum(-1).clamp_min(1e-6)
 
 
-class Finder(nn.Module):
-    """The network as a player: the training loop moves it like a method, but it fills nothing and is in no registry."""
+class FinderNet(Helper):
+    """The network with its losses."""
 
     Config = FinderConfig
-    inputs: ClassVar[tuple[str, ...]] = ("image",)
-    size: ClassVar[int | None] = None
-    stride: ClassVar[int] = 32
-    exports: ClassVar[bool] = True
 
     def __init__(self, config: FinderConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.generator = FinderNet(config)
-
-    @property
-    def players(self) -> dict[str, nn.Module]:
-        """Only the network itself."""
-        return {"generator": self.generator}
-
-    def forward(self, **inputs: Tensor) -> Tensor:
-        """What `FinderNet` returns, (N, 15, K)."""
-        said: Tensor = self.generator(inputs["image"])
-        return said
+        super().__init__(config)
+        self.config: FinderConfig = config
+        self.generator = FinderGenerator(config)
 
     def losses(self, player: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """batch: `image` (N, 3, H, W), `boxes` (N, M, 4), `landmarks` (N, M, 5, 2) in its pixels, `counts` (N, M) as in

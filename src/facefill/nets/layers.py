@@ -1,7 +1,5 @@
 """Blocks that several networks share. Tensors are (N, C, H, W); nothing here keeps batch statistics."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

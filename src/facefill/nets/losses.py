@@ -4,8 +4,6 @@ Each is the mean over a batch's pictures of something that depends on one pictur
 a batch goes through at once, in parts, or spread over processes.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 
 HOLE_SHARE = 0.2

@@ -1,10 +1,8 @@
 """A perceptual distance on a network that the user points to; it is never part of the weights that come out."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -13,15 +11,32 @@ from torch import Tensor, nn
 
 from facefill.errors import InputError
 
-POOLED = ("fire2", "fire4", "fire6")
-"""Fire modules of SqueezeNet 1.1 that a max pooling comes before."""
+MEAN = (104.0, 117.0, 123.0)
+"""What SqueezeNet's pictures, BGR of 0 to 255, are less."""
+
+
+def squeezenet(pictures: Tensor, conv: Callable[..., Tensor]) -> list[Tensor]:
+    """Seven maps (N, C, h, w) of (N, 3, H, W) RGB, 0 to 255: SqueezeNet 1.1 (Iandola et al. 2016) up to fire9.
+
+    conv: (x, name, stride=, padding=) to a layer of the Caffe release with its ReLU.
+    """
+    x = conv(pictures.flip(1) - torch.tensor(MEAN, device=pictures.device).view(1, 3, 1, 1), "conv1", stride=2)
+    maps = [x]
+    for index in range(2, 10):
+        if index in (2, 4, 6):
+            x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+        squeezed = conv(x, f"fire{index}/squeeze1x1")
+        wide = conv(squeezed, f"fire{index}/expand3x3", padding=1)
+        x = torch.cat([conv(squeezed, f"fire{index}/expand1x1"), wide], 1)
+        if index not in (2, 4):
+            maps.append(x)
+    return maps
 
 
 class Perceptual(nn.Module):
-    """SqueezeNet 1.1 (Iandola et al. 2016) up to fire9, frozen.
+    """SqueezeNet 1.1 up to fire9, frozen.
 
-    path: .npz with the arrays of the Caffe release by layer, `conv1.w`, `fire2/squeeze1x1.w`, ... and `.b`; its
-    pictures are BGR minus [104, 117, 123].
+    path: .npz with the arrays of the Caffe release by layer, `conv1.w`, `fire2/squeeze1x1.w`, ... and `.b`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,26 +45,10 @@ class Perceptual(nn.Module):
             for name in stored.files:
                 tensor = torch.from_numpy(stored[name].astype(np.float32))
                 self.register_buffer(name.replace("/", "_").replace(".", "_"), tensor, persistent=False)
-        self.register_buffer("mean", torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1), persistent=False)
 
     def features(self, picture: Tensor) -> list[Tensor]:
         """Seven maps (N, C, h, w) of a (N, 3, H, W) picture in [-1, 1]."""
-        x = (picture.flip(1) + 1) * 127.5 - cast(Tensor, self.mean)
-        x = F.relu(self._conv("conv1", x, stride=2))
-        maps = [x]
-        for index in range(2, 10):
-            fire = f"fire{index}"
-            if fire in POOLED:
-                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
-            squeezed = F.relu(self._conv(f"{fire}_squeeze1x1", x))
-            x = F.relu(
-                torch.cat(
-                    [self._conv(f"{fire}_expand1x1", squeezed), self._conv(f"{fire}_expand3x3", squeezed, padding=1)], 1
-                )
-            )
-            if index in (3, 5, 6, 7, 8, 9):
-                maps.append(x)
-        return maps
+        return squeezenet((picture + 1) * 127.5, self._conv)
 
     def forward(self, picture: Tensor, truth: Tensor) -> Tensor:
         """Mean squared distance of features of unit length, summed over the maps, (N,): the distance of Zhang et al.
@@ -59,9 +58,9 @@ class Perceptual(nn.Module):
         pairs = zip(self.features(picture), wanted, strict=True)
         return torch.stack([unit_distance(a, b).mean((1, 2)) for a, b in pairs]).sum(0)
 
-    def _conv(self, name: str, x: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
-        weight, bias = cast(Tensor, getattr(self, f"{name}_w")), cast(Tensor, getattr(self, f"{name}_b"))
-        return F.conv2d(x, weight, bias, stride, padding)
+    def _conv(self, x: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
+        weight, bias = (self.get_buffer(f"{name}_{part}".replace("/", "_")) for part in "wb")
+        return F.relu(F.conv2d(x, weight, bias, stride, padding))
 
 
 def unit_distance(a: Tensor, b: Tensor) -> Tensor:

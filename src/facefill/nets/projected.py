@@ -1,7 +1,5 @@
 """A critic that reads the features of a network that somebody else trained (Sauer et al. 2021, "Projected GANs")."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, cat, nn
@@ -10,7 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from facefill.nets.perceptual import Perceptual
 
 LAYERS = (0, 1, 2, 6)
-"""Of `Perceptual.features`: conv1, fire3, fire5, fire9."""
+"""Places in `Perceptual.features`: conv1, fire3, fire5, fire9."""
 CHANNELS = (64, 128, 256, 512)
 SCALES = (0.0316, 0.0158, 0.0164, 0.0977)
 """What brings the features of faces of 96 px to unit mean square."""

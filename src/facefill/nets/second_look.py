@@ -1,8 +1,5 @@
 """The second look: whether an aligned square shows a face, and where exactly its five landmarks are."""
 
-from __future__ import annotations
-
-from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -10,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
-from facefill.nets.layers import conv, residuals
+from facefill.nets.helper import Helper, Trunk
+from facefill.nets.layers import conv
 
 OUTPUTS = 11
 """The score before the sigmoid; x, y of five landmarks as shares of the picture's side, from its middle."""
@@ -24,60 +22,37 @@ class SecondLookConfig(Frozen):
     dilations: tuple[tuple[int, ...], ...] = ((1,), (1,), (2,))
     """One residual block for each number, at 1/8, 1/16 and 1/32."""
     hidden: int = 48
-    """Of the layer that sees the whole picture."""
+    """Width of the layer that sees the whole picture."""
     landmarks: float = 6.0
 
 
-class SecondLookGenerator(nn.Module):
+class SecondLookGenerator(Trunk):
     """(N, 3, 160, 160) in [-1, 1] to (N, `OUTPUTS`)."""
 
     def __init__(self, config: SecondLookConfig) -> None:
-        super().__init__()
-        quarter, *widths = config.widths
-        self.stem = conv(12, quarter, stride=2)
-        self.downs = nn.ModuleList(conv(a, b, stride=2) for a, b in pairwise(config.widths))
-        self.stages = nn.ModuleList(residuals(c, d) for c, d in zip(widths, config.dilations, strict=True))
-        self.side = conv(widths[1], 16, kernel=1)
-        self.act = nn.LeakyReLU(0.2)
-        self.first = nn.Linear(widths[2] * 25 + 16 * 100, config.hidden)
+        super().__init__(config.widths, config.dilations)
+        self.side = conv(config.widths[2], 16, kernel=1)
+        self.first = nn.Linear(config.widths[3] * 25 + 16 * 100, config.hidden)
         self.last = nn.Linear(config.hidden, OUTPUTS)
         nn.init.normal_(self.last.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.act(self.stem(F.pixel_unshuffle(x, 2)))
-        seen = []
-        for down, stage in zip(self.downs, self.stages, strict=True):
-            x = stage(self.act(down(x)))
-            seen.append(x)
-        whole = torch.cat([self.act(seen[2]).flatten(1), self.act(self.side(self.act(seen[1]))).flatten(1)], 1)
+        _, middle, last = self.levels(x)
+        whole = torch.cat([self.act(last).flatten(1), self.act(self.side(self.act(middle))).flatten(1)], 1)
         said: Tensor = self.last(self.act(self.first(whole)))
         return said
 
 
-class SecondLook(nn.Module):
-    """The network as a player."""
+class SecondLookNet(Helper):
+    """The network with its losses."""
 
     Config = SecondLookConfig
-    inputs: ClassVar[tuple[str, ...]] = ("image",)
-    hole_value: ClassVar[float] = 0.0
     size: ClassVar[int | None] = 160
-    stride: ClassVar[int] = 32
-    exports: ClassVar[bool] = True
 
     def __init__(self, config: SecondLookConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
+        self.config: SecondLookConfig = config
         self.generator = SecondLookGenerator(config)
-
-    @property
-    def players(self) -> dict[str, nn.Module]:
-        """Only the network itself."""
-        return {"generator": self.generator}
-
-    def forward(self, **inputs: Tensor) -> Tensor:
-        """What `SecondLookGenerator` returns."""
-        said: Tensor = self.generator(inputs["image"])
-        return said
 
     def losses(self, player: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """batch: `image`; `faces` (N,) 1 or 0; `landmarks` (N, 5, 2) in the units of `OUTPUTS`."""

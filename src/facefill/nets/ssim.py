@@ -1,7 +1,5 @@
 """SSIM (Wang et al. 2004) with a gradient, for batches of small pictures."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """The weighted mean of two weights of one method on one path of training (Wortsman et al. 2022, "Model soups")."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from facefill.training.checkpoint import load_weights, save_weights

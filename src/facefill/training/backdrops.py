@@ -1,18 +1,13 @@
 """What surrounds and hides the faces of a training scene: backgrounds, bodies, things a little like a face."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from facefill.arrays import U8
-
-Box = NDArray[np.float32]
+from facefill.arrays import F32, F64, U8, Bool
 
 
-def draw_backdrop(pictures: U8, boxes: Box, rng: Generator, size: int) -> U8:
+def draw_backdrop(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:
     """A background without a face, (size, size, 3). pictures: aligned faces whose margins serve as texture."""
     kind = rng.integers(5)
     if kind == 0:
@@ -44,7 +39,7 @@ def draw_clouds(rng: Generator, size: int) -> U8:
     return _resize(np.clip(total, 0, 255).astype(np.uint8), size, size)
 
 
-def draw_body(image: U8, box: Box, others: list[Box], rng: Generator) -> None:
+def draw_body(image: U8, box: F32, others: list[F32], rng: Generator) -> None:
     """Shoulders under a face's box, in place, in one colour; nothing where they would hide another face."""
     x0, y0, x1, y1 = (float(v) for v in box)
     wide, middle = x1 - x0, (x0 + x1) / 2
@@ -59,7 +54,7 @@ def draw_body(image: U8, box: Box, others: list[Box], rng: Generator) -> None:
     cv2.fillPoly(image, [np.array(outline).round().astype(np.int32)], rng.integers(0, 256, 3).tolist(), cv2.LINE_AA)
 
 
-def hide_part(picture: U8, box: Box, rng: Generator) -> U8:
+def hide_part(picture: U8, box: F32, rng: Generator) -> U8:
     """A copy with a bar, a disc or a cap in front of part of the face: things that `wear` does not draw."""
     picture = picture.copy()
     (x0, y0, x1, y1), wide = (float(v) for v in box), float(box[2] - box[0])
@@ -79,7 +74,7 @@ def hide_part(picture: U8, box: Box, rng: Generator) -> U8:
     return picture
 
 
-def erase_features(picture: U8, cover: NDArray[np.bool_], box: Box) -> U8:
+def erase_features(picture: U8, cover: Bool, box: F32) -> U8:
     """A copy whose face has neither eyes nor mouth: skin, hair and cloth in the places of a face, as on a body.
 
     cover: (S, S), what hides part of the face; it stays.
@@ -105,7 +100,7 @@ def shuffle_tiles(picture: U8, rng: Generator) -> U8:
     return _resize(np.concatenate(rows), picture.shape[1], picture.shape[0])
 
 
-def draw_skin(picture: U8, box: Box, rng: Generator) -> U8:
+def draw_skin(picture: U8, box: F32, rng: Generator) -> U8:
     """Bare skin in the colours of a face, lit from one side: a hand, a knee, the back of a head."""
     size = 96
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
@@ -119,14 +114,14 @@ def draw_skin(picture: U8, box: Box, rng: Generator) -> U8:
     return _resize(np.clip(skin, 0, 255).astype(np.uint8), picture.shape[1], picture.shape[0])
 
 
-def skin_colour(picture: U8, box: Box, rng: Generator) -> NDArray[np.uint8]:
+def skin_colour(picture: U8, box: F32, rng: Generator) -> U8:
     """The colour of a place in the middle of the face, (3,)."""
     share = rng.uniform(0.3, 0.7, 2)
     x, y = np.clip(box[:2] + share * (box[2:] - box[:2]), 0, picture.shape[0] - 1).astype(int)
     return np.asarray(picture[y, x])
 
 
-def piece_of(box: Box, rng: Generator, size: int) -> NDArray[np.float32]:
+def piece_of(box: F32, rng: Generator, size: int) -> F32:
     """An alpha, (size, size), that shows less than a third of a face: one eye, a mouth, an ear, a tuft of hair."""
     alpha = np.zeros((size, size), np.float32)
     wide, high = box[2:] - box[:2]
@@ -197,7 +192,7 @@ def _gradient(rng: Generator, size: int) -> U8:
     return _resize(small, size, size)
 
 
-def _patch_beside(pictures: U8, boxes: Box, rng: Generator) -> U8:
+def _patch_beside(pictures: U8, boxes: F32, rng: Generator) -> U8:
     """A piece of a picture, at most a fifth of it wide, beside or above the face's box."""
     index = int(rng.integers(len(pictures)))
     picture = pictures[index]
@@ -213,13 +208,13 @@ def _patch_beside(pictures: U8, boxes: Box, rng: Generator) -> U8:
     return margin
 
 
-def _margin(pictures: U8, boxes: Box, rng: Generator, size: int) -> U8:
+def _margin(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:
     patch = _patch_beside(pictures, boxes, rng)
     how = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.uint8)
 
 
-def _quilt(pictures: U8, boxes: Box, rng: Generator, size: int) -> U8:
+def _quilt(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:
     """Margins of many pictures side by side: sharp texture at its own scale."""
     image = np.empty((size, size, 3), np.uint8)
     edge = int(rng.integers(24, 96))
@@ -254,5 +249,5 @@ def _resize(picture: U8, wide: int, high: int) -> U8:
     return np.asarray(cv2.resize(picture, (wide, high)), np.uint8)
 
 
-def _whole(point: tuple[float, ...] | NDArray[np.float64]) -> tuple[int, int]:
+def _whole(point: tuple[float, ...] | F64) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))

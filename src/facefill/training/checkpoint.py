@@ -1,7 +1,5 @@
 """Files of a run: the state that resumes it, and the weights that come out of it."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """One run on several processes, started by torchrun. Alone, every function here does nothing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -84,10 +82,8 @@ class Turn(nn.Module):
 
 def free_only(method: nn.Module, player: nn.Module) -> None:
     """Let gradients reach this player's parameters and no others."""
-    for parameter in method.parameters():
-        parameter.requires_grad_(False)
-    for parameter in player.parameters():
-        parameter.requires_grad_(True)
+    method.requires_grad_(False)
+    player.requires_grad_(True)
 
 
 def wrap_turns(method: Any, players: dict[str, nn.Module], world: World) -> dict[str, nn.Module]:

@@ -1,7 +1,5 @@
 """Turns weights into an ONNX file that computes the same, and proves it."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from collections.abc import Callable
@@ -32,7 +30,7 @@ PLAIN_FACE = ((0.37, 0.48), (0.62, 0.48), (0.5, 0.62), (0.4, 0.75), (0.6, 0.75))
 
 
 @dataclass(frozen=True)
-class Difference:
+class Deviation:
     """How far an exported file is from torch, on outputs of [-1, 1]."""
 
     engine: str
@@ -67,7 +65,7 @@ def _method_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> Any:
     return method.eval().requires_grad_(False)
 
 
-def export(weights: Path, out: Path, *, half: bool = True) -> list[Difference]:
+def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
     """Write an ONNX file (opset 18; batch free, and height and width where the method has no fixed size), which holds
     the weights as they are, so that training can go on from it.
 
@@ -139,13 +137,13 @@ def _not_in(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def compare(method: Any, path: Path, sides: tuple[int, ...]) -> list[Difference]:
+def compare(method: Any, path: Path, sides: tuple[int, ...]) -> list[Deviation]:
     """The exported file in every engine that is installed, against torch, in float32."""
     found = []
     for name, open_engine in engine_kinds().items():
         engine = open_engine(path)
         gaps = [_gap(method, engine.run, side) for side in sides]
-        found.append(Difference(name, max(gap.max() for gap in gaps), float(np.mean([gap.mean() for gap in gaps]))))
+        found.append(Deviation(name, max(gap.max() for gap in gaps), float(np.mean([gap.mean() for gap in gaps]))))
     return found
 
 

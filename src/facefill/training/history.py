@@ -1,7 +1,5 @@
 """The runs that made a file of weights, as the file and `weights.toml` tell them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 """What the finder learns from: drawn scenes, single faces as its second look sees them, and photos that a teacher
 labelled."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable
@@ -15,8 +13,9 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
+from facefill.arrays import F64
 from facefill.config import Frozen
 from facefill.datasets.cache import Stored
 from facefill.datasets.manifest import find_pictures
@@ -32,8 +31,8 @@ from facefill.training.data import Faces as Aligned
 from facefill.training.scenes import (
     LEAST_SEEN,
     SMALLEST_PX,
-    Faces,
-    Scene,
+    LabelledFaces,
+    LabelledScene,
     compose_decoy,
     compose_portrait,
     compose_scene,
@@ -104,11 +103,11 @@ class LessonSource:
         self._config = config
         self.digest, self.validation_images = aligned.digest, config.validation_images
 
-    def learning(self, seed: int) -> Lessons:
+    def learning(self, seed: int) -> "Lessons":
         """Endless scenes and photos."""
         return Lessons(self._faces, self._photos, self._config, seed)
 
-    def validation(self) -> Lessons:
+    def validation(self) -> "Lessons":
         """Drawn scenes of other faces."""
         return Lessons(self._judged, [], self._config, 99)
 
@@ -122,7 +121,7 @@ class LessonSource:
 class Lessons(Dataset[dict[str, Any]]):
     """Item `place, side_px` is the place-th picture that training sees, whoever asks for it."""
 
-    def __init__(self, faces: Faces, photos: list[Scene], config: LessonConfig, seed: int) -> None:
+    def __init__(self, faces: LabelledFaces, photos: list[LabelledScene], config: LessonConfig, seed: int) -> None:
         self._faces, self._photos, self._config, self._seed = faces, photos, config, seed
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
@@ -137,7 +136,7 @@ class Lessons(Dataset[dict[str, Any]]):
             counts[:count] = scene.counts[:count]
         return {"image": scene.image, "boxes": boxes, "landmarks": landmarks, "counts": counts, "index": 0}
 
-    def _draw(self, rng: Generator, side_px: int) -> Scene:
+    def _draw(self, rng: Generator, side_px: int) -> LabelledScene:
         from_photo = bool(self._photos) and rng.random() < self._config.photo_share
         if side_px > LOOK_PX:
             scene = cut_scene(self._photos, self._faces, rng, side_px) if from_photo else None
@@ -151,21 +150,7 @@ class Lessons(Dataset[dict[str, Any]]):
         return 2**62
 
 
-class Some:
-    """Some of the pictures (N, S, S, 3), by their places, without a copy."""
-
-    def __init__(self, pictures: Any, places: NDArray[np.int64]) -> None:
-        self._pictures, self._places = pictures, places
-
-    def __getitem__(self, which: int) -> NDArray[np.uint8]:
-        picture: NDArray[np.uint8] = self._pictures[int(self._places[which])]
-        return picture
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-
-def _bank(aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, folder: Path) -> Faces:
+def _bank(aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, folder: Path) -> LabelledFaces:
     """The chosen faces with covers and the teacher's labels, made once and kept in `folder`."""
     names = "\n".join(aligned.names[int(at)] for at in chosen)
     key = hashlib.sha256(f"{aligned.digest}\n{names}".encode()).hexdigest()[:16]
@@ -176,7 +161,8 @@ def _bank(aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, folder:
         places, bits, boxes, landmarks = (stored[name] for name in ("places", "covers", "boxes", "landmarks"))
     side = aligned.pixels[int(places[0])].shape[0]
     covers = np.unpackbits(bits, axis=-1, count=side).astype(bool)
-    return Faces(Some(aligned.pixels, places), Stored(covered, len(places), side), covers, boxes, landmarks)
+    pictures = Subset[Any](aligned.pixels, places)  # type: ignore[arg-type]
+    return LabelledFaces(pictures, Stored(covered, len(places), side), covers, boxes, landmarks)
 
 
 def _cover_and_label(
@@ -199,7 +185,7 @@ def _cover_and_label(
         np.savez(part, places=places, covers=covers, boxes=boxes, landmarks=landmarks)
 
 
-def read_photos(config: LessonConfig, teacher: Teacher) -> list[Scene]:
+def read_photos(config: LessonConfig, teacher: Teacher) -> list[LabelledScene]:
     """The photos with what the teacher sees in them, in at most `LONG_SIDE_PX`."""
     assert config.photos is not None
     judging = set(json.loads(config.without.read_text(encoding="utf-8"))["files"]) if config.without else set()
@@ -212,11 +198,11 @@ def read_photos(config: LessonConfig, teacher: Teacher) -> list[Scene]:
         if scale < 1:
             picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
         boxes, landmarks, counts = label_photo(picture, teacher)
-        photos.append(Scene(picture, list(boxes), list(landmarks), counts))
+        photos.append(LabelledScene(picture, list(boxes), list(landmarks), counts))
     return photos
 
 
-def cut_scene(photos: list[Scene], faces: Faces, rng: Generator, size: int) -> Scene | None:
+def cut_scene(photos: list[LabelledScene], faces: LabelledFaces, rng: Generator, size: int) -> LabelledScene | None:
     """A part of a photo, turned a little and in another size, over a backdrop where it does not reach."""
     photo = photos[int(rng.integers(len(photos)))]
     sure = [at for at, count in enumerate(photo.counts) if count == 1]
@@ -232,13 +218,13 @@ def cut_scene(photos: list[Scene], faces: Faces, rng: Generator, size: int) -> S
     angle = np.deg2rad(rng.normal(0, 7))
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.column_stack([linear, at - linear @ middle])
-    scene = Scene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
+    scene = LabelledScene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
     place(scene.image, photo.image, np.ones(photo.image.shape[:2], np.float32), matrix)
     _move_labels(scene, photo, matrix)
     return _seen(scene, rng)
 
 
-def cut_portrait(photos: list[Scene], rng: Generator, size: int) -> Scene | None:
+def cut_portrait(photos: list[LabelledScene], rng: Generator, size: int) -> LabelledScene | None:
     """What the second look gets of a photo's face, its landmarks a little off; None for a photo without one."""
     photo = photos[int(rng.integers(len(photos)))]
     sure = [at for at, count in enumerate(photo.counts) if count == 1]
@@ -248,12 +234,12 @@ def cut_portrait(photos: list[Scene], rng: Generator, size: int) -> Scene | None
     side = float(np.sqrt((photo.boxes[at][2:] - photo.boxes[at][:2]).prod()))
     shift = rng.normal(0, 0.05 * side, (1, 2)) + rng.normal(0, 0.035 * side, (5, 2))
     crop = Crop.around_face(photo.landmarks[at] + shift, size)
-    scene = Scene(crop.take(photo.image))
+    scene = LabelledScene(crop.take(photo.image))
     _move_labels(scene, photo, cv2.invertAffineTransform(crop.matrix))
     return _seen(scene, rng)
 
 
-def _move_labels(scene: Scene, photo: Scene, matrix: NDArray[np.float64]) -> None:
+def _move_labels(scene: LabelledScene, photo: LabelledScene, matrix: F64) -> None:
     """Label what of the photo's faces is in the scene; too small or mostly outside it counts neither way."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     frame = np.array([0, 0, *scene.image.shape[1::-1]], np.float32)
@@ -266,7 +252,7 @@ def _move_labels(scene: Scene, photo: Scene, matrix: NDArray[np.float64]) -> Non
             label(scene, placed, landmarks, matrix, count if fits else 0)
 
 
-def _seen(scene: Scene, rng: Generator) -> Scene:
+def _seen(scene: LabelledScene, rng: Generator) -> LabelledScene:
     """Mirrored and tinted now and then."""
     if rng.random() < 0.5:
         scene = scene.mirrored()

@@ -1,18 +1,16 @@
 """What one sees of a run: log.jsonl, TensorBoard where it is installed, samples/, a line on the terminal."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from facefill.arrays import U8
 from facefill.files.photo import read_photo, write_photo
 
 
@@ -70,7 +68,7 @@ class RunLog:
             text = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
             self._bar.update(self._task, completed=shown, losses=text)
 
-    def show(self, shown: int, rows: list[NDArray[np.uint8]]) -> None:
+    def show(self, shown: int, rows: list[U8]) -> None:
         """Rows of equally large pictures, (N, H, W, 3) each, as samples/<shown>.png."""
         sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows])
         path = self._run / "samples" / f"{shown:09d}.png"

@@ -1,7 +1,5 @@
 """What a TOML of configs/ holds: which method, which faces, how long and how fast."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +9,13 @@ from facefill.config import Frozen, build, override, read_toml
 from facefill.errors import InputError, pick
 from facefill.methods import CLASSES
 from facefill.nets.cover import CoverNet
-from facefill.nets.finder import Finder
-from facefill.nets.second_look import SecondLook
+from facefill.nets.finder import FinderNet
+from facefill.nets.second_look import SecondLookNet
 from facefill.training.covering import CoveringConfig, CoverSource, LookSource
 from facefill.training.data import DataConfig, FaceSource, Source
 from facefill.training.lessons import LessonConfig, LessonSource
 
-TRAINABLE: dict[str, Any] = {**CLASSES, "cover": CoverNet, "finder": Finder, "second_look": SecondLook}
+TRAINABLE: dict[str, Any] = {**CLASSES, "cover": CoverNet, "finder": FinderNet, "second_look": SecondLookNet}
 """All that the loop trains: the methods, and the helper networks, which have players and losses like a method."""
 
 
@@ -64,13 +62,13 @@ class TrainConfig(Frozen):
     ema_images: int = 10_000
     """Half-life of the averaged weights."""
     betas: tuple[float, float] = (0.9, 0.99)
-    """Of the generator's AdamW."""
+    """AdamW's betas for the generator."""
     critic_betas: tuple[float, float] = (0.5, 0.99)
-    """Of every other player's."""
+    """AdamW's betas for every other player."""
     critic_rate: float = 1.0
     """Learning rates of every other player as a share of the generator's."""
     weight_decay: float = 1e-4
-    """Of the generator."""
+    """Weight decay of the generator; other players have none."""
     clip_norm: float = 1.0
     """Largest norm of the generator's gradient."""
     eval_images: int = 10_000

@@ -4,8 +4,6 @@ What the finder learns from. The labels are made on the uncovered face, so that 
 A scene is a similarity transform of aligned faces, so the boxes and landmarks are known exactly.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED, U8
+from facefill.arrays import F32, F64, MIRRORED, U8, Bool
 from facefill.covers.wear import wear
 from facefill.training import backdrops
 
@@ -28,7 +26,7 @@ LEAST_SEEN = 0.5
 
 
 @dataclass(frozen=True)
-class Faces:
+class LabelledFaces:
     """Aligned faces with their labels, all of one size S.
 
     pictures, covered: (N, S, S, 3) uint8 RGB, without and with something drawn over them. covers: (N, S, S) bool, what
@@ -37,9 +35,9 @@ class Faces:
 
     pictures: Any
     covered: Any
-    covers: NDArray[np.bool_]
-    boxes: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
+    covers: Bool
+    boxes: F32
+    landmarks: F32
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -57,26 +55,26 @@ class Faces:
 
 
 @dataclass
-class Scene:
+class LabelledScene:
     """image: (S, S, 3) uint8. boxes: (4,) each, also where they leave the image. landmarks: (5, 2) each.
     counts: 1 = a face, 0 = neither a face nor its absence."""
 
     image: U8
-    boxes: list[NDArray[np.float32]] = field(default_factory=list)
-    landmarks: list[NDArray[np.float32]] = field(default_factory=list)
+    boxes: list[F32] = field(default_factory=list)
+    landmarks: list[F32] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
 
-    def mirrored(self) -> Scene:
+    def mirrored(self) -> "LabelledScene":
         """Left is right, and the names of the landmarks go with it."""
         last = self.image.shape[1] - 1
         boxes = [np.array([last - box[2], box[1], last - box[0], box[3]], np.float32) for box in self.boxes]
         flipped = [np.stack([last - points[:, 0], points[:, 1]], 1)[MIRRORED] for points in self.landmarks]
-        return Scene(np.ascontiguousarray(self.image[:, ::-1]), boxes, flipped, list(self.counts))
+        return LabelledScene(np.ascontiguousarray(self.image[:, ::-1]), boxes, flipped, list(self.counts))
 
 
-def compose_scene(faces: Faces, rng: Generator, size: int) -> Scene:
+def compose_scene(faces: LabelledFaces, rng: Generator, size: int) -> LabelledScene:
     """Draw one scene of size x size pixels."""
-    scene = Scene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
+    scene = LabelledScene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
     kind = rng.choice(list(KINDS), p=list(KINDS.values()))
     for _ in range(rng.integers(0, 4)):
         paste_decoy(scene, faces, rng)
@@ -98,7 +96,7 @@ def compose_scene(faces: Faces, rng: Generator, size: int) -> Scene:
     return scene
 
 
-def compose_portrait(faces: Faces, rng: Generator, size: int) -> Scene:
+def compose_portrait(faces: LabelledFaces, rng: Generator, size: int) -> LabelledScene:
     """Draw what the finder's second look sees where it is right: one face, about upright, about in its place."""
     index = faces.draw(rng)
     picture, box = (faces.covered if rng.random() < 0.5 else faces.pictures)[index], faces.boxes[index]
@@ -107,14 +105,14 @@ def compose_portrait(faces: Faces, rng: Generator, size: int) -> Scene:
     matrix, (half_w, half_h) = _pose(box, rng, rng.uniform(0.42, 0.85) * size, rng.normal(0, 10))
     x, y = rng.normal((0.5, 0.55), 0.05) * size
     matrix[:, 2] = (x, y) - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
-    scene = Scene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
+    scene = LabelledScene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
     place(scene.image, picture, np.ones(picture.shape[:2], np.float32), matrix)
     label(scene, np.array([x - half_w, y - half_h, x + half_w, y + half_h]), faces.landmarks[index], matrix, 1)
     scene.image = backdrops.photograph(scene.image, rng)
     return scene
 
 
-def compose_decoy(faces: Faces, rng: Generator, size: int) -> Scene:
+def compose_decoy(faces: LabelledFaces, rng: Generator, size: int) -> LabelledScene:
     """Draw what the second look sees where the first was wrong: no face, but part of one, a toy, or mere texture."""
     index = int(rng.integers(len(faces)))
     kind = rng.random()
@@ -131,14 +129,14 @@ def compose_decoy(faces: Faces, rng: Generator, size: int) -> Scene:
         image = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size)
         if kind < 0.8:
             backdrops.draw_toy(image, rng)
-    scene = Scene(image)
+    scene = LabelledScene(image)
     if rng.random() < 0.4:
         paste_decoy(scene, faces, rng)
     scene.image = backdrops.photograph(scene.image, rng)
     return scene
 
 
-def paste_face(scene: Scene, faces: Faces, rng: Generator, side: float, *, loose: bool = False) -> None:
+def paste_face(scene: LabelledScene, faces: LabelledFaces, rng: Generator, side: float, *, loose: bool = False) -> None:
     """Put a random face of that side (square root of the box's area, pixels) where it hides little of the others.
 
     loose: it may leave the picture by up to a third of itself. Nothing is pasted when no place was found.
@@ -175,7 +173,7 @@ def paste_face(scene: Scene, faces: Faces, rng: Generator, side: float, *, loose
     label(scene, placed, landmarks, matrix, int(seen >= LEAST_SEEN and side >= SMALLEST_PX))
 
 
-def paste_decoy(scene: Scene, faces: Faces, rng: Generator) -> None:
+def paste_decoy(scene: LabelledScene, faces: LabelledFaces, rng: Generator) -> None:
     """Put something that is cut out and pasted as a face is, but isn't one: a cover that nobody wears, a shuffled
     face, a patch of skin, a piece of one face, another backdrop."""
     index = int(rng.integers(len(faces)))
@@ -205,7 +203,7 @@ def paste_decoy(scene: Scene, faces: Faces, rng: Generator) -> None:
     place(scene.image, picture, alpha, matrix)
 
 
-def _faceless(faces: Faces, index: int) -> U8:
+def _faceless(faces: LabelledFaces, index: int) -> U8:
     """A face without features, under its cover where that leaves the eyes free."""
     cover, eyes = faces.covers[index], faces.landmarks[index, :2].round().astype(int)
     high, wide = cover.shape
@@ -214,7 +212,7 @@ def _faceless(faces: Faces, index: int) -> U8:
     return backdrops.erase_features(faces.covered[index], cover, faces.boxes[index])
 
 
-def place(image: U8, picture: U8, alpha: NDArray[np.float32], matrix: NDArray[np.float64]) -> None:
+def place(image: U8, picture: U8, alpha: F32, matrix: F64) -> None:
     """Blend `picture` into `image`, in place. alpha: (S, S) in [0, 1]. matrix: (2, 3), picture pixel -> image pixel."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     matrix = matrix.copy()
@@ -238,8 +236,8 @@ def place(image: U8, picture: U8, alpha: NDArray[np.float32], matrix: NDArray[np
     image[y0:y1, x0:x1] = cv2.blendLinear(piece, image[y0:y1, x0:x1], weight, 1 - weight)
 
 
-def draw_covers(pictures: U8, landmarks: NDArray[np.float32], rng: Generator) -> tuple[U8, NDArray[np.bool_]]:
-    """`Faces.covered` and `Faces.covers`: each face with a cover of a random kind."""
+def draw_covers(pictures: U8, landmarks: F32, rng: Generator) -> tuple[U8, Bool]:
+    """`LabelledFaces.covered` and `LabelledFaces.covers`: each face with a cover of a random kind."""
     covered = np.empty_like(pictures)
     covers = np.empty(pictures.shape[:3], bool)
     for index, (picture, points) in enumerate(zip(pictures, landmarks, strict=True)):
@@ -253,9 +251,7 @@ def _between(rng: Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def label(
-    scene: Scene, box: NDArray[Any], landmarks: NDArray[np.float32], matrix: NDArray[np.float64], counts: int
-) -> None:
+def label(scene: LabelledScene, box: NDArray[Any], landmarks: F32, matrix: F64, counts: int) -> None:
     """Write down a face that was placed with `matrix`; in a mirrored one left and right change names."""
     moved = (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     scene.boxes.append(box.astype(np.float32))
@@ -263,9 +259,7 @@ def label(
     scene.counts.append(counts)
 
 
-def _pose(
-    box: NDArray[np.float32], rng: Generator, side: float, roll: float | None = None
-) -> tuple[NDArray[np.float64], tuple[float, float]]:
+def _pose(box: F32, rng: Generator, side: float, roll: float | None = None) -> tuple[F64, tuple[float, float]]:
     """A random mirroring and slight squeeze that gives the face that side, and half of its box's width and height.
 
     roll: degrees; None draws one. The box of a rolled face is that of the ellipse that fills its upright box: a rolled
@@ -283,7 +277,7 @@ def _pose(
     return np.concatenate([linear, np.zeros((2, 1))], 1), (float(half[0]), float(half[1]))
 
 
-def _outline(box: NDArray[np.float32], rng: Generator, size: int, loose: bool) -> NDArray[np.float32]:
+def _outline(box: F32, rng: Generator, size: int, loose: bool) -> F32:
     """What of the picture is pasted, (size, size) in [0, 1]: all, the head or the bare face; hard or feathered."""
     alpha = np.zeros((size, size), np.float32)
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
@@ -298,7 +292,7 @@ def _outline(box: NDArray[np.float32], rng: Generator, size: int, loose: bool) -
     return np.asarray(cv2.blur(alpha, (feather, feather)), np.float32) if feather > 1 else alpha
 
 
-def share_inside(box: NDArray[np.float32], frame: NDArray[np.float32]) -> float:
+def share_inside(box: F32, frame: F32) -> float:
     """The share of a box's area that lies in another."""
     span = np.minimum(box[2:], frame[2:]) - np.maximum(box[:2], frame[:2])
     return float(np.maximum(span, 0).prod() / (box[2:] - box[:2]).prod())

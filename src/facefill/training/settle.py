@@ -1,7 +1,5 @@
 """What a search needs to know of a trained DCGAN beside its weights, measured once and stored with them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -9,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from facefill.arrays import F32
 from facefill.errors import InputError
 from facefill.methods.latent_search import SIDE_PX, LatentSearch
 from facefill.runtime.model import to_network
@@ -28,9 +26,9 @@ BATCH = 128
 class Settled:
     """What was measured between every test face and every generated face."""
 
-    distances: NDArray[np.float32]
+    distances: F32
     """(T, G): L1, sums of absolute differences on [0, 1]."""
-    likeness: NDArray[np.float32]
+    likeness: F32
     """(T, G): SSIM."""
 
     @property

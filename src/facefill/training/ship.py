@@ -1,7 +1,5 @@
 """Puts weights into the checkout as a shipped file: one file for inference and for training, its hash, its history."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,15 +1,12 @@
 """YuNet (Wu et al. 2023) as a teacher of boxes and landmarks, read from its ONNX file; it is not part of facefill."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import F32, MIRRORED, U8
+from facefill.arrays import F32, MIRRORED, U8, Bool
 from facefill.errors import InputError
 
 MARGIN_PX = 32
@@ -69,7 +66,7 @@ class YuNet:
         return np.asarray(rows[np.array(kept, int).reshape(-1)], np.float32)
 
 
-def label_faces(pictures: U8, teacher: Teacher) -> tuple[F32, F32, NDArray[np.bool_]]:
+def label_faces(pictures: U8, teacher: Teacher) -> tuple[F32, F32, Bool]:
     """Label (N, S, S, 3) aligned uncovered faces: boxes (N, 4), landmarks (N, 5, 2) in their pixels, found (N,).
 
     The label is the mean over `VIEWS` of the finding nearest to the face's usual place.

@@ -1,7 +1,5 @@
 """The one loop that trains every method. It knows turns, not GANs; its clock is pictures shown."""
 
-from __future__ import annotations
-
 import ctypes
 import json
 import math
@@ -82,7 +80,8 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
 
     total = sum(stage.images for stage in settings.stages)
     with RunLog(run, shown, total) if world.rank == 0 else nullcontext() as log:
-        sums, counts = _zeros(), _zeros()
+        sums: defaultdict[str, float] = defaultdict(float)
+        counts: defaultdict[str, float] = defaultdict(float)
         begun, since = time.monotonic(), 0
         for stage, begin, end in _stages(settings.stages):
             learning = source.learning(settings.seed)
@@ -152,7 +151,7 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
                             "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
                         },
                     )
-                sums, counts = _zeros(), _zeros()
+                sums, counts = defaultdict(float), defaultdict(float)
                 begun, since = time.monotonic(), 0
     return run / "weights.safetensors"
 
@@ -242,10 +241,6 @@ def _rate(stage: Stage, images: int, warmup_images: int) -> float:
     if stage.schedule == "constant":
         return stage.rate * rise
     return stage.rate * rise * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, images / stage.images))))
-
-
-def _zeros() -> defaultdict[str, float]:
-    return defaultdict(float)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

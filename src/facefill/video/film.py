@@ -1,7 +1,5 @@
 """Frames of a film: decoded upright, changed only where something was completed, and encoded again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

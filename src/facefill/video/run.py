@@ -1,7 +1,5 @@
 """A film completed in segments, so that the same command goes on where it was stopped."""
 
-from __future__ import annotations
-
 import heapq
 import io
 import json
