@@ -1,4 +1,4 @@
-"""What the tests in a real browser share."""
+"""What the tests of the service and of its page in a real browser share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,23 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
+from facefill.server.app import Service, build_app
 from tests.server.browser import EXAMPLE, PHONE, browser, served
+from tests.server.service import LIMITS, Gate, service
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """A service of tiny networks with small limits."""
+    return service(tmp_path_factory.mktemp("net"), Gate(), **LIMITS)
+
+
+@pytest.fixture(scope="module")
+def client(made: Service) -> Iterator[TestClient]:
+    with TestClient(build_app(made.settings, made), base_url="http://localhost:8000") as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from tests.faces import draw_photo
 from tests.networks import write_inpainting
 from tests.runtime.test_inpainter import Covers, Finds
 
+LIMITS = {"max_bytes": 400_000, "max_pixels": 200_000}
 PHOTO, LANDMARKS = draw_photo(220, 160, faces=1, seed=1)
 PNG = encode_picture(PHOTO)
 

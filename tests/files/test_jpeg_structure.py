@@ -1,0 +1,203 @@
+"""What a JPEG says of itself is read with suspicion: segments, frames, scans, sampling, memory."""
+
+from __future__ import annotations
+
+import resource
+import struct
+from pathlib import Path
+
+import jpegio
+import numpy as np
+import pytest
+
+from facefill.errors import InputError
+from facefill.files.jpeg import Segment, parse_jpeg
+from facefill.files.photo import encode_photo, read_photo
+from tests.files.test_jpeg import SWIFT, coefficients, some_hole, source_of
+
+from . import photo_files as files
+
+
+def frame_at(data: bytes) -> int:
+    return data.index(b"\xff\xc0")
+
+
+def test_what_libjpeg_skips_between_segments_sizes_nothing() -> None:
+    """FF 00 is no marker: a parser that took it for a segment read another frame than libjpeg."""
+    for side in (8, 4000):
+        source = source_of("RGB", 128, 128)
+        at = frame_at(source)
+        frame = bytearray(source[at : at + 19])
+        frame[5:9] = struct.pack(">HH", side, side)
+        hidden = b"\xff\x00" + struct.pack(">H", 2 + len(frame)) + bytes(frame)
+        with pytest.raises(InputError, match="several frames"):
+            read_photo(source[:at] + hidden + source[at:])
+        photo = read_photo(source[:at] + hidden.replace(b"\xff\xc0", b"\xfe\xc0") + source[at:])
+        result, _ = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape), provenance=SWIFT)
+        assert files.opened(result).size == (128, 128)
+
+
+def test_the_sides_of_a_frame_are_never_believed_beyond_the_samples() -> None:
+    source = bytearray(source_of("RGB", 128, 128))
+    at = frame_at(bytes(source))
+    source[at + 5 : at + 9] = struct.pack(">HH", 4000, 4000)
+    with pytest.raises(InputError, match="cut off"):
+        read_photo(bytes(source))
+
+
+def test_scans_and_segments_without_end_are_refused() -> None:
+    source = source_of("RGB", 64, 64, progressive=True)
+    scan = next(s for s in parse_jpeg(source).segments if s.marker == 0xDA)
+    huge = bytearray(source)
+    at = huge.index(b"\xff\xc2")
+    huge[at + 5 : at + 9] = struct.pack(">HH", 9000, 9000)
+    with pytest.raises(InputError, match="scans would take too long"):
+        read_photo(bytes(huge[:-2]) + 60 * scan.coded() + b"\xff\xd9")
+    with pytest.raises(InputError, match="too many segments"):
+        read_photo(source[:2] + 20_000 * Segment(0xFE, b"").coded() + source[2:])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_jpeg_of_which_a_part_is_missing_is_refused_even_if_its_end_is_marked(share: float) -> None:
+    source = source_of("RGB", 160, 200)
+    with pytest.raises(InputError, match="cut off"):
+        read_photo(source[: int(len(source) * share)] + b"\xff\xd9")
+
+
+def test_a_progressive_jpeg_that_lacks_scans_is_refused() -> None:
+    whole = parse_jpeg(source_of("RGB", 64, 64, progressive=True)).segments
+    scans = [number for number, segment in enumerate(whole) if segment.marker == 0xDA]
+    left = [whole[: scans[len(scans) // 2]], whole[: scans[-1]], whole[: scans[0]] + whole[scans[0] + 1 :]]
+    for segments in left:
+        data = b"".join([b"\xff\xd8", *(s.coded() for s in segments), b"\xff\xd9"])
+        with pytest.raises(InputError, match="cut off"):
+            read_photo(data)
+
+
+def sampled(factors: tuple[int, ...]) -> bytes:
+    """A picture of 32 x 48 pixels whose channels have these sampling factors, from the bits of another."""
+    source = bytearray(source_of("RGB", 128, 192, subsampling=0))
+    at = frame_at(bytes(source))
+    source[at + 5 : at + 9] = struct.pack(">HH", 32, 48)
+    source[at + 11 : at + 20 : 3] = bytes(factors)
+    return bytes(source)
+
+
+@pytest.mark.parametrize("factors", [(0x22, 0x12, 0x11), (0x41, 0x11, 0x11), (0x12, 0x11, 0x11), (0x22, 0x21, 0x12)])
+def test_channels_of_odd_sides_keep_their_blocks(factors: tuple[int, ...]) -> None:
+    photo = read_photo(sampled(factors))
+    mask = np.zeros((32, 48), bool)
+    mask[:8, :8] = True
+    result, notes = encode_photo(photo, 255 - photo.pixels, mask)
+    assert notes == ()
+    assert parse_jpeg(result).frame == parse_jpeg(sampled(factors)).frame
+    assert np.array_equal(read_photo(result).pixels[:, 40:], photo.pixels[:, 40:])
+    assert not np.array_equal(read_photo(result).pixels[:8, :8], photo.pixels[:8, :8])
+
+
+def test_channels_whose_sides_are_no_multiples_are_one_line() -> None:
+    with pytest.raises(InputError, match="cannot be decoded"):
+        read_photo(sampled((0x31, 0x21, 0x11)))
+
+
+@pytest.mark.parametrize(("at", "value", "said"), [(4, 12, "12 bits"), (9, 2, "2 channels"), (5, 0, "no picture")])
+def test_frames_of_other_kinds_are_one_line(at: int, value: int, said: str) -> None:
+    source = bytearray(source_of("L" if at == 4 else "RGB", 64, 64))
+    start = frame_at(bytes(source))
+    if at == 5:
+        source[start + 5 : start + 7] = b"\0\0"
+    else:
+        source[start + at] = value
+    with pytest.raises(InputError, match=f"{said}|cut off"):
+        read_photo(bytes(source))
+
+
+def test_tables_that_change_between_scans_are_not_written_again() -> None:
+    whole = parse_jpeg(source_of("RGB", 64, 64, progressive=True)).segments
+    table = next(segment for segment in whole if segment.marker == 0xDB)
+    source = b"".join([b"\xff\xd8", *(s.coded() for s in (*whole[:-1], table, whole[-1])), b"\xff\xd9"])
+    photo = read_photo(source)
+    _, notes = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape))
+    assert "blocks could not be kept" in notes[0]
+
+
+def test_a_baseline_scan_that_does_not_say_what_it_brings_is_whole() -> None:
+    source = bytearray(source_of("RGB", 64, 64))
+    at = source.index(b"\xff\xda")
+    assert source[at + 11 : at + 14] == bytes([0, 63, 0])
+    source[at + 12] = 0
+    assert read_photo(bytes(source)).pixels.shape == (64, 64, 3)
+
+
+def test_arithmetic_coding_stays(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(source_of("RGB", 64, 64))
+    picture = jpegio.read(str(tmp_path / "photo.jpg"))
+    picture.arith_code = 1
+    picture.write(str(tmp_path / "photo.jpg"))
+    source = (tmp_path / "photo.jpg").read_bytes()
+    photo = read_photo(source)
+    result, notes = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape), provenance=SWIFT)
+    assert notes == ()
+    assert parse_jpeg(result).frame.marker == parse_jpeg(source).frame.marker == 0xC9
+    for before, after in zip(coefficients(source), coefficients(result), strict=True):
+        assert np.array_equal(after[:1], before[:1])
+    assert read_photo(result).pixels.shape == (64, 64, 3)
+
+
+def test_fill_bytes_are_read_over_in_linear_time() -> None:
+    source = source_of("RGB", 64, 64)
+    for filled in (
+        source[:2] + 300_000 * b"\xff" + source[2:],
+        source[:-2] + 300_000 * b"\xff" + source[-2:],
+        source[:2] + 300_000 * b"\xff" + b"\0" + source[2:],
+    ):
+        assert np.array_equal(read_photo(filled).pixels, read_photo(source).pixels)
+
+
+def test_what_is_odd_in_the_samples_is_said() -> None:
+    source = source_of("RGB", 64, 64)
+    photo = read_photo(source[:-2] + bytes(20) + source[-2:])
+    assert "extraneous bytes" in photo.notes[0]
+
+
+@pytest.mark.parametrize(("marker", "said"), [(0xC3, "neither baseline"), (0xC5, "neither baseline")])
+def test_kinds_of_jpeg_that_nobody_can_write_again_are_one_line(marker: int, said: str) -> None:
+    source = bytearray(source_of("RGB", 64, 64))
+    source[frame_at(bytes(source)) + 1] = marker
+    with pytest.raises(InputError, match=said):
+        read_photo(bytes(source))
+
+
+def test_four_channels_need_adobes_marker() -> None:
+    source = source_of("CMYK", 64, 64)
+    bare = b"".join([source[:2], *(s.coded() for s in parse_jpeg(source).segments if s.marker != 0xEE), b"\xff\xd9"])
+    with pytest.raises(InputError, match="Adobe's marker"):
+        read_photo(bare)
+
+
+def test_coefficients_beyond_what_8_bits_can_be_are_not_written_again_in_silence() -> None:
+    source = source_of("L", 64, 64, quality=100)
+    tables = bytearray(source)
+    at = tables.index(b"\xff\xdb")
+    tables[at + 5 : at + 69] = bytes([255]) * 64  # the same coefficients, now of far more levels
+    photo = read_photo(bytes(tables))
+    mask = np.zeros((64, 64), bool)
+    mask[20:30, 20:30] = True
+    result, notes = encode_photo(photo, photo.pixels, mask)
+    away = np.ones((64, 64), bool)
+    away[16:32, 16:32] = False
+    same = np.array_equal(read_photo(result).pixels[away], photo.pixels[away])
+    assert same or any("largest difference" in note for note in notes)
+
+
+def test_no_memory_is_lost_on_damaged_files() -> None:
+    source = bytearray(source_of("RGB", 400, 400))
+    at = source.index(b"\xff\xc4") + 5
+    source[at : at + 16] = b"\xff" * 16
+    before = 0
+    for count in range(200):
+        with pytest.raises(InputError):
+            read_photo(bytes(source))
+        if count == 50:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10_000  # KiB
