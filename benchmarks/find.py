@@ -43,7 +43,7 @@ from facefill.imaging.crop import Crop
 from facefill.nets.cover import IGNORED
 from facefill.runtime import cover as covers
 from facefill.runtime import finder as finders
-from facefill.runtime.cover import FACE_PX, INSET_PX, Cover, clean, follow, grow, trust
+from facefill.runtime.cover import FACE_PX, INSET_PX, Cover, grow, outline
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import LONG_SIDE_PX, Face, Finder, overlaps
 from facefill.runtime.helpers import Finds
@@ -87,7 +87,7 @@ class Version:
         with ruled(covers, self._rules):
             scores = self._cover.probabilities(view)
             score = scores.sum(0) * ((view != covers.OUTSIDE).any(2) if self._wide else 1)
-            mask = follow(trust(clean(score > covers.THRESHOLD), score), view, score)
+            mask = outline(score, view)
             grown = grow(mask, int(covers.GROW_PX))
         kinds = covers.kinds_of(mask, scores)
         return (mask[SQUARE], grown[SQUARE], kinds) if self._wide else (mask, grown, kinds)
@@ -117,7 +117,7 @@ def read_versions(old: Path | None) -> list[Version]:
     finder = Finder(engine(ours / "finder.onnx"), second.look)
     versions = [Version("now", finder, Cover(engine(ours / "cover.onnx")), {}, finders.THRESHOLD)]
     if old:
-        rules = {"DOUBT": 0.02, "LIKE_LEVELS": 30.0, "GROW_PX": 4, "SURE": 0.0}
+        rules = {"DOUBT": 0.02, "LIKE_LEVELS": 30.0, "GROW_PX": 4, "SURE": 0.0, "STRAP": 2.0}
         versions.append(
             Version("0.2.0", Finder(engine(old / "finder.onnx")), Cover(engine(old / "cover.onnx")), rules, 0.66)
         )

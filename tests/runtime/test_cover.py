@@ -27,6 +27,7 @@ from facefill.runtime.cover import (  # type: ignore[attr-defined]
     square_around,
     trust,
     view_of,
+    with_straps,
 )
 from facefill.runtime.engine import Arrays, load_engine
 from facefill.runtime.finder import Face
@@ -180,6 +181,20 @@ def test_a_mask_follows_the_colour_of_its_cover_as_far_as_the_network_allows() -
     everywhere = follow(found, face, np.ones_like(unsure))
     assert not everywhere[60:110, 105:].any()
     assert not follow(np.zeros_like(found), face, np.ones_like(unsure)).any()
+
+
+def test_a_strap_that_leads_away_from_a_mask_belongs_to_it_and_a_rim_does_not() -> None:
+    mask = np.zeros((128, 128), bool)
+    mask[60:110, 30:90] = True
+    strap, loose = np.zeros_like(mask), np.zeros_like(mask)
+    strap[70:74, 90:120] = True
+    loose[20:24, 10:50] = True
+    rim = grow(mask, 5) & ~mask & ~grow(strap, 4)
+    wide = np.zeros_like(mask)
+    wide[64:104, :30] = True
+    score = np.where(strap | loose | rim, np.float32(0.3), np.float32(0.05)) + mask
+    assert (with_straps(mask, score) == mask | strap).all()
+    assert (with_straps(mask, np.where(wide, np.float32(0.3), score * 0)) == mask).all()
 
 
 def test_the_nearest_colour_of_a_band() -> None:

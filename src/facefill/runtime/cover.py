@@ -40,6 +40,12 @@ LIKE_LEVELS = 20.0
 """Distance in RGB up to which a pixel looks like the cover beside it."""
 REACH_PX = 16
 """How far from the found edge a pixel is looked at, twice over."""
+STRAP = 0.2
+"""Probability from which a pixel belongs to what leads away from a cover as an ear strap does."""
+STRAP_REACH_PX = 10
+"""How far a strap leads away from its cover, at least."""
+STRAP_WIDTH_PX = 15
+"""A strap's area over how far it leads away, at most."""
 GROW_PX = 6
 """How far the mask grows beyond the found edge: the network is exact to a pixel or two, and a rim of the cover that
 stays bleeds into the completed skin. Of 3, 5, 7 and 9 on twelve real masks, 3 left coloured rims and casts on three,
@@ -94,7 +100,7 @@ class Cover:
             scores = scores * np.isin(KINDS, tuple(kinds))[:, None, None]
         inside = ~square.outside(photo.shape)
         score = scores.sum(0) * inside
-        mask = follow(trust(clean(score > THRESHOLD), score), view, score)
+        mask = outline(score, view)
         grown = clean(grow(mask, GROW_PX))
         rim = np.ones_like(mask)
         rim[1:-1, 1:-1] = False
@@ -130,6 +136,12 @@ def kinds_of(mask: Bool, scores: F32) -> tuple[str, ...]:
         return ()
     counts = np.bincount(scores.argmax(0)[mask], minlength=len(KINDS))
     return tuple(KINDS[kind] for kind in np.argsort(-counts, kind="stable") if counts[kind] >= _smallest())
+
+
+def outline(score: F32, view: U8) -> Bool:
+    """What is covered, (S, S), before it is grown. score: (S, S), how probable a cover is. view: (S, S, 3)."""
+    mask = follow(trust(clean(score > THRESHOLD), score), view, score)
+    return clean(with_straps(mask, score))
 
 
 def _smallest() -> float:
@@ -169,6 +181,19 @@ def follow(mask: Bool, view: U8, score: F32) -> Bool:
         labels = cv2.connectedComponents(able.astype(np.uint8), connectivity=4)[1]
         mask = clean(able & np.isin(labels, np.unique(labels[mask])))
     return mask
+
+
+def with_straps(mask: Bool, score: F32) -> Bool:
+    """A copy with what begins at the mask and leads away from it, long and narrow; the network is less sure of ear
+    straps than of what they hold."""
+    away = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 5)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(((score > STRAP) & ~mask).view(np.uint8), connectivity=8)
+    near, far = np.full(count, np.inf), np.zeros(count)
+    np.minimum.at(near, labels.ravel(), away.ravel())
+    np.maximum.at(far, labels.ravel(), away.ravel())
+    strap = (near < 2) & (far >= STRAP_REACH_PX) & (stats[:, cv2.CC_STAT_AREA] < STRAP_WIDTH_PX * far)
+    strap[0] = False
+    return np.asarray(mask | strap[labels], bool)
 
 
 def grow(mask: Bool, radius_px: int) -> Bool:
