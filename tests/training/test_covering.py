@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import cv2
@@ -114,6 +115,28 @@ def test_a_real_cover_is_read_with_what_is_around_it_and_followed_below_the_face
     assert (none.kinds[(none.picture == OUTSIDE).all(2)] == IGNORED).all()
     unsure = read_real(covers, "train", [mask.file])[0]
     assert (unsure.kinds[FACE_PX:] == IGNORED).all()
+
+
+def test_outlines_are_corrected_by_strokes_in_the_aligned_face(covers: Path, tmp_path: Path) -> None:
+    first, left_out = read_real(covers, "train")[:2]
+    square = [[10, 10], [20, 10], [20, 20], [10, 20]]
+    strokes = [
+        ["strap", 4, [[30, 40], [50, 40]]],
+        ["add", 0, square],
+        ["remove", 0, [[100, 160], [110, 160], [110, 170], [100, 170]]],
+        ["ignore", 0, [[x + 60, y] for x, y in square]],
+    ]
+    path = tmp_path / "outlines.json"
+    path.write_text(json.dumps({first.file: strokes, left_out.file: []}), encoding="utf-8")
+    faces = read_real(covers, "train", corrections=path)
+    assert left_out.file not in [face.file for face in faces]
+    kinds = faces[0].kinds[:, INSET_PX:]
+    assert (kinds[39:42, 32:48] == MASK).all()
+    assert IGNORED in kinds[37:44, 40]
+    assert (kinds[12:18, 12:18] == MASK).all()
+    assert first.kinds[165, INSET_PX + 105] == MASK
+    assert (kinds[162:168, 102:108] == NOTHING).all()
+    assert (kinds[12:18, 72:78] == IGNORED).all()
 
 
 def test_a_cover_that_somebody_wears_is_put_on_another_face_with_its_label(covers: Path) -> None:

@@ -31,7 +31,7 @@ from facefill.training.painter import Painter, degrade, draw_pool, move
 from facefill.training.real_covers import Covered, read_bodies, read_others, read_real
 from facefill.training.teacher import YuNet, label_faces
 
-SHOWN = {"pool": 0.62, "mask": 0.2, "glasses": 0.08, "none": 0.1}
+SHOWN = {"pool": 0.52, "mask": 0.3, "glasses": 0.08, "none": 0.1}
 """Of what the cover network sees: what was drawn, and faces in real masks, in real sunglasses and without either."""
 JUDGED_SEED = 99
 
@@ -47,6 +47,8 @@ class CoveringConfig(Frozen):
     """Real covers with outlines and photos without a face, see `real_covers`; None: drawn covers only."""
     unsure: tuple[str, ...] = ()
     """Files of `covers` whose covers are not followed below the aligned face."""
+    corrections: Path | None = None
+    """A JSON file with corrected outlines for some of them, see `real_covers.Strokes`."""
     without: tuple[str, ...] = ("mask+sunglasses",)
     """Kinds of `covers` to leave out: those that judge."""
     worn: Path | None = None
@@ -85,7 +87,7 @@ class _Drawn:
         if config.teacher:
             aligned = _taught(aligned, [*judged.tolist(), *order], config.teacher, cache)
         known = np.isfinite(aligned.landmarks[:, 0, 0])
-        real = read_real(config.covers, "train", config.unsure) if config.covers else []
+        real = read_real(config.covers, "train", config.unsure, corrections=config.corrections) if config.covers else []
         real = [face for face in real if face.kind not in config.without]
         self.real = [face for face in real if not held_out(face.file)]
         self.held = [face for face in real if held_out(face.file)]

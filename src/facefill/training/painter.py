@@ -72,10 +72,10 @@ class Painter:
             return face if rng.random() < 0.6 else self._mask(face, rng)
         if mix == "pasted glasses":
             face = put_on(face, self._glasses, rng)
-            return face if rng.random() < 0.7 else self._mask(face, rng)
+            return face if rng.random() < 0.55 else self._mask(face, rng)
         if mix == "pasted mask" or (mix == "real" and rng.random() < 0.3):
             face = put_on(face, self._masks, rng, self._cloths)
-            return draw_glasses(face, rng, clear=False) if rng.random() < 0.1 and mix != "real" else face
+            return draw_glasses(face, rng, clear=False) if rng.random() < 0.2 and mix != "real" else face
         kind = choose(rng, COVERS)
         worn = draw(face, rng, kind)
         if kind in FACE_MASKS and mix != "real" and rng.random() < 0.1:

@@ -9,8 +9,9 @@ its colours tell (GrabCut, Rother et al. 2004).
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -60,12 +61,42 @@ class Covered:
         )
 
 
-def read_real(folder: Path, split: str, unsure: Sequence[str] = (), *, follow: bool = True) -> list[Covered]:
-    """The faces of a split. unsure: files whose cover is not followed below the aligned face; follow: whether any
-    is."""
+Strokes = list[tuple[str, float, list[tuple[float, float]]]]
+"""What an outline lacks, in pixels of the aligned face: (what, width, points). A `strap` of that width along the points
+belongs to the cover, and so does the polygon of an `add`; a `remove` does not, and an `ignore` does not count."""
+
+
+def read_real(
+    folder: Path, split: str, unsure: Sequence[str] = (), *, follow: bool = True, corrections: Path | None = None
+) -> list[Covered]:
+    """The faces of a split. unsure: files whose cover is not followed below the aligned face; follow: whether any is.
+    corrections: a JSON file with the `Strokes` of each file whose outline is corrected; a file with none is left out.
+    """
     with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    return [_read(folder, row, follow and row["file"] not in unsure) for row in rows]
+    known: Mapping[str, Strokes] = json.loads(corrections.read_text(encoding="utf-8")) if corrections else {}
+    chosen = [row for row in rows if known.get(row["file"]) != []]
+    faces = [_read(folder, row, follow and row["file"] not in unsure) for row in chosen]
+    return [_corrected(face, known.get(face.file, [])) for face in faces]
+
+
+def _corrected(face: Covered, strokes: Strokes) -> Covered:
+    kinds = face.kinds.copy()
+    kind = LABELS[face.kind]
+    for what, width, points in strokes:
+        line = np.rint((np.array(points) + np.array([INSET_PX, 0])) * 16).astype(np.int32)
+        part, rim = (np.zeros(kinds.shape, np.uint8) for _ in range(2))
+        if what == "strap":  # a pixel beside it is as likely strap as skin
+            thick = max(2, round(width))
+            cv2.polylines(part, [line], False, 1, thick, shift=4)
+            cv2.polylines(rim, [line], False, 1, thick + 3, shift=4)
+            kinds[(rim > 0) & (kinds == NOTHING)] = IGNORED
+        else:
+            cv2.fillPoly(part, [line], 1, shift=4)
+        kinds[part > 0] = {"remove": NOTHING, "ignore": IGNORED}.get(what, kind)
+    outside = (face.kinds == IGNORED) & (face.picture == OUTSIDE).all(2)
+    kinds[outside] = IGNORED
+    return replace(face, kinds=kinds)
 
 
 def _read(folder: Path, row: dict[str, str], follow: bool) -> Covered:
