@@ -40,11 +40,11 @@ LIKE_LEVELS = 20.0
 """Distance in RGB up to which a pixel looks like the cover beside it."""
 REACH_PX = 16
 """How far from the found edge a pixel is looked at, twice over."""
-STRAP = 0.2
+STRAP = 0.25
 """Probability from which a pixel belongs to what leads away from a cover as an ear strap does."""
 STRAP_REACH_PX = 10
 """How far a strap leads away from its cover, at least."""
-STRAP_WIDTH_PX = 15
+STRAP_WIDTH_PX = 10
 """A strap's area over how far it leads away, at most."""
 GROW_PX = 6
 """How far the mask grows beyond the found edge: the network is exact to a pixel or two, and a rim of the cover that
