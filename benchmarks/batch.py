@@ -33,7 +33,7 @@ import cv2
 import numpy as np
 
 from facefill.batch.folder import LocalFolder, Selection
-from facefill.batch.job import Item, Job, make_job
+from facefill.batch.job import BatchJob, Item, make_job
 from facefill.batch.local import WorkerPool, plan_workers
 from facefill.batch.manifest import Outcome
 from facefill.batch.run import run
@@ -91,7 +91,7 @@ def _hear(pipe: Connection[Any, Any]) -> list[str]:
 class Loop:
     """Completes photos with the naive loop."""
 
-    def __init__(self, job: Job, threads: int | None) -> None:
+    def __init__(self, job: BatchJob, threads: int | None) -> None:
         self._pipe, theirs = multiprocessing.Pipe()
         Path(job.target).mkdir(parents=True, exist_ok=True)
         process = multiprocessing.get_context("spawn").Process(
@@ -126,7 +126,7 @@ def compare_speed(photos: Path, rounds: int, folder: Path) -> None:
     items = items_of(photos)
     turns = [items[start : start + AT_ONCE] for start in range(0, len(items) - AT_ONCE + 1, AT_ONCE)]
 
-    def job(name: str) -> Job:
+    def job(name: str) -> BatchJob:
         return make_job(str(photos), str(folder / name))
 
     counts = [count for count in (1, 2) if count <= cores]
@@ -263,8 +263,8 @@ def measure_resume(folder: Path, count: int) -> None:
                 ).encode()
             )
     code = (
-        "import sys, time, resource; from facefill.batch.run import run; from facefill.batch.job import Job\n"
-        "from facefill.batch.folder import Selection; job = Job(*sys.argv[1:4], recipe=sys.argv[4])\n"
+        "import sys, time, resource; from facefill.batch.run import run; from facefill.batch.job import BatchJob\n"
+        "from facefill.batch.folder import Selection; job = BatchJob(*sys.argv[1:4], recipe=sys.argv[4])\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "before, start = peak(), time.perf_counter()\n"
         "tally = run(job, list, select=Selection())\n"

@@ -6,12 +6,12 @@ import os
 from multiprocessing.connection import Connection
 from typing import Any
 
-from facefill.batch.job import Job
+from facefill.batch.job import BatchJob
 from facefill.batch.local import _received
 from facefill.batch.manifest import Outcome
 
 
-def deadly(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
+def deadly(pipe: Connection[Any, Any], job: BatchJob, threads: int) -> None:
     """One photo kills it."""
     pipe.send("ready")
     for item in _received(pipe):
@@ -20,12 +20,12 @@ def deadly(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
         pipe.send(Outcome(item.name, "completed"))
 
 
-def stillborn(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
+def stillborn(pipe: Connection[Any, Any], job: BatchJob, threads: int) -> None:
     """It never begins."""
     os._exit(7)
 
 
-def telling(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
+def telling(pipe: Connection[Any, Any], job: BatchJob, threads: int) -> None:
     """Each line says which process it is from."""
     pipe.send("ready")
     for item in _received(pipe):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from facefill.batch.bucket import Bucket
 from facefill.batch.folder import Selection
-from facefill.batch.job import Item, Job, make_job, open_places
+from facefill.batch.job import BatchJob, Item, make_job, open_places
 from facefill.batch.manifest import Outcome
 from facefill.batch.progress import Tally
 from facefill.batch.run import run
@@ -44,7 +44,7 @@ def write_photos(folder: Path, count: int, *, side: int = 64, damaged: int = 0) 
 class Copies:
     """Completes by adding a word to the bytes. fails: names that cannot be; dies_after: so many, then a kill."""
 
-    job: Job
+    job: BatchJob
     fails: tuple[str, ...] = ()
     dies_after: int | None = None
     done: list[str] = field(default_factory=list)

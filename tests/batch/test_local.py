@@ -17,7 +17,7 @@ import pytest
 
 from facefill.batch import local
 from facefill.batch.folder import Selection
-from facefill.batch.job import Item, Job, make_job
+from facefill.batch.job import BatchJob, Item, make_job
 from facefill.batch.local import WorkerPool, plan_workers
 from facefill.batch.run import run
 from facefill.batch.worker import Worker
@@ -102,11 +102,11 @@ def test_killed_and_run_again_it_leaves_what_an_undisturbed_run_leaves(folder: P
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return Job(str(tmp_path), str(tmp_path / "out"))
+def job(tmp_path: Path) -> BatchJob:
+    return BatchJob(str(tmp_path), str(tmp_path / "out"))
 
 
-def test_a_photo_that_kills_its_worker_fails_alone(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_that_kills_its_worker_fails_alone(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_work", deadly)
     names = [f"{index}.jpg" for index in range(20)]
     names.insert(7, "poison")
@@ -115,13 +115,13 @@ def test_a_photo_that_kills_its_worker_fails_alone(job: Job, monkeypatch: pytest
     assert sorted(lines) == sorted((name, "failed" if name == "poison" else "completed") for name in names)
 
 
-def test_workers_that_cannot_begin_are_not_started_for_ever(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_cannot_begin_are_not_started_for_ever(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_work", stillborn)
     with WorkerPool(job, 1, 1) as pool, pytest.raises(InputError, match=r"a worker process that starts, got one.* 7"):
         list(pool.complete(iter([Item("a.jpg", "")])))
 
 
-def test_few_photos_are_shared_out_among_all_workers(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_photos_are_shared_out_among_all_workers(job: BatchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_work", telling)
     with WorkerPool(job, 2, 1) as pool:
         said = Counter(line.reason for line in pool.complete(Item(f"{index}.jpg", "") for index in range(12)))

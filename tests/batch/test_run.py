@@ -12,7 +12,7 @@ import pytest
 
 from facefill.batch import run as run_module
 from facefill.batch.folder import LocalFolder, Selection, Unwritable
-from facefill.batch.job import Job, make_job
+from facefill.batch.job import BatchJob, make_job
 from facefill.batch.lock import lock
 from facefill.batch.run import preview
 from facefill.errors import InputError
@@ -250,7 +250,7 @@ def test_jobs_that_cannot_be(photos: Path, tmp_path: Path, source: str, method: 
 
 
 def test_a_recipe_names_everything_that_results_depend_on(photos: Path, tmp_path: Path) -> None:
-    def job(**options: object) -> Job:
+    def job(**options: object) -> BatchJob:
         return make_job(str(photos), str(tmp_path / "out"), **options)
 
     every = [job(), job(method="telea"), job(seed=1), job(large_hole=True), job(exact=True), job(masks=str(photos))]

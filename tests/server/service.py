@@ -19,7 +19,6 @@ from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, load
 from facefill.server.app import Service, build_app
 from facefill.server.guard import connections_that_time_out
-from facefill.server.jobs import Networks
 from facefill.server.metrics import Metrics
 from facefill.server.queue import RequestQueue
 from facefill.server.settings import Settings
@@ -53,15 +52,12 @@ def service(folder: Path, gate: Gate, *, workers: int = 2, model: Model | None =
     finder: Any = gate
 
     @cache
-    def load_for(index: int | None, method: str) -> Networks:
+    def load_method(method: str) -> Inpainter:
         loaded = model or load(network if method == "swift" else method, threads=1, exact=True)
-        return Networks(finder, cover, Inpainter(loaded, lambda: finder, lambda: cover))
-
-    for index in (None, *range(workers)):
-        load_for(index, "swift")
+        return Inpainter(loaded, lambda: finder, lambda: cover)
 
     def open_queue(settings: Settings, metrics: Metrics) -> RequestQueue:
-        return RequestQueue(settings, metrics, load_for, workers)
+        return RequestQueue(settings, metrics, load_method, workers)
 
     return Service(Settings(**limits), open_queue)
 

@@ -92,7 +92,7 @@ def test_one_request_that_fails_in_a_batch_spoils_no_other(tmp_path: Path, monke
         build_app(made.settings, made), base_url="http://localhost", raise_server_exceptions=False
     ) as client:
         alone = client.post("/v1/unmask", files={"photo": PNG}).content
-        inpainter = made.queue._load(None, "swift").inpainter
+        inpainter = made.queue.inpainter()
         run = inpainter.run
 
         def fails_together(plans: list[object], **options: object) -> object:
@@ -100,7 +100,7 @@ def test_one_request_that_fails_in_a_batch_spoils_no_other(tmp_path: Path, monke
                 raise MemoryError
             return run(plans, **options)
 
-        monkeypatch.setattr(made.queue._load(0, "swift").inpainter, "run", fails_together)
+        monkeypatch.setattr(inpainter, "run", fails_together)
         gate.open.clear()
         with ThreadPoolExecutor(3) as pool:
             coming = [pool.submit(client.post, "/v1/unmask", files={"photo": PNG}) for _ in range(3)]

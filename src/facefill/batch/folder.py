@@ -20,7 +20,7 @@ from facefill.files.photo import FORMATS
 from facefill.files.whole import beside
 
 STATE = ".facefill"
-"""The folder in OUT that holds the lock and what is half written."""
+"""The folder in OUT for the lock and for unfinished files."""
 MANIFEST = "manifest.jsonl"
 SUFFIXES = frozenset(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
 MOST_BYTES = 200_000_000
@@ -42,9 +42,9 @@ class Entry:
     name: str
     size: int
     stamp: str
-    """Another one when the file has changed."""
+    """Changes when the file changes."""
     problem: str = ""
-    """Why it can be neither looked at nor into."""
+    """Why it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class LocalFolder:
                 raise InputError(f"a {name} of its own in OUT", "a link", "remove the link, or choose another OUT")
 
     def clean(self) -> None:
-        """Remove what killed runs left half written; only for who holds the lock."""
+        """Remove unfinished files of killed runs. Only the holder of the lock may call it."""
         for part in (self.root / STATE).glob("*.part"):
             part.unlink(missing_ok=True)
 

@@ -15,15 +15,15 @@ from facefill.files.provenance import Signature
 
 
 @dataclass(frozen=True)
-class Job:
-    """Everything that a worker has to know."""
+class BatchJob:
+    """Everything a worker needs to know."""
 
     source: str
     """IN: a path or a URL."""
     target: str
     """OUT."""
     masks: str = ""
-    """Where the given masks are; empty: find what covers the faces."""
+    """Folder or URL of the user's masks; empty: find what covers the faces."""
     method: str = "swift"
     seed: int = 0
     large_hole: bool = False
@@ -32,7 +32,7 @@ class Job:
     model_sha256: str = ""
     """Hash of the method's weights; empty where it has none."""
     recipe: str = ""
-    """Hash of all above but the places, and of the networks' weights: another one makes other results."""
+    """Hash of everything above except the places, and of the weights: results with another one differ."""
     signature: Signature | None = field(default=None, repr=False)
     """Signs a C2PA manifest of each result."""
 
@@ -43,9 +43,9 @@ class Item:
 
     name: str
     stamp: str
-    """Another one when it, or its mask, has changed."""
+    """Changes when the photo or its mask changes."""
     problem: str = ""
-    """Why it cannot be, before anything was tried."""
+    """Why it cannot be completed, known before trying."""
     mask: str = ""
     """Its name among the masks."""
     sources: int | None = None
@@ -63,7 +63,7 @@ def make_job(
     device: str = "cpu",
     exact: bool = False,
     signature: Signature | None = None,
-) -> Job:
+) -> BatchJob:
     """A checked job. Raises InputError for places that do not fit together, and for an unknown method."""
     for place in filter(None, (source, masks)):
         if not is_url(place) and not local_path(place).is_dir():
@@ -78,7 +78,7 @@ def make_job(
     helpers = sorted(shipped[name].sha256 for name in ("finder", "second_look", "cover"))
     signed_by = [hashlib.sha256(signature.certificates).hexdigest()] if signature else []
     said = json.dumps([method, sha256, helpers, seed, large_hole, exact, device, bool(masks), *signed_by])
-    return Job(
+    return BatchJob(
         source=_absolute(source),
         target=_absolute(target),
         masks=_absolute(masks) if masks else "",
@@ -93,14 +93,14 @@ def make_job(
     )
 
 
-def open_places(job: Job) -> tuple[Folder, Folder, Folder | None]:
+def open_places(job: BatchJob) -> tuple[Folder, Folder, Folder | None]:
     """IN, OUT and the masks. OUT may lie in IN: it is not listed then."""
     masks = open_folder(job.masks) if job.masks else None
     return open_folder(job.source, without=job.target), open_folder(job.target), masks
 
 
 def _absolute(place: str) -> str:
-    """Workers may stand elsewhere."""
+    """An absolute path: workers may run in another folder."""
     return place if is_url(place) else str(local_path(place).resolve())
 
 
@@ -129,7 +129,7 @@ def _hash_model(method: str) -> str:
 
 
 def name_problem(name: str, size: int, most_bytes: int) -> str:
-    """Why a file is not even opened; "" where it is."""
+    """Why a file is not opened; "" if it is."""
     if size > most_bytes:
         return f"it has {size:,} bytes, more than {most_bytes:,}"
     return check_name(name)

@@ -12,20 +12,20 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from facefill.batch.job import Item, Job
+from facefill.batch.job import BatchJob, Item
 from facefill.batch.manifest import Outcome
 from facefill.errors import InputError
 from facefill.runtime.engine import thread_count
 
 AHEAD = 16
-"""Names that a worker has beyond the photo it works on, so that it never waits for more."""
+"""Names queued at a worker beyond the photo it works on, so that it never waits."""
 _LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def plan_workers(workers: int | None, threads: int | None) -> tuple[int, int]:
-    """How many processes, and how many threads each: together never more than there are cores.
+    """The number of processes, and of threads in each: never more in total than there are cores.
 
-    workers: None for one per core. threads: of all workers together; None as in `runtime.engine.thread_count`.
+    workers: None for one per core. threads: total for all workers; None as in `runtime.engine.thread_count`.
     Raises InputError for more workers than threads.
     """
     total = thread_count(threads)
@@ -39,7 +39,7 @@ def plan_workers(workers: int | None, threads: int | None) -> tuple[int, int]:
 class _Member:
     """A worker process and what it was given."""
 
-    def __init__(self, job: Job, threads: int) -> None:
+    def __init__(self, job: BatchJob, threads: int) -> None:
         ours, theirs = get_context("spawn").Pipe()
         self.pipe: Connection[Any, Any] = ours
         with _environment(threads):
@@ -66,7 +66,7 @@ class WorkerPool:
     """Some workers; use as a context. A worker that dies is replaced, what it was given is done again, each photo
     alone in a worker; one that kills its worker even so has failed."""
 
-    def __init__(self, job: Job, workers: int, threads: int) -> None:
+    def __init__(self, job: BatchJob, workers: int, threads: int) -> None:
         """threads: of each worker."""
         self._job, self._workers, self._threads = job, workers, threads
         self._members: list[_Member] = []
@@ -146,7 +146,7 @@ class WorkerPool:
         self._members[self._members.index(member)] = _Member(self._job, self._threads)
 
 
-def _died(job: Job, item: Item, code: int | None) -> Outcome:
+def _died(job: BatchJob, item: Item, code: int | None) -> Outcome:
     return Outcome(
         item.name,
         "failed",
@@ -175,7 +175,7 @@ def _environment(threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _work(pipe: Connection[Any, Any], job: Job, threads: int) -> None:
+def _work(pipe: Connection[Any, Any], job: BatchJob, threads: int) -> None:
     """A worker process: photos in, outcomes out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it and ends the others
     import cv2

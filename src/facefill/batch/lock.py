@@ -1,4 +1,4 @@
-"""One run at a time for each OUT: two would do everything twice."""
+"""One run at a time per OUT: two would do everything twice."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 from facefill.batch.bucket import Bucket
 from facefill.batch.folder import STATE, Folder, LocalFolder
 from facefill.errors import InputError
 
 LEASE = f"{STATE}/lease.json"
 BEAT_S = 15.0
-"""A run that writes into a bucket says so often that it lives."""
+"""Seconds between two signs of life of a run that writes into a bucket."""
 DEAD_S = 90.0
-"""Who has not said so for so long is taken for dead."""
+"""Seconds without a sign of life after which a run counts as dead."""
 
 
 @contextmanager
 def lock(folder: Folder) -> Iterator[None]:
-    """Hold a folder that is written. Raises InputError where another run does, or where it cannot be written."""
+    """Lock a folder for writing. Raises InputError if another run holds it or it cannot be written."""
     if isinstance(folder, LocalFolder):
         with _lock_file(folder.root):
             folder.clean()
@@ -40,21 +42,21 @@ def lock(folder: Folder) -> Iterator[None]:
 
 @contextmanager
 def _lock_file(root: Path) -> Iterator[None]:
-    """The system lets go of it when the process ends, however that ends."""
+    """The system releases it when the process ends, however it ends."""
     try:
         (root / STATE).mkdir(parents=True, exist_ok=True)
         file = open(root / STATE / "lock", "a+b")  # noqa: SIM115 - closed below
     except OSError as error:
         raise InputError("a folder that can be written", f"{root} ({error.strerror})", "choose another OUT") from None
     with file:
-        try:
-            _take(file.fileno())
-        except OSError:
-            file.seek(0)
-            who = file.read().decode(errors="replace").strip() or "another run"
-            raise InputError(
-                f"{root} for itself", f"{who}, which writes there now", "wait for it to end, or choose another OUT"
-            ) from None
+        if not lock_descriptor(file.fileno(), blocking=False):
+            who = b""
+            with suppress(OSError):  # Windows lets nobody read what is locked
+                file.seek(0)
+                who = file.read()
+            said = who.decode(errors="replace").strip() or "another run"
+            fix = "wait for it to end, or choose another OUT"
+            raise InputError(f"{root} for itself", f"{said}, which writes there now", fix)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         file.flush()
@@ -62,22 +64,9 @@ def _lock_file(root: Path) -> Iterator[None]:
         file.truncate(0)
 
 
-def _take(descriptor: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        # far behind the text, so that others can read who holds it
-        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 @contextmanager
 def _lease(bucket: Bucket) -> Iterator[None]:
-    """An object that says who writes and when he last said so: buckets know no locks that end with a process."""
+    """An object with the writer and its last sign of life: buckets have no locks that end with a process."""
     token = secrets.token_hex(8)
     if not bucket.create(LEASE, _signed(token)):
         held = _read(bucket)
@@ -128,7 +117,7 @@ def _read(bucket: Bucket) -> dict[str, str]:
 
 
 def _is_dead(held: dict[str, str]) -> bool:
-    """Silent for long, or a process of this machine that is no more."""
+    """Whether the holder has been silent too long, or was a process on this machine that has ended."""
     if not held or time.time() - float(held["beat"]) > DEAD_S:
         return True
     if held["host"] != socket.gethostname() or sys.platform == "win32":

@@ -23,7 +23,7 @@ Status = Literal["completed", "refused", "failed", "unchanged", "unwritable"]
 STATUSES = ("completed", "refused", "failed")
 LINES = "lines"
 FLUSH_S, FLUSH_LINES = 5.0, 1000
-"""How long, and how many, lines wait for their upload into a bucket."""
+"""Seconds, and number of lines, that wait before an upload into a bucket."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Outcome:
     (OUT takes nothing more; the run ends)."""
     reason: str = ""
     stamp: str = ""
-    """Another one when the source, or its mask, has changed."""
+    """Changes when the source or its mask changes."""
     source_sha256: str = ""
     mask_sha256: str = ""
     """Hash of its file in --mask-dir."""
@@ -46,7 +46,7 @@ class Outcome:
     faces_found: int = 0
     faces_completed: int = 0
     faces_refused: tuple[str, ...] = ()
-    """Why, a sentence each."""
+    """The reasons, one sentence each."""
     hole_share: float = 0.0
     """Share of the photo's pixels that were completed, 0 to 1."""
     seconds: float = 0.0
@@ -76,7 +76,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Known:
-    """What the manifest says of a photo."""
+    """What the manifest says about a photo."""
 
     status: str
     stamp: int
@@ -181,7 +181,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
             and said["status"] in STATUSES
             and all(isinstance(said[key], str) for key in ("photo", "stamp", "recipe", "source_sha256", "mask_sha256"))
         )
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         return None
     return said if whole else None
 

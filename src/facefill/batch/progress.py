@@ -1,4 +1,4 @@
-"""What a run shows while it lasts: how far, how fast, how long still, what failed."""
+"""Progress of a run: how far, how fast, how much longer, what failed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Tally:
 
     @property
     def settled(self) -> int:
-        """Photos of which it is known what became of them."""
+        """Number of photos with a known outcome."""
         return self.done.total() + self.before.total()
 
     def __str__(self) -> str:
@@ -103,7 +103,7 @@ class Display:
             self._bar.stop()
 
     def show(self) -> None:
-        """Say how things stand, not too often."""
+        """Print the progress, but not too often."""
         now = time.monotonic()
         if now - self._shown < (0.2 if self._bar else LINE_EVERY_S):
             return
@@ -131,7 +131,7 @@ class Display:
 
 
 def _duration(seconds: float) -> str:
-    """As a person says it.
+    """A duration in words.
 
     >>> _duration(42), _duration(600), _duration(9000)
     ('42 s', '10 min', '2.5 h')

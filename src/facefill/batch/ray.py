@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from facefill.batch.job import Item, Job
+from facefill.batch.job import BatchJob, Item
 from facefill.batch.manifest import Outcome
 from facefill.errors import InputError
 from facefill.offline import cache_folder
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from facefill.datasets.looking import Look, Rules
 
 BLOCK = 16
-"""Photos that go to an actor together: a minute of work at most, and lost together when it dies."""
+"""Photos sent to an actor together: at most a minute of work, which is lost when it dies."""
 ROUND = 50_000
 """Photos of one dataset; their names are in the first process's memory."""
 PASSES = (BLOCK, 1, 1)
@@ -122,7 +122,7 @@ class Cluster:
         if self._ours:
             self._ray.shutdown()
 
-    def complete_with(self, job: Job) -> Complete:
+    def complete_with(self, job: BatchJob) -> Complete:
         """How `run` completes photos on the cluster: every machine must see IN, OUT and the masks."""
 
         def complete(items: Iterator[Item]) -> Iterator[Outcome]:
@@ -293,7 +293,7 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=20).close()
 
 
-def _completer(job: Job) -> Work:
+def _completer(job: BatchJob) -> Work:
     from facefill.batch.worker import Worker
 
     worker = Worker(job, 1)
@@ -321,7 +321,7 @@ def _looker(rules: Rules, covers: bool) -> Work:
     return work
 
 
-def _died(job: Job, item: Item) -> Outcome:
+def _died(job: BatchJob, item: Item) -> Outcome:
     return Outcome(
         item.name,
         "failed",

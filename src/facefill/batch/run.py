@@ -1,4 +1,4 @@
-"""A whole run: what is there, what of it is to be done, what became of it."""
+"""A whole run: list the photos, choose those to do, record what became of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from facefill.batch.bucket import Bucket
 from facefill.batch.folder import MANIFEST, MOST_BYTES, STATE, Entry, Folder, LocalFolder, Selection, Unwritable
-from facefill.batch.job import Item, Job, name_problem, open_places
+from facefill.batch.job import BatchJob, Item, name_problem, open_places
 from facefill.batch.lock import lock
 from facefill.batch.manifest import Manifest, Outcome
 from facefill.batch.progress import Display, Tally
@@ -24,9 +24,9 @@ Complete = Callable[[Iterator[Item]], Iterator[Outcome]]
 
 @dataclass
 class _Plan:
-    """What of a folder is to be done."""
+    """The photos of a folder that are still to be done."""
 
-    job: Job
+    job: BatchJob
     select: Selection
     force: bool
     manifest: Manifest
@@ -45,7 +45,7 @@ class _Plan:
         self._one_case = isinstance(self.target, LocalFolder) and ignores_case(self.target)
 
     def items(self) -> Iterator[Item]:
-        """The photos that are to be done, as a stream; the others are counted."""
+        """A stream of the photos to do; the others are counted."""
         for entry in self._source.entries(self.select, self.tally.miss):
             item = self._item(entry)
             known = None if self.force or item.problem else self.manifest.known(entry.name)
@@ -71,7 +71,7 @@ class _Plan:
         return self._there.get(name) is not None if self._there is not None else self.target.has(name)
 
     def _clash(self, name: str) -> str:
-        """Where OUT takes A.jpg and a.jpg for one file, the first of them has it."""
+        """Where OUT does not distinguish A.jpg from a.jpg, the first one keeps the name."""
         if not self._one_case:
             return ""
         key = hash64(unicodedata.normalize("NFC", name).casefold())
@@ -95,12 +95,12 @@ def mask_names(photo: str) -> Iterator[str]:
 
 
 def ignores_case(folder: LocalFolder) -> bool:
-    """Whether a folder takes names for one that differ in capitals only."""
+    """Whether a folder ignores case in names."""
     return os.path.exists(folder.root / STATE.upper())
 
 
 def run(
-    job: Job,
+    job: BatchJob,
     complete: Complete,
     *,
     select: Selection,
@@ -160,7 +160,7 @@ def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[
             return
 
 
-def preview(job: Job, *, select: Selection, force: bool = False) -> tuple[Tally, Iterator[Item]]:
+def preview(job: BatchJob, *, select: Selection, force: bool = False) -> tuple[Tally, Iterator[Item]]:
     """What `run` would do, without doing it: the photos, and a tally that counts the others while they are read."""
     source, target, _ = open_places(job)
     if isinstance(target, LocalFolder):
@@ -173,7 +173,7 @@ def preview(job: Job, *, select: Selection, force: bool = False) -> tuple[Tally,
 
 
 def _check_ours(target: Folder, force: bool) -> None:
-    """A folder that holds anything else is not written into: its files would be replaced without a word."""
+    """Refuse to write into a folder that holds other files, which would be replaced silently."""
     if force or target.has(MANIFEST):
         return
     if isinstance(target, LocalFolder):
@@ -202,7 +202,7 @@ def _check_photos(source: Folder, select: Selection) -> None:
         raise InputError("photos", f"none in {source}", "check the path; --include takes files of other names")
 
 
-def _check_recipe(manifest: Manifest, job: Job, force: bool) -> None:
+def _check_recipe(manifest: Manifest, job: BatchJob, force: bool) -> None:
     said = manifest.other
     if said and not force:
         one, other = (

@@ -1,4 +1,4 @@
-"""What is known of a million names, in memory that a laptop has."""
+"""A compact table from a million names to a few numbers each."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.batch.folder import LocalFolder, Unwritable
-from facefill.batch.job import Item, Job, open_places
+from facefill.batch.job import BatchJob, Item, open_places
 from facefill.batch.manifest import Outcome, hash_sources
 from facefill.errors import InputError, NothingCompleted
 from facefill.files.mask import read_mask
@@ -30,11 +30,11 @@ from facefill.runtime.model import load
 from facefill.runtime.plan import Plan
 
 TOGETHER = 4
-"""Photos whose faces go to the model in one call, at most; as many as are read, without waiting."""
+"""Most photos whose faces go to the model in one call; as many as have been read, without waiting."""
 MOST_PX = 16_000_000
-"""A thread decodes no further photo when those that it holds have so many pixels."""
+"""A thread that holds this many pixels decodes no further photo."""
 IO_THREADS, FAR_IO_THREADS = 1, 4
-"""Threads that read, and that write: they wait for a disk, or for a store that is far away."""
+"""Threads for reading, and for writing: they wait for a disk or a remote store."""
 
 
 @dataclass
@@ -70,7 +70,7 @@ class _Networks:
     """The networks of one thread. Two threads with a network each do more than one with two: only the networks gain
     from a second thread, and not twice."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: BatchJob) -> None:
         self.finder = _Watched(open_finder(device=job.device, threads=1, exact=job.exact))
         model = load(job.method, device=job.device, threads=1, exact=job.exact)
         cover = partial(open_cover, device=job.device, threads=1, exact=job.exact)
@@ -83,7 +83,7 @@ class Worker:
     threads: how many compute at a time, each on photos of its own. Raises InputError as `facefill.load` does.
     """
 
-    def __init__(self, job: Job, threads: int) -> None:
+    def __init__(self, job: BatchJob, threads: int) -> None:
         self.job = job
         self._source, self._target, self._masks = open_places(job)
         self._readers = IO_THREADS if isinstance(self._source, LocalFolder) else FAR_IO_THREADS
@@ -138,7 +138,7 @@ class Worker:
         )
 
     def _step(self, step: Callable[[_Work], None], work: _Work) -> _Work:
-        """Do a step of a photo, or write down why not."""
+        """Do one step of a photo, or record why it failed."""
         if work.ended:
             return work
         try:
@@ -240,7 +240,7 @@ class Worker:
 
 
 class _timed:
-    """Adds what the block takes to the photo's seconds."""
+    """Add the time of the block to the photo's seconds."""
 
     def __init__(self, work: _Work) -> None:
         self._work, self._start = work, time.perf_counter()
@@ -264,7 +264,7 @@ def _fail(work: _Work, reason: str) -> None:
 
 
 def _take(waiting: queue.Queue[_Work | None]) -> list[_Work] | None:
-    """What is there, up to `TOGETHER`; waits for the first only. None: nothing more will come."""
+    """Everything that is ready, up to `TOGETHER`; waits only for the first. None: nothing more will come."""
     first = waiting.get()
     if first is None:
         return None
@@ -282,7 +282,7 @@ def _take(waiting: queue.Queue[_Work | None]) -> list[_Work] | None:
 
 
 def _start(work: Callable[[], None], count: int, finish: Callable[[], object]) -> None:
-    """Run it in so many threads; the last one to end calls `finish`."""
+    """Run it in this many threads; the last one to end calls `finish`."""
     left = [count]
     guard = threading.Lock()
 

@@ -14,7 +14,7 @@ from facefill.errors import InputError
 
 if TYPE_CHECKING:
     from facefill.batch.folder import Selection
-    from facefill.batch.job import Job
+    from facefill.batch.job import BatchJob
     from facefill.batch.manifest import Outcome
     from facefill.batch.progress import Tally
     from facefill.batch.run import Complete
@@ -43,21 +43,21 @@ def batch(
         str | None,
         typer.Option(
             "--mask-dir",
-            help="A folder or URL of given masks, in the same tree: NAME, NAME.png or NAME-mask.png for each photo.",
+            help="A folder or URL of your own masks, in the same tree: NAME, NAME.png or NAME-mask.png for each photo.",
         ),
     ] = None,
     include: Annotated[
-        list[str] | None, typer.Option(help="Only photos that match, as '2024/*' or '*.jpg'; may be given again.")
+        list[str] | None, typer.Option(help="Only photos that match, such as '2024/*' or '*.jpg'; may be given again.")
     ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Not those that match; may be given again.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Leave out photos that match; may be given again.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do everything again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and write nothing.")] = False,
-    max_errors: Annotated[int | None, typer.Option(min=1, help="Stop when so many photos have failed.")] = None,
+    max_errors: Annotated[int | None, typer.Option(min=1, help="Stop after this many photos have failed.")] = None,
     device: Device = "cpu",
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Number of threads of all workers together. Default: FACEFILL_THREADS, else what the machine allows."
+            help="Number of threads for all workers together. Default: FACEFILL_THREADS, else what the machine allows."
         ),
     ] = None,
     exact: Exact = False,
@@ -97,7 +97,7 @@ def batch(
 
 
 def _run(
-    job: Job,
+    job: BatchJob,
     select: Selection,
     force: bool,
     max_errors: int | None,
@@ -125,7 +125,7 @@ def _run(
         return run(job, complete, select=select, force=force, max_errors=max_errors, each=tell)
 
 
-def _preview(job: Job, select: Selection, force: bool, as_json: bool) -> None:
+def _preview(job: BatchJob, select: Selection, force: bool, as_json: bool) -> None:
     from facefill.batch.run import preview
 
     tally, items = preview(job, select=select, force=force)

@@ -64,7 +64,7 @@ for command in (
 
 @contextmanager
 def _our_lines_only() -> Iterator[None]:
-    """Libraries in C print lines of their own about a damaged file, past `sys.stderr`; ours says it in one."""
+    """Silence C libraries, which print lines of their own about a damaged file; we report it in one line."""
     kept = os.dup(2)
     with open(kept, "w", buffering=1, errors="backslashreplace") as ours, open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

@@ -40,9 +40,9 @@ def complete(
         ),
     ] = 1,
     aligned: Annotated[bool, typer.Option("--aligned", help="The photo is an aligned square face already.")] = False,
-    dilate: Annotated[int, typer.Option(min=0, help="Grow the mask by so many pixels.")] = 0,
+    dilate: Annotated[int, typer.Option(min=0, help="Grow the mask by this many pixels.")] = 0,
     show_steps: Annotated[
-        Path | None, typer.Option(help="Also write the steps of blending, side by side for each crop.")
+        Path | None, typer.Option(help="Also write the steps of blending side by side, for each crop.")
     ] = None,
     show_attention: Annotated[
         Path | None,
@@ -57,7 +57,7 @@ def complete(
     settings: Settings = None,
     finder: Finder = None,
 ) -> None:
-    """Complete the pixels that a mask names: on a face, across a face, or where there is none."""
+    """Complete the pixels that a mask marks, on a face or anywhere else."""
     from facefill.files.mask import read_mask
     from facefill.files.photo import check_output
     from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
@@ -93,7 +93,7 @@ def complete(
 
 
 def _outputs(out: str, samples: int) -> tuple[list[Path | None], list[Path]]:
-    """Where the completed photos go, None for standard output, and the sheets of several samples."""
+    """The paths of the completed photos (None: standard output) and of the sheets of several samples."""
     if out == STREAM:
         if samples > 1:
             raise InputError("a file to write to with --samples", "standard output", "name one with -o")

@@ -26,7 +26,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="lama|migan|migan-generator|FILE.toml",
-            help="What .onnx files of somebody else take (docs/evaluation.md).",
+            help="The contract of foreign .onnx files (docs/evaluation.md).",
         ),
     ] = None,
     holes: Annotated[str, typer.Option(help="Protocols, with commas, such as centre@256,worn@256; or all.")] = "",
@@ -42,7 +42,7 @@ def evaluate(
     report: Annotated[Path, typer.Option(help="Folder for values and reports; the same command resumes.")] = Path(
         "report"
     ),
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many faces.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many faces.")] = None,
     features: Annotated[
         list[Path] | None,
         typer.Option(help="A network for perceptual and Fréchet distances: .npz or .safetensors; may be given again."),
@@ -65,7 +65,7 @@ def evaluate(
             help="Also draw input, truth and prediction of every face, with PSNR and SSIM, into REPORT/per-picture.",
         ),
     ] = False,
-    no_timings: Annotated[bool, typer.Option("--no-timings", help="Measure no seconds and memory.")] = False,
+    no_timings: Annotated[bool, typer.Option("--no-timings", help="Do not measure time and memory.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
     exact: Exact = False,
@@ -103,7 +103,7 @@ def evaluate(
 
 
 def _show_progress(steps: Iterator[EvaluationProgress]) -> None:
-    """A bar on a terminal, elsewhere a plain line when something is done."""
+    """A bar on a terminal; elsewhere, a plain line when something is done."""
     if not sys.stderr.isatty():
         for step in steps:
             if step.done == step.total:

@@ -15,7 +15,8 @@ def export(
     weights: Annotated[
         Path,
         typer.Argument(
-            metavar="WEIGHTS", help="A .safetensors that `facefill train` wrote, or an .onnx exported from one."
+            metavar="WEIGHTS",
+            help="A .safetensors file written by `facefill train`, or an .onnx file exported from one.",
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .onnx file to write.")],

@@ -24,7 +24,7 @@ Covers = Annotated[
     ),
 ]
 Finder = Annotated[Path | None, typer.Option(help="Find faces with this YuNet .onnx file instead.")]
-Large = Annotated[bool, typer.Option("--large-hole", help="Also complete a face of which over 60 % is missing.")]
+Large = Annotated[bool, typer.Option("--large-hole", help="Also complete a face with more than 60 % missing.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
 Sign = Annotated[
     Path | None,
@@ -36,7 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per 
 
 
 def need(extra: str, *packages: str) -> None:
-    """Raises InputError for the first of the packages that is not installed. extra: the one that brings them."""
+    """Raises InputError for the first package that is not installed. extra: installs them."""
     for package in packages:
         if find_spec(package) is None:
             raise InputError(f"the package {package}", "none installed", f"pip install 'facefill[{extra}]'")

@@ -21,7 +21,7 @@ _MOST_BYTES = 200_000_000
 
 
 def read_source(photo: str) -> Photo:
-    """The photo of a file, or of standard input. Raises InputError."""
+    """Read a photo from a file or from standard input. Raises InputError."""
     from facefill.files.photo import read_photo
 
     if photo == STREAM:
@@ -38,14 +38,14 @@ def read_source(photo: str) -> Photo:
 
 
 def open_signature(path: Path | None) -> Any:
-    """Read before any work, and once for all photos."""
+    """Read the key once, before any work."""
     from facefill.files.provenance import read_signature
 
     return read_signature(path) if path else None
 
 
 def make_folder(out: Path) -> Path | None:
-    """The folder, if it had to be made."""
+    """Return the folder if it had to be made."""
     if out.is_dir():
         return None
     try:
@@ -70,13 +70,13 @@ def save(result: Result, target: Path | None, overwrite: bool, signature: Any) -
 
 
 def check_stdout() -> None:
-    """Raises InputError where a photo would be written onto a terminal."""
+    """Raises InputError if a photo would be printed to a terminal."""
     if sys.stdout.isatty():
         raise InputError("a file or a pipe for the photo", "a terminal", "redirect it with > FILE, or name one with -o")
 
 
 def save_picture(picture: Any, path: Path, overwrite: bool) -> None:
-    """Write a picture that comes from no photo: (H, W, 3) uint8 RGB."""
+    """Write a picture that was not a photo before: (H, W, 3) uint8 RGB."""
     import numpy as np
 
     from facefill.files.photo import read_photo, write_photo
@@ -146,7 +146,7 @@ def _record(photo: str, target: Path | None, result: Result, said: list[str], ho
 
 
 def end(failed: int, count: int, as_json: bool, to_stdout: bool = False) -> None:
-    """The last line, and the exit code: 0, 2 where all photos failed, 3 where some did."""
+    """Print the last line and return the exit code: 0; 2 if all photos failed, 3 if some did."""
     if failed < count and not as_json:
         from facefill.runtime.inpainter import HONEST
 
@@ -156,7 +156,7 @@ def end(failed: int, count: int, as_json: bool, to_stdout: bool = False) -> None
 
 
 def list_left_out(left_out: tuple[str, ...]) -> None:
-    """Print what was left out; exit code 3 where that is anything."""
+    """Print what was left out; the exit code is 3 if anything was."""
     for line in left_out:
         print(line, file=sys.stderr)
     if left_out:

@@ -31,13 +31,13 @@ def prepare(
     ] = None,
     min_side: Annotated[
         int | None,
-        typer.Option(min=1, help="Drop faces of fewer pixels across their square. Default: half of the size."),
+        typer.Option(min=1, help="Drop faces with fewer pixels than this along a side. Default: half of the size."),
     ] = None,
-    min_score: Annotated[float, typer.Option(help="Drop what the finder is less certain of, 0 to 1.")] = 0.8,
-    min_inside: Annotated[float, typer.Option(help="Drop faces of which a smaller share lies in the photo.")] = 0.7,
-    max_blur: Annotated[float, typer.Option(help="Drop faces blurred more, 0 to 1.")] = 0.58,
+    min_score: Annotated[float, typer.Option(help="Drop faces that the finder is less certain of, 0 to 1.")] = 0.8,
+    min_inside: Annotated[float, typer.Option(help="Drop faces with a smaller share inside the photo.")] = 0.7,
+    max_blur: Annotated[float, typer.Option(help="Drop faces that are more blurred, 0 to 1.")] = 0.58,
     max_covered: Annotated[
-        float | None, typer.Option(help="Drop faces of which a larger share is covered. Default: do not ask.")
+        float | None, typer.Option(help="Drop faces with a larger share covered. Default: do not check.")
     ] = None,
     format: Annotated[str, typer.Option(help="webp or png.")] = "webp",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of WebP pictures.")] = 95,
@@ -47,15 +47,17 @@ def prepare(
         Path | None,
         typer.Option(
             metavar="OTHER",
-            help="A dataset that was learnt from: drop its faces from this one; against.csv says how near each is.",
+            help="A training dataset: leave its faces out of this one; against.csv says how near each is.",
         ),
     ] = None,
     embedder: Annotated[
-        Path | None, typer.Option(help="An .onnx face embedder: --against then finds people, too.")
+        Path | None, typer.Option(help="An .onnx face embedder, with which --against also finds the same people.")
     ] = None,
-    max_cosine: Annotated[float, typer.Option(help="Drop what the embedder sees nearer to a face of OTHER.")] = 0.75,
+    max_cosine: Annotated[
+        float, typer.Option(help="Drop faces that the embedder puts nearer to a face of OTHER.")
+    ] = 0.75,
     shards: Annotated[
-        int | None, typer.Option(min=1, help="Also write tar shards of so many faces into DATASET/shards.")
+        int | None, typer.Option(min=1, help="Also write tar shards of this many faces each into DATASET/shards.")
     ] = None,
     ray: Annotated[
         str | None,
@@ -70,7 +72,7 @@ def prepare(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Make a dataset from photos: find, align, drop what one should not learn from, split."""
+    """Make a dataset from photos: find faces, align them, drop those unfit for training, split."""
     from facefill.config import build
     from facefill.datasets.looking import Rules
     from facefill.datasets.shards import write_shards
@@ -101,7 +103,7 @@ def prepare(
 
 
 def _find(photos: list[Path], dataset: Path) -> list[Path]:
-    """All photos but what the dataset itself holds."""
+    """All photos except those in the dataset itself."""
     from facefill.datasets.manifest import find_pictures
 
     inside = dataset.resolve()

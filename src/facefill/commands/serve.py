@@ -21,7 +21,7 @@ def serve(
         str | None,
         typer.Option(
             envvar="FACEFILL_TOKEN",
-            help="What clients must send as "
+            help="The secret that clients must send as "
             "Authorization: Bearer. Better set in FACEFILL_TOKEN: others on this "
             "machine can read a command line.",
         ),
@@ -34,13 +34,14 @@ def serve(
     ] = "",
     max_mb: Annotated[int, typer.Option(min=1, max=200, help="Largest upload, in megabytes.")] = 40,
     max_megapixels: Annotated[int, typer.Option(min=1, max=100, help="Largest photo, in megapixels.")] = 50,
-    waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 64,
+    waiting: Annotated[int, typer.Option(min=1, help="Number of requests that may wait.")] = 64,
     device: Device = "cpu",
     threads: Threads = None,
     exact: Exact = False,
     sign: Sign = None,
     log: Annotated[
-        Path | None, typer.Option(help="Write the log here and not to stderr. It never holds a photo or a file name.")
+        Path | None,
+        typer.Option(help="Write the log to this file instead of stderr. It never contains a photo or a file name."),
     ] = None,
 ) -> None:
     """Serve the page and the REST API; nothing leaves this machine (needs the extra `serve`)."""

@@ -11,7 +11,7 @@ from facefill.commands.options import need
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML of configs/ or of your own.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file, from configs/ or your own.")],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="For example data.folder=faces or train.seed=3."),
@@ -23,7 +23,7 @@ def train(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Number of threads of all processes of this machine together. "
+            help="Number of threads for all processes on this machine together. "
             "Default: FACEFILL_THREADS, else what the machine allows."
         ),
     ] = None,

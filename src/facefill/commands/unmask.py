@@ -109,7 +109,7 @@ def unmask(
 
 
 def _folder(photos: list[str], out: str | None) -> Path | None:
-    """The folder that results go to, None where they go to one file or beside their photos."""
+    """The folder for the results; None if they go to one file or beside their photos."""
     from facefill.files.photo import FORMATS
 
     if out is None or out == STREAM:
@@ -137,7 +137,7 @@ def _goes_to_stdout(photos: list[str], out: str | None, save_mask: bool) -> bool
 
 
 def _outputs(photo: str, out: str | None, folder: Path | None, save_mask: bool) -> list[Path]:
-    """Where the completed photo goes, and its mask where one is asked for."""
+    """The paths of the completed photo and of its mask, if one is wanted."""
     path = Path(photo)
     if not path.name:  # no file has such a name; reading it says so
         return []

@@ -68,7 +68,7 @@ def _tell_json(second: Second, length_s: float) -> None:
 
 
 def _tell(second: Second, length_s: float) -> None:
-    """A line that is written over on a terminal; elsewhere one for every ten seconds of the film."""
+    """A line that is overwritten on a terminal; elsewhere, a line for every ten seconds of the film."""
     share = f" of {length_s:.0f} s" if length_s else " s"
     line = f"{second.second + 1}{share}: {second.faces} faces, {second.completed} of {second.frames} frames completed"
     if sys.stderr.isatty():

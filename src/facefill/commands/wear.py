@@ -21,7 +21,7 @@ def wear(
             help="Seed of the random numbers; which cover a face gets depends on it and on the face's file name only.",
         ),
     ] = 0,
-    split: Annotated[str | None, typer.Option(help="Only this split of the manifest.")] = None,
+    split: Annotated[str | None, typer.Option(help="Use only this split of the manifest.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset in OUT.")] = False,
     device: Device = "cpu",
     threads: Threads = None,

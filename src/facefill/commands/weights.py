@@ -32,14 +32,14 @@ def average(
 def settle(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors of latent_search.")],
     dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Its validation faces are what the DCGAN never saw.")
+        Path, typer.Argument(metavar="DATASET", help="Faces for validation, which the DCGAN never saw.")
     ],
     out: Out,
     faces: Annotated[int, typer.Option(min=1, help="Validation faces.")] = 64,
     generated: Annotated[int, typer.Option(min=256, help="Generated faces.")] = 12_800,
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure what a search needs to know of a trained DCGAN, and keep it in the file (needs the extra `train`)."""
+    """Measure what a search needs to know about a trained DCGAN, and store it in the file (needs the extra `train`)."""
     need("train", "torch", "safetensors")
     from facefill.training.settle import settle_weights, validation_faces
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import lock_descriptor
 from numpy.typing import NDArray
 
 from facefill.datasets.against import COLUMNS as AUDIT
@@ -105,7 +106,8 @@ class Log:
             self._file = self._path.open("a+b")
         except OSError as error:
             raise InputError("a folder for the dataset", f"{dataset} ({error.strerror})", "choose another") from None
-        _lock(self._file.fileno(), dataset)
+        if not lock_descriptor(self._file.fileno(), blocking=False):  # held until its process ends, however that ends
+            raise InputError(f"{dataset} for itself", "another process that writes it", "wait for it to end")
         self._file.seek(0)
         data = self._file.read()
         whole = data.rfind(b"\n") + 1
@@ -143,18 +145,6 @@ class Log:
     def close(self) -> None:
         """Let other processes have it."""
         self._file.close()
-
-
-def _lock(descriptor: int, dataset: Path) -> None:
-    """Two processes would look at the same photos twice. The lock ends with its process, however that ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"{dataset} for itself", "another process that writes it", "wait for it to end") from None
 
 
 def _compare(dataset: Path, log: Log) -> Callable[[str, str, bool], float]:

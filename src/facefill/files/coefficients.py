@@ -43,7 +43,7 @@ _YCC = np.array(
 
 ToNative = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 Blocks = list[NDArray[np.int32]]
-"""Of each component: (rows, columns, 8, 8), quantised, a view of the library's own memory."""
+"""For each component: (rows, columns, 8, 8), quantised, a view of the library's own memory."""
 
 
 def replace_blocks(
@@ -117,7 +117,7 @@ def _in_blocks(plane: NDArray[np.float32], frame: Frame, index: int) -> NDArray[
 def _components(native: NDArray[np.uint8], jpeg: Jpeg) -> NDArray[np.float32]:
     """(N, C) native samples as (N, C) component values minus 128."""
     values = native.astype(np.float32)
-    jfif = any(s.marker == 0xE0 and s.payload.startswith(b"JFIF\0") for s in jpeg.segments)
+    jfif = any(segment.marker == 0xE0 for segment in jpeg.colour_marks)
     ids = jpeg.frame.ids
     if len(ids) == 1:
         return values - 128
@@ -148,17 +148,14 @@ def _read(jpeg: Jpeg) -> Any:
     except (ImportError, RuntimeError, OSError):  # damage that a decoder reads over, or no place for a file
         return None
     # its own Huffman tables, unless they lack a code that a block may need: libjpeg writes damage then
-    least, most = (
-        min(int(part.min()) for part in picture.coef_arrays),
-        max(int(part.max()) for part in picture.coef_arrays),
-    )
+    ends = [int(end) for part in picture.coef_arrays for end in (part.min(), part.max())]
     whole = all(
         int(sum(table["counts"])) >= count
         for tables, count in ((picture.dc_huff_tables, 12), (picture.ac_huff_tables, 162))
         for table in tables
     )
-    picture.optimize_coding = int(not whole or least < -_MOST_LEVELS)
-    return picture if least >= -_MOST_LEVELS - 1 and most <= _MOST_LEVELS else None
+    picture.optimize_coding = int(not whole or min(ends) < -_MOST_LEVELS)
+    return picture if min(ends) >= -_MOST_LEVELS - 1 and max(ends) <= _MOST_LEVELS else None
 
 
 def _tables_of(jpeg: Jpeg, picture: Any) -> list[NDArray[np.float32]] | None:

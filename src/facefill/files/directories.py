@@ -46,7 +46,7 @@ class Directories:
     def read(self, at: int) -> tuple[dict[int, Tag], int]:
         """The tags of the directory at that offset, by number, and the offset of the one that follows it; 0 for none.
 
-        Of a tag that is there twice, the first counts.
+        If a tag is there twice, the first one counts.
         """
         head, step, inline = ("Q", 20, 8) if self.big else ("H", 12, 4)
         if self.broken or not at or at in self._seen:
@@ -103,6 +103,12 @@ def numbers(order: str, tag: Tag | None) -> tuple[int, ...]:
     if tag is None or not isinstance(tag.value, bytes) or tag.kind not in _NUMBERS:
         return ()
     return struct.unpack(f"{order}{tag.length}{_NUMBERS[tag.kind]}", tag.value)
+
+
+def tag_numbers(listed: str) -> frozenset[int]:
+    """Numbers of tags and ranges of them: "270-272 274"."""
+    ends = [part.partition("-") for part in listed.split()]
+    return frozenset(number for low, _, high in ends for number in range(int(low), int(high or low) + 1))
 
 
 def tag_of(order: str, number: int, kind: int, *values: int) -> Tag:

@@ -34,6 +34,7 @@ DAMAGED = (
 class Format:
     """A file format for photos, and what it can hold beside 8-bit RGB."""
 
+    media_type: str
     suffixes: tuple[str, ...]
     kinds: tuple[str, ...] = ("rgb",)
     bits: tuple[int, ...] = (8,)
@@ -43,13 +44,15 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "JPEG": Format((".jpg", ".jpeg", ".jpe", ".jfif"), ("grey", "rgb", "cmyk"), alpha=False, longest_side=65_500),
-    "PNG": Format((".png",), ("grey", "rgb"), (1, 8, 16)),
-    "WEBP": Format((".webp",), longest_side=16_383),
-    "AVIF": Format((".avif",), longest_side=65_536),
-    "TIFF": Format((".tif", ".tiff"), ("grey", "rgb", "cmyk"), (1, 8, 16)),
-    "BMP": Format((".bmp", ".dib"), ("grey", "rgb"), (1, 8), metadata=False),
-    "HEIF": Format((".heic", ".heif", ".hif")),
+    "JPEG": Format(
+        "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), ("grey", "rgb", "cmyk"), alpha=False, longest_side=65_500
+    ),
+    "PNG": Format("image/png", (".png",), ("grey", "rgb"), (1, 8, 16)),
+    "WEBP": Format("image/webp", (".webp",), longest_side=16_383),
+    "AVIF": Format("image/avif", (".avif",), longest_side=65_536),
+    "TIFF": Format("image/tiff", (".tif", ".tiff"), ("grey", "rgb", "cmyk"), (1, 8, 16)),
+    "BMP": Format("image/bmp", (".bmp", ".dib"), ("grey", "rgb"), (1, 8), metadata=False),
+    "HEIF": Format("image/heic", (".heic", ".heif", ".hif")),
 }
 
 
@@ -151,11 +154,8 @@ def fit(native: Native, target: str) -> tuple[Native, list[str]]:
         native = replace(native, samples=native.colours, extra=None)
     lost = not entry.metadata and not is_srgb(native.icc, native.kind)
     # no reader in use knows grey with alpha in a BMP, or with 16 bits in a TIFF
-    paired = (
-        native.kind == "grey"
-        and native.extra is not None
-        and (target == "BMP" or (target == "TIFF" and native.bits == 16))
-    )
+    unread = target == "BMP" or (target == "TIFF" and native.bits == 16)
+    paired = native.kind == "grey" and native.extra is not None and unread
     if native.kind not in entry.kinds or lost or paired:
         if native.kind == "cmyk" or lost:
             notes.append(f"{target} holds no {'CMYK' if native.kind == 'cmyk' else 'profile'}: colours become sRGB")

@@ -32,6 +32,7 @@ XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 ICC_HEADER = b"ICC_PROFILE\0"
 _PHOTOSHOP_HEADER = b"Photoshop 3.0\0"
 ADOBE = 0xEE
+_COLOUR_MARKS = {0xE0: b"JFIF\0", ADOBE: b"Adobe"}
 _KNOWN = {
     b"MPF\0": "further pictures (previews, gain map)",
     b"urn:iso:std:iso:ts:21496": "a gain map's marks",
@@ -99,11 +100,19 @@ class Jpeg:
             raise ValueError("its frame makes no picture")
         return Frame(marker, bits, height, width, tuple(field[0] for field in fields), factors)
 
+    @cached_property
+    def colour_marks(self) -> list[Segment]:
+        """The first segments of JFIF and of Adobe, which say how colours are coded, without a thumbnail."""
+        found: dict[int, Segment] = {}
+        for marker, payload, _ in self.segments:
+            if _COLOUR_MARKS.get(marker, b" ") == payload[:5] and len(payload) > 11:
+                found.setdefault(marker, Segment(marker, payload[:12] + bytes(2 * (marker != ADOBE))))
+        return [found[marker] for marker in sorted(found)]
+
     @property
     def adobe(self) -> int | None:
         """The colour transform in Adobe's segment; None where there is none."""
-        found = (s.payload for s in self.segments if s.marker == ADOBE and s.payload.startswith(b"Adobe"))
-        return next((payload[11] for payload in found if len(payload) > 11), None)
+        return next((payload[11] for marker, payload, _ in self.colour_marks if marker == ADOBE), None)
 
     @property
     def is_whole(self) -> bool:
@@ -121,17 +130,7 @@ class Jpeg:
 
     def coded(self, metadata: Iterable[Segment] | None = None) -> bytes:
         """A JPEG of the picture behind other metadata; None: what says how colours are coded, and nothing else."""
-        if metadata is None:
-            metadata = [
-                s._replace(payload=s.payload[:12] + bytes(2))
-                for s in self.segments
-                if s.marker == 0xE0 and s.payload.startswith(b"JFIF\0")
-            ]
-            metadata += [
-                s._replace(payload=s.payload[:12])
-                for s in self.segments
-                if s.marker == ADOBE and s.payload.startswith(b"Adobe")
-            ]
+        metadata = self.colour_marks if metadata is None else metadata
         picture = [s for s in self.segments if s.marker in _CODING or s.marker in _FRAMES]
         return b"".join([b"\xff\xd8", *(s.coded() for s in (*metadata, *picture)), b"\xff\xd9"])
 
@@ -234,7 +233,7 @@ def _found_in(jpeg: Jpeg) -> Found:
     if jpeg.trailer.strip(b"\0"):
         dropped.append(_name_of_trailer(jpeg.trailer))
     profile = b"".join(icc[number] for number in sorted(icc))
-    return Found(tuple(exif), tuple(xmp), iptc, profile, (), dpi, tuple(dropped))
+    return Found(tuple(exif), tuple(xmp), iptc, profile, dpi=dpi, dropped=tuple(dropped))
 
 
 def dpi_of(unit: int, across: int, down: int) -> Dpi | None:
@@ -254,9 +253,7 @@ def split_resources(resources: bytes) -> tuple[bytes, list[str]]:
         if number == 0x0404:
             iptc += resources[start : start + length]
         else:
-            names.append(
-                {0x0409: "Photoshop's thumbnail", 0x040C: "Photoshop's thumbnail"}.get(number, "Photoshop's settings")
-            )
+            names.append("Photoshop's thumbnail" if number in (0x0409, 0x040C) else "Photoshop's settings")
         at = start + length + length % 2
     return iptc, names
 
@@ -290,14 +287,9 @@ def segments_of(kept: Kept, source: Jpeg | None = None) -> tuple[list[Segment], 
     source: whose picture it is: JFIF's and Adobe's segments say how its colours are coded.
     """
     x_dpi, y_dpi = (min(max(round(value), 1), 65535) for value in kept.dpi or (1, 1))
-    segments, notes = [Segment(0xE0, b"JFIF\0\1\1" + struct.pack(">BHHBB", bool(kept.dpi), x_dpi, y_dpi, 0, 0))], []
-    if source:
-        segments = segments if any(s.marker == 0xE0 and s.payload[:5] == b"JFIF\0" for s in source.segments) else []
-        segments += [
-            s._replace(payload=s.payload[:12])
-            for s in source.segments
-            if s.marker == ADOBE and s.payload.startswith(b"Adobe")
-        ]
+    jfif = Segment(0xE0, b"JFIF\0\1\1" + struct.pack(">BHHBB", bool(kept.dpi), x_dpi, y_dpi, 0, 0))
+    segments = [jfif if mark.marker == 0xE0 else mark for mark in (source.colour_marks if source else [jfif])]
+    notes: list[str] = []
     blocks = {
         "EXIF": (0xE1, EXIF_HEADER, kept.exif),
         "XMP": (0xE1, XMP_HEADER, kept.xmp),

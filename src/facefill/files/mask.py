@@ -27,13 +27,10 @@ def read_mask(
     *,
     dilate_px: float = 0,
 ) -> Bool:
-    """Return the mask for a photo of `shape` (H, W, ...) from a path, an open file, its bytes, a Pillow picture or an
-    array.
+    """Read the mask of a photo of `shape` (H, W, ...). source: as for `photo.read_photo`, or a bool array.
 
-    The rule: white or opaque = missing. Where there is an alpha channel that is not the same everywhere,
-    alpha > 127 is missing; otherwise luma > 127 is (of 255; 16-bit files are scaled). A bool array is taken as
-    it is, True = missing.
-    Files come through the door of photos: the same formats, limits and orientation; a mask is never resized.
+    The rule: white or opaque = missing. If an alpha channel varies, alpha > 127 is missing; otherwise luma > 127 is (of
+    255; 16-bit files are scaled). A bool array is taken as it is, True = missing. A mask is never resized.
     dilate_px: grow the result by a disc of that radius.
 
     Raises InputError: not a picture, wrong type, another size, nothing or all missing, looking inverted, or a photo.
@@ -80,18 +77,16 @@ def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Bool:
         got = f"one of which {middle:.0%} is neither dark nor bright, as a photo is"
         raise InputError("a mask of black and white", got, "paint what is missing white, and all else black")
     if luma.max() == 1:
-        raise InputError(
-            "white (255) where pixels are missing", "values of 0 and 1 only", "pass bool, or multiply by 255"
-        )
+        fix = "pass bool, or multiply by 255"
+        raise InputError("white (255) where pixels are missing", "values of 0 and 1 only", fix)
     return np.asarray(luma > 127)
 
 
 def _refuse_other_size(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
     if tuple(found) != tuple(shape[:2]):
         expected = f"a mask of {shape[1]}x{shape[0]} pixels like the photo"
-        raise InputError(
-            expected, f"one of {found[1]}x{found[0]}", "draw it on the photo itself; masks are never resized"
-        )
+        fix = "draw it on the photo itself; masks are never resized"
+        raise InputError(expected, f"one of {found[1]}x{found[0]}", fix)
 
 
 def _refuse_other_sides(size: tuple[int, int, int, int], shape: tuple[int, ...]) -> None:
@@ -102,9 +97,8 @@ def _refuse_other_sides(size: tuple[int, int, int, int], shape: tuple[int, ...])
 
 def _refuse_useless(mask: Bool) -> None:
     if not mask.any():
-        raise InputError(
-            "white or opaque pixels where something is missing", "a mask without any", "paint the hole white"
-        )
+        expected = "white or opaque pixels where something is missing"
+        raise InputError(expected, "a mask without any", "paint the hole white")
     if mask.all():
         raise InputError("some known pixels", "a mask that is missing everywhere", "paint only the hole white")
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])

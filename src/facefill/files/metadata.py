@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from facefill.files.directories import Directories, Tag, build_block, numbers, tag_of
+from facefill.files.directories import Directories, Tag, build_block, numbers, tag_numbers, tag_of
 from facefill.files.orientation import ORIENTATION, orientation_of
 from facefill.files.xmp import as_text, keep_xmp
 
@@ -23,86 +23,24 @@ Dpi = tuple[float, float]
 CREDENTIALS = "Content Credentials of the photo before"
 
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
-_DIRECTORIES: dict[int, set[int]] = {
+_DIRECTORIES = {
     # description, maker, model, orientation, resolution, software, date, artist, host, white, YCbCr, ratings,
     # copyright, titles of Windows
-    0: {
-        *range(270, 273),
-        274,
-        282,
-        283,
-        296,
-        305,
-        306,
-        315,
-        316,
-        318,
-        319,
-        529,
-        531,
-        532,
-        18246,
-        18249,
-        33432,
-        *range(40091, 40096),
-    },
+    0: tag_numbers("270-272 274 282 283 296 305 306 315 316 318 319 529 531 532 18246 18249 33432 40091-40095"),
     # exposure, lens, light, dates, versions, sizes, scene; no maker's note, no tables, no sound file
-    _EXIF: {
-        33434,
-        33437,
-        34850,
-        34852,
-        34855,
-        *range(34864, 34870),
-        36864,
-        36867,
-        36868,
-        *range(36880, 36883),
-        37121,
-        *range(37377, 37387),
-        37396,
-        37510,
-        *range(37520, 37523),
-        *range(37888, 37894),
-        *range(40960, 40964),
-        41483,
-        *range(41486, 41489),
-        41492,
-        41493,
-        41495,
-        41728,
-        41729,
-        *range(41985, 41991),
-        *range(41991, 41995),
-        41996,
-        42016,
-        *range(42032, 42038),
-        42080,
-        42240,
-    },
-    _GPS: set(range(32)),
-    _INTEROPERABILITY: {1, 2, 4096, 4097, 4098},
+    _EXIF: tag_numbers(
+        "33434 33437 34850 34852 34855 34864-34869 36864 36867 36868 36880-36882 37121 37377-37386 37396 37510 "
+        "37520-37522 37888-37893 40960-40963 41483 41486-41488 41492 41493 41495 41728 41729 41985-41994 41996 42016 "
+        "42032-42037 42080 42240"
+    ),
+    _GPS: tag_numbers("0-31"),
+    _INTEROPERABILITY: tag_numbers("1 2 4096-4098"),
 }
 _WITHIN = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
-_TEXTS = {
-    *range(270, 273),
-    305,
-    306,
-    315,
-    316,
-    33432,
-    34852,
-    36867,
-    36868,
-    *range(36880, 36883),
-    *range(37520, 37523),
-    42016,
-    42032,
-    42033,
-    *range(42035, 42038),
-    *(1, 3, 8, 9, 10, 12, 14, 16, 18, 19, 21, 23, 25, 29),
-    4096,
-}
+_TEXTS = tag_numbers(
+    "270-272 305 306 315 316 33432 34852 36867 36868 36880-36882 37520-37522 42016 42032 42033 42035-42037 "
+    "1 3 8-10 12 14 16 18 19 21 23 25 29 4096"
+)
 _LONGEST_NUMBERS = 64  # bytes of a field of numbers, as ReferenceBlackWhite's six fractions
 _CODED_TEXTS = (37510, 27, 28)  # UserComment, and two of GPS: eight bytes say how the text is coded
 _IPTC_FIELDS = {*range(3, 123), 130, 131, 135}
@@ -162,16 +100,8 @@ def keep(found: Found) -> Kept:
     orientation = orientation_of(found.exif, map(as_text, found.xmp))
     exif = _with_orientation(exif, orientation, said=orientation == orientation_of((), [as_text(xmp)] if xmp else []))
     dpi = found.dpi if found.dpi and all(0.01 <= value <= 100_000 for value in found.dpi) else None
-    return Kept(
-        exif,
-        xmp,
-        _keep_iptc(found.iptc, dropped) or None,
-        _keep_profile(found.icc, dropped) or None,
-        texts,
-        dpi,
-        orientation,
-        tuple(dict.fromkeys(dropped)),
-    )
+    iptc, icc = _keep_iptc(found.iptc, dropped) or None, _keep_profile(found.icc, dropped) or None
+    return Kept(exif, xmp, iptc, icc, texts, dpi, orientation, tuple(dict.fromkeys(dropped)))
 
 
 def is_harmless(text: str) -> bool:
@@ -276,18 +206,14 @@ def _keep_profile(icc: bytes, dropped: list[str]) -> bytes:
         dropped += ["a colour profile that is none"] * bool(icc)
         return b""
     (count,) = struct.unpack_from(">I", icc, 128)
-    entries = [
-        struct.unpack_from(">4sII", icc, 132 + 12 * index)
-        for index in range(min(count, 100))
-        if 144 + 12 * index <= len(icc)
-    ]
+    end = min(132 + 12 * min(count, 100), len(icc) - 11)
+    entries = [struct.unpack_from(">4sII", icc, at) for at in range(132, end, 12)]
     used = 132 + 12 * count + sum({start: size + 3 for _, start, size in entries}.values())
+    longest = dict.fromkeys(_PROFILE_TEXTS, _LONGEST_PROFILE_TEXT)
     kept = [
         (name, start, size)
         for name, start, size in entries
-        if name in _PROFILE_TAGS
-        and start + size <= len(icc)
-        and (name not in _PROFILE_TEXTS or size <= _LONGEST_PROFILE_TEXT)
+        if name in _PROFILE_TAGS and start + size <= len(icc) and size <= longest.get(name, size)
     ]
     if len(kept) == count and len(icc) <= used:
         return icc

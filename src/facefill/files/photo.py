@@ -143,9 +143,8 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         if not path.exists():
             raise InputError("a photo file", f"{path}, which does not exist", "check the path")
         if not path.is_file():
-            raise InputError(
-                "a photo file", f"{path}, which is {'a folder' if path.is_dir() else 'no file'}", "name a file"
-            )
+            kind = "a folder" if path.is_dir() else "no file"
+            raise InputError("a photo file", f"{path}, which is {kind}", "name a file")
         size = path.stat().st_size
         if size > max_bytes:
             raise TooLarge(f"at most {max_bytes:,} bytes", f"{size:,} in {path.name}", "shrink it first")
@@ -310,17 +309,10 @@ def write_photo(
     The file appears whole or not at all. The photo's own file is never written, whatever `overwrite` says.
     Returns notes on what the format could not keep. Raises InputError where the path cannot be written.
     """
-    inputs = [photo.path] if photo.path else []
+    path, inputs = Path(path), [photo.path] if photo.path else []
     check_output(path, inputs=inputs, overwrite=overwrite)
-    data, notes = encode_photo(
-        photo,
-        completed,
-        mask,
-        format=format_of(path),
-        provenance=provenance,
-        signature=signature,
-        title=Path(path).name,
-    )
+    options = {"provenance": provenance, "signature": signature, "title": path.name}
+    data, notes = encode_photo(photo, completed, mask, format=format_of(path), **options)
     check_output(path, inputs=inputs, overwrite=overwrite)
-    write_whole(Path(path), data)
+    write_whole(path, data)
     return notes

@@ -13,17 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from facefill.errors import InputError
+from facefill.files.formats import FORMATS
 from facefill.files.xmp import COMPOSITE, Provenance
 
-_KINDS = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "AVIF": "image/avif",
-    "TIFF": "image/tiff",
-    "HEIF": "image/heif",
-}
-_CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
+_ALGORITHMS = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512", "Ed25519": "ed25519", "RSA": "ps256"}
 _PARENT = "the photo before"
 _FIX = "give a PEM file with your private key and its certificate chain, the key's own certificate first"
 
@@ -59,14 +52,8 @@ def read_signature(path: Path | str) -> Signature:
         key: Any = serialization.load_pem_private_key(keys[0], None)
     except (ValueError, TypeError) as error:
         raise InputError("a private key without a password", f"{path} ({error})", _FIX) from None
-    kind = type(key).__name__
-    algorithm = (
-        "ps256"
-        if "RSA" in kind
-        else "ed25519"
-        if "Ed25519" in kind
-        else _CURVES.get(getattr(getattr(key, "curve", None), "name", ""))
-    )
+    kind = type(key).__name__.removesuffix("PrivateKey").lstrip("_")
+    algorithm = _ALGORITHMS.get(getattr(getattr(key, "curve", None), "name", kind))
     if algorithm is None:
         raise InputError("an RSA, Ed25519 or NIST elliptic key", f"another in {path}", _FIX)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -92,9 +79,10 @@ def sign(
     _need_c2pa()
     import c2pa
 
-    if format not in _KINDS:
-        raise InputError("a format that holds a C2PA manifest", format, f"write one of {', '.join(_KINDS)}")
-    if original and original[1] in _KINDS:
+    holding = [name for name, entry in FORMATS.items() if entry.metadata]
+    if format not in holding:
+        raise InputError("a format that holds a C2PA manifest", format, f"write one of {', '.join(holding)}")
+    if original and original[1] in holding:
         try:
             redacted = _thumbnails_of(*original)
             signed = _build(data, format, signature, _manifest(provenance, title, {"redactions": redacted}), original)
@@ -135,8 +123,8 @@ def _build(
         builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
         if original:
             parent = {"title": _PARENT, "relationship": "parentOf"}
-            builder.add_ingredient(parent, _KINDS[original[1]], io.BytesIO(original[0]))
-        builder.sign(signer, _KINDS[format], io.BytesIO(data), signed)
+            builder.add_ingredient(parent, FORMATS[original[1]].media_type, io.BytesIO(original[0]))
+        builder.sign(signer, FORMATS[format].media_type, io.BytesIO(data), signed)
     return signed.getvalue()
 
 
@@ -145,7 +133,7 @@ def _thumbnails_of(data: bytes, format: str) -> list[str]:
     import c2pa
 
     try:
-        with c2pa.Reader(_KINDS[format], io.BytesIO(data)) as reader:
+        with c2pa.Reader(FORMATS[format].media_type, io.BytesIO(data)) as reader:
             said = reader.json()
     except c2pa.C2paError:
         return []

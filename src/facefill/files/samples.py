@@ -86,20 +86,13 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
     dropped, frames = [], getattr(image, "n_frames", 1)
     if data:
         dropped += ["further pictures"] * (frames > 1)
-        dropped += ["further pictures (depth, gain map, thumbnails)"] * any(
-            info.get(key) for key in ("aux", "depth_images", "thumbnails")
-        )
+        more = any(info.get(key) for key in ("aux", "depth_images", "thumbnails"))
+        dropped += ["further pictures (depth, gain map, thumbnails)"] * more
         dropped += [CREDENTIALS] * (b"jumb" in data and b"c2pa" in data)
         dropped += ["the video of a motion photo"] * (b"mpvd" in data and name == "HEIF")
-    found = Found(
-        (exif.removeprefix(b"Exif\0\0"),) if exif else (),
-        (xmp.encode() if isinstance(xmp, str) else xmp,) if xmp else (),
-        b"",
-        info.get("icc_profile") or b"",
-        (),
-        dpi,
-        tuple(dropped),
-    )
+    blocks = (exif.removeprefix(b"Exif\0\0"),) if exif else ()
+    packets = (xmp.encode() if isinstance(xmp, str) else xmp,) if xmp else ()
+    found = Found(blocks, packets, icc=info.get("icc_profile") or b"", dpi=dpi, dropped=tuple(dropped))
     samples, kind, extra, bits, notes = samples_of(image)
     native = Native(samples, kind, extra, bits, keep(found))
     notes += [f"it holds {frames} pictures: only the first is used"] * (frames > 1)
@@ -133,21 +126,16 @@ def is_lossless_webp(data: bytes) -> bool:
 def encode_other(native: Native, name: str, lossless: bool) -> bytes:
     """A BMP without metadata, or a WebP, AVIF or HEIF at quality 95 without subsampling. lossless: for WebP."""
     coded = io.BytesIO()
+    if name == "BMP" and native.extra is not None:
+        return bytes(cv2.imencode(".bmp", native.samples[..., [2, 1, 0, 3]])[1].tobytes())
     if name == "BMP":
-        if native.extra is not None:
-            return bytes(cv2.imencode(".bmp", native.samples[..., [2, 1, 0, 3]])[1].tobytes())
         image_of(native).save(coded, "BMP", dpi=native.kept.dpi or (96.0, 96.0))
         return coded.getvalue()
-    coding: dict[str, dict[str, Any]] = {
-        "WEBP": {"quality": 95, "method": 4},
-        "AVIF": {"quality": 95, "subsampling": "4:4:4"},
-        "HEIF": {"quality": 95, "chroma": 444},
-    }
-    options = coding[name]
+    options: dict[str, Any] = {"quality": 95, "method": 4, "subsampling": "4:4:4"}
     if name == "HEIF":
         use_heif()
     if lossless and name == "WEBP":
-        options = {"lossless": True, "exact": True, "quality": 60}
+        options |= {"lossless": True, "exact": True, "quality": 60}
     blocks = {"icc_profile": native.kept.icc, "exif": native.kept.exif, "xmp": native.kept.xmp}
     image_of(native).save(coded, name, **options, **{key: block for key, block in blocks.items() if block})
     return coded.getvalue()

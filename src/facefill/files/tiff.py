@@ -18,30 +18,14 @@ from PIL import TiffImagePlugin
 
 from facefill.errors import InputError
 from facefill.files.colour import Native, Samples
-from facefill.files.directories import Directories, Tag, numbers, write_directory
+from facefill.files.directories import Directories, Tag, numbers, tag_numbers, write_directory
 from facefill.files.jpeg import split_resources
 from facefill.files.metadata import CREDENTIALS, Dpi, Found, Kept, exif_of, keep, tags_of
 from facefill.files.samples import samples_of
 
 _XMP, _ICC, _IPTC, _PHOTOSHOP, _LAYERS, _CREDENTIALS = 700, 34675, 33723, 34377, 37724, 52545
 _EXTRA, _ORIENTATION, _SUBFILE = 338, 274, 254
-_CODING = {
-    *range(254, 260),
-    262,
-    266,
-    273,
-    *range(277, 282),
-    284,
-    292,
-    293,
-    317,
-    *range(320, 326),
-    *range(332, 335),
-    *range(336, 342),
-    347,
-    *range(512, 522),
-    *range(529, 533),
-}
+_CODING = tag_numbers("254-259 262 266 273 277-281 284 292 293 317 320-325 332-334 336-341 347 512-521 529-532")
 Fraction = tuple[int, int]
 _NAMES = {_LAYERS: "Photoshop's layers", _CREDENTIALS: CREDENTIALS, 330: "further pictures", 37500: "the maker's notes"}
 _RAW = "a photo, not a camera's raw file"
@@ -73,12 +57,8 @@ class Tiff:
     @property
     def size(self) -> tuple[int, int, int, int]:
         """Width, height, channels and bytes per sample, by the directory alone."""
-        return (
-            self.number(256, 0),
-            self.number(257, 0),
-            max(self.number(277, 1), 3 * (self.number(262, 1) == 3)),
-            (2 if self.number(258, 1) > 8 else 1),
-        )
+        channels = max(self.number(277, 1), 3 * (self.number(262, 1) == 3))
+        return self.number(256, 0), self.number(257, 0), channels, 2 if self.number(258, 1) > 8 else 1
 
     def _numbers(self, name: int) -> tuple[int, ...]:
         return numbers(self.order, self.tags.get(name))

@@ -69,13 +69,14 @@ class Result:
 class Inpainter:
     """Completes photos with one model; keeps nothing between calls but the loaded networks.
 
-    finder, cover: functions that load the helpers; they are called when a photo first needs them.
+    finder, cover: functions that load the helpers; they are called when a photo first needs them, and give the same
+    ones ever after.
     """
 
     def __init__(self, model: Model, finder: Callable[[], Finds], cover: Callable[[], Cover]) -> None:
         self.model = model
-        self._finder = once(finder)
-        self._cover = once(cover)
+        self.finder = once(finder)
+        self.cover = once(cover)
 
     # ---- plan
 
@@ -84,7 +85,7 @@ class Inpainter:
 
         Raises InputError when there is no face, none is large enough, none is covered, or all holes are too large.
         """
-        found = self._finder().find(photo.pixels)
+        found = self.finder().find(photo.pixels)
         if not found:
             raise InputError(
                 "a photo with a face",
@@ -92,7 +93,7 @@ class Inpainter:
                 "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT",
             )
         warnings = [small and f"{small}: left as it is" for small in map(too_small, found)]
-        hidden = self._cover().find(photo.pixels, found, covers)
+        hidden = self.cover().find(photo.pixels, found, covers)
         for index, cover in enumerate(hidden):
             if not warnings[index] and not cover.missing.any():
                 warnings[index] = f"{place_of(found[index])}: nothing covers it, left as it is"
@@ -119,7 +120,7 @@ class Inpainter:
             if height != width:
                 raise InputError("a square picture with aligned", f"{width}x{height}", "leave --aligned out")
             return replace(assign_aligned(photo, mask, self.model), covered=covered)
-        found = self._finder().find(photo.pixels)
+        found = self.finder().find(photo.pixels)
         faces = [face for face in found if not too_small(face)]
         plan = assign(photo, mask, faces, self.model, [""] * len(faces), large_hole=large_hole)
         said = [

@@ -21,7 +21,7 @@ from facefill.catalog import describe, usable
 from facefill.errors import InputError
 from facefill.server.errors import Refused, error_response, refuse, status_of
 from facefill.server.guard import Guard
-from facefill.server.jobs import Job
+from facefill.server.jobs import PhotoRequest
 from facefill.server.live import Live
 from facefill.server.metrics import Metrics
 from facefill.server.openapi import document
@@ -41,16 +41,16 @@ _JOB_NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 class Service:
-    """One server: its queue, its limits, and who is being served."""
+    """One server: its queue, its limits and its current requests."""
 
     def __init__(self, settings: Settings, open_with: Callable[[Settings, Metrics], RequestQueue] = open_queue) -> None:
         self.settings, self.metrics = settings, Metrics()
         self.memory = UploadMemory(settings.most_bytes)
         self.queue = open_with(settings, self.metrics)
-        self.live = Live(settings, self.queue.networks())
+        self.live = Live(settings, self.queue.inpainter())
         self.stopping = False
-        self._named: dict[str, Job | None] = {}
-        """Requests that are on their way, by the name their client gave them; None while they upload."""
+        self._named: dict[str, PhotoRequest | None] = {}
+        """Current requests by the name that their client gave them; None while they upload."""
         self.metrics.watch("waiting", "Requests in the queue.", self.queue.waiting)
         self.metrics.watch("working", "Threads at work.", self.queue.working)
         self.metrics.watch("live", "Cameras.", lambda: self.live.count)
@@ -83,7 +83,7 @@ class Service:
             if name is not None:
                 del self._named[name]
 
-    async def _answer(self, request: Request, job: Job) -> Response:
+    async def _answer(self, request: Request, job: PhotoRequest) -> Response:
         answer: asyncio.Future[Any] = asyncio.wrap_future(job.answer)
         gone: asyncio.Future[Any] = asyncio.ensure_future(_wait_until_gone(request))
         try:
@@ -150,8 +150,8 @@ class Service:
         await asyncio.to_thread(self.queue.close)
 
 
-def _build_job(request: Request, upload: Upload, kind: type[Options], files: tuple[str, ...]) -> Job:
-    """Raises InputError where a file is missing or a field is wrong."""
+def _build_job(request: Request, upload: Upload, kind: type[Options], files: tuple[str, ...]) -> PhotoRequest:
+    """Raises InputError if a file is missing or a field is wrong."""
     for name in files:
         if not upload.files.get(name):
             raise InputError(f"the file {name}", "none", f"send it as the field `{name}`")
@@ -161,7 +161,7 @@ def _build_job(request: Request, upload: Upload, kind: type[Options], files: tup
     as_json = kind is DetectOptions or asks_json or not (asks_picture or upload.is_form)
     if isinstance(options, CompleteOptions) and options.samples > 1 and not as_json:
         raise InputError("Accept: application/json with several samples", accepted[:80], "ask for JSON or for 1 sample")
-    return Job(upload, options, as_json)
+    return PhotoRequest(upload, options, as_json)
 
 
 async def _wait_until_gone(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong on the way in, as one JSON shape: expected, got, fix."""
+"""Every error as the same JSON: expected, got, fix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from facefill.errors import InputError, NotAPhoto, TooLarge
 
 
 class Refused(Exception):
-    """A request that is not worked on. status: of HTTP. retry_s: when to come again, None where that is no use."""
+    """A request that is refused. status: of HTTP. retry_s: seconds after which to try again; None: never."""
 
     def __init__(self, status: int, error: InputError, retry_s: int | None = None) -> None:
         super().__init__(str(error))

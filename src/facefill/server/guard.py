@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask, what browsers may do with answers, and the clock."""
+"""Checks before every request: who may ask, what browsers may do with answers, and timeouts."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _OPEN = ("/v1/health", "/v1/openapi.json")
-"""What under /v1 needs no token."""
+"""Paths under /v1 that need no token."""
 _ONCE = (b"host", b"origin", b"authorization", b"content-type", b"sec-fetch-site")
-"""Headers of which a second one could say something else than what was checked."""
+"""Headers that may come only once: a second one could contradict the one that was checked."""
 
 
 class Guard:
-    """ASGI: takes the proxy's prefix off paths, refuses strangers, adds the headers, counts and times."""
+    """ASGI middleware: strips the proxy's prefix, refuses strangers, adds headers, counts and times requests."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, paths: frozenset[str]) -> None:
         self._app, self._settings, self._metrics, self._paths = app, settings, metrics, paths

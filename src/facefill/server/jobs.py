@@ -13,16 +13,14 @@ import numpy as np
 from facefill.arrays import U8, Bool
 from facefill.catalog import usable
 from facefill.files.mask import read_mask
-from facefill.files.photo import Photo, encode_photo, encode_picture, read_photo
+from facefill.files.photo import FORMATS, Photo, encode_photo, encode_picture, read_photo
 from facefill.files.provenance import Signature
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
 from facefill.imaging.sheets import mean_distance, spread_map
-from facefill.runtime.cover import Cover as CoverFinder
 from facefill.runtime.cover import FoundCover, read_kinds
 from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face
-from facefill.runtime.helpers import Finds
 from facefill.runtime.inpainter import HONEST, Inpainter, Result
 from facefill.runtime.plan import LARGEST_SHARE, Plan, place_of, too_small
 from facefill.server.schema import (
@@ -39,16 +37,6 @@ from facefill.server.schema import (
 from facefill.server.settings import Settings
 from facefill.server.upload import Upload
 
-MEDIA_TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "AVIF": "image/avif",
-    "TIFF": "image/tiff",
-    "BMP": "image/bmp",
-    "HEIF": "image/heic",
-}
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -60,8 +48,8 @@ class Answer:
 
 
 @dataclass(eq=False)
-class Job:
-    """One request on its way."""
+class PhotoRequest:
+    """A request for one photo, from its upload to its answer."""
 
     upload: Upload
     options: Options
@@ -69,12 +57,12 @@ class Job:
     answer: Future[Answer] = field(default_factory=Future)
     stage: str = "waiting"
     gone: bool = False
-    """Whether the client went away; no further step is begun."""
+    """Whether the client went away; no further step is started then."""
     since: float = field(default_factory=time.perf_counter)
     times: dict[str, float] = field(default_factory=dict)
 
     def enter(self, stage: str) -> None:
-        """Go on to a stage; the time of the one before is noted."""
+        """Go on to a stage and record the time of the previous one."""
         now = time.perf_counter()
         self.times[self.stage] = round(self.times.get(self.stage, 0.0) + (now - self.since) * 1e3, 2)
         self.stage, self.since = stage, now
@@ -91,38 +79,29 @@ class Job:
         return options.method, options.seed, options.samples if isinstance(options, CompleteOptions) else 1
 
 
-@dataclass(frozen=True)
-class Networks:
-    """The loaded networks that one thread works with."""
-
-    finder: Finds
-    cover: CoverFinder
-    inpainter: Inpainter
-
-
 # ---- look
 
 
-def look(job: Job, networks: Networks, settings: Settings) -> Plan | Answer:
+def look(job: PhotoRequest, inpainter: Inpainter, settings: Settings) -> Plan | Answer:
     """Decode the photo and plan what to complete; the answer, where nothing has to be completed for it.
 
     Raises InputError for what the user can fix.
     """
     photo = read_photo(job.upload.files["photo"], max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
     if not isinstance(job.options, CompletionOptions):
-        return _detect(job, photo, networks)
+        return _detect(job, photo, inpainter)
     if not isinstance(job.options, CompleteOptions):
         assert isinstance(job.options, UnmaskOptions)
         kinds = read_kinds(job.options.covers)
-        return networks.inpainter.plan_unmask(photo, covers=kinds, large_hole=job.options.large_hole)
+        return inpainter.plan_unmask(photo, covers=kinds, large_hole=job.options.large_hole)
     mask = read_mask(job.upload.files["mask"], photo.pixels.shape[:2])
-    return networks.inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
+    return inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
 
 
-def _detect(job: Job, photo: Photo, networks: Networks) -> Answer:
-    found = networks.finder.find(photo.pixels)
+def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
+    found = inpainter.finder().find(photo.pixels)
     assert isinstance(job.options, DetectOptions)
-    covers = networks.cover.find(photo.pixels, found, read_kinds(job.options.covers))
+    covers = inpainter.cover().find(photo.pixels, found, read_kinds(job.options.covers))
     faces = [_found(face, cover) for face, cover in zip(found, covers, strict=True)]
     job.enter("writing")
     warnings = list(photo.notes)
@@ -168,8 +147,10 @@ def _window(missing: Bool, left: int, top: int) -> Cover:
 # ---- finish
 
 
-def finish(job: Job, plan: Plan, drawn: Drawn, inpainter: Inpainter, signature: Signature | None = None) -> Answer:
-    """Encode the answer. signature: whose name stands under it."""
+def finish(
+    job: PhotoRequest, plan: Plan, drawn: Drawn, inpainter: Inpainter, signature: Signature | None = None
+) -> Answer:
+    """Encode the answer. signature: signs it."""
     options = job.options
     assert isinstance(options, CompletionOptions)
     results = [inpainter.finish(plan, drawn, seed=options.seed, sample=index) for index in range(len(drawn.photos))]
@@ -185,7 +166,7 @@ def finish(job: Job, plan: Plan, drawn: Drawn, inpainter: Inpainter, signature: 
         for result in results
     ]
     warnings = [*results[0].warnings, *coded[0][1]]
-    media_type = MEDIA_TYPES[options.format or plan.photo.format]
+    media_type = FORMATS[options.format or plan.photo.format].media_type
     job.enter("done")
     if not job.as_json:
         suffix = media_type.partition("/")[2]
@@ -204,7 +185,7 @@ def finish(job: Job, plan: Plan, drawn: Drawn, inpainter: Inpainter, signature: 
 
 
 def _completed(
-    job: Job, plan: Plan, results: list[Result], files: list[bytes], warnings: list[str], media_type: str
+    job: PhotoRequest, plan: Plan, results: list[Result], files: list[bytes], warnings: list[str], media_type: str
 ) -> Completed:
     first, several = results[0], len(results) > 1
     pictures = np.stack([result.photo for result in results]) if several else None
@@ -241,7 +222,7 @@ def _completed(
 
 
 def _in_header(warnings: list[str]) -> str:
-    """As a JSON list of plain ASCII; what is too long for a header is counted instead."""
+    """A JSON list in ASCII; warnings beyond what a header holds are counted instead."""
     kept = [warning[:300] for warning in warnings[:10]]
     more = [f"and {len(warnings) - 10} more: ask for application/json"] if len(warnings) > 10 else []
     return json.dumps(kept + more)

@@ -11,8 +11,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
+from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.stream import Frame, Seen, Stream
-from facefill.server.jobs import Networks
 from facefill.server.settings import Settings
 
 MOST_LIVE = 4
@@ -31,8 +31,8 @@ browsers send no Authorization with a WebSocket."""
 class Live:
     """The cameras of one server."""
 
-    def __init__(self, settings: Settings, networks: Networks) -> None:
-        self._settings, self._networks = settings, networks
+    def __init__(self, settings: Settings, inpainter: Inpainter) -> None:
+        self._settings, self._inpainter = settings, inpainter
         self.count = 0
 
     async def serve(self, socket: WebSocket) -> None:
@@ -57,8 +57,8 @@ class Live:
 
     async def _answer(self, socket: WebSocket) -> None:
         """The next frame is looked at while one is completed."""
-        networks = self._networks
-        stream = Stream(networks.finder, networks.cover, networks.inpainter.model)
+        inpainter = self._inpainter
+        stream = Stream(inpainter.finder(), inpainter.cover(), inpainter.model)
         filling: asyncio.Task[None] | None = None
         try:
             while True:

@@ -44,7 +44,7 @@ class Metrics:
         )
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """Report what a function says whenever somebody asks."""
+        """Report the value of a function, read on request."""
         Gauge(f"facefill_{name}", what, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:

@@ -1,9 +1,8 @@
 """The bounded queue in front of the networks, and the worker threads that serve it.
 
 Every thread does one step of some request at a time: look, run, or finish. Running takes the crops of all requests
-that are ready into one call, shared out among the threads. A thread that works alone uses the networks that were loaded
-for all processor threads; as soon as two work, each has networks of its own with its share of them: two single
-threads complete about a third more than one pair that works together.
+that are ready into one call, shared out among the threads. All threads share the networks: the processor's cores go to
+whichever request is being computed, all of them to a single one.
 """
 
 from __future__ import annotations
@@ -12,40 +11,40 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from facefill.catalog import METHODS
-from facefill.runtime.cover import Cover
 from facefill.runtime.engine import thread_count
 from facefill.runtime.finder import Face
-from facefill.runtime.helpers import Finds, open_cover, open_finder
+from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
-from facefill.runtime.model import Model, load
+from facefill.runtime.model import load
 from facefill.runtime.plan import Plan
 from facefill.server.errors import refuse
-from facefill.server.jobs import Answer, Job, Networks, finish, look
+from facefill.server.jobs import Answer, PhotoRequest, finish, look
 from facefill.server.metrics import Metrics
 from facefill.server.settings import Settings
+from facefill.threads import once
 
 BATCH = 8
-"""Requests that are looked at ahead, so that their crops can share a call of the model. Their decoded photos are what
-bounds the memory."""
+"""Most requests looked at ahead, so that their crops can share a call of the model; it bounds the memory of decoded
+photos."""
 MOST_WORKERS = 4
-"""Every one has its own networks, about 100 MB."""
+"""Requests that are worked on at a time. Each takes about 100 MB for compiled networks."""
 
-Loader = Callable[[int | None, str], Networks]
-"""Gives the networks of a worker with a method; worker None: those of one that works alone."""
+Loader = Callable[[str], Inpainter]
+"""Gives the inpainter of a method."""
 
 
 @dataclass(frozen=True)
 class _Ready:
     """A request that waits for the model."""
 
-    job: Job
+    job: PhotoRequest
     plan: Plan
 
     @property
@@ -58,22 +57,21 @@ class RequestQueue:
 
     def __init__(self, settings: Settings, metrics: Metrics, load_for: Loader, workers: int) -> None:
         self._settings, self._metrics, self._load = settings, metrics, load_for
-        self._new: deque[Job] = deque()
+        self._new: deque[PhotoRequest] = deque()
         self._ready: list[_Ready] = []
         self._busy = 0
         self._pace_s = 0.5
         self._closed = False
         self._change = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._work, args=(index,), name=f"worker-{index}", daemon=True)
-            for index in range(workers)
+            threading.Thread(target=self._work, name=f"worker-{index}", daemon=True) for index in range(workers)
         ]
         for thread in self._threads:
             thread.start()
 
     # ---- from the outside
 
-    def put(self, job: Job) -> None:
+    def put(self, job: PhotoRequest) -> None:
         """Queue up. Raises Refused: 429 where the queue is full, 503 where the server stops."""
         with self._change:
             if self._closed:
@@ -90,18 +88,18 @@ class RequestQueue:
             self._new.append(job)
             self._change.notify()
 
-    def ahead(self, job: Job) -> int:
-        """How many requests stand before this one."""
+    def ahead(self, job: PhotoRequest) -> int:
+        """Number of requests before this one."""
         with self._change:
             return self._new.index(job) if job in self._new else 0
 
     def wait_s(self, ahead: int) -> float:
-        """About how long until a request with so many before it is looked at, from what the last ones took."""
+        """Estimated seconds until a request with this many before it is looked at, from the last ones' times."""
         return round(self._pace_s * ahead / len(self._threads), 1)
 
-    def networks(self) -> Networks:
-        """Those of one worker, with the default method."""
-        return self._load(0, "swift")
+    def inpainter(self) -> Inpainter:
+        """The inpainter of the default method."""
+        return self._load("swift")
 
     def waiting(self) -> int:
         return len(self._new) + len(self._ready)
@@ -110,7 +108,7 @@ class RequestQueue:
         return self._busy
 
     def close(self) -> None:
-        """Take nobody else, answer all that wait, and stop."""
+        """Accept nothing more, answer all waiting requests, and stop."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -119,35 +117,32 @@ class RequestQueue:
 
     # ---- the threads
 
-    def _work(self, index: int) -> None:
+    def _work(self) -> None:
         while (step := self._next()) is not None:
-            what, alone = step
-            worker = None if alone else index
             try:
-                if isinstance(what, Job):
-                    self._look(what, worker)
+                if isinstance(step, PhotoRequest):
+                    self._look(step)
                 else:
-                    self._run(what, worker)
+                    self._run(step)
             finally:
                 with self._change:
                     self._busy -= 1
                     self._change.notify_all()
 
-    def _next(self) -> tuple[Job | list[_Ready], bool] | None:
-        """What to do next, and whether nobody else works; None at the end."""
+    def _next(self) -> PhotoRequest | list[_Ready] | None:
+        """What to do next; None at the end."""
         with self._change:
             while True:
                 self._drop_gone()
-                what = self._choose()
-                if what is not None:
+                step = self._choose()
+                if step is not None:
                     self._busy += 1
-                    rest = self._new or self._ready
-                    return what, self._busy == 1 and not rest
+                    return step
                 if self._closed and not self._busy:
                     return None
                 self._change.wait()
 
-    def _choose(self) -> Job | list[_Ready] | None:
+    def _choose(self) -> PhotoRequest | list[_Ready] | None:
         pixels = sum(ready.plan.mask.size for ready in self._ready)
         enough = len(self._ready) >= BATCH or pixels >= self._settings.max_pixels
         if self._ready and (enough or not self._new):
@@ -170,10 +165,10 @@ class RequestQueue:
         self._new = deque(job for job in self._new if not job.gone)
         self._ready = [ready for ready in self._ready if not ready.job.gone]
 
-    def _look(self, job: Job, worker: int | None) -> None:
+    def _look(self, job: PhotoRequest) -> None:
         job.enter("looking")
         try:
-            seen = look(job, self._load(worker, job.method), self._settings)
+            seen = look(job, self._load(job.method), self._settings)
         except BaseException as error:
             self._end(job, error=error)
             return
@@ -185,20 +180,20 @@ class RequestQueue:
             self._ready.append(_Ready(job, seen))
             self._change.notify()
 
-    def _run(self, batch: list[_Ready], worker: int | None) -> None:
+    def _run(self, batch: list[_Ready]) -> None:
         """One call of the model for all crops of a batch; where that fails, each request for itself."""
         method, seed, samples = batch[0].job.key
         for ready in batch:
             ready.job.enter("completing")
         try:
-            inpainter, plans = self._load(worker, method).inpainter, [ready.plan for ready in batch]
+            inpainter, plans = self._load(method), [ready.plan for ready in batch]
             drawn = inpainter.run(plans, seed=seed, samples=samples)
         except BaseException as error:
             if len(batch) == 1:
                 self._end(batch[0].job, error=error)
                 return
             for ready in batch:
-                self._run([ready], worker)
+                self._run([ready])
             return
         self._metrics.batches.observe(len(batch))
         self._metrics.crops.labels(method).inc(sum(ready.crops for ready in batch))
@@ -212,7 +207,7 @@ class RequestQueue:
             except BaseException as error:
                 self._end(ready.job, error=error)
 
-    def _end(self, job: Job, answer: Answer | None = None, *, error: BaseException | None = None) -> None:
+    def _end(self, job: PhotoRequest, answer: Answer | None = None, *, error: BaseException | None = None) -> None:
         """Answer a request, or forget one whose client went away."""
         job.upload.release()
         job.enter("done")
@@ -234,51 +229,29 @@ class RequestQueue:
 
 
 def open_queue(settings: Settings, metrics: Metrics) -> RequestQueue:
-    """A queue whose workers have networks of their own; all helpers are loaded now, methods when first asked for.
+    """A queue on the runtime's networks; the default ones are loaded now, other methods when first asked for.
 
     Raises InputError where the weights or the device are not there.
     """
     threads = thread_count(settings.threads)
+    options: dict[str, Any] = {"device": settings.device, "threads": threads, "exact": settings.exact}
+    finder, cover = once(partial(open_finder, **options)), once(partial(open_cover, **options))
+
+    @once
+    def load_method(method: str) -> Inpainter:
+        return Inpainter(load(method, **options), finder, cover)
+
     workers = min(threads, MOST_WORKERS)
-    load_for = _load_once(settings, threads, max(1, threads // workers))
-    for index in (None, *range(workers)):
-        _warm(load_for(index, "swift"))
-    return RequestQueue(settings, metrics, load_for, workers)
+    with ThreadPoolExecutor(workers) as pool:  # as many at once as there will be: each compiles its own
+        list(pool.map(_warm, [load_method("swift")] * workers))
+    return RequestQueue(settings, metrics, load_method, workers)
 
 
-def _warm(networks: Networks) -> None:
+def _warm(inpainter: Inpainter) -> None:
     """Compile the networks for the usual sizes now, and not while the first visitor waits."""
     for height, width in ((480, 640), (640, 480), (640, 640)):
-        networks.finder.find(np.zeros((height, width, 3), np.uint8))
+        inpainter.finder().find(np.zeros((height, width, 3), np.uint8))
     faces = np.zeros((1, 256, 256, 3), np.uint8)
     points = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
-    networks.cover.find(faces[0], [Face((60.0, 40.0, 200.0, 250.0), points, 1.0)])
-    networks.inpainter.model.complete(faces, np.ones((1, 256, 256), bool))
-
-
-def _load_once(settings: Settings, threads: int, each: int) -> Loader:
-    lock = threading.Lock()
-
-    @cache
-    def helpers(index: int | None) -> tuple[Finds, Cover]:
-        count = threads if index is None else each
-        options: dict[str, Any] = {"device": settings.device, "threads": count, "exact": settings.exact}
-        return open_finder(**options), open_cover(**options)
-
-    @cache
-    def model(index: int | None, method: str) -> Model:
-        if METHODS[method].kind != "onnx" and index is not None:
-            return model(None, method)  # one for all: its threads are torch's, or it has none
-        count = threads if index is None else each
-        return load(method, device=settings.device, threads=count, exact=settings.exact)
-
-    @cache
-    def networks(index: int | None, method: str) -> Networks:
-        finder, cover = helpers(index)
-        return Networks(finder, cover, Inpainter(model(index, method), lambda: finder, lambda: cover))
-
-    def get(index: int | None, method: str) -> Networks:
-        with lock:
-            return networks(index if threads > 1 else None, method)
-
-    return get
+    inpainter.cover().find(faces[0], [Face((60.0, 40.0, 200.0, 250.0), points, 1.0)])
+    inpainter.model.complete(faces, np.ones((1, 256, 256), bool))

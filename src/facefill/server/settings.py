@@ -1,4 +1,4 @@
-"""What a server was told: where it listens, who may ask, and how much it takes."""
+"""The settings of a server: where it listens, who may use it, and its limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facefill.files.provenance import Signature
 
 
 class Settings(Frozen):
-    """All limits are refused before anything is decoded."""
+    """All limits are checked before anything is decoded."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -33,17 +33,17 @@ class Settings(Frozen):
     max_pixels: int = 50_000_000
     """Largest photo."""
     most_waiting: int = 64
-    """Requests in the queue; one more is told to come again."""
+    """Most requests in the queue; further ones are told to try again later."""
     most_bytes: int = 400_000_000
     """Memory of all uploads at one time."""
     quiet_s: float = 10.0
-    """Longest silence of somebody who uploads, or who has said nothing yet."""
+    """Longest silence, in seconds, during an upload or before a request."""
     upload_s: float = 120.0
     """Longest time for one upload."""
     answer_s: float = 120.0
     """Longest time for taking one piece of an answer."""
     grace_s: float = 120.0
-    """How long a stopping server finishes what it has."""
+    """Seconds that a stopping server has to finish its requests."""
 
     @property
     def is_local(self) -> bool:
@@ -62,7 +62,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether it is an IP address and no name."""
+    """Whether it is an IP address, not a name."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Requests' bodies into memory, never onto a disk: multipart forms, and JSON with base64.
+"""Read request bodies into memory, never onto disk: multipart forms, and JSON with base64.
 
 Web frameworks spool large parts of a form into temporary files, and take a part without a file name for text. Nobody's
 photo may lie on a disk, and many clients name no file, so the form is parsed here, by python-multipart's parser, into
@@ -26,13 +26,13 @@ from facefill.server.settings import Settings
 
 FILES = ("photo", "mask")
 _MOST_TEXT_BYTES = 1000
-"""Longest field that is no file, and longest header of a part."""
+"""Longest field other than a file, and longest header of a part."""
 _MOST_SEPARATORS = 100
 """Commas and brackets of a JSON body: each may stand for an object, which takes 20 times its bytes."""
 
 
 class UploadMemory:
-    """Counts the bytes of all uploads that are in memory at one time; whoever ends a request gives its share back."""
+    """Counts the bytes of all uploads in memory; whoever ends a request returns its share."""
 
     def __init__(self, most: int) -> None:
         self._most, self.taken, self._lock = most, 0, threading.Lock()
@@ -64,7 +64,7 @@ class Upload:
         self._taken += size
 
     def release(self) -> None:
-        """Forget the files. Harmless when repeated."""
+        """Forget the files. May be called again."""
         self.files = {}
         taken, self._taken = self._taken, 0
         self.memory.give_back(taken)
@@ -107,7 +107,7 @@ async def read_upload(request: Request, memory: UploadMemory, settings: Settings
 
 
 def _most(settings: Settings) -> int:
-    """Bytes of a whole body: photo and mask, in base64, and what is around them."""
+    """Most bytes of a body: photo and mask in base64, and the rest."""
     return settings.max_bytes * 2 + 100_000
 
 
@@ -116,7 +116,7 @@ def _too_large(settings: Settings) -> TooLarge:
 
 
 async def _chunks(request: Request, upload: Upload, settings: Settings) -> AsyncIterator[bytes]:
-    """Pieces of the body, counted and against the clock."""
+    """The pieces of the body, counted and timed."""
     size, stream = 0, request.stream().__aiter__()
     try:
         async with asyncio.timeout(settings.upload_s):
