@@ -33,10 +33,10 @@ def state(folder: Path) -> tuple[Path, Read]:
 
 
 def weights(folder: Path) -> tuple[Path, Read]:
-    numpy = pytest.importorskip("safetensors.numpy")
-    about = {"facefill": '{"method": "latent_search", "config": {}}'}
-    (folder / "w.safetensors").write_bytes(numpy.save({"a": np.ones(9, np.float16)}, about))
-    return folder / "w.safetensors", load
+    pytest.importorskip("torch")
+    from tests.runtime.test_threads import write_search
+
+    return write_search(folder / "w.safetensors", "latent_search"), load
 
 
 def network(folder: Path) -> tuple[Path, Read]:
