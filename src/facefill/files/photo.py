@@ -311,8 +311,9 @@ def write_photo(
     """
     path, inputs = Path(path), [photo.path] if photo.path else []
     check_output(path, inputs=inputs, overwrite=overwrite)
-    options = {"provenance": provenance, "signature": signature, "title": path.name}
-    data, notes = encode_photo(photo, completed, mask, format=format_of(path), **options)
+    data, notes = encode_photo(
+        photo, completed, mask, format=format_of(path), provenance=provenance, signature=signature, title=path.name
+    )
     check_output(path, inputs=inputs, overwrite=overwrite)
     write_whole(path, data)
     return notes
