@@ -121,6 +121,15 @@ def test_tables_that_change_between_scans_are_not_written_again() -> None:
     assert "blocks could not be kept" in notes[0]
 
 
+def test_a_table_with_a_step_of_0_is_not_written_again() -> None:
+    source = bytearray(source_of("RGB", 64, 64))
+    source[source.index(b"\xff\xdb") + 5 + 63] = 0
+    photo = read_photo(bytes(source))
+    result, notes = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape))
+    assert "blocks could not be kept" in notes[0]
+    assert read_photo(result).pixels.shape == photo.pixels.shape
+
+
 def test_a_baseline_scan_that_does_not_say_what_it_brings_is_whole() -> None:
     source = bytearray(source_of("RGB", 64, 64))
     at = source.index(b"\xff\xda")

@@ -159,7 +159,7 @@ def _read(jpeg: Jpeg) -> Any:
 
 
 def _tables_of(jpeg: Jpeg, picture: Any) -> list[NDArray[np.float32]] | None:
-    """Each component's quantisation table, (64,); None where one is replaced between two scans."""
+    """Each component's quantisation table, (64,); None where one is replaced between two scans, or holds a 0."""
     slots: set[int] = set()
     for number, (marker, payload, _) in enumerate(jpeg.segments):
         at = 0
@@ -171,6 +171,8 @@ def _tables_of(jpeg: Jpeg, picture: Any) -> list[NDArray[np.float32]] | None:
     tables = dict(zip(sorted(slots), picture.quant_tables, strict=False))
     numbers = [component.quant_tbl_no for component in picture.comp_info]
     if len(slots) != len(picture.quant_tables) or not slots.issuperset(numbers):
+        return None
+    if not all(table.all() for table in picture.quant_tables):  # T.81 B.2.4.1: no step is 0
         return None
     return [tables[number].reshape(64).astype(np.float32) for number in numbers]
 
