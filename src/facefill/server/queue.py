@@ -55,8 +55,8 @@ class _Ready:
 class RequestQueue:
     """Requests in the order they came, and the worker threads that answer them."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, load_for: Loader, workers: int) -> None:
-        self._settings, self._metrics, self._load = settings, metrics, load_for
+    def __init__(self, settings: Settings, metrics: Metrics, load_method: Loader, workers: int) -> None:
+        self._settings, self._metrics, self._load = settings, metrics, load_method
         self._new: deque[PhotoRequest] = deque()
         self._ready: list[_Ready] = []
         self._busy = 0
