@@ -15,12 +15,9 @@ from facefill.covers.head import Floats
 from facefill.covers.sheet import Layer, Scene, doubled, lit, window
 
 FONTS = (
-    cv2.FONT_HERSHEY_SIMPLEX,
-    cv2.FONT_HERSHEY_DUPLEX,
-    cv2.FONT_HERSHEY_COMPLEX,
-    cv2.FONT_HERSHEY_TRIPLEX,
+    cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX,
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
-)
+)  # fmt: skip
 LETTERS = string.ascii_letters + string.digits + "   .-@"
 
 

@@ -34,6 +34,10 @@ MOST_DAMAGED = 0.01
 """Share of the pictures of a dataset that may be damaged; they are left out and listed."""
 
 
+OpenFinder = Callable[[], Finds]
+"""Opens what finds faces, when it is first needed."""
+
+
 class Pictures(Protocol):
     """(N, S, S, 3) uint8 RGB: an array, or what is read like one."""
 
@@ -131,12 +135,7 @@ def find_landmarks(finder: Finds | None, face: U8) -> Points:
 
 
 def open_pictures(
-    entries: Sequence[Entry],
-    side_px: int,
-    folder: Path,
-    *,
-    stream: bool = False,
-    finder: Callable[[], Finds] | None = None,
+    entries: Sequence[Entry], side_px: int, folder: Path, *, stream: bool = False, finder: OpenFinder | None = None
 ) -> Opened:
     """Decode the pictures once and remember which could be; the second time that is read from `folder`.
 
@@ -179,11 +178,7 @@ def _key(entries: Sequence[Entry], side_px: int, found: bool) -> str:
 
 
 def _build(
-    entries: Sequence[Entry],
-    side_px: int,
-    paths: tuple[Path, Path, Path],
-    stream: bool,
-    finder: Callable[[], Finds] | None,
+    entries: Sequence[Entry], side_px: int, paths: tuple[Path, Path, Path], stream: bool, finder: OpenFinder | None
 ) -> None:
     """Write index, pixels (unless `stream`) and the list of what was left out; the index comes last, so that
     with it everything is there."""
@@ -217,7 +212,7 @@ def _build(
 
 
 def _decoded(
-    entries: Sequence[Entry], side_px: int, finder: Callable[[], Finds] | None
+    entries: Sequence[Entry], side_px: int, finder: OpenFinder | None
 ) -> Iterator[tuple[bytes, list[list[float]], str]]:
     """Pixels, landmarks in a picture of 256 and "", or why a picture is left out, of each entry."""
     found: Finds | None = None

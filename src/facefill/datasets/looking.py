@@ -147,18 +147,8 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None
         else:
             picture = encode_picture(face, rules.format.upper(), rules.quality if rules.format == "webp" else None)
             bits, digest = hash_face(face).tobytes().hex(), hashlib.sha256(picture).hexdigest()
-    seen = SeenFace(
-        file,
-        round(side_px),
-        points.round(2).tolist(),
-        round(found.score, 4),
-        round(blur, 4),
-        bits,
-        digest,
-        reason,
-        detail,
-    )
-    return seen, picture
+    marks, score = points.round(2).tolist(), round(found.score, 4)
+    return SeenFace(file, round(side_px), marks, score, round(blur, 4), bits, digest, reason, detail), picture
 
 
 def _covered(photo: U8, face: Face, crop: Crop, rules: Rules, cover: Covers | None) -> float:

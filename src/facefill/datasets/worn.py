@@ -1,7 +1,6 @@
 """A dataset of covered faces from one of uncovered ones: the worn picture, the true mask, the truth."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from facefill.arrays import U8, Points
 from facefill.covers.wear import Worn, wear
-from facefill.datasets.cache import find_landmarks, list_entries
+from facefill.datasets.cache import OpenFinder, find_landmarks, list_entries
 from facefill.datasets.manifest import (
     COLUMNS,
     MANIFEST_PX,
@@ -45,7 +44,7 @@ def wear_faces(
     *,
     split: str | None = None,
     overwrite: bool = False,
-    finder: Callable[[], Finds] | None = None,
+    finder: OpenFinder | None = None,
 ) -> WornDataset:
     """Put a cover on every face of a dataset and write `out`: worn/, masks/, truth/, manifest.csv, refused.csv.
 

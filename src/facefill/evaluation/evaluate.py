@@ -102,31 +102,21 @@ def describe(bench: Bench) -> dict[str, Any]:
 
 def command(settings: EvaluationSettings) -> str:
     """The command that makes the report again; of files and folders the names only."""
-    words = ["facefill", "evaluate", settings.folder.resolve().name]
-    for option, values in (
-        ("--split", settings.splits),
-        ("--methods", settings.methods),
-        ("--holes", settings.holes),
-        ("--protocol", settings.papers),
-    ):
-        if values:
-            names = [Path(value).name for value in values] if option == "--methods" else values
-            words += [option, ",".join(names)]
-    if settings.limit:
-        words += ["--limit", str(settings.limit)]
-    for path in settings.features:
-        words += ["--features", path.name]
-    for option, file in (
-        ("--lpips-heads", settings.heads),
-        ("--embedder", settings.embedder),
-        ("--groups", settings.groups),
-    ):
-        words += [option, file.name] if file else []
-    if settings.adapter:
-        words += ["--adapter", Path(settings.adapter).name]
-    if settings.device != "cpu":
-        words += ["--device", settings.device]
-    return shlex.join(words + (["--exact"] if settings.exact else []))
+    files = {"--lpips-heads": settings.heads, "--embedder": settings.embedder, "--groups": settings.groups}
+    given = [
+        ("--split", ",".join(settings.splits)),
+        ("--methods", ",".join(Path(method).name for method in settings.methods)),
+        ("--holes", ",".join(settings.holes)),
+        ("--protocol", ",".join(settings.papers)),
+        ("--limit", str(settings.limit or "")),
+        *(("--features", path.name) for path in settings.features),
+        *((option, file.name) for option, file in files.items() if file),
+        ("--adapter", Path(settings.adapter or "").name),
+        ("--device", "" if settings.device == "cpu" else settings.device),
+    ]
+    words = [word for option, value in given if value for word in (option, value)]
+    start = ["facefill", "evaluate", settings.folder.resolve().name]
+    return shlex.join([*start, *words, *(["--exact"] if settings.exact else [])])
 
 
 def _read_page(path: Path) -> str:

@@ -161,17 +161,9 @@ def plot_intervals(metric: Metric, rows: Sequence[Row], methods: Sequence[str]) 
             offset = (place - (len(methods) - 1) / 2) * 0.8 / len(methods)
             at = [protocols.index(row.protocol) + offset for row in mine]
             ends = np.array([(row.value - row.low, row.high - row.value) for row in mine]).T
-            axes.errorbar(
-                [row.value for row in mine],
-                at,
-                xerr=np.nan_to_num(ends).clip(0),
-                fmt=MARKERS[place % len(MARKERS)],
-                color=COLOURS[place % len(COLOURS)],
-                markersize=4,
-                capsize=2,
-                linewidth=1.2,
-                label=method,
-            )
+            marker, colour = MARKERS[place % len(MARKERS)], COLOURS[place % len(COLOURS)]
+            look: Any = {"fmt": marker, "color": colour, "markersize": 4, "capsize": 2, "linewidth": 1.2}
+            axes.errorbar([row.value for row in mine], at, xerr=np.nan_to_num(ends).clip(0), label=method, **look)
         for between in range(1, len(protocols)):
             axes.axhline(between - 0.5, color=INK, linewidth=0.4, alpha=0.4)
         axes.set_yticks(range(len(protocols)), protocols)

@@ -93,13 +93,8 @@ def as_markdown(bench: Bench, summary: Summary) -> str:
                 if table[1]:
                     parts += [f"### {title}: {dataset.name}, {protocol.name}\n", markdown_table(table)]
     for paper in bench.papers.values():
-        parts += [
-            f"## By the definitions of: {paper.title}",
-            "",
-            says(paper),
-            "",
-            markdown_table(paper_table(paper_lines(bench, summary, paper))),
-        ]
+        values = markdown_table(paper_table(paper_lines(bench, summary, paper)))
+        parts += [f"## By the definitions of: {paper.title}\n", f"{says(paper)}\n", values]
         if paper.printed:
             parts += ["What the paper prints:", "", markdown_table(printed_table(paper))]
     parts += ["## Definitions\n", *(f"- **{title}**: {text}." for title, text in definitions(summary)), "", HONEST]
@@ -160,16 +155,8 @@ def difference_table(summary: Summary, dataset: str, protocol: str) -> Table:
             digits = metric.digits + 1
             sure = math.isfinite(one.low) and (one.low > 0 or one.high < 0)
             ends = f"[{number(one.low, digits)}, {number(one.high, digits)}]"
-            lines.append(
-                [
-                    f"{one.first} − {one.second}",
-                    metric.title,
-                    str(one.n),
-                    f"{one.value:+.{digits}f}",
-                    ends,
-                    "yes" if sure else "no",
-                ]
-            )
+            pair, value = f"{one.first} − {one.second}", f"{one.value:+.{digits}f}"
+            lines.append([pair, metric.title, str(one.n), value, ends, "yes" if sure else "no"])
     return ["methods", "metric", "n", "difference", "95 % interval", "0 outside"], lines
 
 

@@ -66,16 +66,8 @@ def match_grain(image: U8, completed: U8, mask: Bool, rng: np.random.Generator, 
             shape = (bottom - top, right - left, 3)
             measured = float((luma[around] ** 2).mean())
             wanted = min(measured, most)
-            noise = _lacking_grain(
-                fine,
-                luma,
-                around,
-                luma[hole],
-                here[hole],
-                sigma_px,
-                rng.standard_normal(shape, dtype=np.float32),
-                wanted / max(measured, 1e-9),
-            )
+            white, share = rng.standard_normal(shape, dtype=np.float32), wanted / max(measured, 1e-9)
+            noise = _lacking_grain(fine, luma, around, luma[hole], here[hole], sigma_px, white, share)
             strength = _by_brightness(luma, brightness, around, ~missing, brightness[hole])
             strength *= _room(luma[hole], missing[hole], wanted, float((luma[here] ** 2).mean()), sigma_px)
             picture[hole] += noise * strength[..., None]

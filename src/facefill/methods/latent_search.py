@@ -262,10 +262,8 @@ class LatentSearch(Method):
         per = max(1, self.config.rows // self.config.restarts)
         with torch.autocast(image.device.type, enabled=False):
             parts = [
-                self._search_some(
-                    image[place : place + per].float(), mask[place : place + per], seeds[place : place + per]
-                )
-                for place in range(0, len(image), per)
+                self._search_some(*(values[at : at + per] for values in (image.float(), mask, seeds)))
+                for at in range(0, len(image), per)
             ]
         found = SearchResult(
             torch.cat([part.faces for part in parts]),

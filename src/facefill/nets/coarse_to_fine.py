@@ -43,29 +43,16 @@ def elu() -> nn.ELU:
 
 def encoder(inputs: int, width: int) -> nn.Sequential:
     """(N, inputs, H, W) to (N, 4 width, H/4, W/4)."""
-    return convs(
-        (inputs, width, 5),
-        (width, 2 * width, 3, 2),
-        (2 * width, 2 * width),
-        (2 * width, 4 * width, 3, 2),
-        (4 * width, 4 * width),
-    )
+    half, quarter = 2 * width, 4 * width
+    return convs((inputs, width, 5), (width, half, 3, 2), (half, half), (half, quarter, 3, 2), (quarter, quarter))
 
 
 def decoder(width: int) -> nn.Sequential:
     """(N, 4 width, H/4, W/4) to a picture (N, 3, H, W), not clipped."""
-    return nn.Sequential(
-        conv(4 * width, 4 * width),
-        elu(),
-        convs((4 * width, 4 * width)),
-        Twice(4 * width, 2 * width),
-        elu(),
-        convs((2 * width, 2 * width)),
-        Twice(2 * width, width),
-        elu(),
-        convs((width, width // 2)),
-        conv(width // 2, 3),
-    )
+    half, quarter = 2 * width, 4 * width
+    small = [conv(quarter, quarter), elu(), convs((quarter, quarter)), Twice(quarter, half), elu()]
+    large = [convs((half, half)), Twice(half, width), elu(), convs((width, width // 2)), conv(width // 2, 3)]
+    return nn.Sequential(*small, *large)
 
 
 def dilated(width: int) -> nn.Sequential:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Sizes = tuple[int, ...]
+
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """A convolution that keeps the size (or divides it by `stride`), with He initialisation and zero bias."""
@@ -35,7 +37,7 @@ class Residual(nn.Module):
         return x + self.gain.to(branch.dtype) * branch
 
 
-def residuals(channels: int, dilations: tuple[int, ...]) -> nn.Sequential:
+def residuals(channels: int, dilations: Sizes) -> nn.Sequential:
     """A chain of `Residual`, one for each dilation."""
     return nn.Sequential(*(Residual(channels, d) for d in dilations))
 
@@ -64,13 +66,7 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        widths: tuple[int, ...],
-        bottom_dilations: tuple[int, ...],
-        block: int = 2,
-        finest: int = 1,
+        self, inputs: int, outputs: int, widths: Sizes, bottom_dilations: Sizes, block: int = 2, finest: int = 1
     ) -> None:
         super().__init__()
         self.block = block

@@ -172,14 +172,8 @@ def _example(method: Any, count: int, side: int) -> dict[str, Tensor]:
 
 def _forget_origin(model: Any) -> None:
     """Drop what the exporter notes about where each node came from: it names files of the machine that exported."""
-    for part in (
-        model.graph,
-        *model.graph.node,
-        *model.graph.value_info,
-        *model.graph.initializer,
-        *model.graph.input,
-        *model.graph.output,
-    ):
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         del part.metadata_props[:]
         part.doc_string = ""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,14 +32,9 @@ def runs_so_far(
     """
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
     machine = f"{processes} × {torch.get_num_threads()} threads, {device}"
+    said: dict[str, Any] = {"recipe": recipe, "commit": commit[:7], "machine": machine}
     return [
-        Run(
-            recipe=recipe,
-            images=min(shown, end) - begin,
-            side_px=max(stage.sides_px),
-            commit=commit[:7],
-            machine=machine,
-        )
+        Run(images=min(shown, end) - begin, side_px=max(stage.sides_px), **said)
         for stage, begin, end in stages
         if shown > begin
     ]
