@@ -17,10 +17,9 @@ from facefill.batch import bucket as bucket_module
 from facefill.batch import lock as lock_module
 from facefill.batch.bucket import TRIES, Bucket
 from facefill.batch.folder import Selection
-from facefill.batch.job import make_job
+from facefill.batch.job import make_job, open_folder
 from facefill.batch.lock import LEASE, lock
 from facefill.batch.manifest import BucketJournal, Outcome
-from facefill.batch.places import open_folder
 from facefill.batch.run import preview, run
 from facefill.batch.worker import Worker
 from facefill.errors import InputError

@@ -1,7 +1,5 @@
 """A folder in a bucket, or wherever else fsspec reaches: s3://, gs://, az://, sftp:// ..."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facefill.batch.folder import STATE, Entry, Selection
+from facefill.batch.folder import STATE, ListedFile, Selection
 from facefill.errors import InputError
 
 T = TypeVar("T")
@@ -54,7 +52,7 @@ class Bucket:
     def names(self, select: Selection) -> Iterator[str]:
         return (entry.name for entry in self.entries(select))
 
-    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[Entry]:
+    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[ListedFile]:
         start = len(self.root) + 1
         for about in self._pages() if self.kinds & {"s3", "s3a"} else self._walk():
             whole = str(about["name"])
@@ -64,7 +62,7 @@ class Bucket:
                 missed()
             elif not hidden and select.takes(name):
                 change = next((about[key] for key in _CHANGES if about.get(key)), "")
-                yield Entry(name, int(about["size"] or 0), f"{about['size']}-{change}")
+                yield ListedFile(name, int(about["size"] or 0), f"{about['size']}-{change}")
 
     def _pages(self) -> Iterator[dict[str, Any]]:
         """Files of S3: a thousand at a time, so that a bucket of any size takes the same memory."""

@@ -3,8 +3,6 @@
 Names are paths inside the folder with "/" between their parts, whatever the system.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import secrets
@@ -36,7 +34,7 @@ class Unwritable(InputError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedFile:
     """A file of a folder."""
 
     name: str
@@ -82,7 +80,7 @@ class Folder(Protocol):
     def names(self, select: Selection) -> Iterator[str]:
         """The names of wanted files, in any order, without holding them all."""
 
-    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[Entry]:
+    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[ListedFile]:
         """The same with what is known of each. What cannot be looked at is an entry with a problem.
 
         missed: called for each file that is left out because its name has no suffix.
@@ -124,23 +122,23 @@ class LocalFolder:
     def names(self, select: Selection) -> Iterator[str]:
         return (name for name, found, _ in self._walk() if found and select.takes(name))
 
-    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[Entry]:
+    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[ListedFile]:
         for name, found, problem in self._walk():
             if problem:
-                yield Entry(name, 0, "", problem)
+                yield ListedFile(name, 0, "", problem)
             elif select.misses(name):
                 missed()
             elif found and select.takes(name):
                 try:
                     about = found.stat()
                 except OSError as error:
-                    yield Entry(name, 0, "", f"it cannot be looked at ({error.strerror})")
+                    yield ListedFile(name, 0, "", f"it cannot be looked at ({error.strerror})")
                     continue
                 if not stat.S_ISREG(about.st_mode):
-                    yield Entry(name, 0, "", "it is no ordinary file")
+                    yield ListedFile(name, 0, "", "it is no ordinary file")
                     continue
                 # The time of change cannot be set back, as that of modification can.
-                yield Entry(name, about.st_size, f"{about.st_size}-{about.st_mtime_ns}-{about.st_ctime_ns}")
+                yield ListedFile(name, about.st_size, f"{about.st_size}-{about.st_mtime_ns}-{about.st_ctime_ns}")
 
     def _walk(self) -> Iterator[tuple[str, os.DirEntry[str] | None, str]]:
         """Files as (name, entry, ""), folders that cannot be listed as (name, None, why).

@@ -1,14 +1,13 @@
 """What a run does, in a form that goes to other processes and machines."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facefill.batch.folder import Folder, check_name
-from facefill.batch.places import is_url, local_path, open_folder
+from facefill.batch.bucket import Bucket
+from facefill.batch.folder import Folder, LocalFolder, check_name
+from facefill.batch.manifest import Outcome
 from facefill.catalog import METHODS, file_hash, find_weights, shipped_weights
 from facefill.errors import InputError, pick
 from facefill.files.provenance import Signature
@@ -50,6 +49,19 @@ class Item:
     """Its name among the masks."""
     sources: int | None = None
     """Hash of the sources that its result in OUT was made from, see `manifest.hash_sources`."""
+
+    def failed(self, job: BatchJob, reason: str = "") -> Outcome:
+        """Its outcome unless something better happens."""
+        return Outcome(
+            self.name,
+            "failed",
+            reason,
+            self.stamp,
+            method=job.method,
+            model_sha256=job.model_sha256,
+            seed=job.seed,
+            recipe=job.recipe,
+        )
 
 
 def make_job(
@@ -133,3 +145,25 @@ def name_problem(name: str, size: int, most_bytes: int) -> str:
     if size > most_bytes:
         return f"it has {size:,} bytes, more than {most_bytes:,}"
     return check_name(name)
+
+
+def is_url(place: str) -> bool:
+    """Whether it names a place that fsspec opens, rather than a path: s3://bucket/photos."""
+    scheme, colon, _ = place.partition("://")
+    return bool(colon) and scheme != "file"
+
+
+def local_path(place: str) -> Path:
+    """The path that a place names, file:// or plain."""
+    return Path(place.removeprefix("file://"))
+
+
+def open_folder(place: str, without: str | None = None) -> Folder:
+    """The folder at a path or a URL. without: a place in it that is not listed.
+
+    Raises InputError where fsspec, or what it needs for that kind of URL, is missing.
+    """
+    if is_url(place):
+        return Bucket(place, without if without and is_url(without) else None)
+    leave = local_path(without).resolve() if without and not is_url(without) else None
+    return LocalFolder(local_path(place).resolve(), leave)

@@ -140,23 +140,11 @@ class WorkerPool:
             )
         held = list(member.items.values())
         if len(held) == 1:
-            yield _died(self._job, held[0], code)
+            said = f"the process that worked on it died ({code}): out of memory, or a crash in a library"
+            yield held[0].failed(self._job, said)
         else:
             self._suspects.extend(held)
         self._members[self._members.index(member)] = _Member(self._job, self._threads)
-
-
-def _died(job: BatchJob, item: Item, code: int | None) -> Outcome:
-    return Outcome(
-        item.name,
-        "failed",
-        f"the process that worked on it died ({code}): out of memory, or a crash in a library",
-        item.stamp,
-        method=job.method,
-        model_sha256=job.model_sha256,
-        seed=job.seed,
-        recipe=job.recipe,
-    )
 
 
 @contextmanager

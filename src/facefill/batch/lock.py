@@ -1,7 +1,5 @@
 """One run at a time per OUT: two would do everything twice."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets

@@ -1,15 +1,13 @@
 """manifest.jsonl: one line for each photo, in the order in which they were done; only ever appended to while a run
 lasts, so that it is right after a kill at any byte."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -61,14 +59,10 @@ class Outcome:
 
     def encode(self) -> bytes:
         """A line of JSON, ending in a newline."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
-        try:
-            return json.dumps(said, ensure_ascii=False).encode() + b"\n"
-        except UnicodeEncodeError:  # a file name that is no text
-            return json.dumps(said).encode() + b"\n"
+        return _encode(vars(self))
 
     @classmethod
-    def decode(cls, line: bytes) -> Outcome:
+    def decode(cls, line: bytes) -> "Outcome":
         """What `encode` wrote."""
         said = json.loads(line)
         return cls(**{**said, "faces_refused": tuple(said["faces_refused"]), "warnings": tuple(said["warnings"])})
@@ -167,10 +161,14 @@ class Manifest:
         last = Table((said["photo"], (index,)) for index, said in enumerate(self._read()))
         for index, said in enumerate(self._read()):
             if last.get(said["photo"]) == (index,):
-                try:
-                    yield json.dumps(said, ensure_ascii=False).encode() + b"\n"
-                except UnicodeEncodeError:
-                    yield json.dumps(said).encode() + b"\n"
+                yield _encode(said)
+
+
+def _encode(said: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(said, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # a file name that is no text
+        return json.dumps(said).encode() + b"\n"
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

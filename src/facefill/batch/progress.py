@@ -1,7 +1,5 @@
 """Progress of a run: how far, how fast, how much longer, what failed."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time
@@ -85,7 +83,7 @@ class Display:
             return
         self._counted = True
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> "Display":
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn

@@ -46,6 +46,8 @@ INIT_DEATHS = 4
 STORE_BYTES = 300_000_000
 """Object store of a Ray that is started here; only names, outcomes and small pictures of faces pass through it."""
 
+DIED = "the actors that worked on it died: out of memory, or a crash in a library"
+
 Result = tuple[int, bytes]
 
 
@@ -128,7 +130,7 @@ class Cluster:
         def complete(items: Iterator[Item]) -> Iterator[Outcome]:
             said = (json.dumps(astuple(item)).encode() for item in items)
             for item, result in self.spread(partial(_completer, job), said):
-                yield Outcome.decode(result) if result else _died(job, Item(*json.loads(item)))
+                yield Outcome.decode(result) if result else Item(*json.loads(item)).failed(job, DIED)
 
         return complete
 
@@ -138,8 +140,7 @@ class Cluster:
 
         said = (json.dumps([str(photo), str(photo.resolve())]).encode() for photo in photos)
         for item, result in self.spread(partial(_looker, rules, covers), said):
-            died = "the actors that looked at it died: out of memory, or a crash in a library"
-            yield pickle.loads(result) if result else Look(json.loads(item)[0], "", died, (), {})
+            yield pickle.loads(result) if result else Look(json.loads(item)[0], "", DIED, (), {})
 
     def spread(self, make: Callable[[], Work], items: Iterator[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
         """Each item with its result, in the order in which they are done; None where actors died over it.
@@ -319,16 +320,3 @@ def _looker(rules: Rules, covers: bool) -> Work:
             yield place, pickle.dumps(look_at(Path(path), finder, rules, name=name, cover=cover))
 
     return work
-
-
-def _died(job: BatchJob, item: Item) -> Outcome:
-    return Outcome(
-        item.name,
-        "failed",
-        "the actors that worked on it died: out of memory, or a crash in a library",
-        item.stamp,
-        method=job.method,
-        model_sha256=job.model_sha256,
-        seed=job.seed,
-        recipe=job.recipe,
-    )

@@ -1,7 +1,5 @@
 """A whole run: list the photos, choose those to do, record what became of them."""
 
-from __future__ import annotations
-
 import os
 import time
 import unicodedata
@@ -10,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from facefill.batch.bucket import Bucket
-from facefill.batch.folder import MANIFEST, MOST_BYTES, STATE, Entry, Folder, LocalFolder, Selection, Unwritable
+from facefill.batch.folder import MANIFEST, MOST_BYTES, STATE, Folder, ListedFile, LocalFolder, Selection, Unwritable
 from facefill.batch.job import BatchJob, Item, name_problem, open_places
 from facefill.batch.lock import lock
 from facefill.batch.manifest import Manifest, Outcome
@@ -57,7 +55,7 @@ class _Plan:
                 item = replace(item, sources=known.sources)
             yield item
 
-    def _item(self, entry: Entry) -> Item:
+    def _item(self, entry: ListedFile) -> Item:
         problem = entry.problem or name_problem(entry.name, entry.size, MOST_BYTES) or self._clash(entry.name)
         mask, stamp = "", entry.stamp
         if self._masks is not None:
@@ -114,11 +112,7 @@ def run(
     Raises InputError where OUT is in use, holds other files, or was begun with other options without `force`, and where
     it is full.
     """
-    source, target, _ = open_places(job)
-    if isinstance(target, LocalFolder):
-        target.check_state()
-    _check_ours(target, force)
-    _check_photos(source, select)
+    source, target = _open_checked(job, select, force)
     tally = Tally()
     with lock(target):
         manifest = Manifest(target, job.recipe)
@@ -162,14 +156,21 @@ def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[
 
 def preview(job: BatchJob, *, select: Selection, force: bool = False) -> tuple[Tally, Iterator[Item]]:
     """What `run` would do, without doing it: the photos, and a tally that counts the others while they are read."""
+    _, target = _open_checked(job, select, force)
+    manifest, tally = Manifest(target, job.recipe, writes=False), Tally()
+    _check_recipe(manifest, job, force)
+    return tally, _Plan(job, select, force, manifest, tally).items()
+
+
+def _open_checked(job: BatchJob, select: Selection, force: bool) -> tuple[Folder, Folder]:
+    """IN, which has photos, and OUT, which may be written."""
     source, target, _ = open_places(job)
     if isinstance(target, LocalFolder):
         target.check_state()
     _check_ours(target, force)
-    _check_photos(source, select)
-    manifest, tally = Manifest(target, job.recipe, writes=False), Tally()
-    _check_recipe(manifest, job, force)
-    return tally, _Plan(job, select, force, manifest, tally).items()
+    if next(iter(source.names(select)), None) is None:
+        raise InputError("photos", f"none in {source}", "check the path; --include takes files of other names")
+    return source, target
 
 
 def _check_ours(target: Folder, force: bool) -> None:
@@ -195,11 +196,6 @@ def _check_ours(target: Folder, force: bool) -> None:
             f"{target} with {found}",
             "choose another OUT, or --force to write into it",
         )
-
-
-def _check_photos(source: Folder, select: Selection) -> None:
-    if next(iter(source.names(select)), None) is None:
-        raise InputError("photos", f"none in {source}", "check the path; --include takes files of other names")
 
 
 def _check_recipe(manifest: Manifest, job: BatchJob, force: bool) -> None:

@@ -1,7 +1,5 @@
 """A compact table from a million names to a few numbers each."""
 
-from __future__ import annotations
-
 import hashlib
 from array import array
 from collections.abc import Iterable

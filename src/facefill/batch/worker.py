@@ -1,7 +1,5 @@
 """Completes a stream of photos: some threads compute, while others wait for the disk or the network."""
 
-from __future__ import annotations
-
 import hashlib
 import queue
 import sys
@@ -108,7 +106,7 @@ class Worker:
                     item = next(source, None)
                 if item is None:
                     return
-                read.put(self._step(self._read, _Work(item, self._blank(item))))
+                read.put(self._step(self._read, _Work(item, item.failed(self.job))))
 
         def completers() -> None:
             nets = networks.pop()
@@ -124,18 +122,6 @@ class Worker:
         _start(completers, len(self._networks), partial(_put_ends, done, self._writers))
         _start(writers, self._writers, lambda: outcomes.put(None))
         yield from iter(outcomes.get, None)
-
-    def _blank(self, item: Item) -> Outcome:
-        job = self.job
-        return Outcome(
-            item.name,
-            "failed",
-            stamp=item.stamp,
-            method=job.method,
-            model_sha256=job.model_sha256,
-            seed=job.seed,
-            recipe=job.recipe,
-        )
 
     def _step(self, step: Callable[[_Work], None], work: _Work) -> _Work:
         """Do one step of a photo, or record why it failed."""
