@@ -18,8 +18,13 @@ from typer.testing import CliRunner
 
 from facefill.commands.cli import app
 from facefill.errors import InputError
+from facefill.runtime.model import load
+from facefill.server import queue as queue_module
 from facefill.server.app import build_app
+from facefill.server.metrics import Metrics
 from facefill.server.settings import Settings, check_reach
+from tests.networks import write_inpainting
+from tests.runtime.test_inpainter import Covers
 from tests.server.service import PNG, Gate, listening, service
 
 FORM = httpx2.Request("POST", "http://localhost/v1/unmask", files={"photo": PNG})
@@ -54,6 +59,24 @@ def test_requests_share_a_call_of_the_model_and_get_what_they_would_alone(tmp_pa
         text = client.get("/v1/metrics").text
     count = float(text.split("facefill_batch_requests_count ")[1].split("\n")[0])
     assert count < 11
+
+
+def test_all_workers_share_networks_that_are_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, opened = write_inpainting(tmp_path / "tiny.onnx"), []
+
+    def opens(name: str, make: Callable[[], object]) -> Callable[..., object]:
+        return lambda *_, **options: (opened.append((name, options["threads"])), make())[1]
+
+    monkeypatch.setattr(queue_module, "load", opens("model", lambda: load(network, threads=1)))
+    monkeypatch.setattr(queue_module, "open_finder", opens("finder", Gate))
+    monkeypatch.setattr(queue_module, "open_cover", opens("cover", lambda: Covers(slice(120, 220))))
+    queue = queue_module.open_queue(Settings(threads=3), Metrics())
+    first, telea = queue.inpainter(), queue._load("telea")
+    queue.close()
+    assert sorted(opened) == [("cover", 3), ("finder", 3), ("model", 3), ("model", 3)]
+    assert first is queue.inpainter()
+    assert first.finder() is telea.finder()
+    assert first.cover() is telea.cover()
 
 
 def test_a_full_line_says_when_to_come_again(tmp_path: Path) -> None:
