@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { opencv, readOpenCv } from "./opencv";
 
 const HERE = import.meta.dirname;
 const PAGE = join(HERE, "../src/facefill/server/page");
-const SOURCES = ["index.html", "docs.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "src",
-  "public"];
+const ORT = join(HERE, "node_modules/onnxruntime-web/dist");
+const SOURCES = ["index.html", "docs.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts",
+  "opencv.ts", "src", "public"];
 
 function files(path: string): string[] {
   if (!statSync(path).isDirectory()) return [path];
@@ -24,10 +27,26 @@ function hash(folder: string, paths: string[]): string {
   return sum.digest("hex");
 }
 
+/** Lays WebAssembly, packed, and what starts it beside the page, for `facefill page`. */
+function runtime(): Plugin {
+  return {
+    name: "runtime",
+    apply: "build",
+    closeBundle() {
+      const to = join(PAGE, "runtime"), from = join(ORT, "ort-wasm-simd-threaded");
+      mkdirSync(to, { recursive: true });
+      writeFileSync(join(to, "opencv.bin"), gzipSync(readOpenCv().wasm, { level: 9 }));
+      writeFileSync(join(to, "ort.bin"), gzipSync(readFileSync(`${from}.wasm`), { level: 9 }));
+      copyFileSync(`${from}.mjs`, join(to, "ort.mjs"));
+    },
+  };
+}
+
 /** Keeps beside the built page what it was built from, so that a test without Node sees whether that is still so. */
 function stamp(): Plugin {
   return {
     name: "stamp",
+    apply: "build",
     closeBundle() {
       const sources = hash(HERE, SOURCES.flatMap((name) => files(join(HERE, name))));
       const built = hash(PAGE, files(PAGE).filter((path) => !path.endsWith("build.json")));
@@ -39,13 +58,19 @@ function stamp(): Plugin {
 export default defineConfig({
   root: HERE,
   base: "./",
-  plugins: [stamp()],
+  plugins: [opencv(), runtime(), stamp()],
+  // ONNX Runtime without the WebAssembly in its script: that is fetched when it is needed.
+  resolve: { alias: { "onnxruntime-web/wasm": join(ORT, "ort.wasm.min.mjs") } },
+  worker: { format: "es", plugins: () => [opencv()] },
   build: {
     outDir: PAGE,
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { index: join(HERE, "index.html"), docs: join(HERE, "docs.html") } },
+    rollupOptions: {
+      input: { index: join(HERE, "index.html"), docs: join(HERE, "docs.html"), sw: join(HERE, "src/sw.ts") },
+      output: { entryFileNames: ({ name }) => name === "sw" ? "sw.js" : "assets/[name]-[hash].js" },
+    },
   },
   server: { proxy: { "/v1": "http://127.0.0.1:8000" } },
 });

@@ -15,6 +15,7 @@ from facefill.runtime.finder import (
     COARSE_SIDE_PX,
     LONG_SIDE_PX,
     LOOK_PX,
+    STEPS_PX,
     STRIDES,
     Face,
     Finder,
@@ -92,9 +93,15 @@ def test_coordinates_come_back_in_pixels_of_the_photo(height: int, width: int) -
     expected = np.array([0.3 * width, 0.45 * height, 0.5 * width, 0.75 * height]) - 0.5
     np.testing.assert_allclose(face.box, expected, atol=0.01)
     middle = np.array([0.4 * width, 0.6 * height]) - 0.5
-    np.testing.assert_allclose(face.landmarks[2], middle, atol=0.01)
+    np.testing.assert_allclose(face.landmarks[2], middle, atol=0.5 / STEPS_PX + 0.01)
     assert face.landmarks[0, 0] < face.landmarks[1, 0]
     assert face.score == pytest.approx(0.99, abs=0.001)
+
+
+def test_landmarks_stand_on_eighths_of_a_pixel() -> None:
+    (face,), _ = find(600, 1277, (0.43, 0.61, 0.2, 0.3))
+    assert (face.landmarks * STEPS_PX % 1 == 0).all()
+    assert (np.asarray(face.box) * STEPS_PX % 1 != 0).any()
 
 
 def test_a_large_photo_is_looked_at_twice_in_sizes_that_repeat() -> None:
@@ -166,7 +173,9 @@ def test_the_second_look_places_the_face() -> None:
     (face,) = Finder(engine).find(np.zeros((480, 640, 3), np.uint8))
     first = np.array([319.5, 239.5]) + LANDMARKS * 32
     crop = Crop.around_face(first, LOOK_PX)
-    np.testing.assert_allclose(face.landmarks, crop.to_photo(np.array([60.5, 72.5]) + LANDMARKS * 17), atol=0.02)
+    np.testing.assert_allclose(
+        face.landmarks, crop.to_photo(np.array([60.5, 72.5]) + LANDMARKS * 17), atol=0.5 / STEPS_PX + 0.02
+    )
     x0, y0 = crop.to_photo(np.array([26.5, 26.5]))
     x1, y1 = crop.to_photo(np.array([94.5, 118.5]))
     np.testing.assert_allclose(face.box, [x0, y0, x1, y1], atol=0.02)

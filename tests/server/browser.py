@@ -81,6 +81,26 @@ def browser(*flags: str) -> Iterator[Any]:
         opened.close()
 
 
+def wait_until(page: Any, expression: str, most_s: float = 600) -> None:
+    """Wait until an expression is true in the page; its own waiting would break a policy without eval."""
+    end = time.monotonic() + most_s
+    while not _holds(page, expression):
+        if time.monotonic() > end:
+            raise TimeoutError(expression)
+        page.wait_for_timeout(200)
+
+
+def _holds(page: Any, expression: str) -> bool:
+    from playwright.sync_api import Error
+
+    try:
+        return bool(page.evaluate(expression))
+    except Error as error:
+        if "context was destroyed" in str(error):  # the page is being loaded again
+            return False
+        raise
+
+
 def wait_for_faces(page: Any) -> None:
     page.wait_for_selector("#faces li", timeout=60_000)
     page.wait_for_selector("body:not([data-busy])", timeout=60_000)

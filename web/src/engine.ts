@@ -1,4 +1,4 @@
-/** What completes photos for the page: the server's REST, or another engine with the same answers. */
+/** What completes photos for the page: the server's REST (rest.ts), or the browser itself (local/engine.ts). */
 
 import type { components } from "./schema";
 
@@ -32,8 +32,9 @@ export interface Engine {
   /** kinds: of `KINDS`, what counts as a cover. */
   detect(photo: Blob, kinds: string[], preview: boolean, signal: AbortSignal, doing: Doing): Promise<Detected>;
   complete(wish: Wish, signal: AbortSignal, doing: Doing): Promise<Completed>;
-  /** Frames go in one after the other, and come back completed in their order. ended: null where we closed it. */
-  watch(shown: (frame: Blob, said: Said) => void, ended: (trouble: Trouble | null) => void): Camera;
+  /** Frames go in one after the other, and come back completed in their order. ended: null where we closed it. Null for
+   * an engine that is not fast enough for a camera. */
+  watch: ((shown: (frame: Blob, said: Said) => void, ended: (trouble: Trouble | null) => void) => Camera) | null;
 }
 
 export interface Said { faces: number; completed: number; too_covered: number; ms: number }

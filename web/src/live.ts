@@ -21,7 +21,7 @@ export class Rate {
 }
 
 /** Show the camera until somebody ends it, or it fails. */
-export async function goLive(engine: Engine): Promise<void> {
+export async function goLive(watch: NonNullable<Engine["watch"]>): Promise<void> {
   const stream = await navigator.mediaDevices.getUserMedia({
     video: { facingMode: "user", width: { ideal: WIDTH }, height: { ideal: HEIGHT } },
   }).catch(() => null);
@@ -40,7 +40,7 @@ export async function goLive(engine: Engine): Promise<void> {
   const recorder = new Recorder(sheet);
   await new Promise<void>((resolve) => {
     let shown = Promise.resolve();
-    const camera: Camera = engine.watch((frame, said) => {
+    const camera: Camera = watch((frame, said) => {
       shown = shown.then(async () => {
         const picture = await createImageBitmap(frame);
         ink.drawImage(picture, 0, 0);

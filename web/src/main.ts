@@ -8,6 +8,7 @@ import {
 import { takeFiles, takeMasks } from "./files";
 import { listenToKeys } from "./keys";
 import { goLive } from "./live";
+import { keep, local } from "./local/engine";
 import { coverLayer, Mask, type Point } from "./mask";
 import { nameOf, splitName } from "./names";
 import { attach, type Desk } from "./paint";
@@ -25,7 +26,9 @@ interface Photo {
 /** What was completed last, to be tried again, and what is to be completed on top of it. */
 interface Last { file: Blob; mask: Promise<Blob>; result: Blob | null; more: Mask | null }
 
-const engine: Engine = rest;
+/** `facefill page` marks its page; that of `facefill serve` has a server. */
+const alone = document.documentElement.dataset.engine === "browser";
+const engine: Engine = alone ? local : rest;
 const view = new View();
 let photo: Photo | null = null;
 let last: Last | null = null;
@@ -334,8 +337,9 @@ button("photograph").addEventListener("click", () => void takePhoto().then(
   () => showTrouble(new Trouble(0, "The camera cannot be used here.", "Allow it in the browser, or choose a photo.")),
 ));
 
-button("go-live").hidden = !("requestVideoFrameCallback" in HTMLVideoElement.prototype);
-button("go-live").addEventListener("click", () => void goLive(engine));
+const { watch } = engine;
+button("go-live").hidden = !watch || !("requestVideoFrameCallback" in HTMLVideoElement.prototype);
+if (watch) button("go-live").addEventListener("click", () => void goLive(watch));
 
 for (const box of document.querySelectorAll<HTMLInputElement>('input[name="kind"]')) {
   box.addEventListener("change", () => {
@@ -383,4 +387,5 @@ async function loadMethods(): Promise<void> {
 
 choose("hand");
 mode("empty");
+if (alone) void keep();
 void loadMethods();

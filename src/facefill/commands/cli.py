@@ -19,6 +19,7 @@ from facefill.commands.complete import complete
 from facefill.commands.evaluate import evaluate
 from facefill.commands.export import export
 from facefill.commands.methods import methods
+from facefill.commands.page import page
 from facefill.commands.prepare import prepare
 from facefill.commands.serve import serve
 from facefill.commands.train import train
@@ -51,6 +52,7 @@ for command in (
     prepare,
     wear,
     serve,
+    page,
     video,
     train,
     evaluate,

@@ -38,6 +38,9 @@ AGREE_IOU = 0.6
 """Findings of one face that overlap by more are averaged."""
 LOOK_PX = 128
 """Side of the aligned crop of the second look; a face is about 80 pixels wide in it, whatever it is in the photo."""
+STEPS_PX = 8
+"""Landmarks stand on eighths of a pixel: what is cut out by them is the same then, although the last bits of what a
+network says differ from one processor, and from one engine, to another."""
 USUAL = np.array([0.23, 0.19, 0.77, 0.92], np.float32) * LOOK_PX
 """The box of a face in its aligned crop."""
 
@@ -112,7 +115,7 @@ class Finder:
         """The finding as seen in its aligned crop; None where no face is seen there."""
         unseen = row if row[0] >= CERTAIN else None
         try:
-            crop = Crop.around_face(row[5:].reshape(5, 2).astype(np.float64), LOOK_PX)
+            crop = Crop.around_face(snap(row[5:].reshape(5, 2)), LOOK_PX)
         except ValueError:  # landmarks that fall together
             return unseen
         face = crop.take(photo)
@@ -124,6 +127,11 @@ class Finder:
             return unseen
         mean = np.mean(found, 0)
         return _into_photo(mean, crop) if mean[0] >= THRESHOLD else unseen
+
+
+def snap(points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Points (n, 2) on the nearest places where landmarks stand, see `STEPS_PX`."""
+    return np.asarray(np.rint(points * STEPS_PX) / STEPS_PX, np.float64)
 
 
 def decode(said: F32, height: int, width: int, threshold: float) -> F32:
@@ -218,7 +226,7 @@ def _face(row: F32, height: int, width: int) -> Face | None:
     x1, y1 = float(min(row[3], width - 0.5)), float(min(row[4], height - 0.5))
     if x1 - x0 < 1 or y1 - y0 < 1:
         return None
-    return Face((x0, y0, x1, y1), row[5:].reshape(5, 2).astype(np.float64), float(row[0]))
+    return Face((x0, y0, x1, y1), snap(row[5:].reshape(5, 2)), float(row[0]))
 
 
 def _shared(one: Face, other: Face) -> float:

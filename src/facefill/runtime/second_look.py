@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facefill.arrays import MIRRORED
 from facefill.runtime.cover import square_around, view_of
 from facefill.runtime.engine import Engine
-from facefill.runtime.finder import Face
+from facefill.runtime.finder import Face, snap
 from facefill.runtime.model import to_network
 
 SIDE_PX = 160
@@ -47,7 +47,7 @@ class SecondLook:
         points = said[:, 1:].reshape(2, 5, 2)
         mirrored = points[1, MIRRORED] * (-1, 1)
         place = (points[0] + mirrored) / 2 * SIDE_PX + (SIDE_PX - 1) / 2
-        return float(1 / (1 + np.exp(-said[:, 0].mean()))), square.to_photo(place)
+        return float(1 / (1 + np.exp(-said[:, 0].mean()))), snap(square.to_photo(place))
 
 
 def _apart(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:

@@ -178,7 +178,7 @@ def read_page() -> dict[str, tuple[bytes, str]]:
             continue
         for entry in part.iterdir():
             suffix = entry.name.rpartition(".")[2]
-            if suffix in _PAGE_TYPES:
+            if suffix in _PAGE_TYPES and entry.name != "sw.js":  # that is for `facefill page`
                 name = entry.name.removesuffix(".html") if suffix == "html" else entry.name
                 path = "/" + ("" if name == "index" else name if part is folder else f"assets/{name}")
                 found[path] = entry.read_bytes(), _PAGE_TYPES[suffix]

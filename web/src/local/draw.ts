@@ -1,0 +1,99 @@
+/** Draws what plans ask for, as `facefill.runtime.draw`: fine parts first, then crop after crop into the photo. */
+
+import { any, bytes, copyMissing, copyOf, cut, mapBytes, or, paste, type Box, type Bytes, type Mask } from "./arrays";
+import { biharmonic } from "./biharmonic";
+import { composite } from "./blend";
+import { putAll } from "./crop";
+import { matchGrain, restoreContrast } from "./detail";
+import { fromNetwork, plane, toNetwork, type Inputs, type Network } from "./network";
+import { SIDE_PX, type Plan, type Task } from "./plan";
+import { Random } from "./random";
+
+/** Seeds of a crop's samples lie far apart. */
+const SAMPLES_APART = 0x9e3779b1;
+
+/** The completed photo. sample: 0 is the best one. step: is told of each crop that is done, and waited for. */
+export async function draw(plan: Plan, swift: Network, seed: number, sample: number, step: () => Promise<void>): Promise<Bytes> {
+  const photo = any(plan.fine) ? interpolated(plan) : copyOf(plan.photo);
+  const hidden = mapBytes(plan.hidden, (value, at) => value && !plan.fine.data[at]);
+  for (const stage of [1, 2] as const) {
+    const groups = groupsOf(plan.tasks, stage);
+    for (const group of groups) {
+      const tasks = group.map((index) => plan.tasks[index]!), patches: Bytes[] = [];
+      for (const index of group) {
+        patches.push(await complete(plan.tasks[index]!, photo, hidden, swift, seed + index, sample));
+        await step();
+      }
+      put(photo, hidden, tasks, patches, seed);
+    }
+    for (const { box, missing } of groups.flat().map((index) => plan.tasks[index]!)) {
+      paste(hidden, mapBytes(cut(hidden, box), (value, at) => value && !missing.data[at]), box[0], box[1]);
+    }
+  }
+  return photo;
+}
+
+function interpolated(plan: Plan): Bytes {
+  const rest = mapBytes(plan.hidden, (value, at) => value && !plan.fine.data[at]);
+  return biharmonic(plan.photo, plan.fine, any(rest) ? rest : null);
+}
+
+/** A task's crop, completed by the network and blended. */
+async function complete(task: Task, photo: Bytes, hidden: Mask, swift: Network, seed: number, sample: number): Promise<Bytes> {
+  const { crop } = task, face = crop.takeKnown(photo, hidden), mask = missingIn(task, hidden), inputs: Inputs = {
+    image: toNetwork(face, mask), mask: plane(mask), noise: { shape: [1, 1, SIDE_PX, SIDE_PX], data: noise(seed, sample) },
+    landmarks: { shape: [1, 5, 2], data: Float32Array.from(task.landmarks?.flat() ?? Array<number>(10).fill(NaN)) },
+  };
+  return composite(face, fromNetwork((await swift(inputs)).data, SIDE_PX, SIDE_PX), mask);
+}
+
+const missingIn = ({ crop }: Task, hidden: Mask): Mask => or(crop.takeMask(hidden), crop.outside(hidden.height, hidden.width));
+
+function noise(seed: number, sample: number): Float32Array {
+  const drawn = new Float32Array(SIDE_PX * SIDE_PX);
+  if (!sample) return drawn;
+  const random = new Random((seed + sample * SAMPLES_APART) % 2 ** 32);
+  return drawn.map(() => random.normal());
+}
+
+/** Put crops into the photo: on enlarged faces with the contrast and grain they lack. */
+function put(photo: Bytes, hidden: Mask, tasks: readonly Task[], patches: readonly Bytes[], seed: number): void {
+  const window = around(tasks.map((task) => task.box), photo), known = cut(photo, window);
+  const crops = tasks.map((task) => task.crop.cutAt(window[0], window[1])), parts = tasks.map((task) => {
+    const part = bytes(known.height, known.width);
+    paste(part, task.missing, task.box[0] - window[0], task.box[1] - window[1]);
+    return part;
+  });
+  const shown = tasks.map((task, index) => task.crop.scale > 1
+    ? restoreContrast(patches[index]!, missingIn(task, hidden), task.crop.scale) : patches[index]!);
+  let completed = putAll(known, crops, shown, parts);
+  const missing = parts.reduce(or), scale = Math.max(...crops.map((crop) => crop.scale));
+  if (scale > 1) completed = matchGrain(known, completed, missing, new Random(seed), scale);
+  copyMissing(completed, missing, known);
+  paste(photo, known, window[0], window[1]);
+}
+
+/** Tasks of a stage whose boxes touch are put together. */
+function groupsOf(tasks: readonly Task[], stage: number): number[][] {
+  let groups: number[][] = [];
+  tasks.forEach((task, index) => {
+    if (task.stage !== stage) return;
+    const near = groups.filter((group) => group.some((other) => touch(task.box, tasks[other]!.box)));
+    groups = [...groups.filter((group) => !near.includes(group)), [index, ...near.flat()].sort((one, other) => one - other)];
+  });
+  return groups;
+}
+
+const touch = (one: Box, other: Box): boolean =>
+  one[0] <= other[2] && other[0] <= one[2] && one[1] <= other[3] && other[1] <= one[3];
+
+/** The window that holds all, with a quarter of its size as a margin, cut to the photo. */
+function around(boxes: readonly Box[], photo: Bytes): Box {
+  const span = (axis: 0 | 1, limit: number): [number, number] => {
+    const low = Math.min(...boxes.map((box) => box[axis])), high = Math.max(...boxes.map((box) => box[axis + 2]!));
+    const margin = Math.max(16, Math.floor((high - low) / 4));
+    return [Math.max(0, low - margin), Math.min(limit, high + margin)];
+  };
+  const [x0, x1] = span(0, photo.width), [y0, y1] = span(1, photo.height);
+  return [x0, y0, x1, y1];
+}

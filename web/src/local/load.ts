@@ -1,0 +1,65 @@
+/** Fetches networks and libraries from beside the page when they are first needed, and tells how far it is. */
+
+import factory from "opencv";
+import * as ort from "onnxruntime-web/wasm";
+import type { Contents } from "./messages";
+import type { Network } from "./network";
+import { use } from "./opencv";
+import { Refusal } from "./plan";
+
+const MOST_THREADS = 4;
+const NETWORKS = ["finder", "second_look", "cover", "swift"] as const;
+export type Networks = Record<typeof NETWORKS[number], Network>;
+type Tell = (share: number) => void;
+
+/** All networks, ready to run. Raises Refusal where something does not come. */
+export async function load(base: string, { files, weights }: Contents, tell: Tell): Promise<Networks> {
+  const total = Object.values(files).reduce((sum, size) => sum + size), got = new Map<string, number>();
+  const take = async (path: string): Promise<Uint8Array> => await read(new URL(path, base), (size) => {
+    got.set(path, size);
+    tell([...got.values()].reduce((sum, each) => sum + each) / total);
+  });
+  const opencv = take("runtime/opencv.bin"), runtime = take("runtime/ort.bin");
+  const models = NETWORKS.map((name) => take(weights[name]!.file));
+  const wasmBinary = await opencv;
+  await new Promise<void>((resolve) => {
+    const binding = factory({ wasmBinary, onRuntimeInitialized: () => {
+      use(binding);
+      resolve();
+    } });
+  });
+  const isolated = globalThis.crossOriginIsolated;
+  Object.assign(ort.env.wasm, {
+    numThreads: isolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1, // only then may memory be shared
+    wasmPaths: { mjs: new URL("runtime/ort.mjs", base).href }, wasmBinary: (await runtime).buffer,
+  });
+  const ready: [string, Network][] = [];
+  for (const [index, name] of NETWORKS.entries()) ready.push([name, await open(await models[index]!)]);
+  return Object.fromEntries(ready) as Networks;
+}
+
+async function open(model: Uint8Array): Promise<Network> {
+  const session = await ort.InferenceSession.create(model);
+  return async (inputs) => {
+    const given = Object.entries(inputs).map(([name, { data, shape }]) => [name, new ort.Tensor("float32", data, shape)] as const);
+    const said = (await session.run(Object.fromEntries(given)))[session.outputNames[0]!]!;
+    return { shape: said.dims, data: said.data as Float32Array };
+  };
+}
+
+/** A file, unpacked where it is a gzip. */
+async function read(url: URL, tell: (size: number) => void): Promise<Uint8Array> {
+  const answer = await fetch(url).catch(() => null);
+  if (!answer?.ok || !answer.body) {
+    throw new Refusal("the page's own files", `none at ${url.pathname}`, "look at the network, and try again");
+  }
+  const parts: BlobPart[] = [], reader = answer.body.getReader();
+  let size = 0;
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    parts.push(next.value);
+    tell(size += next.value.length);
+  }
+  const blob = new Blob(parts), [one, two] = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
+  const plain = one === 0x1f && two === 0x8b ? new Response(blob.stream().pipeThrough(new DecompressionStream("gzip"))) : new Response(blob);
+  return new Uint8Array(await plain.arrayBuffer());
+}

@@ -1,0 +1,24 @@
+/** What the page and its worker say to each other. */
+
+import type { Completed, Detected } from "../engine";
+
+/** `page.json`, which `facefill page` writes. */
+export interface Contents {
+  version: string;
+  methods: unknown[];
+  /** What is fetched when it is first needed: bytes by path. */
+  files: Record<string, number>;
+  weights: Record<string, { file: string; sha256: string }>;
+}
+
+export type Order =
+  | { kind: "begin"; base: string; contents: Contents }
+  | { kind: "detect"; id: number; photo: Blob; kinds: string[]; preview: boolean }
+  | { kind: "complete"; id: number; photo: Blob; mask: Blob; seed: number; samples: number; largeHole: boolean; preview: boolean }
+  | { kind: "cancel"; id: number };
+
+export type Answer =
+  | { id: number; doing: string; share: number | null }
+  | { id: number; done: Detected | Completed }
+  | { id: number; cancelled: true }
+  | { id: number; what: string; fix: string };
