@@ -1,7 +1,5 @@
 """`facefill export`: weights of a run as ONNX."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`facefill methods`: what can fill holes."""
 
-from __future__ import annotations
-
 import json
 
 from facefill.commands.options import AsJson

@@ -1,7 +1,5 @@
 """Options that several commands share, and what a command needs to be installed."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated

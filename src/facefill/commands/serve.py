@@ -1,7 +1,5 @@
 """`facefill serve`: the page and the REST API."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """`facefill train`: train a method from a recipe."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

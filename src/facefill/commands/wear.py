@@ -1,7 +1,5 @@
 """`facefill wear`: put covers on aligned faces."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

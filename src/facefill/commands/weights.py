@@ -1,7 +1,5 @@
 """`facefill average`, `facefill settle`, `facefill ship`: from the weights of runs to a shipped file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

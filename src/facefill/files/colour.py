@@ -5,8 +5,6 @@ compensation, as photo editors do by default; a profile that is sRGB in effect c
 pixels ever travel back.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -6,8 +6,6 @@ the block's length is used up, and `broken` says so.
 Sources: TIFF 6.0; BigTIFF (AWare Systems); EXIF 2.32 (CIPA DC-008).
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -25,7 +23,7 @@ class Tag(NamedTuple):
     number: int
     kind: int
     length: int
-    value: bytes | tuple[Tag, ...]
+    value: "bytes | tuple[Tag, ...]"
     at: int = 0
 
 

@@ -3,8 +3,6 @@
 Private to `photo`, the door. Sizes are checked by headers alone, before anything is decoded.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Callable

@@ -6,8 +6,6 @@ the segments understood here, so that no two parsers can disagree on what a file
 Sources: ITU-T T.81 annex B; JFIF 1.02; EXIF 2.32; ICC.1:2022 annex B.4; XMP part 3; CIPA DC-007 (several pictures).
 """
 
-from __future__ import annotations
-
 import io
 import re
 import struct

@@ -1,7 +1,5 @@
 """Reads the mask that a user gives: which pixels of a photo are missing."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from typing import BinaryIO

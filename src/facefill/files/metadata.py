@@ -8,8 +8,6 @@ it.
 Sources: EXIF 2.32 (CIPA DC-008); IPTC-IIM 4.2; ICC.1:2022; XMP ISO 16684-1.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Iterable

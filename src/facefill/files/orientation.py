@@ -4,8 +4,6 @@ The rule is the one of viewers: the first EXIF block that has an orientation dec
 wherever in the file it stands; where none has, XMP's `tiff:Orientation` does. Whatever they say stays as it was.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Iterable

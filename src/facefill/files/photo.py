@@ -6,8 +6,6 @@ orientation: what the view cannot hold (alpha, 16 bits, inks, wide gamut, metada
 looked at.
 """
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Callable, Iterable

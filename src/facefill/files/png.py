@@ -4,8 +4,6 @@ Private to the reader and writer of photos. A decoder is given nothing but the c
 PNG 3rd edition (14.2: chunks that are unknown and unsafe to copy go when samples change).
 """
 
-from __future__ import annotations
-
 import io
 import re
 import struct

@@ -4,8 +4,6 @@ What the file's XMP says too, but bound to the pixels and to the key of whoever 
 look-up. Source: C2PA specification 2.2, actions `c2pa.opened` and `c2pa.edited`; needs `pip install 'facefill[c2pa]'`.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from dataclasses import dataclass, field

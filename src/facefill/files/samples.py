@@ -3,8 +3,6 @@
 Private to the reader and writer of photos.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from typing import Any

@@ -6,8 +6,6 @@ plainest way: upright, its further channel straight alpha. So no decoder turns o
 Sources: TIFF 6.0; BigTIFF; TIFF/EP and DNG 1.6 (tags of camera raw files); Photoshop TIFF notes.
 """
 
-from __future__ import annotations
-
 import io
 import struct
 

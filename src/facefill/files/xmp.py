@@ -5,8 +5,6 @@ Packets are bounded: no entities, no deep nesting, so many elements; any encodin
 Sources: XMP ISO 16684-1; IPTC Photo Metadata 2023.2 (Digital Source Type).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree

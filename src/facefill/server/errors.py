@@ -1,7 +1,5 @@
 """Every error as the same JSON: expected, got, fix."""
 
-from __future__ import annotations
-
 from starlette.responses import JSONResponse
 
 from facefill.errors import InputError, NotAPhoto, TooLarge

@@ -1,7 +1,5 @@
 """Checks before every request: who may ask, what browsers may do with answers, and timeouts."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hmac

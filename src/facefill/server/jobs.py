@@ -1,7 +1,5 @@
 """What is done with one photo, in three steps: look (decode, find, cover), run the model, finish (blend, encode)."""
 
-from __future__ import annotations
-
 import base64
 import json
 import time

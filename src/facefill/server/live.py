@@ -1,7 +1,5 @@
 """A live camera: frames come over a WebSocket, and go back with the covers taken off."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

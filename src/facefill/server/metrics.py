@@ -1,7 +1,5 @@
 """What the server counts, as Prometheus text. Nothing in it comes from a photo or a file name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest

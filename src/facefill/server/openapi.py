@@ -1,7 +1,5 @@
 """The OpenAPI 3.1 description of the API, made from the records of `schema.py`."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -5,8 +5,6 @@ that are ready into one call, shared out among the threads. All threads share th
 whichever request is being computed, all of them to a single one.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 from collections import deque

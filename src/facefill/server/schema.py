@@ -1,7 +1,5 @@
 """What requests say and answers hold; the OpenAPI document is made from these records."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError

@@ -1,7 +1,5 @@
 """The settings of a server: where it listens, who may use it, and its limits."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 

@@ -5,8 +5,6 @@ photo may lie on a disk, and many clients name no file, so the form is parsed he
 memory that is counted.
 """
 
-from __future__ import annotations
-
 import asyncio
 import binascii
 import io
