@@ -49,7 +49,7 @@ from facefill.runtime.finder import LONG_SIDE_PX, Face, Finder, overlaps
 from facefill.runtime.helpers import Finds
 from facefill.runtime.second_look import SecondLook
 from facefill.training.real_covers import Covered, read_real
-from facefill.training.teacher import YuNet, label_faces
+from facefill.training.teacher import YuNetTeacher, label_faces
 
 U8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -324,7 +324,7 @@ def seen_cover(version: Version, photo: U8, face: Face) -> int:
     )
 
 
-def judge_landmarks(plain: Path, dataset: Path, teacher: YuNet, limit: int, versions: list[Version]) -> None:
+def judge_landmarks(plain: Path, dataset: Path, teacher: YuNetTeacher, limit: int, versions: list[Version]) -> None:
     photos = [read_photo(path).pixels for path in sorted(plain.iterdir())]
     lessons = [views_of(teacher, photo) for photo in photos]
     drawn = []
@@ -360,7 +360,7 @@ Lesson = tuple[F32 | None, NDArray[Any]]
 """A face's box and landmarks."""
 
 
-def views_of(teacher: YuNet, photo: U8) -> list[Lesson]:
+def views_of(teacher: YuNetTeacher, photo: U8) -> list[Lesson]:
     """The teacher's faces over `LARGE_PX`, the mean of two sizes and their mirror images."""
     scale = min(1.0, LONG_SIDE_PX / max(photo.shape[:2]))
 
@@ -416,7 +416,7 @@ def main() -> None:
         (given.plain, lambda: judge_plain(given.plain, versions)),
         (
             given.plain and given.dataset and given.yunet,
-            lambda: judge_landmarks(given.plain, given.dataset, YuNet(given.yunet), given.limit, versions),
+            lambda: judge_landmarks(given.plain, given.dataset, YuNetTeacher(given.yunet), given.limit, versions),
         ),
     ]
     if not any(wanted for wanted, _ in parts):

@@ -261,6 +261,16 @@ def test_public_names_are_few_and_there() -> None:
         assert getattr(facefill, name) is not None
 
 
+def test_a_class_name_is_used_once_but_for_the_records_of_the_rest_api() -> None:
+    names = [
+        node.name
+        for module, tree in TREES.items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and module != "facefill.server.schema"
+    ]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_files_are_short() -> None:
     files = [*MODULES, *(ROOT / "tests").rglob("*.py")]
     long = {str(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files}

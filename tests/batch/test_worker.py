@@ -21,7 +21,7 @@ from facefill.batch.folder import LocalFolder, Selection
 from facefill.batch.job import Item, make_job
 from facefill.batch.manifest import Outcome, hash_sources
 from facefill.batch.run import mask_names
-from facefill.batch.worker import TOGETHER, Worker, _Work
+from facefill.batch.worker import TOGETHER, Worker, _PhotoWork
 from facefill.catalog import METHODS
 from facefill.files.provenance import read_signature
 from facefill.runtime.inpainter import Inpainter
@@ -94,7 +94,7 @@ def test_what_a_method_doubts_stands_in_the_line_of_its_photo(
     fresh = Worker(replace(worker.job, target=str(tmp_path)), 1)
     fresh._networks[0].inpainter.model = Model(METHODS["telea"].model_copy(update={"kind": "onnx"}), None)
     # `complete` takes together what happens to have been read.
-    read = [fresh._step(fresh._read, _Work(item, item.failed(fresh.job))) for item in good(folder)[:3]]
+    read = [fresh._step(fresh._read, _PhotoWork(item, item.failed(fresh.job))) for item in good(folder)[:3]]
     warned = ["1 of 1 crops: far off" in work.outcome.warnings for work in fresh._complete(fresh._networks[0], read)]
     assert warned == ([True, False, False] if together else [True, True, True])
 

@@ -10,7 +10,8 @@ import pytest
 
 from facefill.catalog import shipped_weights
 from facefill.server import static
-from tests.commands.running import Run, refused
+from tests.command import Run
+from tests.commands.running import refused
 
 MOST_BYTES = 60_000_000
 

@@ -65,7 +65,7 @@ def test_all_workers_share_networks_that_are_opened_once(tmp_path: Path, monkeyp
     network, opened = write_inpainting(tmp_path / "tiny.onnx"), []
 
     def opens(name: str, make: Callable[[], object]) -> Callable[..., object]:
-        return lambda *_, **options: (opened.append((name, options["threads"])), make())[1]
+        return lambda *_, **options: (opened.append((name, options["threads"])), make())[1]  # type: ignore[func-returns-value]
 
     monkeypatch.setattr(queue_module, "load", opens("model", lambda: load(network, threads=1)))
     monkeypatch.setattr(queue_module, "open_finder", opens("finder", Gate))

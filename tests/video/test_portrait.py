@@ -11,7 +11,7 @@ import pytest
 from facefill.files.photo import read_photo
 from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.model import load
-from facefill.runtime.stream import Frame, Stream
+from facefill.runtime.stream import Stream, StreamFrame
 from tests.server.browser import EXAMPLE
 
 pytestmark = pytest.mark.soak
@@ -29,7 +29,7 @@ def film(count: int, speed: float) -> list[np.ndarray]:
     return frames
 
 
-def complete(frames: list[np.ndarray]) -> list[Frame]:
+def complete(frames: list[np.ndarray]) -> list[StreamFrame]:
     stream = Stream(open_finder(threads=1), open_cover(threads=1), load("swift", threads=1))
     return [stream.complete(frame) for frame in frames]
 

@@ -36,7 +36,7 @@ IO_THREADS, FAR_IO_THREADS = 1, 4
 
 
 @dataclass
-class _Work:
+class _PhotoWork:
     """A photo on its way through the worker."""
 
     item: Item
@@ -95,8 +95,8 @@ class Worker:
 
         items: taken as they are needed; the iterator may wait.
         """
-        read: queue.Queue[_Work | None] = queue.Queue(TOGETHER * len(self._networks))
-        done: queue.Queue[_Work | None] = queue.Queue(TOGETHER)
+        read: queue.Queue[_PhotoWork | None] = queue.Queue(TOGETHER * len(self._networks))
+        done: queue.Queue[_PhotoWork | None] = queue.Queue(TOGETHER)
         outcomes: queue.Queue[Outcome | None] = queue.Queue(TOGETHER)
         taking, source, networks = threading.Lock(), iter(items), list(self._networks)
 
@@ -106,7 +106,7 @@ class Worker:
                     item = next(source, None)
                 if item is None:
                     return
-                read.put(self._step(self._read, _Work(item, item.failed(self.job))))
+                read.put(self._step(self._read, _PhotoWork(item, item.failed(self.job))))
 
         def completers() -> None:
             nets = networks.pop()
@@ -123,7 +123,7 @@ class Worker:
         _start(writers, self._writers, lambda: outcomes.put(None))
         yield from iter(outcomes.get, None)
 
-    def _step(self, step: Callable[[_Work], None], work: _Work) -> _Work:
+    def _step(self, step: Callable[[_PhotoWork], None], work: _PhotoWork) -> _PhotoWork:
         """Do one step of a photo, or record why it failed."""
         if work.ended:
             return work
@@ -140,7 +140,7 @@ class Worker:
             _fail(work, f"a bug: {type(error).__name__}: {error}")
         return work
 
-    def _read(self, work: _Work) -> None:
+    def _read(self, work: _PhotoWork) -> None:
         item = work.item
         if item.problem:
             raise InputError("a photo", item.problem, "mend it or leave it out with --exclude")
@@ -151,10 +151,10 @@ class Worker:
         if item.sources is not None and item.sources == hash_sources(source_sha, mask_sha, self.job.recipe):
             _end(work, status="unchanged")
 
-    def _complete(self, nets: _Networks, batch: list[_Work]) -> Iterator[_Work]:
+    def _complete(self, nets: _Networks, batch: list[_PhotoWork]) -> Iterator[_PhotoWork]:
         """Decode some photos, complete their faces together, and encode each."""
         while batch:
-            some: list[_Work] = []
+            some: list[_PhotoWork] = []
             while batch and sum(work.px for work in some) < MOST_PX:
                 some.append(self._step(partial(self._plan, nets), batch.pop(0)))
             able = [work for work in some if work.plan]
@@ -171,7 +171,7 @@ class Worker:
                 self._step(partial(self._finish, nets, drawn.pop(0)), work)
             yield from some
 
-    def _plan(self, nets: _Networks, work: _Work) -> None:
+    def _plan(self, nets: _Networks, work: _PhotoWork) -> None:
         with _timed(work):
             source = read_photo(work.data)
             work.px = source.pixels.size // 3
@@ -187,7 +187,7 @@ class Worker:
                 reasons = error.reasons if isinstance(error, NothingCompleted) else ()
                 _end(work, status="refused", reason=str(error), faces_found=nets.finder.found, faces_refused=reasons)
 
-    def _finish(self, nets: _Networks, drawn: Drawn | None, work: _Work) -> None:
+    def _finish(self, nets: _Networks, drawn: Drawn | None, work: _PhotoWork) -> None:
         """drawn: None where the call that should have drawn it failed."""
         assert work.plan
         with _timed(work):
@@ -220,7 +220,7 @@ class Worker:
             ),
         )
 
-    def _write(self, work: _Work) -> None:
+    def _write(self, work: _PhotoWork) -> None:
         self._target.write(work.item.name, work.data)
         _end(work, status="completed")
 
@@ -228,7 +228,7 @@ class Worker:
 class _timed:
     """Add the time of the block to the photo's seconds."""
 
-    def __init__(self, work: _Work) -> None:
+    def __init__(self, work: _PhotoWork) -> None:
         self._work, self._start = work, time.perf_counter()
 
     def __enter__(self) -> None:
@@ -239,17 +239,17 @@ class _timed:
         self._work.outcome = replace(self._work.outcome, seconds=round(self._work.outcome.seconds + spent, 4))
 
 
-def _end(work: _Work, **said: Any) -> None:
+def _end(work: _PhotoWork, **said: Any) -> None:
     work.outcome = replace(work.outcome, **said)
     work.ended = True
     work.plan, work.data, work.mask = None, b"", b""
 
 
-def _fail(work: _Work, reason: str) -> None:
+def _fail(work: _PhotoWork, reason: str) -> None:
     _end(work, status="failed", reason=reason, result_sha256="", faces_completed=0, hole_share=0.0)
 
 
-def _take(waiting: queue.Queue[_Work | None]) -> list[_Work] | None:
+def _take(waiting: queue.Queue[_PhotoWork | None]) -> list[_PhotoWork] | None:
     """Everything that is ready, up to `TOGETHER`; waits only for the first. None: nothing more will come."""
     first = waiting.get()
     if first is None:
@@ -286,7 +286,7 @@ def _start(work: Callable[[], None], count: int, finish: Callable[[], object]) -
         threading.Thread(target=run, daemon=True).start()
 
 
-def _put_ends(waiting: queue.Queue[_Work | None], count: int) -> None:
+def _put_ends(waiting: queue.Queue[_PhotoWork | None], count: int) -> None:
     for _ in range(count):
         waiting.put(None)
 

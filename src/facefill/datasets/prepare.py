@@ -52,7 +52,7 @@ class Report:
     unreadable: tuple[str, ...]
     """Photos that could not be read, and why."""
     sha256: str
-    """Of manifest.csv, which holds those of the pictures."""
+    """Hash of manifest.csv, which holds the hashes of the pictures."""
 
 
 def prepare(

@@ -82,7 +82,7 @@ class Adapted:
     engine: Engine
     adapter: Adapter
     name: str
-    """Of the file, for messages."""
+    """Name of the file, for messages."""
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`. Raises InputError where the file takes or gives something else than the adapter says."""

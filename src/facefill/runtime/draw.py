@@ -19,7 +19,7 @@ from facefill.runtime.plan import Plan, Task, Window
 CHUNK = 16
 """Crops that go to the model in one call, about: what bounds the memory of any mask."""
 STAGES = 3
-"""Of a plan's tasks."""
+"""How many stages a plan's tasks have."""
 
 
 @dataclass(frozen=True)

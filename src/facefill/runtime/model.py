@@ -105,7 +105,7 @@ class Model:
         self.record = record
         self.name = record.name
         self.sha256 = sha256
-        """Of the weights; None for a method without any."""
+        """Hash of the weights; None for a method without any."""
 
     def complete(
         self,
@@ -323,8 +323,8 @@ def grey_holes(faces: U8, masks: Bool) -> U8:
 
 
 def seed_of(seed: int, sample: int) -> int:
-    """Of a face's sample, the first from the face's own; far apart, so that no sample of one face is another face's;
-    torch draws from 32 bits of a seed only."""
+    """The seed of a face's sample; the first sample has the face's own seed. Seeds lie far apart, so that no samples
+    of two faces share one; torch draws from 32 bits of a seed only."""
     return (seed + sample * 0x9E3779B1) % 2**32
 
 

@@ -52,7 +52,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Frame:
+class StreamFrame:
     """A completed frame."""
 
     pixels: U8
@@ -76,7 +76,7 @@ class Stream:
         self._views: dict[int, _View] = {}
         self._patches: dict[int, F32] = {}
 
-    def complete(self, pixels: U8) -> Frame:
+    def complete(self, pixels: U8) -> StreamFrame:
         """The next (H, W, 3) uint8 RGB frame with the covers taken off."""
         return self.fill(self.look(pixels))
 
@@ -103,7 +103,7 @@ class Stream:
         moved = float(cv2.absdiff(face, before.face)[known].mean()) if known.any() else MOVED_LEVELS
         return _View(crop, landmarks, face, cover, min(1.0, STILL + moved / MOVED_LEVELS))
 
-    def fill(self, seen: Seen) -> Frame:
+    def fill(self, seen: Seen) -> StreamFrame:
         """Complete what was found. Frames come in the order in which they were looked at."""
         pixels = seen.pixels
         usable = {number: view for number, view in seen.views.items() if view.hole.mean() <= LARGEST_SHARE}
@@ -118,7 +118,7 @@ class Stream:
             pixels = view.crop.put(pixels, np.rint(patches[number]).astype(np.uint8), missing)
             mask |= missing
         self._patches = patches
-        return Frame(pixels, mask, len(seen.views), len(chosen), len(seen.views) - len(usable))
+        return StreamFrame(pixels, mask, len(seen.views), len(chosen), len(seen.views) - len(usable))
 
     def _draw(self, pixels: U8, views: list[_View]) -> list[F32]:
         """What the model draws in each hole, (S, S, 3)."""

@@ -23,7 +23,7 @@ DARK_LEVELS = 45
 """Mean grey level of what is seen of a face; no graded face was as dark."""
 _SIDE_PX = 64
 _MIDDLE, _HALF = np.array([0.5, 0.555]), np.array([0.27, 0.365])
-"""Of the ellipse of a face in its aligned crop, as shares of the side."""
+"""Middle and axes of the ellipse of a face in its aligned crop, as shares of the side."""
 
 
 def reasons_for_doubt(face: Face, photo: NDArray[np.uint8], missing: NDArray[np.bool_]) -> list[str]:

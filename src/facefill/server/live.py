@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
 from facefill.runtime.inpainter import Inpainter
-from facefill.runtime.stream import Frame, Seen, Stream
+from facefill.runtime.stream import Seen, Stream, StreamFrame
 from facefill.server.settings import Settings
 
 MOST_LIVE = 4
@@ -93,7 +93,7 @@ def _look(stream: Stream, data: bytes) -> Seen:
     return stream.look(read_photo(data, max_pixels=MOST_PIXELS, max_bytes=MOST_BYTES).pixels)
 
 
-def _complete(stream: Stream, seen: Seen) -> tuple[Frame, bytes]:
+def _complete(stream: Stream, seen: Seen) -> tuple[StreamFrame, bytes]:
     frame = stream.fill(seen)
     return frame, encode_picture(frame.pixels, "JPEG", QUALITY)
 

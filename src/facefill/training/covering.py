@@ -29,10 +29,10 @@ from facefill.training.data import DataConfig, Faces, read_faces, split_validati
 from facefill.training.looks import Looks
 from facefill.training.painter import Painter, degrade, draw_pool, move
 from facefill.training.real_covers import Covered, read_bodies, read_others, read_real
-from facefill.training.teacher import YuNet, label_faces
+from facefill.training.teacher import YuNetTeacher, label_faces
 
 SHOWN = {"pool": 0.52, "mask": 0.3, "glasses": 0.08, "none": 0.1}
-"""Of what the cover network sees: what was drawn, and faces in real masks, in real sunglasses and without either."""
+"""How often the cover network sees what was drawn, and faces in real masks, in real sunglasses and without either."""
 JUDGED_SEED = 99
 
 
@@ -62,7 +62,7 @@ class CoveringConfig(Frozen):
     pool: int = 8000
     """Pictures that are drawn beforehand and shown again and again, mirrored, moved and tinted."""
     seed: int = 1
-    """Of what is drawn."""
+    """Seed of what is drawn."""
     validation_images: int = 200
     cache: Path | None = None
     """Folder for what is drawn; None: facefill in the user's cache folder."""
@@ -105,7 +105,7 @@ def _taught(aligned: Faces, places: list[int], teacher: Path, cache: Path) -> Fa
     path = cache / f"{key}-taught.npy"
     if not path.is_file():
         marks = np.full((len(aligned.names), 5, 2), np.nan, np.float32)
-        knows = YuNet(teacher)
+        knows = YuNetTeacher(teacher)
         for at in track(places, "labelling", len(places)):
             _, points, found = label_faces(aligned.pixels[at][None], knows)
             if found[0]:

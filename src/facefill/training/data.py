@@ -32,7 +32,7 @@ from facefill.training.distributed import World
 from facefill.training.outlines import Outlines
 
 TURNED = 0.15
-"""Of `turn_of`, about half way to a half profile."""
+"""A face turned by more than this `turn_of` counts as turned: about half way to a half profile."""
 SHARP = 0.875
 
 
@@ -48,7 +48,7 @@ class DataConfig(Frozen):
     validation_images: int = 500
     """Faces of the split kept from training, whole identities, chosen by hash."""
     share: float = Field(default=1.0, gt=0, le=1)
-    """Of the faces to learn from, chosen by hash; a smaller share is part of a larger one."""
+    """Share of the faces to learn from, chosen by hash; a smaller share is part of a larger one."""
     without: Path | None = None
     """A text file with faces of the split to leave out, a name a line: those that wear something themselves."""
     holes: dict[str, float]
@@ -243,7 +243,7 @@ class Source(Protocol):
     """Where a run's pictures come from."""
 
     names: tuple[str, ...]
-    """Of the pictures by index, for messages."""
+    """Names of the pictures by index, for messages."""
     digest: str
     """SHA-256 of what the pictures are."""
     validation_images: int

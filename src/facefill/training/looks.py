@@ -21,7 +21,7 @@ from facefill.training.augmentation import tint
 from facefill.training.real_covers import Covered, warp_known
 
 NEGATIVE = 0.4
-"""Of what is seen, the share that is no face."""
+"""Share of the pictures that show no face."""
 OTHERS = {"found": 0.4, "anywhere": 0.18, "tiles": 0.07, "beside": 0.12, "drawn": 0.08, "turned": 0.05, "cloth": 0.1}
 
 

@@ -17,7 +17,7 @@ from facefill.training.real_covers import GLASSES, MASK, Covered, fit_points, po
 DARK = 0.25
 """Share of the holes that are those of sunglasses."""
 TRIED = 6
-"""Of so many outlines the one is taken whose pose is nearest to the face's."""
+"""So many outlines are drawn, and the one whose pose is nearest to the face's is taken."""
 
 
 class Outlines:

@@ -26,7 +26,7 @@ from facefill.training.data import Faces
 from facefill.training.real_covers import GLASSES, MASK, NOTHING, OTHER, Covered, put_on
 
 MIXES = {"drawn": 0.37, "glasses": 0.11, "pasted mask": 0.31, "pasted glasses": 0.08, "plain": 0.07, "real": 0.06}
-"""Of what is drawn. real: faces with their whole photos around them, with further covers drawn on."""
+"""How often each kind of picture is drawn. real: faces with their whole photos around them, further covers drawn on."""
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
 """Where the aligned face lies in the wider square."""
 OFFSET = np.array([INSET_PX, 0.0])

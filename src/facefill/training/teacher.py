@@ -26,7 +26,7 @@ class Teacher(Protocol):
         """(H, W, 3) uint8 RGB to (n, 15): x0, y0, x1, y1, x and y of five landmarks, score."""
 
 
-class YuNet:
+class YuNetTeacher:
     """The detector, at the size of the picture it is given."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:

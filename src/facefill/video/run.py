@@ -18,7 +18,7 @@ from facefill.arrays import U8
 from facefill.errors import InputError
 from facefill.files.whole import whole, write_whole
 from facefill.runtime.inpainter import HONEST
-from facefill.runtime.stream import Frame, Seen, Stream
+from facefill.runtime.stream import Seen, Stream, StreamFrame
 from facefill.video.film import add_video, encoder_of, open_film, read_frames, to_rgb, write_into
 
 SEGMENT_FRAMES = 240
@@ -181,7 +181,7 @@ def _work(
             stream.complete(pixels)
         with av.open(str(folder / f"{state.segments:05d}.nut"), "w") as out, ThreadPoolExecutor(1) as beside:
             coded = add_video(out, target, source, frame)
-            ahead: deque[Future[tuple[int, Frame]]] = deque()
+            ahead: deque[Future[tuple[int, StreamFrame]]] = deque()
             for _ in range(SEGMENT_FRAMES):
                 pixels = to_rgb(frame)
                 recent.append((frame.pts, pixels))
@@ -202,7 +202,7 @@ def _work(
     told.end()
 
 
-def _finish(stream: Stream, seen: Seen, frame: Any, coded: Any, out: Any) -> tuple[int, Frame]:
+def _finish(stream: Stream, seen: Seen, frame: Any, coded: Any, out: Any) -> tuple[int, StreamFrame]:
     """Complete a frame and encode it, while the next one is decoded and looked at."""
     done = stream.fill(seen)
     if done.mask.any():
@@ -219,7 +219,7 @@ class _Told:
         self._tell, self._length_s = tell, length_s
         self._now: Second | None = None
 
-    def add(self, at: int, frame: Frame) -> None:
+    def add(self, at: int, frame: StreamFrame) -> None:
         if self._now is None or at != self._now.second:
             self.end()
             self._now = Second(at)
