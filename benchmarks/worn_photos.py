@@ -91,7 +91,7 @@ def leftover(before: U8, hole: Bool, inside: Bool) -> float:
     if not rim.any() or not cover.any() or not beyond.any():
         return 0.0
     picture = cv2.GaussianBlur(before, (0, 0), 1.5).astype(np.float32)
-    here, near, far = picture[rim], nearest(picture, cover)[rim], nearest(picture, beyond)[rim]
+    here, near, far = picture[rim], nearest(picture, cover, rim), nearest(picture, beyond, rim)
     to_near, to_far = np.linalg.norm(here - near, axis=1), np.linalg.norm(here - far, axis=1)
     like = (to_near < LIKE) & (to_near < NEARER * to_far)
     return float(like.mean())

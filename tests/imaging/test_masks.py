@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facefill.imaging.masks import MASKS, bounding_box, dilate
+from facefill.imaging.masks import MASKS, bounding_box, dilate, nearest
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -82,3 +82,16 @@ def test_dilation_is_a_disc_around_every_missing_pixel(seed: int, percent: int) 
     rows, columns = np.mgrid[:17, :23]
     squared = (rows[..., None] - y) ** 2 + (columns[..., None] - x) ** 2
     assert np.array_equal(dilate(mask, px), (squared <= px * px + 1e-6).any(axis=-1))
+
+
+def test_the_nearest_known_pixel_is_found_for_each_pixel_that_is_wanted() -> None:
+    known = np.zeros((9, 12), bool)
+    known[1, 2] = known[7, 10] = True
+    picture = np.arange(9 * 12 * 2).reshape(9, 12, 2)
+    where = np.zeros_like(known)
+    where[0, 0] = where[8, 11] = where[1, 2] = where[6, 9] = True
+    wanted = [picture[1, 2], picture[1, 2], picture[7, 10], picture[7, 10]]
+    assert np.array_equal(nearest(picture, known, where), wanted)
+    everywhere = nearest(picture, known, np.ones_like(known)).reshape(picture.shape)
+    assert (everywhere[:3, :4] == picture[1, 2]).all()
+    assert (everywhere[6:, 9:] == picture[7, 10]).all()

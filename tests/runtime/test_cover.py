@@ -22,7 +22,6 @@ from facefill.runtime.cover import (  # type: ignore[attr-defined]
     clean,
     follow,
     grow,
-    nearest,
     read_kinds,
     square_around,
     trust,
@@ -195,16 +194,6 @@ def test_a_strap_that_leads_away_from_a_mask_belongs_to_it_and_a_rim_does_not() 
     score = np.where(strap | loose | rim, np.float32(0.3), np.float32(0.05)) + mask
     assert (with_straps(mask, score) == mask | strap).all()
     assert (with_straps(mask, np.where(wide, np.float32(0.3), score * 0)) == mask).all()
-
-
-def test_the_nearest_colour_of_a_band() -> None:
-    picture = np.zeros((8, 8, 3), np.float32)
-    picture[:, 2], picture[:, 6] = (1, 2, 3), (4, 5, 6)
-    band = np.zeros((8, 8), bool)
-    band[:, [2, 6]] = True
-    got = nearest(picture, band)
-    assert (got[:, :4] == (1, 2, 3)).all()
-    assert (got[:, 5:] == (4, 5, 6)).all()
 
 
 def test_growing_is_a_disc() -> None:

@@ -96,7 +96,7 @@ def _change_band(
             touched = np.nonzero(share.any(axis=2))
             shares[h, v] = touched, 1 - share[touched]
         touched, known = shares[h, v]
-        samples = (part[touched].reshape(-1, 64) * tables[index]) @ _DCT
+        samples = (part[touched].reshape(-1, 64).astype(np.float32) * tables[index]) @ _DCT
         samples *= known
         samples += _in_blocks(planes[index], frame, index)[inside][touched]
         new = np.rint(samples @ (_DCT.T / tables[index])).clip(-_MOST_LEVELS, _MOST_LEVELS)

@@ -151,14 +151,14 @@ class Crop:
     def put_mask(self, mask: Bool, shape: tuple[int, ...]) -> Bool:
         """Return the crop's mask (size, size) as one of a photo of shape (H, W, ...), its edge interpolated."""
         placed = np.zeros(shape[:2], bool)
-        x0, y0, x1, y1 = self._bounds(shape, bounding_box(mask, 1))
+        x0, y0, x1, y1 = self.bounds(shape, bounding_box(mask, 1))
         if x1 > x0 and y1 > y0:
             levels = mask.astype(np.uint8) * 255
             sampled = _resample(levels, self._inverse_from(x0, y0), x1 - x0, y1 - y0)
             placed[y0:y1, x0:x1] = (sampled > 127) & self._covers(x0, y0, x1, y1)
         return placed
 
-    def _bounds(
+    def bounds(
         self, shape: tuple[int, ...], part: tuple[int, int, int, int] | None = None
     ) -> tuple[int, int, int, int]:
         """Return the photo's pixels (x0, y0, x1, y1) that the crop, or a part of it, can touch; empty if x1 <= x0."""
@@ -171,7 +171,7 @@ class Crop:
 
     def _reach(self, mask: Bool) -> tuple[int, int, int, int]:
         """Return the bounding box of the missing pixels that the crop can touch."""
-        x0, y0, x1, y1 = self._bounds(mask.shape)
+        x0, y0, x1, y1 = self.bounds(mask.shape)
         if x1 <= x0 or y1 <= y0:
             return 0, 0, 0, 0
         left, top, right, bottom = bounding_box(np.ascontiguousarray(mask[y0:y1, x0:x1]))
@@ -274,7 +274,7 @@ def _extended(region: U8, holes: U8) -> U8:
     x0, y0, x1, y1 = bounding_box(holes > 0, 1)
     filled = region.copy()
     part, missing = filled[y0:y1, x0:x1], holes[y0:y1, x0:x1] > 0
-    part[missing] = nearest(part, ~missing)[missing]
+    part[missing] = nearest(part, ~missing, missing)
     return filled
 
 
@@ -360,5 +360,6 @@ def _mean_pool(picture: U8, factor: int) -> U8:
 def _any_pool(picture: U8, factor: int) -> U8:
     if factor == 1:
         return picture
-    height, width = picture.shape[0] // factor, picture.shape[1] // factor
-    return np.asarray(picture.reshape(height, factor, width, factor).max(axis=(1, 3)), np.uint8)
+    # The largest of the block that begins at each pixel, and then of those that begin at a block.
+    largest = cv2.dilate(picture, np.ones((factor, factor), np.uint8), anchor=(0, 0))
+    return np.asarray(largest[::factor, ::factor], np.uint8)

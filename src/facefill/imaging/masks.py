@@ -188,11 +188,11 @@ def dilate(mask: Bool, px: float) -> Bool:
 # --- Masks that somebody drew -------------------------------------------------------------------
 
 
-def nearest(picture: NDArray[Any], known: Bool) -> NDArray[Any]:
-    """Return (H, W, C), at each pixel what the picture (H, W, C) is at the nearest one of `known` (H, W), not empty."""
-    labels = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[
-        1
-    ]
-    values = np.zeros((int(labels.max()) + 1, picture.shape[2]), picture.dtype)
-    values[labels[known]] = picture[known]
-    return np.asarray(values[labels])
+def nearest(picture: NDArray[Any], known: Bool, where: Bool) -> NDArray[Any]:
+    """Return (n, C), for each pixel of `where` what the picture (H, W, C) is at the nearest one of `known`.
+
+    known: (H, W), not empty. where: (H, W); its pixels in order, row after row.
+    """
+    labels = cv2.distanceTransformWithLabels((~known).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    # Labels count the known pixels from 1, row after row.
+    return np.asarray(picture.reshape(-1, picture.shape[2])[np.flatnonzero(known)[labels[where] - 1]])

@@ -65,7 +65,7 @@ def _guess(known: F32, free: F32, tolerance: float) -> F32:
     border = (1 - free) * (_neighbour_sum(free) > 0)
     count = _quads(border)
     inside = _quads(free) == _quads(np.ones_like(free))
-    coarse = np.stack([_quads(plane * border) / np.maximum(count, 1) for plane in known])
+    coarse = _quads(known * border) / np.maximum(count, 1)
     solved = harmonic(coarse.astype(np.float32), inside, tolerance=tolerance)
     return np.stack([_enlarged(plane, free) for plane in solved])
 
@@ -118,7 +118,7 @@ def _cycle(levels: list[_Level], index: int, residual: F32) -> F32:
         return error
     rest = _remaining(level, index, error, residual)
     rest *= level.free
-    coarse = _cycle(levels, index + 1, np.stack([_quads(plane) for plane in rest]))
+    coarse = _cycle(levels, index + 1, _quads(rest))
     for plane, correction in zip(error, coarse, strict=True):
         plane += _enlarged(correction, level.free)
     for damped in level.damped[::-1]:
@@ -162,18 +162,18 @@ def _neighbour_sum(plane: F32) -> F32:
     return np.asarray(cv2.filter2D(plane, cv2.CV_32F, cross, borderType=cv2.BORDER_CONSTANT), np.float32)
 
 
-def _quads(plane: F32) -> F32:
-    return _pairs(_pairs(plane, 0), 1)
+def _quads(planes: F32) -> F32:
+    return _pairs(_pairs(planes, 0), 1)
 
 
-def _pairs(plane: F32, axis: int) -> F32:
-    """Sum two and two along an axis; a last odd one stays alone."""
-    even, odd = (plane[start::2] if axis == 0 else plane[:, start::2] for start in (0, 1))
+def _pairs(planes: F32, axis: int) -> F32:
+    """Sum two and two along an axis of (..., H, W), 0 for H and 1 for W; a last odd one stays alone."""
+    even, odd = (planes[..., start::2, :] if axis == 0 else planes[..., start::2] for start in (0, 1))
     out = even.copy()
     if axis == 0:
-        out[: odd.shape[0]] += odd
+        out[..., : odd.shape[-2], :] += odd
     else:
-        out[:, : odd.shape[1]] += odd
+        out[..., : odd.shape[-1]] += odd
     return out
 
 

@@ -134,7 +134,7 @@ def kinds_of(mask: Bool, scores: F32) -> tuple[str, ...]:
     """What a mask consists of, the largest part first; parts too small to be a cover are none."""
     if len(scores) == 1:
         return ()
-    counts = np.bincount(scores.argmax(0)[mask], minlength=len(KINDS))
+    counts = np.bincount(scores[:, mask].argmax(0), minlength=len(KINDS))
     return tuple(KINDS[kind] for kind in np.argsort(-counts, kind="stable") if counts[kind] >= _smallest())
 
 
@@ -151,9 +151,10 @@ def _smallest() -> float:
 def clean(mask: Bool) -> Bool:
     """A copy without specks, and with pinholes filled; both below `SMALLEST_SHARE` of an aligned face."""
     for value in (True, False):
-        count, labels, stats, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=4)
-        small = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] < _smallest()]
-        mask = np.where(np.isin(labels, small), not value, mask) if small else mask
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((mask == value).view(np.uint8), connectivity=4)
+        small = stats[:, cv2.CC_STAT_AREA] < _smallest()
+        small[0] = False
+        mask = mask ^ small[labels] if small.any() else mask
     return mask
 
 
@@ -172,14 +173,17 @@ def follow(mask: Bool, view: U8, score: F32) -> Bool:
     """
     picture = cv2.GaussianBlur(view, (0, 0), 1.5).astype(np.float32)
     for _ in range(2):
-        depth, height = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
+        depth, height = (cv2.distanceTransform(part.view(np.uint8), cv2.DIST_L2, 5) for part in (mask, ~mask))
         inner = (depth > 5) & (depth <= 20)
         if not inner.any():
             break
-        alike = np.linalg.norm(picture - nearest(picture, inner), axis=2) < LIKE_LEVELS
-        able = mask | (alike & (height <= REACH_PX) & (score > DOUBT))
-        labels = cv2.connectedComponents(able.astype(np.uint8), connectivity=4)[1]
-        mask = clean(able & np.isin(labels, np.unique(labels[mask])))
+        beside = ~mask & (height <= REACH_PX) & (score > DOUBT)
+        able = mask.copy()
+        able[beside] = np.linalg.norm(picture[beside] - nearest(picture, inner, beside), axis=1) < LIKE_LEVELS
+        count, labels = cv2.connectedComponents(able.view(np.uint8), connectivity=4)
+        held = np.zeros(count, bool)
+        held[labels[mask]] = True
+        mask = clean(held[labels])
     return mask
 
 

@@ -152,9 +152,11 @@ def assign(
     }
     said = list(warnings)
     owners, window = _owners(missing, crops)
+    most = 0.9 * LARGEST_SHARE * min((crop.size * crop.scale) ** 2 for crop in crops.values()) if crops else 0.0
+    many = np.count_nonzero(missing[window]) > most  # else no share is near the limit, and nobody need measure one
     for index, crop in crops.items():
         owned = owners == index
-        share = crop.share(missing) if owned.any() else 0.0
+        share = crop.share(missing) if many and owned.any() else 0.0
         if share > LARGEST_SHARE and not large_hole:
             said[index] = (
                 f"{place_of(found[index])}: {share:.0%} of it is missing, more than {LARGEST_SHARE:.0%}: "
@@ -220,18 +222,21 @@ def _owners(missing: Bool, crops: dict[int, Crop]) -> tuple[NDArray[np.int32], W
     x0, y0, x1, y1 = bounding_box(missing)
     window = slice(y0, y1), slice(x0, x1)
     owners = np.where(missing[window], _NOBODY, _KNOWN).astype(np.int32)
-    if not crops:
-        return owners, window
-    ys, xs = np.nonzero(missing[window])
-    points = np.stack([xs + x0, ys + y0], 1).astype(np.float64)
-    best, owner = np.full(len(points), np.inf), np.full(len(points), _NOBODY, np.int32)
+    best = np.full(owners.shape, np.inf)
     for index, crop in crops.items():
-        inside = crop.to_crop(points)
-        holds = ((inside >= -0.5) & (inside < crop.size - 0.5)).all(1)
-        distance = np.hypot(*(points - crop.to_photo(np.full((1, 2), (crop.size - 1) / 2))).T)
-        nearer = holds & (distance < best)
-        best[nearer], owner[nearer] = distance[nearer], index
-    owners[ys, xs] = owner
+        left, top, right, bottom = crop.bounds(missing.shape)
+        view = slice(max(top - y0, 0), max(bottom - y0, 0)), slice(max(left - x0, 0), max(right - x0, 0))
+        part = owners[view]
+        xs = np.arange(part.shape[1]) + max(left, x0)
+        ys = np.arange(part.shape[0])[:, None] + max(top, y0)
+        holds, origin = part != _KNOWN, crop.matrix[:, 2]
+        for across, down in np.linalg.inv(crop.matrix[:, :2]):
+            place = across * (xs - origin[0]) + down * (ys - origin[1])
+            holds &= (place >= -0.5) & (place < crop.size - 0.5)
+        middle = crop.to_photo(np.full(2, (crop.size - 1) / 2))
+        distance = np.square(xs - middle[0]) + np.square(ys - middle[1])
+        nearer = holds & (distance < best[view])
+        best[view][nearer], part[nearer] = distance[nearer], index
     return owners, window
 
 
@@ -259,7 +264,7 @@ def _on_grids(
     photo: Photo, hidden: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int, Crop], model: Model
 ) -> Plan:
     """A plan without faces for pixels by owner, (h, w) in the photo's window."""
-    mask, fine = np.zeros_like(hidden), np.zeros_like(hidden)
+    mask, fine = (np.zeros(hidden.shape, bool) for _ in range(2))  # not zeros_like, which writes all of them
     mask[window] = owners >= _NOBODY
     wide = np.zeros(owners.shape, bool)
     classical = model.record.kind == "classical"
@@ -269,7 +274,7 @@ def _on_grids(
         same = [index for index, crop in crops.items() if not ruled and abs(crop.scale - 1) < 1e-9]
         wide = _wide(mask, owners, window, crops) | np.isin(owners, same)
     fine[window] = mask[window] & ~wide
-    tasks = list(_windows(fine, model)) if fine.any() and not ruled else []
+    tasks = list(_windows(fine, model)) if not ruled and fine[window].any() else []
     for index in sorted(crops):
         owned = wide & (owners == index)
         if owned.any():
@@ -277,7 +282,7 @@ def _on_grids(
     lonely = wide & (owners == _NOBODY)
     if lonely.any():
         tasks += _context_tasks(lonely, window, model.record.size_px)
-    return Plan(photo, mask, hidden, fine & ruled, tuple(tasks))
+    return Plan(photo, mask, hidden, fine if ruled else np.zeros(hidden.shape, bool), tuple(tasks))
 
 
 def _wide(mask: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int, Crop]) -> Bool:
