@@ -236,3 +236,16 @@ def test_eight_threads_share_one_inpainter_on_whole_photos() -> None:
     alone = [one(path, open_inpainter()) for path in EXAMPLES]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(one, EXAMPLES * 8)) == alone * 8
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("method", ["latent_search", "dip", "biharmonic", "total_variation", "patchmatch"])
+def test_eight_threads_go_on_getting_what_each_gets_alone(tmp_path: Path, method: str) -> None:
+    if method not in usable():
+        pytest.skip(f"{method} is not installed")
+    searches = facefill.METHODS[method].kind != "classical"
+    model = load(write_search(tmp_path / "small.safetensors", method) if searches else method, threads=1)
+    given, complete = cases(24, (64,) if searches else (48, 64, 96, 128)), completer(model)
+    alone = [complete(case) for case in given]
+    for _ in range(5):
+        assert together(complete, given) == alone
