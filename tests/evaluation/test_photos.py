@@ -12,10 +12,11 @@ from PIL import Image
 import facefill
 from facefill.datasets.faces import Dataset, landmarks_in, read_dataset, read_face, read_pixels
 from facefill.evaluation import benchmark
-from facefill.evaluation.benchmark import EvaluationSettings, complete_case, prepare
+from facefill.evaluation.benchmark import Bench, EvaluationSettings, complete_case, prepare
 from facefill.evaluation.cases import complete_cases
 from facefill.evaluation.photos import draw_photo_case
 from facefill.evaluation.protocols import PHOTOS, mask_hash, read_protocols, seed_of
+from facefill.evaluation.report import speaks_of
 from facefill.runtime import inpainter as inpainter_module
 from facefill.runtime.model import load
 from tests.faces import draw_photo
@@ -78,6 +79,14 @@ def test_a_photo_that_is_refused_keeps_its_cover() -> None:
     assert (complete_cases(StandIn([]).inpainter(load("telea")), PHOTOS["photo-worn"], [case])[0] == case.shown).all()
 
 
+def keys(bench: Bench) -> list[str]:
+    """What makes the values of each protocol, as it is kept beside them."""
+    for protocol in bench.protocols:
+        bench.records(bench.datasets[0], protocol, "telea")
+    folder = bench.settings.report / "pictures" / bench.datasets[0].name
+    return [(folder / protocol.name / "telea.json").read_text() for protocol in bench.protocols]
+
+
 def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     Image.fromarray(PHOTO).save(tmp_path / "photos" / "a.png")
@@ -100,5 +109,9 @@ def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: py
         case, completed = complete_case(bench, bench.datasets[0], protocol, "telea", "a.png")
         assert (completed != case.truth).any()
     assert (case.truth == read_face(face, 256)).all()
+    assert {"cover", "finder", "second_look"} <= set(speaks_of(bench))
+    before = keys(bench)
+    monkeypatch.setattr(benchmark, "find_weights", lambda name: (Path(), f"another {name}"))
+    assert [one == other for one, other in zip(before, keys(bench), strict=True)] == [False, True]
     with pytest.raises(facefill.InputError, match="square faces"):
         read_dataset(tmp_path / "photos")

@@ -33,6 +33,7 @@ from facefill.evaluation.records import DIGITS, PictureRecord, Records, row_of
 from facefill.imaging import metrics
 from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine, thread_count
+from facefill.runtime.helpers import HELPERS
 from facefill.runtime.inpainter import Inpainter, open_inpainter
 from facefill.runtime.model import Model
 
@@ -134,7 +135,7 @@ class Bench:
     def records(self, dataset: Dataset, protocol: Protocol, label: str) -> Records:
         """The file of values of one method."""
         entry = next((entry for entry in self.entries if entry.label == label), None)
-        key = {
+        key: dict[str, Any] = {
             "method": label,
             "weights": entry.model.sha256 if entry else None,
             "protocol": protocol.name,
@@ -144,6 +145,8 @@ class Bench:
         }
         if protocol.hole == "worn-auto":
             key["cover"] = self.cover_sha256
+        if protocol.whole:
+            key["helpers"] = {name: find_weights(name)[1] for name in HELPERS}
         perceptual = (f"lpips_{features.name}" for features in self.features if features.perceptual)
         columns = (*PLAIN, *perceptual, *(AS_PAPERS if self.as_papers(protocol) else ())) if entry else ()
         path = self.settings.report / "pictures" / dataset.name / protocol.name / f"{label}.csv"

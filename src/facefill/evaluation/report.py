@@ -16,6 +16,7 @@ from facefill.evaluation.marks import DIGITS
 from facefill.evaluation.protocols import VARIANTS, Paper
 from facefill.evaluation.summary import Metric, PaperLine, Row, Summary, paper_lines
 from facefill.files.whole import write_whole
+from facefill.runtime.helpers import HELPERS
 
 HONEST = (
     "What was hidden is invented in every completion; identity figures say how much of a person is left to see, "
@@ -290,6 +291,8 @@ def speaks_of(bench: Bench) -> dict[str, str]:
         names.get(entry.model.sha256, entry.label): entry.model.sha256 for entry in bench.entries if entry.model.sha256
     }
     house = Path(__file__).parents[1]
+    if any(protocol.whole for protocol in bench.protocols):
+        shipped |= {name: shipped_weights()[name].sha256 for name in HELPERS}
     code = {f"src/facefill/{name}": file_hash(house / name) for name in DECIDES}
     return {name: digest[:DIGITS] for name, digest in {**shipped, **code}.items()}
 

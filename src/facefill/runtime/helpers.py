@@ -17,6 +17,8 @@ from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Face, Finder
 from facefill.runtime.second_look import SecondLook
 
+HELPERS = ("finder", "second_look", "cover")
+"""Shipped networks beside the methods that decide what becomes of a whole photo."""
 SURE = 0.7
 """Score from which a finding of YuNet is a face."""
 LONG_SIDE_PX = 640
