@@ -43,15 +43,19 @@ page: $(VENV)/ready
 METHODS = swift,context_encoder,contextual_attention,masked_gan,latent_search:100,dip:100,telea,navier_stokes,biharmonic,patchmatch
 COMMA = ,
 HOLES = centre@256,worn@256,random80@64,freeform40@256,eyes@256
+FINE = swift,telea,navier_stokes,biharmonic,total_variation
 DROPPED = random20@64,random40@64,random60@64,random80@64
 results: $(VENV)/ready
+	$(PIP) install -c constraints.txt -e '.[classic]'
 	$(VENV)/bin/facefill evaluate $(DATASET) --split test-celeba --limit 200 --methods $(METHODS) --holes $(HOLES) \
 	    $(if $(FEATURES),--features $(FEATURES)) $(if $(HEADS),--lpips-heads $(HEADS)) \
 	    $(if $(EMBEDDER),--embedder $(EMBEDDER)) --no-timings --report build/all-methods --results docs/results.md
 	$(VENV)/bin/facefill evaluate $(DATASET) --split test-celeba --limit 100 --methods latent_search,dip \
 	    --holes $(DROPPED) --no-timings --report build/searches --results docs/latent-search.md
 	$(if $(PHOTOS),$(VENV)/bin/facefill evaluate $(PHOTOS) --limit 100 --methods $(METHODS) --no-timings \
-	    --holes photo-worn$(COMMA)photo-scratch --report build/photos --results docs/results.md)
+	    --holes photo-worn --report build/photos --results docs/results.md)
+	$(if $(PHOTOS),$(VENV)/bin/facefill evaluate $(PHOTOS) --limit 100 --methods $(FINE) --no-timings \
+	    --holes photo-scratch --report build/scratch --results docs/results.md)
 	$(if $(EMBEDDER),FACES=$(DATASET) EMBEDDER=$(EMBEDDER) $(VENV)/bin/python benchmarks/tables.py write docs/results.md \
 	    leakage --of src/facefill/datasets/against.py$(COMMA)src/facefill/datasets/duplicates.py \
 	    --by 'python benchmarks/leakage.py FACES --embedder EMBEDDER')
