@@ -105,7 +105,7 @@ def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: py
     assert landmarks_in(face, 360) == pytest.approx(LANDMARKS)
     assert (read_pixels(face) == PHOTO).all()
     for protocol in bench.protocols:
-        monkeypatch.setattr(bench.entries[0].inpainter, "_finder", lambda: Finds([LANDMARKS]))
+        monkeypatch.setattr(bench.entries[0].inpainter, "finder", lambda: Finds([LANDMARKS]))
         case, completed = complete_case(bench, bench.datasets[0], protocol, "telea", "a.png")
         assert (completed != case.truth).any()
     assert (case.truth == read_face(face, 256)).all()
