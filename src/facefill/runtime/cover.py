@@ -193,10 +193,10 @@ def with_straps(mask: Bool, score: F32) -> Bool:
     away = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 5)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(((score > STRAP) & ~mask).view(np.uint8), connectivity=8)
     near, far = np.full(count, np.inf), np.zeros(count)
-    np.minimum.at(near, labels.ravel(), away.ravel())
-    np.maximum.at(far, labels.ravel(), away.ravel())
+    beside = labels > 0
+    np.minimum.at(near, labels[beside], away[beside])
+    np.maximum.at(far, labels[beside], away[beside])
     strap = (near < 2) & (far >= STRAP_REACH_PX) & (stats[:, cv2.CC_STAT_AREA] < STRAP_WIDTH_PX * far)
-    strap[0] = False
     return np.asarray(mask | strap[labels], bool)
 
 
