@@ -115,6 +115,24 @@ def test_the_mirrored_face_has_mirrored_landmarks() -> None:
     torch.testing.assert_close(heat.flip(3)[:, [1, 0, 2, 4, 3]], mirrored)
 
 
+def test_a_mirrored_picture_is_drawn_as_the_mirrored_face() -> None:
+    method, batch = build().eval(), example()
+    points = torch.tensor([[[40.0, 50], [90, 50], [64, 70], [45, 95], [85, 95]]]).expand(2, 5, 2)
+    silent = torch.zeros_like(batch["mask"])
+    with torch.no_grad():
+        drawn = method.generator.draw(batch["image"], batch["mask"], points, silent)
+        mirrored = method.generator.draw(
+            batch["image"].flip(3), batch["mask"].flip(3), mirror_points(points, 128), silent
+        )
+        once = method.generator.complete(
+            *shrink(batch["image"], batch["mask"]),
+            heat_maps(points, batch["mask"][..., ::4, ::4]),
+            method.generator.throw(silent),
+        )
+    torch.testing.assert_close(drawn.flip(3), mirrored, rtol=0, atol=1e-6)
+    assert (drawn - once).abs().max() > 1e-3
+
+
 def test_averages_are_of_known_pixels_and_hidden_ones_change_nothing() -> None:
     image, mask = torch.full((1, 3, 4, 8), 0.5), torch.zeros(1, 1, 4, 8)
     mask[..., :3] = 1

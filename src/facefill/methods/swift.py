@@ -134,7 +134,7 @@ class Swift(Method):
         average, share = shrink(batch["image"], batch["mask"])
         truth, points = F.avg_pool2d(batch["truth"], FACTOR), self._hints(batch)
         quiet = seeds % 2 == 0
-        noise = draw_noise(seeds, batch["mask"]) * ~quiet[:, None, None, None]
+        noise = self.generator.throw(draw_noise(seeds, batch["mask"])) * ~quiet[:, None, None, None]
         completed = self.generator.complete(average, share, heat_maps(points, share), noise)
         hole = share
         if "outside" in batch:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, cat, nn
 
+from facefill.arrays import MIRRORED
 from facefill.nets.layers import UNet
 
 FACTOR = 4
@@ -64,14 +65,21 @@ class SmallAndDetail(nn.Module):
         return torch.where(is_grey(image, mask), luminance(filled), filled)
 
     def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
-        """The completed small picture (N, 3, H/4, W/4)."""
+        """The completed small picture (N, 3, H/4, W/4): the mean of what is drawn of the picture and, mirrored back, of
+        the mirrored one. What a network tends to do to one corner of every mouth fades."""
         average, share = shrink(image, mask)
-        return self.complete(average, share, heat_maps(move_mouth(landmarks, noise), share), noise)
+        heat, thrown = heat_maps(move_mouth(landmarks, noise), share), self.throw(noise)
+        mirrored = (average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), thrown.flip(3))
+        both = self.complete(*(cat(pair) for pair in zip((average, share, heat, thrown), mirrored, strict=True)))
+        one, other = both.unflatten(0, (2, -1)).unbind()
+        return (one + other.flip(3)) / 2
 
-    def complete(self, average: Tensor, share: Tensor, heat: Tensor, noise: Tensor) -> Tensor:
-        """As `draw`, from the small picture's own pixels and heat maps."""
-        channels = self.small.noise.in_channels
-        thrown = F.pixel_unshuffle(noise, FACTOR * self.small.step)[:, :channels]
+    def throw(self, noise: Tensor) -> Tensor:
+        """Noise (N, 1, H, W) as it joins at the bottom of *small*."""
+        return F.pixel_unshuffle(noise, FACTOR * self.small.step)[:, : self.small.noise.in_channels]
+
+    def complete(self, average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> Tensor:
+        """The small picture, drawn once, from its own pixels and heat maps."""
         drawn = self.small(average, share, heat, thrown)
         completed: Tensor = drawn * share + average * (1 - share)
         return completed.clamp(-1, 1)
