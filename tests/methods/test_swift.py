@@ -12,7 +12,7 @@ from facefill.methods.base import draw_noise
 from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole, mirror_points
 from facefill.nets import projected
 from facefill.nets.critics import gradient_penalty
-from facefill.nets.small_and_detail import heat_maps, is_grey, move_mouth, shrink
+from facefill.nets.small_and_detail import brightest_near, enlarge, heat_maps, is_grey, move_mouth, shrink
 from tests.nets.test_perceptual import SQUEEZED, write_net
 
 SMALL = {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "critic_width": 8}
@@ -131,6 +131,24 @@ def test_a_mirrored_picture_is_drawn_as_the_mirrored_face() -> None:
         )
     torch.testing.assert_close(drawn.flip(3), mirrored, rtol=0, atol=1e-6)
     assert (drawn - once).abs().max() > 1e-3
+
+
+def test_nothing_is_brighter_than_the_small_picture_around_it() -> None:
+    small = torch.zeros(1, 3, 16, 16)
+    small[..., 8] = 0.5
+    most = brightest_near(small)
+    assert most.shape == (1, 3, 64, 64)
+    torch.testing.assert_close(most[..., 34], torch.full((1, 3, 64), 0.5 + 4 / 127.5))
+    torch.testing.assert_close(most[..., :24], torch.full((1, 3, 64, 24), 4 / 127.5))
+    method, batch = build().eval(), example()
+    shown = method.shown(batch | {"image": batch["image"] * 0.1})
+    with torch.no_grad():
+        for values in method.generator.detail.parameters():
+            values.fill_(0.3)
+        drawn = method.generator.draw(**shown)
+        most = brightest_near(drawn)
+        assert (method.generator.refine(shown["image"], shown["mask"], enlarge(drawn)) > most).any()
+        assert (method(**shown) <= most).all()
 
 
 def test_averages_are_of_known_pixels_and_hidden_ones_change_nothing() -> None:
