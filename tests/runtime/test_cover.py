@@ -12,7 +12,7 @@ import pytest
 from facefill.covers.head import check_landmarks
 from facefill.errors import InputError
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import (  # type: ignore[attr-defined]
+from facefill.runtime.cover import (
     FACE_PX,
     GROW_PX,
     KINDS,

@@ -74,8 +74,8 @@ class SmallAndDetail(nn.Module):
         heat, thrown = heat_maps(move_mouth(landmarks, noise), share), self.throw(noise)
         mirrored = (average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), thrown.flip(3))
         both = self.complete(*(cat(pair) for pair in zip((average, share, heat, thrown), mirrored, strict=True)))
-        one, other = both.unflatten(0, (2, -1)).unbind()
-        return (one + other.flip(3)) / 2
+        mean: Tensor = (both[: len(image)] + both[len(image) :].flip(3)) / 2
+        return mean
 
     def throw(self, noise: Tensor) -> Tensor:
         """Noise (N, 1, H, W) as it joins at the bottom of *small*."""
