@@ -74,7 +74,7 @@ class SmallAndDetail(nn.Module):
         heat, thrown = heat_maps(move_mouth(landmarks, noise), share), self.throw(noise)
         mirrored = (average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), thrown.flip(3))
         both = self.complete(*(cat(pair) for pair in zip((average, share, heat, thrown), mirrored, strict=True)))
-        mean: Tensor = (both[: len(image)] + both[len(image) :].flip(3)) / 2
+        mean: Tensor = (both[: image.shape[0]] + both[image.shape[0] :].flip(3)) / 2
         return mean
 
     def throw(self, noise: Tensor) -> Tensor:
