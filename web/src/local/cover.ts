@@ -8,7 +8,7 @@ import { dilate, distance, gauss, nearest, pieces } from "./opencv";
 
 export const KINDS = ["mask", "sunglasses", "other"];
 const FACE_PX = 256, SIDE_PX = 320, INSET_PX = 32, OUTSIDE = 128, THRESHOLD = 0.5, SURE = 0.95, SMALLEST_PX = 0.004 * FACE_PX ** 2;
-const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6;
+const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6, STRAP = 0.25, STRAP_REACH_PX = 10, STRAP_WIDTH_PX = 10;
 
 export interface Cover {
   /** Where in the photo `missing` lies; empty where nothing covers the face. */
@@ -24,7 +24,8 @@ export async function findCover(photo: Bytes, face: Face, network: Network, kind
   const square = squareAround(face, SIDE_PX)!, view = viewOf(photo, square), inside = not(square.outside(photo.height, photo.width));
   const scores = scoresOf((await network({ worn: toNetwork(view) })).data, kinds), score: Floats = { ...scores[0]!, data: scores[0]!.data.map(
     (_, at) => inside.data[at] ? scores.reduce((sum, each) => Math.fround(sum + each.data[at]!), 0) : 0) };
-  const mask = follow(trust(clean(mapBytes(score, (value) => value > THRESHOLD)), score), view, score);
+  const followed = follow(trust(clean(mapBytes(score, (value) => value > THRESHOLD)), score), view, score);
+  const mask = clean(withStraps(followed, score));
   const grown = clean(dilate(mask, "disc", GROW_PX)), placed = square.putMask(grown, photo.height, photo.width), box = boundingBox(placed);
   const last = SIDE_PX - 1, onRim = (at: number): boolean =>
     at < SIDE_PX || at >= last * SIDE_PX || at % SIDE_PX === 0 || at % SIDE_PX === last;
@@ -109,4 +110,17 @@ function follow(mask: Mask, view: Bytes, score: Floats): Mask {
     made = clean(mapBytes(able, (value, at) => value && kept.has(labels[at]!)));
   }
   return made;
+}
+
+/** With what begins at the mask and leads away from it, long and narrow, as ear straps do. */
+function withStraps(mask: Mask, score: Floats): Mask {
+  const away = distance(not(mask), 5), { labels, areas } = pieces(mapBytes(mask, (value, at) => !value && score.data[at]! > STRAP), 8);
+  const near = areas.map(() => Infinity), far = areas.map(() => 0);
+  labels.forEach((piece, at) => {
+    near[piece] = Math.min(near[piece]!, away.data[at]!);
+    far[piece] = Math.max(far[piece]!, away.data[at]!);
+  });
+  const strap = areas.map((area, piece) =>
+    piece > 0 && near[piece]! < 2 && far[piece]! >= STRAP_REACH_PX && area < STRAP_WIDTH_PX * far[piece]!);
+  return mapBytes(mask, (value, at) => value || strap[labels[at]!]!);
 }
