@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Lock
+from threading import Barrier, Event, Lock, Thread
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from facefill.catalog import usable
 from facefill.files.photo import read_photo
 from facefill.runtime.engine import engine_kinds
 from facefill.runtime.inpainter import Inpainter, open_inpainter
-from facefill.runtime.model import Model, load
+from facefill.runtime.model import _TORCH, Model, load
 from facefill.threads import Slots, in_own_thread, once
 from tests.networks import write_inpainting
 
@@ -165,6 +166,26 @@ def test_a_forked_child_gets_the_same_while_the_parents_threads_go_on(tmp_path: 
         busy = [pool.submit(complete, case) for case in given]
         assert in_child(lambda: together(complete, given, 2) == alone)
         assert [one.result() for one in busy] == alone
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_waits_for_the_search_that_runs() -> None:
+    begun, found = Event(), []
+
+    def search() -> None:
+        with _TORCH:
+            begun.set()
+            time.sleep(0.2)
+            found.append("all")
+
+    thread = Thread(target=search)
+    thread.start()
+    assert begun.wait(10)
+    assert in_child(lambda: found == ["all"])
+    thread.join()
+    with _TORCH:  # and lets others in afterwards
+        pass
 
 
 def test_what_eight_threads_ask_for_first_is_made_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -228,6 +229,10 @@ class OnnxModel(Model):
 
 
 _TORCH = Slots(1)
+if hasattr(os, "register_at_fork"):
+    # A fork waits for the run that goes on: MKL locks its memory, and a child would wait for ever for a thread that is
+    # not there.
+    os.register_at_fork(before=_TORCH.__enter__, after_in_parent=_TORCH.__exit__)
 
 
 class TorchModel(Model):
