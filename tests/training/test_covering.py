@@ -25,7 +25,7 @@ from tests.toy_datasets import POINTS, write_dataset
 MASKED = (20, 60, 200)
 
 
-def write_covers(folder: Path, count: int = 6) -> Path:
+def write_covers(folder: Path, count: int = 6, kinds: tuple[str, ...] = ("mask", "sunglasses", "none")) -> Path:
     """Faces in blue masks and dark glasses in photos that end beside them, and photos without a face."""
     for name in ("images", "masks", "ignore", "photos", "negatives"):
         (folder / name).mkdir(parents=True)
@@ -34,7 +34,7 @@ def write_covers(folder: Path, count: int = 6) -> Path:
         face, points = draw_face(FACE_PX, index)
         photo = np.full((400, 340, 3), 90, np.uint8)
         photo[60 : 60 + FACE_PX, 70 : 70 + FACE_PX] = face
-        kind = ("mask", "sunglasses", "none")[index % 3]
+        kind = kinds[index % len(kinds)]
         mask = np.zeros((400, 340), bool)
         if kind == "mask":
             mask[60 + 150 : 60 + 280, 70 + 60 : 70 + 200] = True
@@ -67,10 +67,10 @@ def write_covers(folder: Path, count: int = 6) -> Path:
             }
         )
     write_rows(folder / "manifest.csv", rows)
-    kinds = ("clothed body", "garment: dress")
+    others = ("clothed body", "garment: dress")
     write_rows(
         folder / "negatives.csv",
-        [{"file": f"negatives/{k}.png", "split": "train", "kind": kinds[k % 2]} for k in range(count)],
+        [{"file": f"negatives/{k}.png", "split": "train", "kind": others[k % 2]} for k in range(count)],
     )
     return folder
 

@@ -208,6 +208,10 @@ def test_a_real_outline_moves_with_the_face_and_shows_nobody_the_truth(folder: P
     assert (item["worn"][item["mask"]] == 128).all()
     with pytest.raises(InputError, match=r"data\.covers"):
         FaceSource(config_of(folder, holes={"real": 1}, validation_images=1, cache=tmp_path)).learning(0)
+    with pytest.raises(InputError, match="outlines of face masks"):
+        Outlines(write_covers(tmp_path / "bare", kinds=("none",)))
+    with pytest.raises(InputError, match="a name a line"):
+        FaceSource(config_of(folder, validation_images=1, without=tmp_path / "none.txt", cache=tmp_path))
 
 
 def test_sharp_faces_are_shown_more_often_and_those_left_out_never(folder: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from facefill.runtime.cover import OUTSIDE
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
 from facefill.training.augmentation import tint
-from facefill.training.data import DataConfig, Faces, read_faces, split_validation
+from facefill.training.data import DataConfig, Faces, read_faces, read_names, split_validation
 from facefill.training.looks import Looks
 from facefill.training.painter import Painter, degrade, draw_pool, move
 from facefill.training.real_covers import Covered, read_bodies, read_others, read_real
@@ -79,7 +79,7 @@ class _Drawn:
         self.digest = aligned.digest
         cache = config.cache or cache_folder()
         places, judged = split_validation(aligned.identities, config.kept)
-        worn = set(config.worn.read_text(encoding="utf-8").split()) if config.worn else set()
+        worn = read_names(config.worn) if config.worn else set()
         order = sorted(
             (at for at in places.tolist() if aligned.names[at] not in worn),
             key=lambda at: hashlib.sha256(f"cover/{aligned.names[at]}".encode()).digest(),

@@ -29,11 +29,12 @@ from facefill.offline import cache_folder
 from facefill.runtime.helpers import Finds, open_finder
 from facefill.training.augmentation import draw_edges, moved, tint
 from facefill.training.distributed import World
-from facefill.training.outlines import Outlines
+from facefill.training.outlines import open_outlines
 
 TURNED = 0.15
 """A face turned by more than this `turn_of` counts as turned: about half way to a half profile."""
 SHARP = 0.875
+"""A face is sharp that had this share of the side or more in its photo, in pixels."""
 
 
 class DataConfig(Frozen):
@@ -113,7 +114,7 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     unknown = next((entry for entry in entries if entry.landmarks is None), None) if needed else None
     if unknown and finder is None:
         raise InputError(
-            "landmarks, which the hole worn needs",
+            f"landmarks, which the hole {min(needed)} needs",
             f"none for {unknown.row['file']} in {config.folder}",
             "make the dataset with: facefill prepare",
         )
@@ -123,6 +124,14 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     landmarks = scale_landmarks(opened.landmarks, MANIFEST_PX, config.side_px).astype(np.float32)
     native_px = tuple(float(row.get("native_side_px") or "nan") for row in opened.rows)
     return Faces(opened.pixels, landmarks, names, identities, digest_of(opened.rows, config.side_px), native_px)
+
+
+def read_names(path: Path) -> set[str]:
+    """The names in a text file, one a line. Raises InputError for a file that cannot be read."""
+    try:
+        return set(path.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"a text file with a name a line at {path}", str(error), "name another one") from None
 
 
 def _named(rows: Iterable[Row]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -185,7 +194,7 @@ class Holes(Dataset[dict[str, Any]]):
         self._has_edges = config.edges > 0
         self._faces, self._seed, self._frozen = faces, seed, frozen
         self._chosen = np.arange(len(faces.names)) if chosen is None else chosen
-        self._outlines = Outlines(config.covers) if "real" in holes and config.covers else None
+        self._outlines = open_outlines(config.covers) if "real" in holes and config.covers else None
         self._names = tuple(holes)
         self._shares = np.array(list(holes.values())) / sum(holes.values())
 
@@ -267,7 +276,7 @@ class FaceSource:
         self._faces = read_faces(config, finder)
         learning, chosen = split_validation(self._faces.identities, config.validation_images)
         if config.without:
-            worn = set(config.without.read_text(encoding="utf-8").split())
+            worn = read_names(config.without)
             learning = np.array([place for place in learning if self._faces.names[place] not in worn], np.int64)
         turned = np.array([turn_of(points) > TURNED for points in self._faces.landmarks[learning]], bool)
         native_px = np.array(self._faces.native_px)[learning]

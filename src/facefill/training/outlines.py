@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from facefill.arrays import U8, Points
+from facefill.errors import InputError
 from facefill.imaging.masks import dilate
 from facefill.runtime.cover import FACE_PX, INSET_PX
-from facefill.training.real_covers import GLASSES, MASK, Covered, fit_points, pose_of, read_real
+from facefill.training.real_covers import GLASSES, MASK, Covered, draw_like, fit_points, read_real
 
 DARK = 0.25
 """Share of the holes that are those of sunglasses."""
@@ -21,20 +23,22 @@ TRIED = 6
 
 
 class Outlines:
-    """The covers of a folder as `real_covers` describes it, split train."""
+    """The covers of a folder as `real_covers` describes it, split train. Raises InputError where none is a mask."""
 
     def __init__(self, folder: Path) -> None:
         # Below the aligned face, where a cover is only guessed, none is needed: holes end with the face.
         everything = [face for face in read_real(folder, "train", follow=False) if face.kind != "none"]
         self._masks = [face for face in everything if (face.kinds == MASK).any()]
         self._glasses = [face for face in everything if (face.kinds == GLASSES).any()]
+        if not self._masks:
+            raise InputError(
+                "outlines of face masks in the split train", f"none in {folder}", "name others: data.covers"
+            )
 
     def draw(self, landmarks: Points, side_px: int, rng: Generator) -> NDArray[np.bool_]:
         """(S, S), True under a cover that somebody wears, moved onto a face. landmarks: (5, 2) pixels."""
         covers = self._glasses if self._glasses and rng.random() < DARK else self._masks
-        drawn = [covers[int(rng.integers(len(covers)))] for _ in range(TRIED)]
-        drawn = [face.mirrored() if rng.random() < 0.5 else face for face in drawn]
-        source = min(drawn, key=lambda face: float(np.abs(pose_of(face.landmarks) - pose_of(landmarks)).sum()))
+        source = draw_like(landmarks, covers, TRIED, rng)
         apart = float(np.hypot(*(landmarks[1] - landmarks[0])))
         target = landmarks + rng.normal(0, 0.04 * apart, (1, 2))
         hole = (
@@ -44,6 +48,12 @@ class Outlines:
             > 127
         )
         return dilate(hole, 1) if hole.any() else hole
+
+
+@lru_cache(maxsize=1)
+def open_outlines(folder: Path) -> Outlines:
+    """The outlines of a folder, read once for learning and validation."""
+    return Outlines(folder)
 
 
 def outline_of(face: Covered) -> U8:

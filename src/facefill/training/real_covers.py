@@ -225,9 +225,7 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Seq
 
     cloths: photos of garments, of whose cloth every other cover is made.
     """
-    drawn = [others[int(rng.integers(len(others)))] for _ in range(8)]
-    drawn = [other.mirrored() if rng.random() < 0.5 else other for other in drawn]
-    source = min(drawn, key=lambda other: float(np.abs(pose_of(other.landmarks) - pose_of(face.landmarks)).sum()))
+    source = draw_like(face.landmarks, others, 8, rng)
     matrix = fit_points(source.landmarks, face.landmarks)
     size = (face.picture.shape[1], face.picture.shape[0])
     worn = (source.kinds != NOTHING) & (source.kinds != IGNORED)
@@ -254,6 +252,13 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Seq
     kind = source.kinds[worn].max() if worn.any() else NOTHING
     kinds = np.where(alpha > 0.5, kind, face.kinds).astype(np.uint8)
     return Covered(picture, kinds, face.landmarks, source.kind, face.file)
+
+
+def draw_like(landmarks: Points, others: Sequence[Covered], count: int, rng: Generator) -> Covered:
+    """Of `count` that are drawn, mirrored or not, the one whose pose is nearest. landmarks: (5, 2) pixels."""
+    drawn = [others[int(rng.integers(len(others)))] for _ in range(count)]
+    drawn = [other.mirrored() if rng.random() < 0.5 else other for other in drawn]
+    return min(drawn, key=lambda other: float(np.abs(pose_of(other.landmarks) - pose_of(landmarks)).sum()))
 
 
 def pose_of(points: Points) -> Points:
