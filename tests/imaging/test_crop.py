@@ -228,3 +228,18 @@ def test_what_is_hidden_leaves_no_hem_around_its_hole(scale: float) -> None:
     nothing = np.zeros_like(hidden)
     assert np.array_equal(crop.take_known(photo, nothing), crop.take(photo))
     assert (crop.take_known(photo, ~nothing) == 128).all()
+
+
+def test_what_of_a_crop_lies_outside_is_what_has_its_centre_there() -> None:
+    rng = np.random.default_rng(3)
+    shape, seen = (60, 90), set()
+    for _ in range(300):
+        angle, scale = rng.uniform(-3, 3), rng.uniform(0.3, 2.5)
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        crop = Crop(16, np.column_stack([turn, rng.uniform(0, 80, 2)]))
+        places = crop.to_photo(np.stack(np.meshgrid(np.arange(16), np.arange(16)), -1).astype(float))
+        wanted = ((places < -0.5) | (places > np.array([89.5, 59.5]))).any(-1)
+        assert (crop.outside(shape) == wanted).all()
+        seen.add((bool(wanted.any()), bool(wanted.all())))
+    assert len(seen) == 3
+    assert not Crop(60, np.eye(2, 3)).outside((60, 60)).any()

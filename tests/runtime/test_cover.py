@@ -22,6 +22,7 @@ from facefill.runtime.cover import (
     clean,
     follow,
     grow,
+    outline,
     read_kinds,
     square_around,
     trust,
@@ -194,6 +195,21 @@ def test_a_strap_that_leads_away_from_a_mask_belongs_to_it_and_a_rim_does_not() 
     score = np.where(strap | loose | rim, np.float32(0.3), np.float32(0.05)) + mask
     assert (with_straps(mask, score) == mask | strap).all()
     assert (with_straps(mask, np.where(wide, np.float32(0.3), score * 0)) == mask).all()
+
+
+def test_an_outline_is_the_same_whatever_the_network_does_not_rule_out_far_away() -> None:
+    rng = np.random.default_rng(0)
+    for corner in (slice(0, 110), slice(70, 180)):
+        score = np.zeros((256, 256), np.float32)
+        score[corner, corner] = cv2.GaussianBlur(rng.random((110, 110), np.float32), (0, 0), 7) * 60 - 29.5
+        score = score.clip(0, 1)
+        view = rng.integers(0, 256, (256, 256, 3), np.uint8)
+        found = outline(score, view)
+        assert found.any()
+        assert not found.all()
+        score[250, 5] = score[5, 250] = 0.15
+        assert (outline(score, view) == found).all()
+    assert not outline(np.zeros_like(score), view).any()
 
 
 def test_growing_is_a_disc() -> None:

@@ -96,9 +96,13 @@ class Crop:
 
     def outside(self, shape: tuple[int, ...]) -> Bool:
         """Return which pixels (size, size) have their centre outside a photo of shape (H, W, ...)."""
+        right, bottom = shape[1] - 0.5, shape[0] - 0.5
+        outermost = self.to_photo(np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (self.size - 1))
+        if (outermost > -0.499).all() and (outermost < (right - 0.001, bottom - 0.001)).all():
+            return np.zeros((self.size, self.size), bool)
         place = np.arange(self.size)
         x, y = (along[0] * place + along[1] * place[:, None] + along[2] for along in self.matrix)
-        return np.asarray((x < -0.5) | (x > shape[1] - 0.5) | (y < -0.5) | (y > shape[0] - 0.5))
+        return np.asarray((x < -0.5) | (x > right) | (y < -0.5) | (y > bottom))
 
     def take(self, photo: U8) -> U8:
         """Return the crop (size, size, ...) of a photo (H, W, ...), antialiased, mirrored where it leaves it."""
