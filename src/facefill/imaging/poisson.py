@@ -37,7 +37,7 @@ def harmonic(values: F32, free: Bool, *, tolerance: float = 0.1, most_cycles: in
     if not free.any():
         return known
     answer = _guess(known, free_cells, tolerance) if max(free.shape) > 48 else np.zeros_like(known)
-    levels = _levels(free_cells)
+    levels = _levels(free_cells, len(values))
     residual = _fine_laplacian(known + answer)
     residual *= free_cells
     direction = np.zeros_like(residual)
@@ -67,13 +67,14 @@ def _guess(known: F32, free: F32, tolerance: float) -> F32:
     inside = _quads(free) == _quads(np.ones_like(free))
     coarse = _quads(known * border) / np.maximum(count, 1)
     solved = harmonic(coarse.astype(np.float32), inside, tolerance=tolerance)
-    return np.stack([_enlarged(plane, free) for plane in solved])
+    return _enlarged(solved, free)
 
 
 @dataclass(frozen=True)
 class _Level:
-    """One grid. free: 1 in cells to solve for. right, down: weights of edges to the next cell. total: all weights of
-    a cell, those to known pixels included. damped: what each Chebyshev step multiplies a residual by."""
+    """One grid. free: (H, W), 1 in cells to solve for. The others hold all planes of a solution in a row, (C * H * W,):
+    right, down: weights of edges to the next cell, 0 at the grid's end. total: all weights of a cell, those to known
+    pixels included. damped: (C, H, W), what each Chebyshev step multiplies a residual by."""
 
     free: F32
     right: F32
@@ -82,10 +83,10 @@ class _Level:
     damped: tuple[F32, ...]
 
 
-def _levels(cells: F32) -> list[_Level]:
+def _levels(cells: F32, planes: int) -> list[_Level]:
     right, down = cells[:, :-1] * cells[:, 1:], cells[:-1] * cells[1:]
     pull = cells * _neighbour_sum(1 - cells)
-    levels = [_level(cells, right, down, pull)]
+    levels = [_level(cells, right, down, pull, planes)]
     while max(cells.shape) > 2:
         height, width = (cells.shape[0] + 1) // 2, (cells.shape[1] + 1) // 2
         # An edge between two coarse cells stands for two fine ones and is twice as long.
@@ -93,39 +94,46 @@ def _levels(cells: F32) -> list[_Level]:
         down = 0.5 * _pairs(down[1::2], 1)[: height - 1]
         pull = PULL * _quads(pull)
         cells = (_quads(cells) > 0).astype(np.float32)
-        levels.append(_level(cells, right, down, pull))
+        levels.append(_level(cells, right, down, pull, planes))
     return levels
 
 
-def _level(cells: F32, right: F32, down: F32, pull: F32) -> _Level:
+def _level(cells: F32, right: F32, down: F32, pull: F32, planes: int) -> _Level:
     total = pull.copy()
     total[:, :-1] += right
     total[:, 1:] += right
     total[:-1] += down
     total[1:] += down
     inverse = cells * (total > 0) / np.maximum(total, np.float32(1e-6))
-    return _Level(cells, right, down, total, tuple((inverse * step).astype(np.float32) for step in STEPS))
+    layers = np.zeros((3 + len(STEPS), planes, *cells.shape), np.float32)
+    layers[0, :, :, :-1], layers[1, :, :-1], layers[2] = right, down, total
+    for layer, step in zip(layers[3:], STEPS, strict=True):
+        layer[:] = inverse * step
+    right, down, total = layers[:3].reshape(3, -1)
+    return _Level(cells, right, down, total, tuple(layers[3:]))
 
 
 def _cycle(levels: list[_Level], index: int, residual: F32) -> F32:
     """Return about the error that belongs to a residual (Trottenberg, Oosterlee & Schueller 2001, chapter 2)."""
-    level = levels[index]
+    level, last = levels[index], index == len(levels) - 1
     error = residual * level.damped[0]
-    error += _remaining(level, index, error, residual) * level.damped[1]
-    if index == len(levels) - 1:
-        for damped in level.damped * 3:
-            error += _remaining(level, index, error, residual) * damped
+    for damped in (level.damped * 4)[1:] if last else level.damped[1:]:
+        _smooth(level, index, error, residual, damped)
+    if last:
         return error
     rest = _remaining(level, index, error, residual)
     rest *= level.free
     coarse = _cycle(levels, index + 1, _quads(rest))
-    for plane, correction in zip(error, coarse, strict=True):
-        plane += _enlarged(correction, level.free)
+    error += _enlarged(coarse, level.free)
     for damped in level.damped[::-1]:
-        rest = _remaining(level, index, error, residual)
-        rest *= damped
-        error += rest
+        _smooth(level, index, error, residual, damped)
     return error
+
+
+def _smooth(level: _Level, index: int, error: F32, residual: F32, damped: F32) -> None:
+    rest = _remaining(level, index, error, residual)
+    rest *= damped
+    error += rest
 
 
 def _remaining(level: _Level, index: int, error: F32, residual: F32) -> F32:
@@ -134,12 +142,16 @@ def _remaining(level: _Level, index: int, error: F32, residual: F32) -> F32:
         rest = _fine_laplacian(error)
         rest += residual
         return rest
-    rest = residual - level.total * error
-    rest[:, :, :-1] += level.right * error[:, :, 1:]
-    rest[:, :, 1:] += level.right * error[:, :, :-1]
-    rest[:, :-1] += level.down * error[:, 1:]
-    rest[:, 1:] += level.down * error[:, :-1]
-    return rest
+    # All planes as one row of cells: the weights of edges that would lead into the next line are 0.
+    cells = error.reshape(-1)
+    row = level.total * cells
+    np.subtract(residual.reshape(-1), row, out=row)
+    for weights, step in ((level.right, 1), (level.down, error.shape[2])):
+        flow = weights[:-step] * cells[step:]
+        row[:-step] += flow
+        np.multiply(weights[:-step], cells[:-step], out=flow)
+        row[step:] += flow
+    return row.reshape(error.shape)
 
 
 def _fine_laplacian(planes: F32) -> F32:
@@ -150,11 +162,13 @@ def _fine_laplacian(planes: F32) -> F32:
     return out
 
 
-def _enlarged(plane: F32, free: F32) -> F32:
-    """Interpolate a plane to twice its size, cut to the grid of `free`, 0 where that is."""
-    size = (2 * plane.shape[1], 2 * plane.shape[0])
-    fine = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(fine[: free.shape[0], : free.shape[1]] * free, np.float32)
+def _enlarged(planes: F32, free: F32) -> F32:
+    """Interpolate planes to twice their size, cut to the grid of `free`, 0 where that is."""
+    count, height, width = planes.shape
+    fine = np.empty((count, 2 * height, 2 * width), np.float32)
+    for plane, target in zip(planes, fine, strict=True):
+        cv2.resize(plane, (2 * width, 2 * height), dst=target, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(fine[:, : free.shape[0], : free.shape[1]] * free, np.float32)
 
 
 def _neighbour_sum(plane: F32) -> F32:
