@@ -1,25 +1,31 @@
-"""Speed of the live camera in Chromium, through `facefill serve`: frames per second, and the server's time per frame.
+"""The live camera in Chromium, completed by `facefill serve` or by the browser itself: speed and flicker.
 
-    python benchmarks/browser.py [--seconds 10] [--threads 2] [--frames DIR]
+    python benchmarks/browser.py [--engine browser] [--seconds 10] [--threads 2] [--frames DIR]
 
-Chromium's fake camera shows a film of the example portrait, 640 × 480, moving. Needs the extras `serve` and `soak`, and
-Chromium. --frames: also write what was shown once a second.
+Chromium's fake camera shows a film of the example portrait, 640 × 480: moving for the frames per second; for flicker a
+still face under camera noise of 2 grey levels, of whose hole two frames in a row are compared. Needs the extras `serve`
+and `soak`, and Chromium. --threads: of the server. --frames: also write what was shown once a second.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import os
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from facefill.files.photo import read_photo
-from tests.server.browser import EXAMPLE, browser, served, write_camera
+from tests.server.browser import EXAMPLE, browser, hosted, served, wait_for_threads, write_camera
 
 
 def draw_camera(count: int) -> list[np.ndarray]:
@@ -34,25 +40,72 @@ def draw_camera(count: int) -> list[np.ndarray]:
     return frames
 
 
+def draw_still(count: int) -> list[np.ndarray]:
+    """The portrait's face, still, under camera noise."""
+    rng, face = np.random.default_rng(0), draw_camera(1)[0]
+    return [np.clip(face + rng.normal(0, 2, face.shape), 0, 255).astype(np.uint8) for _ in range(count)]
+
+
+FLICKER = """async (frames) => {
+    const sheet = document.querySelector('#live-sheet'), ink = sheet.getContext('2d'), changes = [];
+    const hole = () => ink.getImageData(290, 200, 70, 70).data;
+    const taken = () => new Promise((resolve) => requestAnimationFrame(() => resolve(hole())));
+    for (let last = await taken(); changes.length < frames;) {
+        const next = await taken();
+        if (next.every((value, at) => value === last[at])) continue; // the same frame
+        let sum = 0;
+        next.forEach((value, at) => { sum += Math.abs(value - last[at]); });
+        changes.push(sum / (70 * 70 * 3));
+        last = next;
+    }
+    return changes;
+}"""
+"""Mean absolute differences in the hole, of frame after frame."""
+
+
+@contextmanager
+def filmed(url: str, frames: list[np.ndarray]) -> Iterator[Any]:
+    """The page's live camera, once a face is completed."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "camera.y4m"
+        write_camera(path, frames)
+        with browser(f"--use-file-for-fake-video-capture={path}") as chromium:
+            page = chromium.new_context(permissions=["camera"]).new_page()
+            page.goto(url)
+            if page.get_attribute("html", "data-engine") == "browser":
+                wait_for_threads(page)
+            page.click("#go-live")
+            page.wait_for_selector("#live-faces:has-text('1 completed')", timeout=300_000)
+            page.wait_for_timeout(3000)
+            yield page
+
+
+def processor_s() -> float:
+    """Processor time of all processes that this one began and that still run (Linux)."""
+    ours, ticks = {os.getpid()}, 0
+    for pid in sorted(int(path.name) for path in Path("/proc").glob("[0-9]*")):  # children come after their parents
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(stat[1]) in ours:
+            ours.add(pid)
+            ticks += int(stat[11]) + int(stat[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", choices=["server", "browser"], default="server")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--frames", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "camera.y4m"
-        write_camera(path, draw_camera(90))
-        with (
-            served("--threads", str(options.threads)) as url,
-            browser(f"--use-file-for-fake-video-capture={path}") as chromium,
-        ):
-            page = chromium.new_context(permissions=["camera"]).new_page()
-            page.goto(url)
-            page.click("#go-live")
-            page.wait_for_selector("#rate:has-text('frames per second')", timeout=60_000)
-            page.wait_for_timeout(3000)
-            rates = []
+    serving = served("--threads", str(options.threads)) if options.engine == "server" else hosted()
+    with serving as url:
+        rates = []
+        with filmed(url, draw_camera(90)) as page:
+            start, before = time.perf_counter(), processor_s()
             for second in range(round(options.seconds)):
                 page.wait_for_timeout(1000)
                 rates.append(int(page.text_content("#rate").split()[0]))
@@ -60,10 +113,14 @@ def main() -> None:
                     options.frames.mkdir(parents=True, exist_ok=True)
                     shown = page.evaluate("document.querySelector('#live-sheet').toDataURL('image/png').split(',')[1]")
                     (options.frames / f"{second:02d}.png").write_bytes(base64.b64decode(shown))
-            print(
-                f"live camera, 640 x 480, one face, {options.threads} threads: {np.median(rates):.0f} frames/s "
-                f"({min(rates)} to {max(rates)} over {len(rates)} s)"
-            )
+            cores = (processor_s() - before) / (time.perf_counter() - start)
+        with filmed(url, draw_still(30)) as page:
+            changes = page.evaluate(FLICKER, 40)
+    print(
+        f"live camera, 640 x 480, one face, engine {options.engine}: {np.median(rates):.0f} frames/s "
+        f"({min(rates)} to {max(rates)} over {len(rates)} s), {cores:.2f} processors busy"
+    )
+    print(f"flicker of a still face: {np.mean(changes):.2f} grey levels, at most {max(changes):.2f}")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,15 @@ Needs the extra `dev`, and Chromium: where CHROMIUM says, else where the system 
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +24,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from facefill.server.static import write_page
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -59,6 +65,30 @@ def served(*options: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words: Any) -> None:
+        pass
+
+
+@contextmanager
+def hosted() -> Iterator[str]:
+    """The page without a server of ours, on a plain web server: its address."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "page"
+        write_page(folder)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        server.server_close()
+
+
+def wait_for_threads(page: Any) -> None:
+    """Wait until the page without a server was loaded again by its service worker, so that it may use threads."""
+    wait_until(page, "crossOriginIsolated && navigator.serviceWorker.controller !== null")
+    page.wait_for_load_state()
 
 
 def write_camera(path: Path, frames: list[np.ndarray]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from facefill.server.app import Service, build_app
-from tests.server.browser import EXAMPLE, PHONE, browser, served
+from tests.server.browser import EXAMPLE, PHONE, browser, hosted, served
 from tests.server.service import LIMITS, Gate, service
 
 
@@ -31,6 +31,12 @@ def client(made: Service) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with served() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    with hosted() as address:
         yield address
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import io
-import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +16,7 @@ from PIL import Image
 
 from facefill.files.photo import read_photo
 from facefill.runtime.inpainter import Inpainter, open_inpainter
-from facefill.server.static import write_page
-from tests.server.browser import AXE, EXAMPLE, PHONE, find_chromium, wait_until
+from tests.server.browser import AXE, EXAMPLE, PHONE, find_chromium, wait_for_threads, wait_until
 
 pytestmark = [
     pytest.mark.soak,
@@ -30,23 +26,6 @@ pytestmark = [
 PATIENCE_MS = 600_000
 ELSEWHERE = "http://127.0.0.2:9/"
 """Another origin, which one test asks for on purpose."""
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *words: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page on a plain web server: its address."""
-    folder = tmp_path_factory.mktemp("site") / "page"
-    write_page(folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +44,7 @@ def alone(chromium: Any, site: str) -> Iterator[Any]:
     page.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: bad.append(str(error)))
     page.goto(site)
-    wait_until(page, "crossOriginIsolated && navigator.serviceWorker.controller !== null")
-    page.wait_for_load_state()
+    wait_for_threads(page)
     look(page, EXAMPLE)
     yield page
     hosts = {urlsplit(one).netloc for one in asked if not one.startswith("blob:")}
@@ -247,9 +225,8 @@ def test_anybody_can_use_it(scheme: str, size: dict[str, int], chromium: Any, si
     context = chromium.new_context(viewport=size, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     page.goto(site)
-    wait_until(page, "crossOriginIsolated && navigator.serviceWorker.controller !== null")
-    page.wait_for_load_state()
+    wait_for_threads(page)
     page.add_script_tag(path=str(AXE))
     assert page.evaluate("axe.run().then((found) => found.violations.map((one) => one.id))") == []
-    assert not page.is_visible("#go-live")
+    assert page.is_visible("#go-live")
     context.close()

@@ -1,4 +1,4 @@
-"""The live camera in a real Chromium, whose camera shows a film of the example portrait."""
+"""The live camera in a real Chromium, whose camera shows a film of the example portrait: by both engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 from facefill.files.photo import read_photo
-from tests.server.browser import AXE, EXAMPLE, PHONE, browser, find_chromium, wait_for_faces, write_camera
+from tests.server.browser import (
+    AXE,
+    EXAMPLE,
+    PHONE,
+    browser,
+    find_chromium,
+    wait_for_faces,
+    wait_for_threads,
+    write_camera,
+)
 from tests.server.conftest import watched
 
 pytestmark = [
@@ -41,12 +50,20 @@ def camera(seen: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield opened
 
 
+@pytest.fixture(params=["url", "site"], ids=["server", "browser"], scope="module")
+def address(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
 @pytest.fixture(params=[("desktop", "light"), ("phone", "dark")], ids=lambda param: "-".join(param))
-def live(camera: Any, url: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+def live(camera: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     size = PHONE if request.param[0] == "phone" else {"width": 1200, "height": 800}
     context = camera.new_context(viewport=size, color_scheme=request.param[1], permissions=["camera"])
-    for page in watched(context.new_page(), url):
+    for page in watched(context.new_page(), address):
+        if page.get_attribute("html", "data-engine") == "browser":
+            wait_for_threads(page)
         page.click("#go-live")
+        page.wait_for_selector("#live-faces:has-text('1 completed')", timeout=300_000)
         page.wait_for_selector("#rate:has-text('frames per second')", timeout=60_000)
         page.wait_for_timeout(1500)
         yield page

@@ -32,18 +32,19 @@ export interface Engine {
   /** kinds: of `KINDS`, what counts as a cover. */
   detect(photo: Blob, kinds: string[], preview: boolean, signal: AbortSignal, doing: Doing): Promise<Detected>;
   complete(wish: Wish, signal: AbortSignal, doing: Doing): Promise<Completed>;
-  /** Frames go in one after the other, and come back completed in their order. ended: null where we closed it. Null for
-   * an engine that is not fast enough for a camera. */
-  watch: ((shown: (frame: Blob, said: Said) => void, ended: (trouble: Trouble | null) => void) => Camera) | null;
+  /** Frames go in one after the other, and come back completed in their order. ended: null where we closed it. doing:
+   * what is done before the first. */
+  watch(shown: (frame: ImageBitmap, said: Said) => void, ended: (trouble: Trouble | null) => void, doing: Doing): Camera;
 }
 
 export interface Said { faces: number; completed: number; too_covered: number; ms: number }
 
 /** A camera that is being worked on. */
 export interface Camera {
-  /** How many frames are on their way. */
+  /** How many frames are on their way; Infinity while none can be taken. */
   readonly waiting: number;
-  send(frame: Blob): void;
+  /** Takes the frame over. */
+  send(frame: ImageBitmap): void;
   close(): void;
 }
 

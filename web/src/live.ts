@@ -1,6 +1,6 @@
 /** The live camera: frames to the engine and back, their rate, stills and clips. Every frame is marked as invented. */
 
-import { $, button, canvas, context, el, say } from "./dom";
+import { $, button, context, el, say } from "./dom";
 import { Trouble, type Camera, type Engine, type Said } from "./engine";
 import { showTrouble } from "./panel";
 
@@ -21,7 +21,7 @@ export class Rate {
 }
 
 /** Show the camera until somebody ends it, or it fails. */
-export async function goLive(watch: NonNullable<Engine["watch"]>): Promise<void> {
+export async function goLive(engine: Engine): Promise<void> {
   const stream = await navigator.mediaDevices.getUserMedia({
     video: { facingMode: "user", width: { ideal: WIDTH }, height: { ideal: HEIGHT } },
   }).catch(() => null);
@@ -31,35 +31,36 @@ export async function goLive(watch: NonNullable<Engine["watch"]>): Promise<void>
   }
   const video = $<HTMLVideoElement>("#live-source"), rate = new Rate();
   showTrouble(null);
+  $("#rate").textContent = "Starting …";
+  $("#live-faces").textContent = "";
   document.body.dataset.mode = "live";
   video.srcObject = stream;
   await video.play();
   const sheet = $<HTMLCanvasElement>("#live-sheet"), ink = context(sheet);
-  const [scratch, pen] = canvas(video.videoWidth, video.videoHeight);
-  [sheet.width, sheet.height] = [scratch.width, scratch.height];
+  [sheet.width, sheet.height] = [video.videoWidth, video.videoHeight];
   const recorder = new Recorder(sheet);
   await new Promise<void>((resolve) => {
-    let shown = Promise.resolve();
-    const camera: Camera = watch((frame, said) => {
-      shown = shown.then(async () => {
-        const picture = await createImageBitmap(frame);
-        ink.drawImage(picture, 0, 0);
-        picture.close();
-        if (said.completed) mark(ink);
-        tell(rate.add(performance.now()), said);
-      });
+    let taking = false;
+    const camera: Camera = engine.watch((frame, said) => {
+      ink.drawImage(frame, 0, 0);
+      frame.close();
+      if (said.completed) mark(ink);
+      tell(rate.add(performance.now()), said);
     }, (trouble) => {
       if (trouble) showTrouble(trouble);
       resolve();
-    });
+    }, (what, share) => { $("#rate").textContent = share === null ? what : `${what}: ${Math.round(100 * share)} %`; });
     button("live-end").onclick = () => camera.close();
     const next = (): void => {
       if (document.body.dataset.mode !== "live") camera.close(); // a photo was dropped
       if (!stream.active || document.body.dataset.mode !== "live") return;
       video.requestVideoFrameCallback(next);
-      if (camera.waiting >= AHEAD) return;
-      pen.drawImage(video, 0, 0);
-      scratch.toBlob((blob) => { if (blob && stream.active) camera.send(blob); }, "image/jpeg", 0.9);
+      if (taking || camera.waiting >= AHEAD) return;
+      taking = true;
+      void createImageBitmap(video).then((frame) => {
+        taking = false;
+        if (stream.active) camera.send(frame);
+      });
     };
     video.requestVideoFrameCallback(next);
   });

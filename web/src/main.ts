@@ -337,9 +337,8 @@ button("photograph").addEventListener("click", () => void takePhoto().then(
   () => showTrouble(new Trouble(0, "The camera cannot be used here.", "Allow it in the browser, or choose a photo.")),
 ));
 
-const { watch } = engine;
-button("go-live").hidden = !watch || !("requestVideoFrameCallback" in HTMLVideoElement.prototype);
-if (watch) button("go-live").addEventListener("click", () => void goLive(watch));
+button("go-live").hidden = !("requestVideoFrameCallback" in HTMLVideoElement.prototype);
+button("go-live").addEventListener("click", () => void goLive(engine));
 
 for (const box of document.querySelectorAll<HTMLInputElement>('input[name="kind"]')) {
   box.addEventListener("change", () => {

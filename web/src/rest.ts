@@ -98,19 +98,19 @@ export function protocolsOf(secret: string): string[] {
   return secret ? ["facefill", `token.${coded}`] : ["facefill"];
 }
 
-function watch(shown: (frame: Blob, said: Said) => void, ended: (trouble: Trouble | null) => void): Camera {
+function watch(shown: (frame: ImageBitmap, said: Said) => void, ended: (trouble: Trouble | null) => void): Camera {
   const address = new URL("v1/live", document.baseURI);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = new WebSocket(address, protocolsOf(token));
-  const early: Blob[] = [];
-  let said: Said | null = null, waiting = 0, closed = false;
-  socket.onopen = () => { for (const frame of early.splice(0)) socket.send(frame); };
+  let said: Said | null = null, waiting = 0, closed = false, got = Promise.resolve();
+  let sent = new Promise<void>((resolve) => { socket.onopen = () => resolve(); });
   socket.onmessage = ({ data }: MessageEvent<string | Blob>) => {
     if (typeof data === "string") {
       said = JSON.parse(data) as Said;
     } else {
+      const mine = said!;
       waiting--;
-      shown(data, said!);
+      got = got.then(async () => shown(await createImageBitmap(data), mine));
     }
   };
   socket.onclose = ({ code, reason }) => {
@@ -122,14 +122,23 @@ function watch(shown: (frame: Blob, said: Said) => void, ended: (trouble: Troubl
     get waiting() { return waiting; },
     send(frame) {
       waiting++;
-      if (socket.readyState === WebSocket.OPEN) socket.send(frame);
-      else early.push(frame);
+      const coded = jpegOf(frame);
+      sent = sent.then(async () => {
+        const file = await coded;
+        if (socket.readyState === WebSocket.OPEN) socket.send(file);
+      });
     },
     close() {
       closed = true;
       socket.close();
     },
   };
+}
+
+async function jpegOf(frame: ImageBitmap): Promise<Blob> {
+  const sheet = new OffscreenCanvas(frame.width, frame.height);
+  sheet.getContext("bitmaprenderer")!.transferFromImageBitmap(frame);
+  return await sheet.convertToBlob({ type: "image/jpeg", quality: 0.9 });
 }
 
 export const rest: Engine = {

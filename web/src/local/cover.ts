@@ -1,10 +1,10 @@
 /** Which pixels of a photo cover its faces, as `facefill.runtime.cover` finds them. */
 
-import { any, boundingBox, bytes, chosen, copyOf, cut, mapBytes, not, quantile, type Box, type Bytes, type Floats, type Mask } from "./arrays";
+import { any, boundingBox, bytes, chosen, copyOf, cut, mapBytes, mapFloats, not, quantile, type Box, type Bytes, type Floats, type Mask } from "./arrays";
 import { Crop } from "./crop";
 import type { Face } from "./finder";
 import { toNetwork, type Network } from "./network";
-import { dilate, distance, gauss, nearest, pieces } from "./opencv";
+import { dilate, distance, gauss, nearest, pieces, warp } from "./opencv";
 
 export const KINDS = ["mask", "sunglasses", "other"];
 const FACE_PX = 256, SIDE_PX = 320, INSET_PX = 32, OUTSIDE = 128, THRESHOLD = 0.5, SURE = 0.95, SMALLEST_PX = 0.004 * FACE_PX ** 2;
@@ -22,8 +22,7 @@ export interface Cover {
 
 export async function findCover(photo: Bytes, face: Face, network: Network, kinds: readonly string[]): Promise<Cover> {
   const square = squareAround(face, SIDE_PX)!, view = viewOf(photo, square), inside = not(square.outside(photo.height, photo.width));
-  const scores = scoresOf((await network({ worn: toNetwork(view) })).data, kinds), score: Floats = { ...scores[0]!, data: scores[0]!.data.map(
-    (_, at) => inside.data[at] ? scores.reduce((sum, each) => Math.fround(sum + each.data[at]!), 0) : 0) };
+  const scores = scoresOf((await network({ worn: toNetwork(view) })).data, kinds), score = together(scores, inside);
   const followed = follow(trust(clean(mapBytes(score, (value) => value > THRESHOLD)), score), view, score);
   const mask = clean(withStraps(followed, score));
   const grown = clean(dilate(mask, "disc", GROW_PX)), placed = square.putMask(grown, photo.height, photo.width), box = boundingBox(placed);
@@ -34,6 +33,21 @@ export async function findCover(photo: Bytes, face: Face, network: Network, kind
     cut: grown.data.some((value, at) => value && inside.data[at] && onRim(at)),
   };
 }
+
+/** A face of a film in its aligned square, and which pixels of that are covered and which lie outside the frame: what the
+ * network says, without the second thoughts that a photo is worth. */
+export async function lookAt(frame: Bytes, face: Face, network: Network): Promise<{ face: Bytes; hole: Mask; outside: Mask }> {
+  const square = squareAround(face, SIDE_PX)!, outside = square.outside(frame.height, frame.width);
+  const view = greyed(warp(frame, square.matrix, SIDE_PX, SIDE_PX, "linear"), outside);
+  const score = together(scoresOf((await network({ worn: toNetwork(view) })).data, KINDS), not(outside));
+  const found = clean(withStraps(clean(mapBytes(score, (value) => value > THRESHOLD)), score));
+  const hole = dilate(found, "disc", GROW_PX), aligned: Box = [INSET_PX, 0, INSET_PX + FACE_PX, FACE_PX];
+  return { face: cut(view, aligned), hole: cut(hole, aligned), outside: cut(outside, aligned) };
+}
+
+/** How sure the network is of any kind; not at all outside. */
+const together = (scores: readonly Floats[], inside: Mask): Floats => mapFloats(scores[0]!, (_, at) =>
+  inside.data[at] ? scores.reduce((sum, each) => Math.fround(sum + each.data[at]!), 0) : 0);
 
 /** How sure the network is of each kind that is wanted. */
 function scoresOf(said: Float32Array, kinds: readonly string[]): Floats[] {
@@ -54,8 +68,12 @@ export function squareAround(face: Pick<Face, "landmarks">, side: number): Crop 
 
 /** The square of a photo, grey where the photo does not reach. */
 export function viewOf(photo: Bytes, square: Crop): Bytes {
-  const view = square.take(photo), outside = square.outside(photo.height, photo.width), made = copyOf(view);
-  for (let at = 0; at < made.data.length; at++) if (outside.data[Math.floor(at / 3)]) made.data[at] = OUTSIDE;
+  return greyed(square.take(photo), square.outside(photo.height, photo.width));
+}
+
+function greyed(view: Bytes, outside: Mask): Bytes {
+  const made = copyOf(view);
+  outside.data.forEach((value, at) => { if (value) made.data.fill(OUTSIDE, 3 * at, 3 * at + 3); });
   return made;
 }
 

@@ -1,6 +1,6 @@
 /** Draws what plans ask for, as `facefill.runtime.draw`: fine parts first, then crop after crop into the photo. */
 
-import { any, bytes, copyMissing, copyOf, cut, mapBytes, or, paste, type Box, type Bytes, type Mask } from "./arrays";
+import { any, bytes, copyMissing, copyOf, cut, mapBytes, or, paste, type Box, type Bytes, type Mask, type Point } from "./arrays";
 import { biharmonic } from "./biharmonic";
 import { composite } from "./blend";
 import { putAll } from "./crop";
@@ -40,11 +40,19 @@ function interpolated(plan: Plan): Bytes {
 
 /** A task's crop, completed by the network and blended. */
 async function complete(task: Task, photo: Bytes, hidden: Mask, swift: Network, seed: number, sample: number): Promise<Bytes> {
-  const { crop } = task, face = crop.takeKnown(photo, hidden), mask = missingIn(task, hidden), inputs: Inputs = {
-    image: toNetwork(face, mask), mask: plane(mask), noise: { shape: [1, 1, SIDE_PX, SIDE_PX], data: noise(seed, sample) },
-    landmarks: { shape: [1, 5, 2], data: Float32Array.from(task.landmarks?.flat() ?? Array<number>(10).fill(NaN)) },
+  const { crop, landmarks } = task;
+  return await fill(crop.takeKnown(photo, hidden), missingIn(task, hidden), landmarks, noise(seed, sample), swift);
+}
+
+/** An aligned face, or a part of one, completed by the network and blended. */
+export async function fill(
+  face: Bytes, mask: Mask, landmarks: readonly Point[] | null, noise: Float32Array, swift: Network,
+): Promise<Bytes> {
+  const { height, width } = face, inputs: Inputs = {
+    image: toNetwork(face, mask), mask: plane(mask), noise: { shape: [1, 1, height, width], data: noise },
+    landmarks: { shape: [1, 5, 2], data: Float32Array.from(landmarks?.flat() ?? Array<number>(10).fill(NaN)) },
   };
-  return composite(face, fromNetwork((await swift(inputs)).data, SIDE_PX, SIDE_PX), mask);
+  return composite(face, fromNetwork((await swift(inputs)).data, height, width), mask);
 }
 
 const missingIn = ({ crop }: Task, hidden: Mask): Mask => or(crop.takeMask(hidden), crop.outside(hidden.height, hidden.width));

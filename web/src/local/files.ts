@@ -62,14 +62,20 @@ function pen(width: number, height: number): OffscreenCanvasRenderingContext2D {
   return new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
 }
 
-export async function encode(pixels: Bytes, type: "image/png" | "image/jpeg", quality = QUALITY): Promise<Uint8Array> {
-  const ink = pen(pixels.width, pixels.height), image = new ImageData(pixels.width, pixels.height);
+/** As canvases take it; a plane becomes grey. */
+export function imageOf(pixels: Bytes): ImageData {
+  const image = new ImageData(pixels.width, pixels.height);
   for (let at = 0, from = 0; at < image.data.length; at += 4) {
     for (let channel = 0; channel < 3; channel++) image.data[at + channel] = pixels.data[pixels.channels === 3 ? from + channel : from]!;
     from += pixels.channels;
     image.data[at + 3] = 255;
   }
-  ink.putImageData(image, 0, 0);
+  return image;
+}
+
+export async function encode(pixels: Bytes, type: "image/png" | "image/jpeg", quality = QUALITY): Promise<Uint8Array> {
+  const ink = pen(pixels.width, pixels.height);
+  ink.putImageData(imageOf(pixels), 0, 0);
   return new Uint8Array(await (await ink.canvas.convertToBlob({ type, quality })).arrayBuffer());
 }
 

@@ -109,7 +109,7 @@ function merge(rows: Finding[]): Finding[] {
 }
 
 /** Intersection over union. */
-function overlap(one: readonly number[], other: readonly number[]): number {
+export function overlap(one: readonly number[], other: readonly number[]): number {
   const span = (at: number): number => Math.max(Math.min(one[at + 2]!, other[at + 2]!) - Math.max(one[at]!, other[at]!), 0);
   const size = (box: readonly number[]): number => (box[2]! - box[0]!) * (box[3]! - box[1]!), inner = span(0) * span(1);
   return inner / Math.max(size(one) + size(other) - inner, 1e-6);

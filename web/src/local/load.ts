@@ -8,7 +8,7 @@ import { use } from "./opencv";
 import { Refusal } from "./plan";
 
 const MOST_THREADS = 4;
-const NETWORKS = ["finder", "second_look", "cover", "swift"] as const;
+export const NETWORKS = ["finder", "second_look", "cover", "swift"] as const;
 export type Networks = Record<typeof NETWORKS[number], Network>;
 type Tell = (share: number) => void;
 
@@ -21,13 +21,7 @@ export async function load(base: string, { files, weights }: Contents, tell: Tel
   });
   const opencv = take("runtime/opencv.bin"), runtime = take("runtime/ort.bin");
   const models = NETWORKS.map((name) => take(weights[name]!.file));
-  const wasmBinary = await opencv;
-  await new Promise<void>((resolve) => {
-    const binding = factory({ wasmBinary, onRuntimeInitialized: () => {
-      use(binding);
-      resolve();
-    } });
-  });
+  await startOpenCv(await opencv);
   const isolated = globalThis.crossOriginIsolated;
   Object.assign(ort.env.wasm, {
     numThreads: isolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1, // only then may memory be shared
@@ -36,6 +30,17 @@ export async function load(base: string, { files, weights }: Contents, tell: Tel
   const ready: [string, Network][] = [];
   for (const [index, name] of NETWORKS.entries()) ready.push([name, await open(await models[index]!)]);
   return Object.fromEntries(ready) as Networks;
+}
+
+export const loadOpenCv = async (base: string): Promise<void> => await startOpenCv(await read(new URL("runtime/opencv.bin", base)));
+
+async function startOpenCv(wasmBinary: Uint8Array): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const binding = factory({ wasmBinary, onRuntimeInitialized: () => {
+      use(binding);
+      resolve();
+    } });
+  });
 }
 
 async function open(model: Uint8Array): Promise<Network> {
@@ -48,7 +53,7 @@ async function open(model: Uint8Array): Promise<Network> {
 }
 
 /** A file, unpacked where it is a gzip. */
-async function read(url: URL, tell: (size: number) => void): Promise<Uint8Array> {
+async function read(url: URL, tell?: (size: number) => void): Promise<Uint8Array> {
   const answer = await fetch(url).catch(() => null);
   if (!answer?.ok || !answer.body) {
     throw new Refusal("the page's own files", `none at ${url.pathname}`, "look at the network, and try again");
@@ -57,7 +62,7 @@ async function read(url: URL, tell: (size: number) => void): Promise<Uint8Array>
   let size = 0;
   for (let next = await reader.read(); !next.done; next = await reader.read()) {
     parts.push(next.value);
-    tell(size += next.value.length);
+    tell?.(size += next.value.length);
   }
   const blob = new Blob(parts), [one, two] = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
   const plain = one === 0x1f && two === 0x8b ? new Response(blob.stream().pipeThrough(new DecompressionStream("gzip"))) : new Response(blob);

@@ -1,6 +1,6 @@
 /** What the page and its worker say to each other. */
 
-import type { Completed, Detected } from "../engine";
+import type { Completed, Detected, Said } from "../engine";
 
 /** `page.json`, which `facefill page` writes. */
 export interface Contents {
@@ -15,10 +15,17 @@ export type Order =
   | { kind: "begin"; base: string; contents: Contents }
   | { kind: "detect"; id: number; photo: Blob; kinds: string[]; preview: boolean }
   | { kind: "complete"; id: number; photo: Blob; mask: Blob; seed: number; samples: number; largeHole: boolean; preview: boolean }
-  | { kind: "cancel"; id: number };
+  | { kind: "cancel"; id: number }
+  /** Let another worker use the networks, by that port. */
+  | { kind: "lend"; id: number; port: MessagePort }
+  /** Watch a camera with the networks behind that port: from then on the worker takes frames. */
+  | { kind: "watch"; port: MessagePort };
 
 export type Answer =
   | { id: number; doing: string; share: number | null }
-  | { id: number; done: Detected | Completed }
+  | { id: number; done: Detected | Completed | null }
   | { id: number; cancelled: true }
   | { id: number; what: string; fix: string };
+
+/** What a worker that watches says: a frame for each that it got, but "ready" first. */
+export type Seen = "ready" | { frame: ImageBitmap; said: Said } | { failed: string };

@@ -1,6 +1,6 @@
 /** The OpenCV functions that the engine uses, on grids: the very ones that the Python package calls. */
 
-import { bytes, cut, floats, type Bytes, type Floats, type Grid, type Mask } from "./arrays";
+import { bytes, cut, floats, type Box, type Bytes, type Floats, type Grid, type Mask, type Point } from "./arrays";
 
 /** What of OpenCV's binding is used here. */
 export interface Mat { data: Uint8Array; data32F: Float32Array; data32S: Int32Array; data64F: Float64Array; rows: number; cols: number;
@@ -195,4 +195,30 @@ export function extend(source: Bytes, below: number, beside: number): Bytes {
     for (let x = source.width; x < width; x++) made.data.set(row.subarray(row.length - channels), (y * width + x) * channels);
   }
   return made;
+}
+
+const CORNERS = 80, FLOW_WINDOW_PX = 15, FLOW_LEVELS = 3;
+
+/** Corners in a window of a plane and where they are in the next plane, as far as they move together: Lucas & Kanade 1981
+ * on pyramids, with RANSAC against what moves otherwise. */
+export function follow(last: Bytes, next: Bytes, window: Box): { start: Point[]; end: Point[] } {
+  return scope((take, empty) => {
+    const corners = empty(), moved = empty(), seen = empty(), inner = empty(), start: Point[] = [], end: Point[] = [];
+    cv.goodFeaturesToTrack(take(cut(last, window)), corners, CORNERS, 0.01, 3, empty(), 3, false, 0.04);
+    if (corners.rows < 3) return { start, end };
+    const from = corners.data32F;
+    for (let at = 0; at < from.length; at++) from[at] = from[at]! + window[at % 2]!;
+    cv.calcOpticalFlowPyrLK(take(last), take(next), corners, moved, seen, empty(), size(FLOW_WINDOW_PX, FLOW_WINDOW_PX), FLOW_LEVELS);
+    const points = (of: Mat): Point[] => Array.from({ length: of.rows }, (_, at) => [of.data32F[2 * at]!, of.data32F[2 * at + 1]!]);
+    const [before, after] = [points(corners), points(moved)].map((all) => all.filter((_, at) => seen.data[at])) as [Point[], Point[]];
+    if (before.length < 3) return { start, end };
+    const flat = (all: Point[]): Mat => take({ height: all.length, width: 1, channels: 2, data: Float32Array.from(all.flat()) });
+    (cv.estimateAffine2D(flat(before), flat(after), inner, cv.RANSAC, 1, 2000, 0.99, 10) as Mat).delete();
+    inner.data.forEach((value, at) => {
+      if (!value) return;
+      start.push(before[at]!);
+      end.push(after[at]!);
+    });
+    return { start, end };
+  });
 }

@@ -7,9 +7,11 @@ import { Crop } from "./crop";
 import { draw } from "./draw";
 import { base64, encode, readMask, readPhoto, whiteOn, writePhoto, type Photo } from "./files";
 import { findFaces, type Face } from "./finder";
+import { lend } from "./lend";
 import { load, type Networks } from "./load";
 import type { Answer, Contents, Order } from "./messages";
 import { LARGEST_SHARE, percent, placeOf, plan, Refusal, tooSmall, type PlannedFace } from "./plan";
+import { watch } from "./watch";
 
 export const HONEST = "What was hidden is invented: it shows what could be there, and is no evidence of anyone's identity.";
 const say = (answer: Answer): void => postMessage(answer);
@@ -114,10 +116,15 @@ async function plannedOf({ face, box, missing, warnings }: PlannedFace): Promise
   return { ...shapeOf(face), cover, covers: [], warnings };
 }
 
-async function obey(order: Order & { id: number; kind: "detect" | "complete" }): Promise<void> {
+async function lendTo({ id, port }: Order & { kind: "lend" }): Promise<null> {
+  lend(await ready(id), port);
+  return null;
+}
+
+async function obey(order: Order & { id: number; kind: "detect" | "complete" | "lend" }): Promise<void> {
   const { id } = order;
   try {
-    say({ id, done: order.kind === "detect" ? await detect(order) : await complete(order) });
+    say({ id, done: order.kind === "detect" ? await detect(order) : order.kind === "lend" ? await lendTo(order) : await complete(order) });
   } catch (error) {
     if (error instanceof Cancelled) say({ id, cancelled: true });
     else if (error instanceof Refusal) say({ id, what: `Expected ${error.expected}, but got ${error.got}.`, fix: `${error.fix}.` });
@@ -128,5 +135,6 @@ async function obey(order: Order & { id: number; kind: "detect" | "complete" }):
 onmessage = ({ data: order }: MessageEvent<Order>) => {
   if (order.kind === "begin") ({ base, contents } = order);
   else if (order.kind === "cancel") cancelled.add(order.id);
+  else if (order.kind === "watch") void watch(base, order.port);
   else turn = turn.then(() => obey(order));
 };

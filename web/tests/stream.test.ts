@@ -1,0 +1,136 @@
+import factory from "opencv";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+
+import { readOpenCv } from "../opencv";
+import { bytes, type Bytes, type Point } from "../src/local/arrays";
+import type { Face } from "../src/local/finder";
+import type { Networks } from "../src/local/load";
+import { use } from "../src/local/opencv";
+import { Random } from "../src/local/random";
+import { partOf, Stream } from "../src/local/stream";
+import { similarity, Tracker } from "../src/local/track";
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => {
+    const binding = factory({ wasmBinary: readOpenCv().wasm, onRuntimeInitialized: () => {
+      use(binding);
+      resolve();
+    } });
+  });
+});
+
+const landmarks: Point[] = [[130, 90], [190, 90], [160, 120], [138, 150], [182, 150]];
+const face = (x = 0, y = 0): Face => ({
+  box: [105 + x, 50 + y, 215 + x, 190 + y], landmarks: landmarks.map(([u, v]) => [u + x, v + y]), score: 1, moved: 0,
+});
+
+/** Blocks of 5 pixels in colours drawn by chance, shifted. */
+function frame(x: number, y: number): Bytes {
+  const made = bytes(240, 320, 3), random = new Random(1), levels = Array.from({ length: 80 * 80 }, () => 128 + 40 * random.normal());
+  for (let at = 0; at < made.data.length; at++) {
+    const pixel = Math.floor(at / 3), u = Math.floor((pixel % 320 - x + 40) / 5), v = Math.floor((Math.floor(pixel / 320) - y + 40) / 5);
+    made.data[at] = Math.min(255, Math.max(0, levels[v * 80 + u]!));
+  }
+  return made;
+}
+
+vi.setConfig({ testTimeout: 60_000 });
+
+describe("a face that is followed", () => {
+  it("moves by the similarity that fits its points best", () => {
+    const turned = landmarks.map(([x, y]) => [5 - 2 * y, 7 + 2 * x] as const);
+    similarity(landmarks, turned).forEach((value, at) => expect(value).toBeCloseTo([0, -2, 5, 2, 0, 7][at]!, 9));
+  });
+
+  it("moves with the picture, by its own path", () => {
+    const tracker = new Tracker();
+    tracker.follow(frame(0, 0));
+    tracker.see([face()], []);
+    for (let step = 1; step <= 5; step++) tracker.follow(frame(3 * step, 2 * step));
+    const [track] = tracker.tracks;
+    expect(track!.lost).toBe(false);
+    track!.measured.forEach(([x, y], at) => {
+      expect(x).toBeCloseTo(landmarks[at]![0] + 15, 0);
+      expect(y).toBeCloseTo(landmarks[at]![1] + 10, 0);
+    });
+    expect(tracker.due).toBe(false);
+  });
+
+  it("is met where it is now by what the finder saw before, and keeps its number", () => {
+    const tracker = new Tracker();
+    tracker.follow(frame(0, 0));
+    tracker.see([face()], []);
+    const before = tracker.tracks, number = before[0]!.number;
+    for (let step = 1; step <= 4; step++) tracker.follow(frame(4 * step, 0));
+    tracker.see([face()], before);
+    expect(tracker.tracks[0]!.number).toBe(number);
+    expect(tracker.tracks[0]!.measured[0]![0]).toBeCloseTo(landmarks[0]![0] + 16, 0);
+    for (const left of [1, 0]) {
+      tracker.see([], tracker.tracks);
+      expect(tracker.tracks).toHaveLength(left);
+    }
+  });
+
+  it("is lost where nothing of it is seen any more, and found again", () => {
+    const tracker = new Tracker(), blank = bytes(240, 320, 3);
+    tracker.follow(frame(0, 0));
+    tracker.see([face()], []);
+    tracker.follow(blank);
+    expect(tracker.tracks[0]!.lost).toBe(true);
+    expect(tracker.due).toBe(true);
+    tracker.see([face(10, 0)], tracker.tracks);
+    expect(tracker.tracks[0]!.lost).toBe(false);
+    expect(tracker.tracks[0]!.measured[0]![0]).toBeCloseTo(landmarks[0]![0] + 10, 6);
+  });
+});
+
+describe("what is drawn on faces", () => {
+  /** A cover over everything below the nose, and red drawn there. */
+  const networks = (swift: Networks["swift"]): Networks => ({
+    finder: () => Promise.reject(new Error("not asked")), second_look: () => Promise.reject(new Error("not asked")), swift,
+    cover: () => Promise.resolve({ shape: [1, 3, 320, 320], data: new Float32Array(3 * 320 * 320).map((_, at) => Number(at >= 150 * 320 && at < 230 * 320)) }),
+  });
+  const red: Networks["swift"] = ({ mask }) => {
+    const size = mask!.data.length, data = new Float32Array(3 * size).fill(-1);
+    return Promise.resolve({ shape: [], data: data.fill(1, 0, size) });
+  };
+
+  async function begun(swift: Networks["swift"]): Promise<Stream> {
+    const stream = new Stream(networks(swift));
+    stream["tracker"].follow(frame(0, 0));
+    stream["tracker"].see([face()], []);
+    stream["rounds"] = 1; // no look now
+    const seen = frame(0, 0), { pixels, faces, completed } = stream.show(seen);
+    expect([pixels === seen, faces, completed]).toEqual([true, 1, 0]);
+    while (stream["busy"]) await new Promise((resolve) => { setTimeout(resolve); });
+    return stream;
+  }
+
+  it("comes with the next frame, moves with the face, and leaves the rest alone", async () => {
+    const stream = await begun(red), boxes = [frame(0, 0), frame(4, 3)].map((seen) => {
+      const { pixels, box, faces, completed } = stream.show(seen), middle = Math.floor((box[1] + box[3]) / 2) * 320 + Math.floor((box[0] + box[2]) / 2);
+      expect([faces, completed]).toEqual([1, 1]);
+      expect(pixels.data[3 * middle]).toBeGreaterThan(pixels.data[3 * middle + 1]! + 30);
+      const outside = pixels.data.findIndex((value, at) => {
+        const x = Math.floor(at / 3) % 320, y = Math.floor(at / 960);
+        return value !== seen.data[at] && (x < box[0] || x >= box[2] || y < box[1] || y >= box[3]);
+      });
+      expect(outside).toBe(-1);
+      return box;
+    });
+    expect(boxes[1]![0]).toBeGreaterThan(boxes[0]![0]);
+    expect(boxes[1]![1]).toBeGreaterThan(boxes[0]![1]);
+    expect(boxes[0]![3] - boxes[0]![1]).toBeLessThan(120);
+  });
+
+  it("raises what the networks raise", async () => {
+    const stream = await begun(() => Promise.reject(new Error("out of memory")));
+    expect(() => stream.show(frame(0, 0))).toThrow("out of memory");
+  });
+
+  it("is drawn in a part of the aligned face that holds the hole", () => {
+    expect(partOf([60, 110, 200, 230])).toEqual([36, 64, 228, 256]);
+    expect(partOf([0, 100, 256, 180])).toEqual([0, 44, 256, 236]);
+    expect(partOf([0, 0, 256, 256])).toEqual([0, 0, 256, 256]);
+  });
+});
