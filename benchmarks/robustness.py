@@ -127,7 +127,7 @@ def attack(method: Method, case: Case, covers: bool, levels: float) -> U8:
             for name, base in (("image", shown), ("worn", shown if covers else grey))
         }
         seen["image"] = torch.where(missing, method.hole_value, seen["image"])
-        seen |= {"mask": mask, "noise": torch.zeros_like(mask)}
+        seen |= {"mask": mask, "noise": torch.zeros_like(mask), "landmarks": torch.full((1, 5, 2), torch.nan)}
         filled: Tensor = method(**{name: seen[name] for name in method.inputs})
         return filled
 
