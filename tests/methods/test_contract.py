@@ -26,7 +26,13 @@ SEARCH = {
     "bf16": False,
 }
 SMALL: dict[str, dict[str, Any]] = {
-    "swift": {"small_widths": (8, 16), "detail_widths": (8, 16), "bottom_dilations": (1,), "critic_width": 8},
+    "swift": {
+        "small_widths": (8, 16),
+        "detail_widths": (8, 16),
+        "bottom_dilations": (1,),
+        "critic_widths": (8, 8, 8),
+        "detail_critic_widths": (8, 8, 8),
+    },
     "context_encoder": {"widths": (8, 8, 8, 8, 8, 8), "bottleneck": 8},
     "contextual_attention": {"width": 4, "critic_width": 4, "adversarial": 0.001},
     "masked_gan": {"widths": (8, 8, 8, 8, 8, 8), "noise": 2, "critic_width": 4},

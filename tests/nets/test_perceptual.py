@@ -69,7 +69,6 @@ def test_a_missing_file_is_one_line_and_only_training_asks_for_it(tmp_path: Path
         "detail_widths": (8, 16),
         "bottom_dilations": (1,),
         "adversarial": 0.0,
-        "feature_matching": 0.0,
         "perceptual": 1.0,
     }
     swift = Swift(SwiftConfig.model_validate(small))

@@ -31,8 +31,8 @@ method = "swift"
 small_widths = [8, 16]
 detail_widths = [8, 16]
 bottom_dilations = [1]
-critic_width = 8
-critic_scales = 1
+critic_widths = [8, 8, 8]
+detail_critic_widths = [8, 8, 8]
 [data]
 folder = {folder!r}
 cache = {cache!r}

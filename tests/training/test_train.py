@@ -28,8 +28,8 @@ SMALL = {
     "small_widths": [8, 16],
     "detail_widths": [8, 16],
     "bottom_dilations": [1],
-    "critic_width": 8,
-    "critic_scales": 1,
+    "critic_widths": [8, 8, 8],
+    "detail_critic_widths": [8, 8, 8],
 }
 
 
@@ -98,7 +98,7 @@ def test_the_log_has_every_term_and_the_weights_say_what_they_are(folder: Path, 
     path = train(recipe(folder, 32), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["shown"] for line in lines] == [16, 32]
-    assert {"l1", "critic", "adversarial", "feature_matching", "score", "images_per_s"} <= set(lines[-1])
+    assert {"l1", "critic", "adversarial", "mirror", "score", "images_per_s"} <= set(lines[-1])
     sheets = sorted(file.name for file in (tmp_path / "run" / "samples").iterdir())
     assert sheets == ["000000016.png", "000000032.png"]
     best = load_weights(tmp_path / "run" / "best.safetensors")[1]
@@ -271,7 +271,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(
     def once(name: str, accumulate: int) -> torch.Tensor:
         base = recipe(folder).model_dump()
         base["data"]["holes"] = {"centre": 1}
-        base["model"] = {**SMALL, "adversarial": 0.0, "feature_matching": 0.0}
+        base["model"] = {**SMALL, "adversarial": 0.0}
         base["train"]["stages"] = [{"side_px": 64, "images": 8, "batch": 4, "accumulate": accumulate}]
         seen.clear()
         train(build(Recipe, base, "test"), tmp_path / name)

@@ -7,7 +7,10 @@ What it is made of, and why:
 - *detail* adds what 64 px cannot show. It learns on crops around holes and judges nothing but sharpness: most crops are
   told the true face's small picture, bent a little, and only they meet a critic; the others are told the first stage's,
   and must keep it when shrunk. A critic on those draws cracks around lips.
-- The mirrored picture must give the mirrored face, or one corner of all mouths gets the same smudge.
+- The mirrored picture must give the mirrored face, or one corner of all mouths gets the same smudge; and what is judged
+  is the mean of both drawings, which is what goes on to *detail*, or the mean is soft.
+- The critics have no normalisation of any kind, learn alone before anybody listens to them, and compare a completion
+  with the truth of the same picture. Bounded ones stayed near chance and drew dark corners of the mouth.
 - Residual blocks without normalisation: nothing depends on what shares the batch. Widths in multiples of 32.
 - Noise joins in *small* alone: other mouths, not other skin. Without it comes the default completion.
 """
@@ -25,16 +28,27 @@ from torch import Tensor, cat, nn
 from facefill.arrays import MIRRORED
 from facefill.config import Frozen
 from facefill.methods.base import Batch, Method, draw_noise
-from facefill.nets.critics import PatchCritic, critic_hinge, feature_distance, generator_hinge, gradient_penalty
+from facefill.nets.critics import ROUGHEN, ResidualCritic, move_and_tone, relative_loss, sum_over_maps
 from facefill.nets.layers import UNet
 from facefill.nets.losses import HOLE_SHARE, hole_l1
 from facefill.nets.perceptual import open_perceptual
-from facefill.nets.projected import ProjectedCritic, shift_and_tone
-from facefill.nets.small_and_detail import FACTOR, STEP, UNKNOWN, SmallAndDetail, SmallNet, enlarge, heat_maps, shrink
+from facefill.nets.small_and_detail import (
+    FACTOR,
+    POINTS,
+    STEP,
+    UNKNOWN,
+    SmallAndDetail,
+    SmallNet,
+    enlarge,
+    heat_maps,
+    shrink,
+)
 
-PENALISED = 8
-"""Of how many pictures one bears the gradient penalty, for all of them."""
-TOLD = 4
+NOISY = 4
+"""Of how many pictures one is drawn with noise."""
+ROUGHENED = 4
+"""Of how many pictures one is shown to a critic with noise, too, for all of them."""
+TOLD = 2
 """Of how many crops one is told the first stage's small picture instead of the truth's."""
 
 
@@ -49,35 +63,30 @@ class SwiftConfig(Frozen):
     """One residual block each, at the bottom of both."""
     noise: int = Field(8, ge=1, le=256)
     """Channels of noise at the bottom of *small*."""
-    critic_width: int = 48
-    """Channels of the critics' first layers."""
-    critic_scales: int = Field(2, ge=1, le=3)
-    """How many critics judge the small picture, each at half the side of the one before (Wang et al. 2018, section
-    3.2)."""
+    critic_widths: tuple[int, ...] = (64, 128, 256, 256)
+    """Channels of the critic of *small* at 1/2 to 1/16 of the small picture's side."""
+    detail_critic_widths: tuple[int, ...] = (32, 64, 128, 192)
+    """Channels of the critic of *detail* at 1/2 to 1/16 of a crop's side."""
     crop_px: int = Field(128, multiple_of=16)
     """Side of the crops around holes that *detail* learns on."""
     landmark_noise: float = 0.04
     """How far the landmarks that *small* is told are off while it learns, over the distance of the eyes, as a finder's
     are under a cover."""
-    adversarial: float = 0.02
-    """Weight of the patch critics' hinge loss (Lim & Ye 2017)."""
-    feature_matching: float = 2.0
-    """Weight of the distance between the patch critics' features of truth and completion (Wang et al. 2018)."""
-    penalty: float = 0.2
-    """Weight of R1 (Mescheder et al. 2018) on the critics of *small*."""
-    mirror: float = 0.5
+    adversarial: float = 0.03
+    """Weight of what the critics say; 0: nobody listens to them, and none is asked."""
+    penalty: float = 0.5
+    """Weight of how far a critic's scores move under noise, true and drawn pictures alike: R1 and R2 of Huang et al.
+    2024, by a difference instead of a gradient (Lin et al. 2025, "Diffusion adversarial post-training")."""
+    mirror: float = 0.3
     """Weight of the distance between the face of the mirrored picture and the mirrored face."""
     perceptual: float = 0.0
     """Weight of the distance between features of a network that somebody else trained (Zhang et al. 2018)."""
-    projected: float = 0.0
-    """Weight of a hinge loss on those features (Sauer et al. 2021), for *small*; only if it is above 0 in [model] is
-    there such a critic."""
     perceptual_net: Path | None = None
-    """Its file, squeezenet_v1.1.npz; needed in training only, where one of the two weights above is above 0."""
+    """Its file, squeezenet_v1.1.npz; needed in training only, where the weight above is above 0."""
 
 
 class Swift(Method):
-    """The two networks, patch critics at several scales for *small*, one at the full side for *detail*."""
+    """The two networks, and a critic for each."""
 
     Config = SwiftConfig
     generator: SmallAndDetail
@@ -91,17 +100,18 @@ class Swift(Method):
             SmallNet(config.small_widths, config.bottom_dilations, config.noise),
             UNet(7, 3, config.detail_widths, config.bottom_dilations),
         )
-        self.critics = nn.ModuleList(PatchCritic(4, config.critic_width) for _ in range(config.critic_scales))
-        self.detail_critic = PatchCritic(7, config.critic_width)
-        self.projected = ProjectedCritic() if config.projected else None
+        self.critic = ResidualCritic(4 + POINTS, config.critic_widths)
+        self.detail_critic = ResidualCritic(4, config.detail_critic_widths)
 
     @property
     def players(self) -> dict[str, nn.Module]:
-        """The networks, each followed by its critics, which judge what it left in the batch."""
-        found: dict[str, nn.Module] = {"small": self.generator.small, "critic_small": self.critics}
-        if self.projected is not None:
-            found["critic_projected"] = self.projected
-        return found | {"detail": self.generator.detail, "critic_detail": self.detail_critic}
+        """The networks, each followed by its critic, which judges what it left in the batch."""
+        return {
+            "small": self.generator.small,
+            "critic_small": self.critic,
+            "detail": self.generator.detail,
+            "critic_detail": self.detail_critic,
+        }
 
     def shown(self, batch: Batch) -> Batch:
         """The picture with its hole, the mask, the landmarks as far as they are known, and no noise where none is."""
@@ -122,7 +132,6 @@ class Swift(Method):
         return {
             "small": self._small_losses,
             "critic_small": self._critic_losses,
-            "critic_projected": self._projected_losses,
             "detail": self._detail_losses,
             "critic_detail": self._detail_critic_losses,
         }[player](batch)
@@ -130,65 +139,42 @@ class Swift(Method):
     # The first stage
 
     def _small_losses(self, batch: Batch) -> dict[str, Tensor]:
-        config, seeds = self.config, batch["seed"]
         average, share = shrink(batch["image"], batch["mask"])
-        truth, points = F.avg_pool2d(batch["truth"], FACTOR), self._hints(batch)
-        quiet = seeds % 2 == 0
-        noise = self.generator.throw(draw_noise(seeds, batch["mask"])) * ~quiet[:, None, None, None]
-        completed = self.generator.complete(average, share, heat_maps(points, share), noise)
-        hole = share
-        if "outside" in batch:
-            beyond = F.avg_pool2d(batch["outside"], FACTOR)
-            completed, hole = completed.lerp(truth, beyond), share - beyond
-        batch["small"], batch["small_truth"], batch["share"] = completed.detach(), truth, share
-        terms = {"l1": hole_l1(completed, truth, share)}
-        if config.mirror:
-            lack = completed.new_zeros(())
-            if quiet.any():
-                seen = mirror_points(points[quiet], batch["image"].shape[-1])
-                other = self.generator.complete(
-                    average[quiet].flip(3), share[quiet].flip(3), heat_maps(seen, share[quiet]), noise[quiet]
-                ).flip(3)
-                lack = hole_l1(other, completed[quiet], hole[quiet]) * quiet.float().mean()
-            terms["mirror"] = config.mirror * lack
-        looks = [self.judge(shown, share) for shown in (completed, truth)] if self._has_critics else []
-        terms |= self._learned_terms(completed, truth, share, looks)
-        if config.projected and self.projected is not None:
-            moved, where = shift_and_tone(completed, share, seeds)
-            scores = self.projected(open_perceptual(self.config.perceptual_net, truth.device), moved, where)
-            terms["projected"] = config.projected * torch.stack([generator_hinge(at, where) for at in scores]).mean()
+        truth, beyond = F.avg_pool2d(batch["truth"], FACTOR), F.avg_pool2d(outside_of(batch), FACTOR)
+        heat = heat_maps(self._hints(batch), share)
+        noisy = (batch["seed"] % NOISY == 0)[:, None, None, None]
+        thrown = self.generator.throw(draw_noise(batch["seed"], batch["mask"])) * noisy
+        once, again = (
+            drawn.float().lerp(truth, beyond) for drawn in self.generator.draw_twice(average, share, heat, thrown)
+        )
+        batch["small"] = (once + again) / 2
+        terms = {
+            "l1": hole_l1(batch["small"], truth, share),
+            "mirror": self.config.mirror * hole_l1(once, again, share),
+        }
+        terms |= self._perceptual_term(batch["small"], truth) | self._adversarial_term(
+            self.critic, batch["small"], truth, self._seen_with_small(batch), batch["seed"]
+        )
+        batch["small"] = batch["small"].detach()
         return terms
 
     def _critic_losses(self, batch: Batch) -> dict[str, Tensor]:
-        completed, truth, share = self._small_pictures(batch)
-        looks = zip(self.judge(truth, share), self.judge(completed, share), strict=True)
-        terms = {"critic": torch.stack([critic_hinge(real[-1], fake[-1], share) for real, fake in looks]).sum()}
-        if self.config.penalty:
-            chosen = batch["seed"] % PENALISED == 0
-            steep = truth.new_zeros(())
-            if chosen.any():
-                steep = gradient_penalty(
-                    lambda x: [look[-1] for look in self.judge(x, share[chosen])], truth[chosen], share[chosen]
-                ).sum()
-            terms["penalty"] = self.config.penalty / 2 * PENALISED * steep / len(truth)
-        return terms
+        self._draw_small(batch)
+        truth = F.avg_pool2d(batch["truth"], FACTOR)
+        beyond = F.avg_pool2d(outside_of(batch), FACTOR)
+        completed = batch["small"].lerp(truth, beyond)
+        return self._critic_terms(self.critic, completed, truth, self._seen_with_small(batch), batch["seed"])
 
-    def _projected_losses(self, batch: Batch) -> dict[str, Tensor]:
-        assert self.projected is not None
-        completed, truth, share = self._small_pictures(batch)
-        net, seeds = open_perceptual(self.config.perceptual_net, truth.device), batch["seed"]
-        (real, hole), (fake, _) = (shift_and_tone(picture, share, seeds) for picture in (truth, completed))
-        pairs = zip(self.projected(net, real, hole), self.projected(net, fake, hole), strict=True)
-        return {"critic_projected": torch.stack([critic_hinge(a, b, hole) for a, b in pairs]).mean()}
-
-    def _small_pictures(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """What *small* made in its turn, which leaves it in the batch, the truth, the share missing."""
+    def _draw_small(self, batch: Batch) -> None:
+        """Put into the batch what *small* makes of it, unless it has been its turn."""
         if "small" not in batch:
             with torch.no_grad():
-                batch["small"] = self.generator.draw(**self.shown(batch))
-            batch["small_truth"] = F.avg_pool2d(batch["truth"], FACTOR)
-            batch["share"] = F.avg_pool2d(batch["mask"], FACTOR)
-        return batch["small"], batch["small_truth"], batch["share"]
+                batch["small"] = self.generator.draw(**self.shown(batch)).float()
+
+    def _seen_with_small(self, batch: Batch) -> Tensor:
+        """What its critic sees beside a small picture: the share to be judged, first, and the landmarks."""
+        share = F.avg_pool2d(batch["mask"] - outside_of(batch), FACTOR)
+        return cat([share, heat_maps(self.shown(batch)["landmarks"], share)], 1)
 
     def _hints(self, batch: Batch) -> Tensor:
         """The landmarks as a finder would tell them; of one picture in eight none."""
@@ -201,75 +187,101 @@ class Swift(Method):
             moved.append(torch.full_like(face, UNKNOWN) if seed % 8 == 2 else face + scale * (thrown[:5] + together))
         return torch.stack(moved)
 
-    def judge(self, small: Tensor, share: Tensor) -> list[list[Tensor]]:
-        """Of each critic of *small* the features of a small picture, (N, C, h, w) each, its map of scores last."""
-        shown = cat([small, share], 1)
-        return [critic(F.avg_pool2d(shown, 2**scale)) for scale, critic in enumerate(self.critics)]
-
     # The second stage
 
     def _detail_losses(self, batch: Batch) -> dict[str, Tensor]:
-        seeds = batch["seed"]
-        small, small_truth, share = self._small_pictures(batch)
-        told = (seeds % TOLD != 0)[:, None, None, None]
-        hint = torch.where(told, bend(small_truth, share, seeds), small)
-        beyond = batch["outside"] if "outside" in batch else torch.zeros_like(batch["mask"])
-        truth, mask, image, coarse, outside = cut_at_hole(
-            [batch["truth"], batch["mask"], batch["image"], enlarge(hint), beyond],
-            batch["mask"] * (1 - beyond),
-            seeds,
-            self.config.crop_px,
-        )
-        filled = self.generator.refine(image, mask, coarse)
-        judgeable = mask * (1 - outside)
-        completed = filled * judgeable + truth * (1 - judgeable)
+        crops = self._draw_crops(batch)
+        completed, truth, told, hole = (crops[name] for name in ("completed", "truth", "told", "judgeable"))
         # For crops that are told the first stage's picture the truth is not what they should become.
-        judged = torch.where(told, completed, truth)
-        batch["detail"], batch["detail_truth"], batch["detail_seen"] = judged.detach(), truth, cat([mask, coarse], 1)
-        shrunk, wanted, where = (F.avg_pool2d(picture, FACTOR) for picture in (completed, coarse, judgeable * ~told))
-        terms = {"detail_l1": hole_l1(judged, truth, mask), "keep": hole_l1(shrunk, wanted, where)}
-        looks = (
-            [[self.detail_critic(cat([shown, batch["detail_seen"]], 1))] for shown in (judged, truth)]
-            if self._has_critics
-            else []
+        shrunk, wanted, where = (
+            F.avg_pool2d(picture, FACTOR) for picture in (completed, crops["coarse"], hole * (1 - told))
         )
-        return terms | self._learned_terms(judged, truth, judgeable * told, looks, "detail_")
+        batch["detail"], batch["detail_truth"], batch["detail_hole"] = completed.detach(), truth, hole
+        terms = {"l1": hole_l1(completed, truth, hole * told), "keep": hole_l1(shrunk, wanted, where)}
+        likely = completed * told + truth * (1 - told)
+        terms |= self._perceptual_term(likely, truth) | self._adversarial_term(
+            self.detail_critic, completed, truth, hole, batch["seed"]
+        )
+        return {f"detail_{name}": term for name, term in terms.items()}
 
     def _detail_critic_losses(self, batch: Batch) -> dict[str, Tensor]:
         if "detail" not in batch:
             with torch.no_grad():
-                self._detail_losses(batch)
-        seen = batch["detail_seen"]
+                crops = self._draw_crops(batch)
+            batch["detail"], batch["detail_truth"], batch["detail_hole"] = (
+                crops[name] for name in ("completed", "truth", "judgeable")
+            )
+        completed, truth, hole = (batch[name] for name in ("detail", "detail_truth", "detail_hole"))
+        terms = self._critic_terms(self.detail_critic, completed, truth, hole, batch["seed"])
+        return {f"detail_{name}": term for name, term in terms.items()}
+
+    def _draw_crops(self, batch: Batch) -> Batch:
+        """Crops around holes: `truth`, `mask`, `coarse` (the enlarged small picture that *detail* was told),
+        `completed`, `judgeable` (missing within the photo), and `told` (N, 1, 1, 1), 1 where that small picture was the
+        truth's."""
+        self._draw_small(batch)
         told = (batch["seed"] % TOLD != 0)[:, None, None, None]
-        real, fake = (self.detail_critic(cat([batch[name], seen], 1))[-1] for name in ("detail_truth", "detail"))
-        return {"critic_detail": critic_hinge(real, fake, seen[:, :1] * told)}
+        share, small_truth = (F.avg_pool2d(batch[name], FACTOR) for name in ("mask", "truth"))
+        hint = torch.where(told, bend(small_truth, share, batch["seed"]), batch["small"])
+        within = batch["mask"] - outside_of(batch)
+        truth, mask, image, coarse, judgeable = cut_at_hole(
+            [batch["truth"], batch["mask"], batch["image"], enlarge(hint), within],
+            within,
+            batch["seed"],
+            self.config.crop_px,
+        )
+        filled = self.generator.refine(image, mask, coarse).float()
+        return {
+            "truth": truth,
+            "mask": mask,
+            "coarse": coarse,
+            "completed": filled * judgeable + truth * (1 - judgeable),
+            "judgeable": judgeable,
+            "told": told.float(),
+        }
 
     # What both share
 
-    @property
-    def _has_critics(self) -> bool:
-        return bool(self.config.adversarial or self.config.feature_matching)
+    def _perceptual_term(self, completed: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        if not self.config.perceptual:
+            return {}
+        flat = completed.contiguous(memory_format=torch.channels_last)
+        distance = open_perceptual(self.config.perceptual_net, truth.device)(flat, truth).mean() / HOLE_SHARE
+        return {"perceptual": self.config.perceptual * distance}
 
-    def _learned_terms(
-        self, completed: Tensor, truth: Tensor, mask: Tensor, looks: list[list[list[Tensor]]], name: str = ""
+    def _adversarial_term(
+        self, critic: nn.Module, completed: Tensor, truth: Tensor, seen: Tensor, seeds: Tensor
     ) -> dict[str, Tensor]:
-        """What other networks say of a completion. looks: each critic's features of it, and of the truth; or none."""
-        config, terms = self.config, {}
-        if config.perceptual:
-            flat = completed.contiguous(memory_format=torch.channels_last)
-            distance = open_perceptual(config.perceptual_net, truth.device)(flat, truth).mean() / HOLE_SHARE
-            terms[f"{name}perceptual"] = config.perceptual * distance
-        if looks:
-            hinge = torch.stack([generator_hinge(fake[-1], mask) for fake in looks[0]]).sum()
-            features = torch.stack(
-                [
-                    feature_distance(fake[:-1], [layer.detach() for layer in real[:-1]])
-                    for fake, real in zip(*looks, strict=True)
-                ]
-            ).mean()
-            terms[f"{name}adversarial"] = config.adversarial * hinge
-            terms[f"{name}feature_matching"] = config.feature_matching * features
-        return terms
+        """seen: the part to be judged, first, and what else the critic is told."""
+        if not self.config.adversarial:
+            return {}
+        (shown, real), told = move_and_tone([completed, truth], seen, seeds)
+        with torch.no_grad():
+            wanted = critic(cat([real, told], 1))
+        drawn = critic(cat([shown, told], 1))
+        return {"adversarial": self.config.adversarial * relative_loss(drawn, wanted, told[:, :1])}
+
+    def _critic_terms(
+        self, critic: nn.Module, completed: Tensor, truth: Tensor, seen: Tensor, seeds: Tensor
+    ) -> dict[str, Tensor]:
+        """The critic's own loss, and how far its scores move under noise in the hole."""
+        (real, fake), told = move_and_tone([truth, completed], seen, seeds + 1)
+        chosen = seeds % ROUGHENED == 1
+        some, beside = cat([real[chosen], fake[chosen]]), cat([told[chosen]] * 2)
+        rough = some + ROUGHEN * beside[:, :1] * draw_noise(cat([seeds[chosen], seeds[chosen] + 1]), some)
+        maps = critic(cat([cat([real, fake, rough]), cat([told, told, beside])], 1))
+        true, drawn, moved = zip(*(at.split([len(real), len(fake), len(rough)]) for at in maps), strict=True)
+        still = [cat([a[chosen], b[chosen]]) for a, b in zip(true, drawn, strict=True)]
+        steep = [((b.float() - a.float()) / ROUGHEN).square() for a, b in zip(still, moved, strict=True)]
+        return {
+            "critic": relative_loss(true, drawn, told[:, :1]),
+            "penalty": self.config.penalty / 2 * ROUGHENED * sum_over_maps(steep, beside[:, :1]).sum() / len(real),
+        }
+
+
+def outside_of(batch: Batch) -> Tensor:
+    """(N, 1, H, W), 1 beyond the photo: missing, and not to be judged."""
+    return batch["outside"] if "outside" in batch else torch.zeros_like(batch["mask"])
 
 
 def mirror_points(points: Tensor, side_px: int) -> Tensor:

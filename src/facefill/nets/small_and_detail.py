@@ -84,11 +84,15 @@ class SmallAndDetail(nn.Module):
         """The completed small picture (N, 3, H/4, W/4): the mean of what is drawn of the picture and, mirrored back, of
         the mirrored one. What a network tends to do to one corner of every mouth fades."""
         average, share = shrink(image, mask)
-        heat, thrown = heat_maps(move_mouth(landmarks, noise), share), self.throw(noise)
+        once, again = self.draw_twice(average, share, heat_maps(move_mouth(landmarks, noise), share), self.throw(noise))
+        mean: Tensor = (once + again) / 2
+        return mean
+
+    def draw_twice(self, average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> tuple[Tensor, Tensor]:
+        """What is drawn of a small picture and, mirrored back, of the mirrored one."""
         mirrored = (average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), thrown.flip(3))
         both = self.complete(*(cat(pair) for pair in zip((average, share, heat, thrown), mirrored, strict=True)))
-        mean: Tensor = (both[: image.shape[0]] + both[image.shape[0] :].flip(3)) / 2
-        return mean
+        return both[: average.shape[0]], both[average.shape[0] :].flip(3)
 
     def throw(self, noise: Tensor) -> Tensor:
         """Noise (N, 1, H, W) as it joins at the bottom of *small*."""
