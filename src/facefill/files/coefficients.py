@@ -96,11 +96,20 @@ def _change_band(
             touched = np.nonzero(share.any(axis=2))
             shares[h, v] = touched, 1 - share[touched]
         touched, known = shares[h, v]
-        samples = (part[touched].reshape(-1, 64).astype(np.float32) * tables[index]) @ _DCT
+        samples = _times(part[touched].reshape(-1, 64).astype(np.float32) * tables[index], _DCT)
         samples *= known
         samples += _in_blocks(planes[index], frame, index)[inside][touched]
-        new = np.rint(samples @ (_DCT.T / tables[index])).clip(-_MOST_LEVELS, _MOST_LEVELS)
+        new = np.rint(_times(samples, _DCT.T / tables[index])).clip(-_MOST_LEVELS, _MOST_LEVELS)
         part[touched] = new.reshape(-1, 8, 8)
+
+
+def _times(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """rows (N, 64) times a matrix (64, 64), 64 rows at once: for more OpenBLAS wakes threads, which then spin on cores
+    that others need for longer than the product takes."""
+    product = np.empty_like(rows)
+    for start in range(0, len(rows), 64):
+        np.matmul(rows[start : start + 64], matrix, out=product[start : start + 64])
+    return product
 
 
 def _in_blocks(plane: NDArray[np.float32], frame: Frame, index: int) -> NDArray[np.float32]:
