@@ -33,11 +33,14 @@ function runtime(): Plugin {
     name: "runtime",
     apply: "build",
     closeBundle() {
-      const to = join(PAGE, "runtime"), from = join(ORT, "ort-wasm-simd-threaded");
+      const to = join(PAGE, "runtime"), pack = (name: string, data: Buffer): void => writeFileSync(join(to, name), gzipSync(data, { level: 9 }));
       mkdirSync(to, { recursive: true });
-      writeFileSync(join(to, "opencv.bin"), gzipSync(readOpenCv().wasm, { level: 9 }));
-      writeFileSync(join(to, "ort.bin"), gzipSync(readFileSync(`${from}.wasm`), { level: 9 }));
-      copyFileSync(`${from}.mjs`, join(to, "ort.mjs"));
+      pack("opencv.bin", readOpenCv().wasm);
+      for (const [name, source] of [["ort", ""], ["ort-webgpu", ".asyncify"]]) {
+        const from = join(ORT, `ort-wasm-simd-threaded${source}`);
+        pack(`${name}.bin`, readFileSync(`${from}.wasm`));
+        copyFileSync(`${from}.mjs`, join(to, `${name}.mjs`));
+      }
     },
   };
 }
@@ -60,7 +63,7 @@ export default defineConfig({
   base: "./",
   plugins: [opencv(), runtime(), stamp()],
   // ONNX Runtime without the WebAssembly in its script: that is fetched when it is needed.
-  resolve: { alias: { "onnxruntime-web/wasm": join(ORT, "ort.wasm.min.mjs") } },
+  resolve: { alias: { "onnxruntime-web/webgpu": join(ORT, "ort.webgpu.min.mjs") } },
   worker: { format: "es", plugins: () => [opencv()] },
   build: {
     outDir: PAGE,

@@ -120,24 +120,30 @@ def test_the_browser_draws_the_picture_of_the_command(
 
 
 @pytest.mark.parametrize("orientation", [3, 6])
-def test_a_jpeg_comes_back_upright_with_its_profile_and_says_what_it_lost(
+def test_a_jpeg_comes_back_upright_with_its_profile_and_harmless_exif_and_says_what_it_lost(
     orientation: int, alone: Any, tmp_path: Path
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
+    exif[0x010F] = "Canon"
+    exif[0x8769] = {0x829A: 0.01, 0x927C: b"a maker's notes"}
+    exif[0x8825] = {1: "N"}
     stored = Image.open(EXAMPLE).transpose({3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}[orientation])
     path = tmp_path / "photo.jpg"
     stored.save(path, exif=exif, icc_profile=b"a profile", quality=95, subsampling=0)
     assert look(alone, path) == "1 faces found, 1 covered"
     made = Image.open(complete(alone, tmp_path))
     assert made.format == "JPEG"
-    assert made.getexif().get(0x0112, 1) == 1
+    kept = made.getexif()
+    assert dict(kept) | {0x8769: 0, 0x8825: 0} == {0x010F: "Canon", 0x8769: 0, 0x8825: 0}
+    assert dict(kept.get_ifd(0x8769)) == {0x829A: 0.01}
+    assert dict(kept.get_ifd(0x8825)) == {1: "N"}
     assert made.info["icc_profile"] == b"a profile"
     assert b"compositeWithTrainedAlgorithmicMedia" in made.info["xmp"]
     before, after = read_photo(path).pixels.astype(int), np.asarray(made.convert("RGB")).astype(int)
     assert before.shape == after.shape
     assert np.abs(before[:100] - after[:100]).mean() < 3
-    assert "EXIF of the photo is left out" in alone.text_content("#notes")
+    assert "the maker's notes" in alone.text_content("#notes")
 
 
 def test_what_is_known_of_a_png_stays_and_it_says_that_it_is_invented(alone: Any, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from facefill.catalog import METHODS
+from facefill.files import metadata
+from facefill.files.directories import tag_numbers
 from facefill.server.app import build_app, read_page
 from tests.server.service import Gate, service
 
@@ -130,3 +132,21 @@ def test_the_lock_file_pins_everything_and_names_no_registry() -> None:
     for name, version in package["devDependencies"].items():
         assert re.fullmatch(r"\d+\.\d+\.\d+(-release\.\d+)?", version)
         assert packages[f"node_modules/{name}"]["version"] == version
+
+
+def test_the_browser_keeps_the_exif_that_the_command_keeps() -> None:
+    source = (
+        (WEB / "src" / "local" / "exif.ts")
+        .read_text(encoding="utf-8")
+        .replace('"\n    + "', "")
+        .replace('"\n  + "', "")
+    )
+    listed = {
+        name: tag_numbers(numbers) for name, numbers in re.findall(r'(\w+)\]?(?: =|:) numbersOf\("([^"]+)"\)', source)
+    }
+    names = {"ROOT": 0, "EXIF": 0x8769, "GPS": 0x8825, "INTEROPERABILITY": 0xA005}
+    assert {number: listed[name] for name, number in names.items()} == metadata._DIRECTORIES
+    assert listed["TEXTS"] == metadata._TEXTS
+    assert f"LONGEST_NUMBERS = {metadata._LONGEST_NUMBERS}," in source
+    assert f"LONGEST_TEXT = {metadata._LONGEST_TEXT:_};" in source
+    assert metadata._BINARY.pattern.replace("*+", "*") in source

@@ -1,6 +1,7 @@
 /** Photos in and out of the browser's own readers and writers, with what of a file is kept beside its samples. */
 
 import { bytes, type Bytes, type Mask } from "./arrays";
+import { keepExif } from "./exif";
 import { Refusal } from "./plan";
 
 const MOST_PIXELS = 50_000_000, QUALITY = 0.95, COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia";
@@ -87,9 +88,9 @@ export async function writePhoto(photo: Photo, completed: Bytes, mask: Mask, by:
   const coded = await encode(completed, isJpeg ? "image/jpeg" : "image/png");
   if (isJpeg) notes.push(`the JPEG is coded anew: outside the hole levels differ by up to ${await farOutside(coded, completed, mask)}; PNG stays exact`);
   else if (photo.format !== "PNG") notes.push("it comes as PNG, in which the rest of the photo is exact");
-  const left = leftOut(photo);
-  if (left.length) notes.push(`${left.join(", ")} of the photo ${left.length > 1 ? "are" : "is"} left out`);
-  const file = isJpeg ? intoJpeg(coded, photo.file, packet(by)) : intoPng(coded, photo.format === "PNG" ? photo.file : null, packet(by));
+  const { exif, dropped } = keepExif(exifOf(photo)), left = [...dropped, ...leftOut(photo)];
+  if (left.length) notes.push(`left out, because it could show the photo as it was or no longer holds: ${left.join(", ")}`);
+  const file = isJpeg ? intoJpeg(coded, photo.file, packet(by), exif) : intoPng(coded, photo.format === "PNG" ? photo.file : null, packet(by), exif);
   return { file, type: isJpeg ? "image/jpeg" : "image/png", notes };
 }
 
@@ -111,7 +112,7 @@ function packet({ method, weights, seed }: Provenance): Uint8Array {
 // ---- PNG: chunks of length, name, data, checksum
 
 const KEPT_CHUNKS = ["iCCP", "sRGB", "gAMA", "cHRM", "pHYs"], LOST_CHUNKS: Record<string, string> =
-  { eXIf: "EXIF", tEXt: "text", zTXt: "text", iTXt: "text or XMP" };
+  { tEXt: "text", zTXt: "text", iTXt: "text or XMP" };
 
 function chunksOf(file: Uint8Array): { name: string; whole: Uint8Array }[] {
   const found = [], view = new DataView(file.buffer, file.byteOffset, file.byteLength);
@@ -123,11 +124,11 @@ function chunksOf(file: Uint8Array): { name: string; whole: Uint8Array }[] {
   return found;
 }
 
-function intoPng(coded: Uint8Array, source: Uint8Array | null, xmp: Uint8Array): Uint8Array {
+function intoPng(coded: Uint8Array, source: Uint8Array | null, xmp: Uint8Array, exif: Uint8Array | null): Uint8Array {
   const kept = source ? chunksOf(source).filter(({ name }) => KEPT_CHUNKS.includes(name)) : [];
   const [header, ...rest] = chunksOf(coded).filter(({ name }) => !KEPT_CHUNKS.includes(name));
   const text = join([new TextEncoder().encode("XML:com.adobe.xmp\0\0\0\0\0"), xmp]);
-  return join([coded.subarray(0, 8), header!.whole, ...kept.map(({ whole }) => whole), chunk("iTXt", text), ...rest.map(({ whole }) => whole)]);
+  return join([coded.subarray(0, 8), header!.whole, ...kept.map(({ whole }) => whole), ...exif ? [chunk("eXIf", exif)] : [], chunk("iTXt", text), ...rest.map(({ whole }) => whole)]);
 }
 
 function chunk(name: string, data: Uint8Array): Uint8Array {
@@ -161,22 +162,36 @@ function segmentsOf(file: Uint8Array): { marker: number; whole: Uint8Array }[] {
   return found;
 }
 
-const isProfile = ({ marker, whole }: { marker: number; whole: Uint8Array }): boolean => marker === 0xe2 && ascii(whole, 4, 11) === "ICC_PROFILE";
+type Segment = ReturnType<typeof segmentsOf>[number];
+const EXIF_NAME = "Exif\0\0", isExif = ({ marker, whole }: Segment): boolean => marker === 0xe1 && ascii(whole, 4, 6) === EXIF_NAME;
+const isProfile = ({ marker, whole }: Segment): boolean => marker === 0xe2 && ascii(whole, 4, 11) === "ICC_PROFILE";
 
-function intoJpeg(coded: Uint8Array, source: Uint8Array, xmp: Uint8Array): Uint8Array {
-  const kept = segmentsOf(source).filter(isProfile).map(({ whole }) => whole), name = new TextEncoder().encode("http://ns.adobe.com/xap/1.0/\0");
-  const length = 2 + name.length + xmp.length, head = Uint8Array.of(0xff, 0xe1, length >> 8, length & 255);
+function intoJpeg(coded: Uint8Array, source: Uint8Array, xmp: Uint8Array, exif: Uint8Array | null): Uint8Array {
+  const kept = segmentsOf(source).filter(isProfile).map(({ whole }) => whole);
   const [first, ...rest] = segmentsOf(coded), end = 2 + [first!, ...rest].reduce((sum, { whole }) => sum + whole.length, 0);
-  return join([coded.subarray(0, 2), first!.whole, head, name, xmp, ...kept,
+  return join([coded.subarray(0, 2), first!.whole, ...exif ? [segment(EXIF_NAME, exif)] : [], segment("http://ns.adobe.com/xap/1.0/\0", xmp), ...kept,
     ...rest.filter((segment) => !isProfile(segment)).map(({ whole }) => whole), coded.subarray(end)]);
 }
 
-/** What of the photo's file does not come along. */
+/** An application segment 1. */
+function segment(name: string, data: Uint8Array): Uint8Array {
+  const length = 2 + name.length + data.length;
+  return join([Uint8Array.of(0xff, 0xe1, length >> 8, length & 255), new TextEncoder().encode(name), data]);
+}
+
+/** The first EXIF block of the photo's file, empty where there is none. */
+function exifOf({ format, file }: Photo): Uint8Array {
+  if (format === "PNG") return chunksOf(file).find(({ name }) => name === "eXIf")?.whole.slice(8, -4) ?? new Uint8Array();
+  return format === "JPEG" ? segmentsOf(file).find(isExif)?.whole.slice(10) ?? new Uint8Array() : new Uint8Array();
+}
+
+/** What of the photo's file does not come along, beside EXIF. */
 function leftOut({ format, file }: Photo): string[] {
   const found = format === "PNG" ? chunksOf(file).map(({ name }) => LOST_CHUNKS[name]) : format === "JPEG"
     ? segmentsOf(file).map((segment) => segment.marker > 0xe0 && segment.marker <= 0xef && segment.marker !== 0xee && !isProfile(segment)
-      ? ascii(segment.whole, 4, 4) === "Exif" ? "EXIF" : "other metadata" : segment.marker === 0xfe ? "a comment" : undefined)
+      && !isExif(segment) ? "other metadata" : segment.marker === 0xfe ? "a comment" : undefined)
     : ["its metadata"];
+  if (format === "JPEG" && segmentsOf(file).filter(isExif).length > 1) found.push("a second EXIF block");
   return [...new Set(found.filter((name) => name !== undefined))];
 }
 

@@ -1,35 +1,33 @@
 /** Fetches networks and libraries from beside the page when they are first needed, and tells how far it is. */
 
 import factory from "opencv";
-import * as ort from "onnxruntime-web/wasm";
+import * as ort from "onnxruntime-web/webgpu";
 import type { Contents } from "./messages";
 import type { Network } from "./network";
 import { use } from "./opencv";
 import { Refusal } from "./plan";
+import { agree, chooseProvider, type Provider } from "./provider";
 
-const MOST_THREADS = 4;
 export const NETWORKS = ["finder", "second_look", "cover", "swift"] as const;
 export type Networks = Record<typeof NETWORKS[number], Network>;
 type Tell = (share: number) => void;
 
 /** All networks, ready to run. Raises Refusal where something does not come. */
 export async function load(base: string, { files, weights }: Contents, tell: Tell): Promise<Networks> {
-  const total = Object.values(files).reduce((sum, size) => sum + size), got = new Map<string, number>();
+  const { name, threads, script, binary } = await chooseProvider(), got = new Map<string, number>();
+  const needed = ["runtime/opencv.bin", binary, ...NETWORKS.map((each) => weights[each]!.file)];
+  const total = needed.reduce((sum, path) => sum + files[path]!, 0);
   const take = async (path: string): Promise<Uint8Array> => await read(new URL(path, base), (size) => {
     got.set(path, size);
     tell([...got.values()].reduce((sum, each) => sum + each) / total);
   });
-  const opencv = take("runtime/opencv.bin"), runtime = take("runtime/ort.bin");
-  const models = NETWORKS.map((name) => take(weights[name]!.file));
+  const [opencv, runtime, ...models] = needed.map(take) as [Promise<Uint8Array>, Promise<Uint8Array>, ...Promise<Uint8Array>[]];
   await startOpenCv(await opencv);
-  const isolated = globalThis.crossOriginIsolated;
-  Object.assign(ort.env.wasm, {
-    numThreads: isolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1, // only then may memory be shared
-    wasmPaths: { mjs: new URL("runtime/ort.mjs", base).href }, wasmBinary: (await runtime).buffer,
-  });
-  const ready: [string, Network][] = [];
-  for (const [index, name] of NETWORKS.entries()) ready.push([name, await open(await models[index]!)]);
-  return Object.fromEntries(ready) as Networks;
+  Object.assign(ort.env.wasm, { numThreads: threads, wasmPaths: { mjs: new URL(script, base).href }, wasmBinary: (await runtime).buffer });
+  const [finder, second, cover] = models, [swift, used] = await openSwift(await models.at(-1)!, name);
+  return {
+    finder: await open(await finder!, used), second_look: await open(await second!, used), cover: await open(await cover!, used), swift,
+  };
 }
 
 export const loadOpenCv = async (base: string): Promise<void> => await startOpenCv(await read(new URL("runtime/opencv.bin", base)));
@@ -43,8 +41,14 @@ async function startOpenCv(wasmBinary: Uint8Array): Promise<void> {
   });
 }
 
-async function open(model: Uint8Array): Promise<Network> {
-  const session = await ort.InferenceSession.create(model);
+/** On the graphics processor only where that draws what WebAssembly draws; and what all networks are to run on. */
+async function openSwift(model: Uint8Array, name: Provider["name"]): Promise<[Network, Provider["name"]]> {
+  const fast = name === "webgpu" ? await open(model, name).catch(() => null) : null, sure = await open(model, "wasm");
+  return fast && await agree(fast, sure) ? [fast, "webgpu"] : [sure, "wasm"];
+}
+
+async function open(model: Uint8Array, provider: Provider["name"]): Promise<Network> {
+  const session = await ort.InferenceSession.create(model, { executionProviders: [provider, "wasm"] });
   return async (inputs) => {
     const given = Object.entries(inputs).map(([name, { data, shape }]) => [name, new ort.Tensor("float32", data, shape)] as const);
     const said = (await session.run(Object.fromEntries(given)))[session.outputNames[0]!]!;
