@@ -9,11 +9,8 @@ as many threads; the shortest of the rounds is shown. Needs the extra `soak` and
 from __future__ import annotations
 
 import argparse
-import functools
-import http.server
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,25 +19,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from facefill.files.photo import read_photo
 from facefill.runtime.inpainter import open_inpainter
-from facefill.server.static import write_page
-from tests.server.browser import EXAMPLE, browser, wait_until
+from tests.server.browser import EXAMPLE, browser, hosted, wait_for_threads, wait_until
 
 WAIT_MS = 600_000
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *words: Any) -> None:
-        pass
-
-
-def open_page(chromium: Any, folder: Path) -> Any:
-    handler = functools.partial(Quiet, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def open_page(chromium: Any, url: str) -> Any:
     page = chromium.new_page()
-    page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
-    wait_until(page, "crossOriginIsolated && navigator.serviceWorker.controller !== null")
-    page.wait_for_load_state()
+    page.goto(url)
+    wait_for_threads(page)
     return page
 
 
@@ -65,9 +52,8 @@ def main() -> None:
     parser.add_argument("--photo", type=Path, default=EXAMPLE)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, browser() as chromium:
-        size = write_page(Path(folder) / "page")
-        page = open_page(chromium, Path(folder) / "page")
+    with tempfile.TemporaryDirectory() as folder, hosted() as url, browser() as chromium:
+        page = open_page(chromium, url)
         threads = min(4, page.evaluate("navigator.hardwareConcurrency"))
         inpainter = open_inpainter(exact=True, threads=threads)
         first = look(page, given.photo)
@@ -84,7 +70,7 @@ def main() -> None:
             inpainter.complete(plan)
             rows.append((looked, completed, middle - start, time.perf_counter() - middle))
     best = [min(column) for column in zip(*rows, strict=True)]
-    print(f"{size / 1e6:.1f} MB, {threads} threads; the first photo's faces, with loading: {first:.1f} s")
+    print(f"{threads} threads; the first photo's faces, with loading: {first:.1f} s")
     print("| step | page | package | ratio |\n| --- | --- | --- | --- |")
     for name, ours, theirs in (("look", best[0], best[2]), ("complete", best[1], best[3])):
         print(f"| {name} | {ours:.2f} s | {theirs:.2f} s | {ours / theirs:.1f} |")
