@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from facefill.catalog import METHODS
 from facefill.errors import InputError
+from facefill.methods.opened import open_method as open_for_inference
 from facefill.runtime.engine import read_metadata
 from facefill.runtime.model import load
 from facefill.training import export as module
@@ -17,7 +19,7 @@ from facefill.training.checkpoint import load_weights, save_weights
 from facefill.training.export import export, open_method
 from facefill.training.recipe import build_method
 
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "swift": {"small_widths": (8, 8, 8, 16), "detail_widths": (8, 8, 16), "bottom_dilations": (1,)},
     "context_encoder": {"widths": (4,) * 6, "bottleneck": 4},
     "masked_gan": {"widths": (4,) * 6, "noise": 2, "critic_width": 4},
@@ -31,6 +33,16 @@ def write_weights(folder: Path, name: str) -> Path:
     path = folder / f"{name}.safetensors"
     save_weights(path, dict(method.generator.state_dict()), {"method": name, "config": SMALL[name]})
     return path
+
+
+def test_a_setting_that_only_an_earlier_version_had_does_not_close_its_weights(tmp_path: Path) -> None:
+    whole = write_weights(tmp_path, "swift")
+    tensors, _ = load_weights(whole)
+    save_weights(tmp_path / "old.safetensors", tensors, {"method": "swift", "config": {**SMALL["swift"], "scales": 2}})
+    (_, same), (opened, _) = open_for_inference(whole), open_for_inference(tmp_path / "old.safetensors")
+    assert same == "swift"
+    for method in (opened, open_method(tmp_path / "old.safetensors")):
+        assert all(torch.equal(value, tensors[name].float()) for name, value in method.generator.state_dict().items())
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))

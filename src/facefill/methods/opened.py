@@ -77,6 +77,12 @@ def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, about
 
 
+def still_known(kind: Any, written: dict[str, Any]) -> dict[str, Any]:
+    """The settings in a file's header that its method or network still has. What earlier versions had besides said how
+    they learnt; networks of another shape are found out by their tensors."""
+    return {name: value for name, value in written.items() if name in kind.Config.model_fields}
+
+
 def open_method(path: Path, name: str | None = None, settings: Sequence[str] = ()) -> tuple[Method, str]:
     """A method ready for inference, and its registry name.
 
@@ -86,7 +92,8 @@ def open_method(path: Path, name: str | None = None, settings: Sequence[str] = (
     """
     tensors, about = read_weights(path)
     kind = pick(CLASSES, name or about["method"], "method")
-    method = kind(build(kind.Config, override(about["config"], list(settings)), f"the settings of {path.name}"))
+    written = still_known(kind, about["config"])
+    method = kind(build(kind.Config, override(written, list(settings)), f"the settings of {path.name}"))
     try:
         method.generator.load_state_dict({key: value.float() for key, value in tensors.items()})
     except RuntimeError:

@@ -17,7 +17,7 @@ from facefill.errors import InputError
 from facefill.methods.opened import PREFIX, REST
 from facefill.runtime.engine import Arrays, engine_kinds
 from facefill.training.checkpoint import load_weights
-from facefill.training.recipe import build_method
+from facefill.training.recipe import build_written
 
 WORST = 2e-3
 """Largest difference from torch that is let through, on outputs of [-1, 1], in float32."""
@@ -60,7 +60,7 @@ def open_method(weights: Path) -> Any:
 
 
 def _method_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> Any:
-    method = build_method(about["method"], about["config"])
+    method = build_written(about)
     method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
     return method.eval().requires_grad_(False)
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from facefill.config import Frozen, build, override, read_toml
 from facefill.errors import InputError, pick
 from facefill.methods import CLASSES
+from facefill.methods.opened import still_known
 from facefill.nets.cover import CoverNet
 from facefill.nets.finder import FinderNet
 from facefill.nets.second_look import SecondLookNet
@@ -124,6 +125,12 @@ def build_method(name: str, settings: dict[str, Any]) -> Any:
     """A method, or a helper network, with fresh weights. Raises InputError for an unknown name or setting."""
     resolved = _resolve(name, settings)
     return TRAINABLE[name](resolved)
+
+
+def build_written(about: dict[str, Any]) -> Any:
+    """The method, or helper network, that the header of a weights file speaks of, with fresh weights."""
+    name = about["method"]
+    return build_method(name, still_known(pick(TRAINABLE, name, "method"), about["config"]))
 
 
 def settings_of(recipe: Recipe, stage: Stage) -> Frozen:

@@ -17,7 +17,7 @@ from facefill.runtime.model import to_network
 from facefill.training.checkpoint import load_weights, save_weights
 from facefill.training.data import DataConfig, FaceSource
 from facefill.training.history import history_of
-from facefill.training.recipe import build_method
+from facefill.training.recipe import build_written
 
 BATCH = 128
 
@@ -73,7 +73,7 @@ def settle(method: LatentSearch, truth: Tensor, count: int = 12_800) -> Settled:
 def settle_weights(weights: Path, out: Path, truth: Tensor, count: int = 12_800) -> Settled:
     """`settle` for a file of weights. Raises InputError for a file that is none of latent_search."""
     tensors, about = load_weights(weights, "latent_search")
-    method: LatentSearch = build_method(about["method"], about["config"])
+    method: LatentSearch = build_written(about)
     method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
     settled = settle(method, truth, count)
     runs = [run.model_dump() for run in history_of(weights)]
