@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from facefill.commands.cli import app
-from facefill.evaluation.marks import read_tables
+from facefill.evaluation.marks import Written, put_table, read_tables
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "weights").glob("*.md"))]
@@ -65,6 +65,14 @@ def missing_files(text: str) -> list[str]:
     return [name for code in code_in(text) for name in re.findall(rooms, code) if not (ROOT / name).is_file()]
 
 
+def quality_tables_by_hand(text: str) -> list[str]:
+    """Headers of tables of measured quality that no command wrote: those outside the marks."""
+    outside = re.sub(r"^<!-- table ([\w-]+): \{.*?^<!-- table \1: end -->", "", text, flags=re.DOTALL | re.MULTILINE)
+    headers = re.findall(r"^ *(\|?.*\|.*)\n *\|?[ :]*-[-:| ]*$", outside, re.MULTILINE)
+    words = re.compile(r"PSNR|SSIM|sharpness|Fréchet|\bdB\b", re.IGNORECASE)
+    return [header for header in headers if words.search(header) and header != "| metric | definition |"]
+
+
 @pages
 def test_links_lead_somewhere(page: Path) -> None:
     assert dead_links(page) == []
@@ -88,6 +96,20 @@ def test_tables_that_commands_wrote_are_as_they_wrote_them(page: Path) -> None:
         if "edited by hand" in table.outdated(lambda name: "")
     ]
     assert edited == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_commands_write_the_tables_of_measured_quality(page: Path) -> None:
+    assert quality_tables_by_hand(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_table_of_quality_outside_the_marks_is_seen() -> None:
+    headers = ["| run | hole PSNR |", "| a | Sharpness → 1 |", "run | MS-SSIM", "| x | Fréchet |", "| x | lost, dB |"]
+    by_hand = "\n\n".join(f"{header}\n| --- | :---: |\n| 1 | 2 |" for header in headers)
+    written = put_table("", Written("t", by_hand, "facefill methods", "abc", {}))
+    fine = "| metric | definition |\n|---|---|\n| PSNR | a |\n\nPSNR | SSIM in a sentence\n\n| ms |\n|---|\n| 1 |\n"
+    assert quality_tables_by_hand(written + fine) == []
+    assert quality_tables_by_hand(f"{by_hand}\n\n{written}\n{by_hand}\n") == headers * 2
 
 
 def test_what_is_wrong_on_a_page_is_seen(tmp_path: Path) -> None:
