@@ -136,6 +136,30 @@ def test_asyncio_may_complete_in_its_threads(tmp_path: Path) -> None:
     assert asyncio.run(all_of_them()) == [complete(case) for case in given]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no list of a process's threads on this system")
+def test_of_a_thread_of_its_own_nothing_is_left_not_even_leaving() -> None:
+    """A child that is forked while a thread gives MKL's memory back waits for it for ever."""
+    import torch
+
+    count = torch.get_num_threads()
+
+    def tasks() -> set[str]:
+        return set(os.listdir("/proc/self/task"))
+
+    def work() -> set[str]:
+        torch.set_num_threads(2)
+        a = torch.ones(64, 64, 64)
+        torch.bmm(a, a)
+        torch.set_num_threads(count)
+        return tasks()
+
+    for _ in range(20):
+        before = tasks()
+        begun = in_own_thread(work) - before
+        assert len(begun) == 2
+        assert not begun & tasks()
+
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from facefill.imaging.crop import Crop, turn_of
 from facefill.runtime.finder import Face
 
-# Chosen on 76 faces in real masks that somebody graded with an earlier generator: they meet 28 of the 52 bad and 1 of the
-# 24 good or usable ones. Of 85 others, graded with swift 1.1.0 and 1.2.0: 17 of 41 and 8 of 44.
+# Chosen on 76 faces in real masks that somebody graded with an earlier generator: they meet 28 of the 52 bad and 1 of
+# the 24 good or usable ones. Of 85 others, graded with swift 1.1.0 and 1.2.0: 17 of 41 and 8 of 44.
 TURNED = 0.30
 """`turn_of` from which a face is seen from the side."""
 WEAK = 0.87
