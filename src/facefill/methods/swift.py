@@ -4,9 +4,9 @@ What it is made of, and why:
 - *small* draws the whole face at 64 px. Whether it is a face is decided there, where a picture costs a sixteenth, and
   where a critic sees a whole mouth. It is told where the eyes, the nose and the mouth are: what is left of a turned
   face beside a mask does not say how far it is turned.
-- *detail* adds what 64 px cannot show. It learns on crops around holes and judges nothing but sharpness: most crops are
-  told the true face's small picture, bent a little, and only they meet a critic; the others are told the first stage's,
-  and must keep it when shrunk. A critic on those draws cracks around lips.
+- *detail* adds what 64 px cannot show. It learns on crops around holes: half of them are told the true face's small
+  picture, bent a little, and should become the truth; the others are told the first stage's, and must keep it when
+  shrunk. A critic judges both, patch by patch: unjudged, those others get cracked lips and scalloped jaws.
 - The mirrored picture must give the mirrored face, or one corner of all mouths gets the same smudge; and what is judged
   is the mean of both drawings, which is what goes on to *detail*, or the mean is soft.
 - The critics have no normalisation of any kind, learn alone before anybody listens to them, and compare a completion
@@ -216,7 +216,7 @@ class Swift(Method):
         return {f"detail_{name}": term for name, term in terms.items()}
 
     def _draw_crops(self, batch: Batch) -> Batch:
-        """Crops around holes: `truth`, `mask`, `coarse` (the enlarged small picture that *detail* was told),
+        """Crops around holes: `truth`, `coarse` (the enlarged small picture that *detail* was told),
         `completed`, `judgeable` (missing within the photo), and `told` (N, 1, 1, 1), 1 where that small picture was the
         truth's."""
         self._draw_small(batch)
@@ -233,7 +233,6 @@ class Swift(Method):
         filled = self.generator.refine(image, mask, coarse).float()
         return {
             "truth": truth,
-            "mask": mask,
             "coarse": coarse,
             "completed": filled * judgeable + truth * (1 - judgeable),
             "judgeable": judgeable,
