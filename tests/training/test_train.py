@@ -316,7 +316,7 @@ def test_a_stage_names_who_learns_in_it_and_changes_settings(
         {"side_px": 64, "images": 8, "batch": 4, "players": ["critic_detail", "detail"]},
     ]
     train(recipe(folder, stages=stages), tmp_path / "run")
-    assert turns == 2 * [("small", 0.0)] + 2 * [("detail", 0.02), ("critic_detail", 0.02)]
+    assert turns == 2 * [("small", 0.0)] + 2 * [("detail", 0.03), ("critic_detail", 0.03)]
     with pytest.raises(InputError, match="did you mean 'small'"):
         train(recipe(folder, stages=[{**stages[0], "players": ["smal"]}]), tmp_path / "other")
     with pytest.raises(InputError, match="did you mean 'adversarial'"):
