@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facefill.imaging.crop import Crop, put_all
+from facefill.imaging.crop import Crop, chain, inverse, put_all
 from tests.faces import draw_face, draw_photo
 
 
@@ -72,6 +72,17 @@ def test_the_share_inside_the_photo_worked_by_hand() -> None:
     assert upright(0, 0, 10, 8).inside((10, 10)) == pytest.approx(1)
     assert upright(-5, -5, 10, 8).inside((10, 10)) == pytest.approx(0.25)
     assert upright(40, 0, 10, 8).inside((10, 10)) == 0
+
+
+def test_a_crop_follows_what_it_shows() -> None:
+    landmarks = draw_photo(200, 160, faces=1, seed=1)[1][0]
+    motion = np.array([[0.9, -0.3, 14.0], [0.3, 0.9, -5.0]])
+    moved = landmarks @ motion[:, :2].T + motion[:, 2]
+    followed, aligned = Crop.around_face(landmarks).after(motion), Crop.around_face(moved)
+    assert followed.matrix == pytest.approx(aligned.matrix, abs=0.25), "half a pixel of FFHQ's does not turn"
+    assert followed.after(inverse(motion)).matrix == pytest.approx(Crop.around_face(landmarks).matrix)
+    assert chain(motion, inverse(motion)) == pytest.approx(np.eye(2, 3))
+    assert aligned.at_size(32).corners() == pytest.approx(aligned.corners())
 
 
 def test_whole_pixel_crops_copy_pixels() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +24,23 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return load(write_inpainting(tmp_path_factory.mktemp("net") / "tiny.onnx"), threads=1, exact=True)
 
 
-def stream(model: Model, cover: object | None = None) -> Stream:
-    return Stream(Finds(LANDMARKS), cover or Covers(slice(120, 220)), model)
+def stream(model: Model, cover: Covers | None = None, **options: Any) -> Stream:
+    return Stream(Finds(LANDMARKS), cover or Covers(slice(120, 220)), model, **options)
+
+
+class Counts(Covers):
+    """Counts the frames that it looks at, and waits in each for `free`."""
+
+    def __init__(self) -> None:
+        super().__init__(slice(120, 220))
+        self.frames = 0
+        self.free = Event()
+        self.free.set()
+
+    def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+        self.frames += 1
+        assert self.free.wait(60)
+        return super().find(photo, faces)
 
 
 def test_outside_the_mask_a_frame_stays_bit_for_bit(model: Model) -> None:
@@ -54,6 +71,52 @@ def test_the_hole_of_a_still_face_hardly_changes_although_the_camera_is_noisy(mo
     assert max(changes) <= 1.5
 
 
+def test_a_face_that_only_moves_is_drawn_in_every_fourth_frame_and_its_hole_goes_with_it(model: Model) -> None:
+    cover = Counts()
+    film = stream(model, cover)
+    shown = [film.complete(moved(3.0 * step, 1.5 * step)[0]) for step in range(8)]
+    assert cover.frames == 2
+    places = np.array([np.argwhere(frame.mask).mean(0)[::-1] for frame in shown[:4]])
+    assert np.abs(np.diff(places, axis=0) - (3.0, 1.5)).max() < 0.6
+    for one, other in itertools.pairwise(shown[:4]):
+        patch = np.roll(one.pixels, (1, 3), (0, 1))[130:200, 130:190].astype(int)
+        assert np.abs(patch - other.pixels[130:200, 130:190]).mean() < 6, "what was drawn moves with the hole"
+
+
+def test_a_face_that_changes_is_drawn_at_once(model: Model) -> None:
+    cover = Counts()
+    film = stream(model, cover)
+    x, y = LANDMARKS[0][0].astype(int)
+    winks = PHOTO.copy()
+    winks[y - 8 : y + 8, x - 10 : x + 10] = 200
+    for frame, drawn in ((PHOTO, 1), (PHOTO, 1), (winks, 2), (winks, 2), (PHOTO, 3)):
+        film.complete(frame)
+        assert cover.frames == drawn
+
+
+def test_a_live_camera_waits_for_the_first_drawing_of_a_face_only(model: Model) -> None:
+    cover = Counts()
+    film = stream(model, cover, live=True)
+    first = film.complete(PHOTO)
+    cover.free.clear()
+    shown = [film.complete(moved(2.0 * step, 0)[0]) for step in range(1, 8)]  # networks stand still meanwhile
+    assert cover.frames == 2
+    assert all(frame.completed == 1 for frame in shown)
+    steps = np.diff([np.argwhere(frame.mask).mean(0)[1] for frame in (first, *shown)])
+    assert np.abs(steps - 2).max() < 0.6
+    cover.free.set()
+    assert film.complete(moved(16, 0)[0]).completed == 1
+
+
+def test_what_fails_beside_a_camera_is_said(model: Model) -> None:
+    class Fails(Covers):
+        def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+            raise RuntimeError("no network")
+
+    with pytest.raises(RuntimeError, match="no network"):
+        stream(model, Fails(slice(0)), live=True).complete(PHOTO)
+
+
 def test_a_cover_that_comes_and_goes_is_held(model: Model) -> None:
     class Blinks(Covers):
         frame = 0
@@ -64,7 +127,7 @@ def test_a_cover_that_comes_and_goes_is_held(model: Model) -> None:
                 return super().find(photo, faces)
             return [FoundCover((slice(0), slice(0)), np.zeros((0, 0), bool)) for _ in faces]
 
-    film = stream(model, Blinks(slice(120, 220)))
+    film = stream(model, Blinks(slice(120, 220)), every=1)
     masks = [film.complete(PHOTO).mask.sum() for _ in range(6)]
     assert min(masks) > 0.95 * max(masks) > 0
 

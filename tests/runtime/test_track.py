@@ -41,6 +41,8 @@ def test_between_looks_a_face_moves_with_the_picture() -> None:
         frame, truth = moved(2.0 * step, 1.0 * step, 0.5 * step)
         (track,) = tracker.follow(frame)
         assert np.abs(track.measured - truth).max() < 1.5
+        followed = LANDMARKS[0] @ track.motion[:, :2].T + track.motion[:, 2]
+        assert np.abs(followed - truth).max() < 1.5
         assert np.abs(track.face.landmarks - truth).max() < 6, "smoothing lags little"
     assert finder.looks == 1
 
@@ -65,6 +67,18 @@ def test_the_finder_s_unrest_does_not_move_a_still_face() -> None:
     steps = np.abs(np.diff(places, axis=0)).max((1, 2))
     assert steps.max() < 1.0
     assert len({track.number for track in tracker.follow(PHOTO)}) == 1
+
+
+def test_where_the_finder_sees_the_face_elsewhere_it_has_moved_there() -> None:
+    class Corrects(Finds):
+        def find(self, photo: np.ndarray) -> list[Face]:
+            found, self.landmarks = super().find(photo), [LANDMARKS[0] + 14.0]
+            return found
+
+    tracker = Tracker(Corrects(LANDMARKS))
+    for _ in range(EVERY_FRAMES + 1):
+        (track,) = tracker.follow(PHOTO)
+    assert np.abs(track.motion - np.array([[1, 0, 14], [0, 1, 14]])).max() < 0.2
 
 
 def test_another_scene_is_looked_at_at_once() -> None:

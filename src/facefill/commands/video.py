@@ -26,6 +26,14 @@ def video(
         ),
     ],
     method: Method = "swift",
+    every: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Draw each face in every N-th frame at least, and wherever it changes; 1: in every frame.",
+        ),
+    ] = 4,
     device: Device = "cpu",
     threads: Threads = None,
     exact: Exact = False,
@@ -44,11 +52,11 @@ def video(
     # Two threads work on a film, one on the frame after the other's.
     options: Any = {"device": device, "threads": max(1, thread_count(threads) // 2), "exact": exact}
     model, finder, cover = load(method, **options), open_finder(**options), open_cover(**options)
-    job = {"method": model.name, "weights": model.sha256, "device": device, "exact": exact}
+    job = {"method": model.name, "weights": model.sha256, "device": device, "exact": exact, "every": every}
     done = convert(
         source,
         target,
-        lambda: Stream(finder, cover, model),
+        lambda: Stream(finder, cover, model, every=every),
         job,
         overwrite=overwrite,
         tell=_tell_json if as_json else _tell,

@@ -80,7 +80,17 @@ class Crop:
 
     def moved(self, dx: float, dy: float) -> Self:
         """Return the crop for a photo whose pixels lie (dx, dy) further: a window cut at (x0, y0) lies (-x0, -y0)."""
-        return type(self)(self.size, self.matrix + np.array([[0, 0, dx], [0, 0, dy]]))
+        return self.after(np.array([[1.0, 0, dx], [0, 1, dy]]))
+
+    def after(self, motion: Matrix) -> Self:
+        """Return the crop of the same things after they moved in the photo by a similarity (2, 3)."""
+        return type(self)(self.size, chain(motion, self.matrix))
+
+    def at_size(self, size: int) -> Self:
+        """Return the same square of the photo in `size` x `size` pixels."""
+        grown = self.size / size
+        middle = self.to_photo(np.full(2, (grown - 1) / 2))  # of the first of its pixels
+        return type(self)(size, np.column_stack([grown * self.matrix[:, :2], middle]))
 
     def corners(self) -> Points:
         """Return the outer corners (4, 2) in the photo, clockwise from the crop's top left."""
@@ -220,6 +230,17 @@ def turn_of(landmarks: Points) -> float:
     across = eyes[1] - eyes[0]
     beside = nose - (eyes.mean(axis=0) + mouth.mean(axis=0)) / 2
     return abs(float(beside @ across) / max(float(across @ across), 1e-9))
+
+
+def chain(then: Matrix, first: Matrix) -> Matrix:
+    """Return the similarity (2, 3) that does what `first` and `then` do, one after the other."""
+    return np.column_stack([then[:, :2] @ first[:, :2], then[:, :2] @ first[:, 2] + then[:, 2]])
+
+
+def inverse(motion: Matrix) -> Matrix:
+    """Return the similarity (2, 3) that undoes another."""
+    linear = np.linalg.inv(motion[:, :2])
+    return np.column_stack([linear, -linear @ motion[:, 2]])
 
 
 def put_all(photo: U8, crops: Sequence[Crop], patches: Sequence[U8], masks: Sequence[Bool]) -> U8:

@@ -1,45 +1,85 @@
-"""The faces of one film completed frame after frame, so that nothing flickers."""
+"""The faces of one film or camera completed frame after frame, so that nothing flickers.
+
+Networks draw a face every few frames, and wherever it changes. Between, what they drew is carried along with the face.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from facefill.arrays import F32, U8, Bool
-from facefill.imaging.crop import Crop
+from facefill.imaging.crop import Crop, Matrix, chain, inverse
 from facefill.runtime.cover import Cover
 from facefill.runtime.helpers import Finds
 from facefill.runtime.model import Model
 from facefill.runtime.plan import LARGEST_SHARE
 from facefill.runtime.track import Track, Tracker
 
+EVERY_FRAMES = 4
+"""A face that does not change is drawn in every fourth frame."""
+GLANCE_PX = 32
+"""Side of the aligned face in which it is seen whether a face has changed."""
+BESIDE_PX = 4
+"""Of it, what is at its edges is not looked at: hair, and what lies behind the head."""
+CHANGED_LEVELS = 16.0
+"""Change of any pixel of it, in grey levels, from which the face is drawn anew at once."""
+ANCHOR_PX = 4.0
+"""How far a carried square may be from the aligned one, in its own pixels, before the face is aligned again."""
 HOLD = 0.8
 """What is covered stays so for a while: at 0.8 a pixel that is no longer covered is shown again after four frames."""
 STILL = 0.3
-"""How much of a still face's hole is drawn anew in each frame."""
+"""How much of the way to what was drawn last a still face's hole goes in each frame."""
 MOVED_LEVELS = 12.0
-"""Mean change of the known part of a face, in grey levels, from which its hole is drawn anew at once."""
+"""Mean change of a face, in grey levels, from which its hole shows at once what was drawn."""
 
 
 @dataclass(frozen=True)
-class _View:
-    """A face of a frame in its aligned square."""
+class _Drawing:
+    """What networks made of a face in one frame."""
 
-    crop: Crop
-    landmarks: F32
-    """(5, 2) pixels of the crop."""
-    face: U8
+    frame: int
+    home: Crop
+    """Its square, in the first frame of its track."""
     cover: F32
     """(S, S), 1 where it is covered, less for each frame since it was."""
-    fresh: float = 1.0
-    """How much of the hole is drawn anew in this frame."""
+    fresh: float
+    """How much of the way to what is drawn its hole goes in each frame."""
+    patch: F32
+    """(S, S, 3), the face with what is drawn in its hole."""
 
     @property
     def hole(self) -> Bool:
         return self.cover > 0.5
+
+    @property
+    def too_covered(self) -> bool:
+        return bool(self.hole.mean() > LARGEST_SHARE)
+
+    @property
+    def is_wanted(self) -> bool:
+        return bool(self.hole.any()) and not self.too_covered
+
+
+_Drawn = Future[dict[int, _Drawing]]
+"""What networks made of faces of one frame, by the number of the track."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A face that networks are to draw."""
+
+    track: Track
+    frame: int
+    home: Crop
+    glance: F32
+    """(G, G, 3), the face as it looks in this frame."""
+    fresh: float = 1.0
+    before: _Drawn | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +87,8 @@ class Seen:
     """A frame that was looked at."""
 
     pixels: U8
-    views: dict[int, _View]
-    """By the number of the face's track."""
+    faces: dict[int, tuple[Matrix, _Drawn]]
+    """By the number of the track: how the face moved since its first frame, and what is to be shown on it."""
 
 
 @dataclass(frozen=True)
@@ -68,65 +108,131 @@ class StreamFrame:
 class Stream:
     """Completes the frames of one film or camera, in their order.
 
-    `look` and `fill` may each run in a thread of its own: the next frame can be looked at while one is filled.
+    `look` and `fill` may each run in a thread of its own, so that the next frames are looked at while one is filled;
+    networks draw in a third. every: a face that does not change is drawn in every so many frames. live: frames show
+    the newest drawing that is ready, and wait for a face's first one only. Otherwise each waits for its own, and the
+    same frames give the same bytes.
     """
 
-    def __init__(self, finder: Finds, cover: Cover, model: Model) -> None:
+    def __init__(
+        self, finder: Finds, cover: Cover, model: Model, *, every: int = EVERY_FRAMES, live: bool = False
+    ) -> None:
         self._tracker, self._cover, self._model = Tracker(finder), cover, model
-        self._views: dict[int, _View] = {}
-        self._patches: dict[int, F32] = {}
+        self._every, self._live = every, live
+        self._networks = ThreadPoolExecutor(1)
+        self._frame = 0
+        self._ordered: dict[int, tuple[_Order, _Drawn]] = {}
+        self._ready: dict[int, _Drawn] = {}
+        self._shown: dict[int, tuple[Crop, F32]] = {}
 
     def complete(self, pixels: U8) -> StreamFrame:
         """The next (H, W, 3) uint8 RGB frame with the covers taken off."""
         return self.fill(self.look(pixels))
 
     def look(self, pixels: U8) -> Seen:
-        """Find the faces of the next (H, W, 3) uint8 RGB frame and what covers them."""
+        """Follow the faces into the next (H, W, 3) uint8 RGB frame, and order drawings of those that are due."""
         tracks = self._tracker.follow(pixels)
-        found = self._cover.find(pixels, [track.face for track in tracks])
-        self._views = {
-            track.number: self._view(track, seen.mask(pixels.shape), pixels)
-            for track, seen in zip(tracks, found, strict=True)
+        orders = [order for track in tracks if (order := self._order(track, pixels))]
+        if orders:
+            drawn = self._networks.submit(self._draw, pixels, orders)
+            self._ordered |= {order.track.number: (order, drawn) for order in orders}
+        self._ordered = {track.number: self._ordered[track.number] for track in tracks}
+        self._ready = {
+            number: drawn if drawn.done() or not self._live else self._ready.get(number, drawn)
+            for number, (_, drawn) in self._ordered.items()
         }
-        return Seen(pixels, self._views)
+        self._frame += 1
+        return Seen(pixels, {track.number: (track.motion, self._ready[track.number]) for track in tracks})
 
-    def _view(self, track: Track, mask: Bool, pixels: U8) -> _View:
-        """The cover grows at once and shrinks slowly: a rim that comes and goes would be seen."""
-        crop = Crop.around_face(track.face.landmarks, self._model.record.size_px)
-        landmarks = crop.to_crop(track.face.landmarks).astype(np.float32)
-        face, hole = crop.take_known(pixels, mask), crop.take_mask(mask)
-        before = self._views.get(track.number)
-        if before is None:
-            return _View(crop, landmarks, face, hole.astype(np.float32))
-        cover = np.maximum(hole.astype(np.float32), HOLD * before.cover)
-        known = ~(hole | before.hole)
-        moved = float(cv2.absdiff(face, before.face)[known].mean()) if known.any() else MOVED_LEVELS
-        return _View(crop, landmarks, face, cover, min(1.0, STILL + moved / MOVED_LEVELS))
+    def _order(self, track: Track, pixels: U8) -> _Order | None:
+        """None where the face is carried along."""
+        aligned = Crop.around_face(track.face.landmarks, self._model.record.size_px)
+        home = aligned.after(inverse(track.motion))
+        if track.number not in self._ordered:
+            return _Order(track, self._frame, home, _glance(aligned, pixels))
+        last, drawn = self._ordered[track.number]
+        carried = last.home.after(track.motion)
+        change = np.nan_to_num(np.abs(_glance(carried, pixels) - last.glance))
+        if change.max() < CHANGED_LEVELS and self._frame - last.frame < self._every:
+            return None
+        if self._live and not drawn.done():
+            return None
+        if np.abs(carried.corners() - aligned.corners()).max() <= ANCHOR_PX * aligned.scale:
+            home = last.home
+        fresh = min(1.0, STILL + float(change.mean()) / MOVED_LEVELS)
+        return _Order(track, self._frame, home, _glance(home.after(track.motion), pixels), fresh, drawn)
+
+    def _draw(self, pixels: U8, orders: list[_Order]) -> dict[int, _Drawing]:
+        tracks = [order.track for order in orders]
+        crops = [order.home.after(order.track.motion) for order in orders]
+        masks = [cover.mask(pixels.shape) for cover in self._cover.find(pixels, [track.face for track in tracks])]
+        covers = [_held(order, crop.take_mask(mask)) for order, crop, mask in zip(orders, crops, masks, strict=True)]
+        faces = np.stack([crop.take_known(pixels, mask) for crop, mask in zip(crops, masks, strict=True)])
+        landmarks = np.stack([crop.to_crop(track.face.landmarks) for crop, track in zip(crops, tracks, strict=True)])
+        outside = np.stack([crop.outside(pixels.shape) for crop in crops])
+        drawings = [
+            _Drawing(order.frame, order.home, cover, order.fresh, face.astype(np.float32))
+            for order, cover, face in zip(orders, covers, faces, strict=True)
+        ]
+        chosen = [index for index, drawing in enumerate(drawings) if drawing.is_wanted]
+        if chosen:
+            holes = np.stack([drawings[index].hole for index in chosen]) | outside[chosen]
+            given = {"worn": faces[chosen], "landmarks": landmarks[chosen].astype(np.float32)}
+            wanted: dict[str, Any] = {name: given[name] for name in self._model.record.inputs if name in given}
+            filled = self._model.complete(faces[chosen], holes, seeds=[0] * len(chosen), **wanted)[:, 0]
+            for index, patch in zip(chosen, filled, strict=True):
+                drawings[index] = replace(drawings[index], patch=patch.astype(np.float32))
+        return {track.number: drawing for track, drawing in zip(tracks, drawings, strict=True)}
 
     def fill(self, seen: Seen) -> StreamFrame:
         """Complete what was found. Frames come in the order in which they were looked at."""
-        pixels = seen.pixels
-        usable = {number: view for number, view in seen.views.items() if view.hole.mean() <= LARGEST_SHARE}
-        chosen = {number: view for number, view in usable.items() if view.hole.any()}
-        mask = np.zeros(pixels.shape[:2], bool)
-        drawn = self._draw(pixels, list(chosen.values()))
-        patches = {}
-        for (number, view), new in zip(chosen.items(), drawn, strict=True):
-            old = self._patches.get(number, new)
-            patches[number] = old + view.fresh * (new - old)
-            missing = view.crop.put_mask(view.hole, pixels.shape)
-            pixels = view.crop.put(pixels, np.rint(patches[number]).astype(np.uint8), missing)
+        pixels, mask = seen.pixels, np.zeros(seen.pixels.shape[:2], bool)
+        shown, too_covered = {}, 0
+        for number, (motion, drawn) in seen.faces.items():
+            drawing = drawn.result()[number]
+            too_covered += drawing.too_covered
+            if not drawing.is_wanted:
+                continue
+            shown[number] = drawing.home, self._blend(number, drawing)
+            crop = drawing.home.after(motion)
+            missing = crop.put_mask(drawing.hole, pixels.shape)
+            pixels = crop.put(pixels, np.rint(shown[number][1]).astype(np.uint8), missing)
             mask |= missing
-        self._patches = patches
-        return StreamFrame(pixels, mask, len(seen.views), len(chosen), len(seen.views) - len(usable))
+        self._shown = shown
+        return StreamFrame(pixels, mask, len(seen.faces), len(shown), too_covered)
 
-    def _draw(self, pixels: U8, views: list[_View]) -> list[F32]:
-        """What the model draws in each hole, (S, S, 3)."""
-        if not views:
-            return []
-        holes = np.stack([view.hole | view.crop.outside(pixels.shape) for view in views])
-        faces = np.stack([view.face for view in views])
-        given = {"worn": faces, "landmarks": np.stack([view.landmarks for view in views])}
-        wanted: dict[str, Any] = {name: given[name] for name in self._model.record.inputs if name in given}
-        filled = self._model.complete(faces, holes, seeds=[0] * len(views), **wanted)
-        return [patch.astype(np.float32) for patch in filled[:, 0]]
+    def _blend(self, number: int, drawing: _Drawing) -> F32:
+        """What a face shows in this frame: part of the way from the frame before to what is drawn."""
+        if number not in self._shown:
+            return drawing.patch
+        home, patch = self._shown[number]
+        old = _carried(patch, home, drawing.home)
+        return np.asarray(old + np.float32(drawing.fresh) * (drawing.patch - old), np.float32)
+
+
+def _glance(crop: Crop, pixels: U8) -> F32:
+    """(G, G, 3), the face without what is beside its head; NaN outside the frame."""
+    small = crop.at_size(GLANCE_PX)
+    glance = small.take(pixels).astype(np.float32)
+    glance[small.outside(pixels.shape)] = np.nan
+    return glance[BESIDE_PX:-BESIDE_PX, BESIDE_PX:-BESIDE_PX]
+
+
+def _held(order: _Order, hole: Bool) -> F32:
+    """The cover grows at once and shrinks slowly: a rim that comes and goes would be seen."""
+    cover = hole.astype(np.float32)
+    if order.before is None:
+        return cover
+    before = order.before.result()[order.track.number]
+    fallen = np.float32(HOLD ** (order.frame - before.frame))
+    return np.asarray(np.maximum(cover, fallen * _carried(before.cover, before.home, order.home)), np.float32)
+
+
+def _carried(layer: F32, home: Crop, to: Crop) -> F32:
+    """A square's (S, S, ...) in the pixels of another square."""
+    if home is to:
+        return layer
+    matrix = chain(inverse(home.matrix), to.matrix)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(layer, matrix, layer.shape[:2], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facefill.arrays import U8, Points
+from facefill.imaging.crop import Crop, Matrix, chain, inverse
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds
 from facefill.runtime.plan import too_small
@@ -46,6 +47,8 @@ class Track:
     """Where it is now, smoothed."""
     measured: Points
     """(5, 2) landmarks as they were measured last."""
+    motion: Matrix = field(default_factory=lambda: np.eye(2, 3))
+    """The similarity (2, 3) by which it moved since its first frame, as seen in the picture: not smoothed."""
     missed: int = 0
 
 
@@ -87,7 +90,8 @@ class Tracker:
             corners = np.asarray(track.face.box).reshape(2, 2)
             middle, half = corners.mean(0) @ motion[:, :2].T + motion[:, 2], (corners[1] - corners[0]) / 2
             half *= np.hypot(*motion[:, 0])
-            moved.append(_smooth(track, measured, (*(middle - half), *(middle + half)), track.face.score))
+            box = (*(middle - half), *(middle + half))
+            moved.append(replace(_smooth(track, measured, box, track.face.score), motion=chain(motion, track.motion)))
         self._tracks = moved
 
     def _look(self, frame: U8) -> None:
@@ -145,7 +149,11 @@ def _area(box: Sequence[float]) -> float:
 def _pull(track: Track, seen: Face) -> Track:
     """Towards what the finder sees: slowly where that is near, so that its own unrest does not move the face."""
     way = seen.landmarks - track.measured
-    share = 1.0 if np.abs(way).mean() > JUMP * _size(seen.landmarks) else PULL
+    share = PULL
+    if np.abs(way).mean() > JUMP * _size(seen.landmarks):
+        share = 1.0
+        step = chain(Crop.around_face(seen.landmarks).matrix, inverse(Crop.around_face(track.measured).matrix))
+        track = replace(track, motion=chain(step, track.motion))
     box = (1 - share) * np.asarray(track.face.box) + share * np.asarray(seen.box)
     return replace(_smooth(track, track.measured + share * way, tuple(box), seen.score), missed=0)
 

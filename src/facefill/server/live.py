@@ -56,7 +56,7 @@ class Live:
     async def _answer(self, socket: WebSocket) -> None:
         """The next frame is looked at while one is completed."""
         inpainter = self._inpainter
-        stream = Stream(inpainter.finder(), inpainter.cover(), inpainter.model)
+        stream = Stream(inpainter.finder(), inpainter.cover(), inpainter.model, live=True)
         filling: asyncio.Task[None] | None = None
         try:
             while True:

@@ -23,8 +23,8 @@ from facefill.video.film import add_video, encoder_of, open_film, read_frames, t
 
 SEGMENT_FRAMES = 240
 """A segment is written as a whole; a stopped run loses no more than one."""
-AHEAD = 2
-"""Frames that may wait to be filled while the next ones are looked at."""
+AHEAD = 6
+"""Frames that may wait to be filled while the next ones are looked at: as many as one is drawn for, and some."""
 WARM_FRAMES = 6
 """Frames before a segment with which following and blending begin, so that no seam is seen."""
 
