@@ -21,6 +21,8 @@ MOST_BYTES = 4_000_000
 """Largest file of a frame."""
 QUALITY = 90
 """JPEG quality of the frames that go back."""
+EVERY_FRAMES = 8
+"""A face that does not change is drawn in every eighth frame: browser and networks share the processor."""
 PROTOCOL = "facefill"
 """The WebSocket's subprotocol. Beside it a client may name "token." and the server's token in URL-safe base64, since
 browsers send no Authorization with a WebSocket."""
@@ -56,7 +58,8 @@ class Live:
     async def _answer(self, socket: WebSocket) -> None:
         """The next frame is looked at while one is completed."""
         inpainter = self._inpainter
-        stream = Stream(inpainter.finder(), inpainter.cover(), inpainter.model, live=True)
+        helpers = inpainter.finder(), inpainter.cover()
+        stream = Stream(*helpers, inpainter.model, every=EVERY_FRAMES, live=True)
         filling: asyncio.Task[None] | None = None
         try:
             while True:
