@@ -9,8 +9,8 @@ half). Leftover: of the 6 px around a hole (on a crop of 256 px) the share that 
 like what lies beyond: within 60 levels of the nearest pixel deep inside the hole (10 to 24 px), and at most 0.6 times
 as far from it as from the nearest well outside (9 to 18 px). What a neighbour's crop completed is no part of the rim.
 A face has leftover where that share is above a tenth.
-A hole is sawn off where it ends in a straight line at the lower edge of the face's aligned crop, over an eighth of its
-width, with photo below that was left as it is.
+A hole is sawn off where it ends in a straight line, over an eighth of the side, at the lower, left or right edge of the
+face's aligned crop or of a square that was looked at for its cover, with photo beyond that was left as it is.
 Sheets show each completed face before, with its hole's outline, and after. Never commit a sheet of others' pictures.
 
 --check: how well leftover, which knows colours only, agrees with covers that somebody outlined, around holes that are
@@ -39,7 +39,20 @@ from facefill.catalog import weights_folder
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX, THRESHOLD, Cover, clean, grow, nearest
+from facefill.runtime.cover import (
+    FACE_PX,
+    INSET_PX,
+    LOWER_PX,
+    OUTSIDE,
+    SIDE_PX,
+    THRESHOLD,
+    Cover,
+    clean,
+    grow,
+    nearest,
+    square_around,
+    wider,
+)
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import overlaps
 from facefill.runtime.inpainter import open_inpainter
@@ -66,20 +79,31 @@ class Line:
     """Share of the crop that was completed."""
     leftover: float | None = None
     sawn: bool | None = None
-    """Whether the hole ends at the crop's lower edge."""
+    """Whether the hole ends at an edge of a square."""
+    cut: bool | None = None
+    """Whether the face is warned of: its cover goes on beyond what was looked at."""
 
 
-def sawn_off(crop: Crop, completed: Bool) -> bool:
-    """Whether the completed pixels of a photo (H, W) end within a pixel of the crop's lower edge. Where a cover's own
-    end happens to lie there, it is neither straight nor as wide."""
-    x = np.arange(crop.size, dtype=float)
-    rows = []
-    for y in (crop.size - 1.5, crop.size + 0.5):
-        points = np.rint(crop.to_photo(np.stack([x, np.full_like(x, y)], -1))).astype(int)
-        inside = ((points >= 0) & (points < completed.shape[::-1])).all(-1)
-        rows.append(inside & completed[tuple(np.clip(points, 0, np.array(completed.shape[::-1]) - 1).T[::-1])])
-        rows.append(inside)
-    return bool((rows[0] & rows[1] & ~rows[2] & rows[3]).mean() > SAWN)
+def sawn_off(square: Crop, completed: Bool) -> bool:
+    """Whether the completed pixels of a photo (H, W) end within a pixel of a square's lower, left or right edge. Where
+    a cover's own end happens to lie there, it is neither straight nor as wide."""
+    along, last = np.arange(square.size, dtype=float), square.size - 1
+    for place in (lambda out: (along, last + out), lambda out: (-out, along), lambda out: (last + out, along)):
+        rows = []
+        for out in (-0.5, 1.5):
+            points = np.rint(square.to_photo(np.stack(np.broadcast_arrays(*place(out)), -1))).astype(int)
+            inside = ((points >= 0) & (points < completed.shape[::-1])).all(-1)
+            rows.append(inside & completed[tuple(np.clip(points, 0, np.array(completed.shape[::-1]) - 1).T[::-1])])
+            rows.append(inside)
+        if (rows[0] & rows[1] & ~rows[2] & rows[3]).mean() > SAWN:
+            return True
+    return False
+
+
+def squares_of(face: FoundFace) -> list[Crop]:
+    """All edges that a face's hole could end at: its aligned crop, and what was looked at for its cover."""
+    looked_at = square_around(face)
+    return [Crop.around_face(face.landmarks), looked_at, *(wider(looked_at, lower_px) for lower_px in LOWER_PX)]
 
 
 def leftover(before: U8, hole: Bool, inside: Bool) -> float:
@@ -129,7 +153,9 @@ def judge_face(
     hole, old, new = crop.take_mask(face.mask), crop.take(before), crop.take(after)
     inside = crop.take_mask(~completed | face.mask)
     left = leftover(old, hole, inside)
-    line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3), sawn_off(crop, completed))
+    sawn = any(sawn_off(square, completed) for square in squares_of(face))
+    cut = any("goes on beyond" in warning for warning in face.warnings)
+    line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3), sawn, cut)
     return line, tile(old, hole, new, f"{number} {Path(name).stem[:16]} {100 * left:.0f}%")
 
 
@@ -256,7 +282,11 @@ def report(lines: list[Line], photos: int) -> None:
     counts = Counter(line.what for line in lines)
     print(f"{photos} photos: " + ", ".join(f"{count} {what}" for what, count in counts.most_common()))
     if len(left):
-        print(f"{sum(bool(line.sawn) for line in lines)} holes end at a crop's lower edge")
+        sawn, cut = (
+            sum(bool(value) for value in values)
+            for values in zip(*((line.sawn, line.cut) for line in lines), strict=True)
+        )
+        print(f"{sawn} holes end at the edge of a square; {cut} covers are said to go on beyond what was looked at")
         print(
             f"leftover: {np.mean(left <= MUCH):.1%} of {len(left)} completed faces have at most a tenth of the rim, "
             f"{np.mean(left == 0):.1%} none; mean {left.mean():.1%}, median {np.median(left):.1%}"

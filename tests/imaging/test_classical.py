@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from facefill.errors import InputError
-from facefill.imaging.classical import CLASSICAL, fill_telea, least_variation
+from facefill.imaging.classical import CLASSICAL, fill_softly, fill_telea, least_variation
 from facefill.imaging.masks import MASKS
 from tests.faces import draw_face
 
@@ -22,11 +22,11 @@ def some_hole(name: str = "freeform20", size: int = 64) -> np.ndarray:
     return MASKS[name](size, np.random.default_rng(3))
 
 
-@pytest.fixture(params=CLASSICAL)
+@pytest.fixture(params=[*CLASSICAL, "softly"])
 def fill(request: pytest.FixtureRequest):
     if request.param in NEEDS:
         pytest.importorskip(NEEDS[request.param])
-    return CLASSICAL[request.param]
+    return {**CLASSICAL, "softly": fill_softly}[request.param]
 
 
 def test_known_pixels_stay_and_hidden_ones_are_never_looked_at(fill) -> None:
@@ -62,6 +62,18 @@ def test_the_window_makes_no_difference_to_the_whole_picture() -> None:
     shown = np.where(mask[..., None], np.uint8(0), face)
     whole = cv2.inpaint(shown, mask.astype(np.uint8), 3.0, cv2.INPAINT_TELEA)
     assert np.array_equal(fill_telea(face, mask)[mask], whole[mask])
+
+
+def test_a_soft_filling_is_telea_at_the_holes_border_and_smoother_inside() -> None:
+    face, _ = draw_face(96, seed=5)
+    mask = some_hole("centre", 96)
+    soft, sharp = (fill(face, mask).astype(float) for fill in (fill_softly, fill_telea))
+    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
+    assert np.abs(soft - sharp)[mask & (depth < 1.5)].max() < 12
+    inner = depth > 12
+    assert (
+        np.abs(np.diff(soft, axis=1))[inner[:, 1:]].mean() < 0.7 * np.abs(np.diff(sharp, axis=1))[inner[:, 1:]].mean()
+    )
 
 
 def variation(values: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from facefill.imaging.crop import Crop
 from facefill.runtime.cover import (
     FACE_PX,
     GROW_PX,
+    HELD_PX,
     KINDS,
     OUTSIDE,
     SIDE_PX,
@@ -23,6 +25,7 @@ from facefill.runtime.cover import (
     follow,
     grow,
     outline,
+    reaching,
     read_kinds,
     square_around,
     trust,
@@ -75,12 +78,75 @@ def test_nothing_covers_a_plain_face_and_no_faces_are_no_work(cover: Cover) -> N
     assert cover.find(photo, []) == []
 
 
-def test_a_cover_that_goes_on_beyond_what_is_looked_at_is_cut_and_one_at_the_photos_edge_is_not(cover: Cover) -> None:
-    photo, face = drawn((slice(150, 256), slice(80, 180)))
-    photo[330:, 250:350] = (20, 60, 250)
-    assert cover.find(photo, [face])[0].cut
-    edge = round(square_around(face).to_photo(np.array([0.0, 200.0]))[1])
-    assert not cover.find(photo[:edge], [face])[0].cut
+BLUE, LESS_BLUE = (20, 60, 250), (86, 60, 250)
+"""What the drawn network is sure of, and what it only takes for more likely covered than not."""
+
+
+def below(scarf: np.ndarray, height: int = 700) -> tuple[np.ndarray, Face]:
+    """A face in a blue mask on a higher photo, and the colours of a scarf from the mask's middle on downwards."""
+    photo, face = drawn((slice(150, 230), slice(80, 180)))
+    photo = np.concatenate([photo, np.full((height - len(photo), 600, 3), (200, 160, 140), np.uint8)])
+    photo[300 : 300 + len(scarf), 300 - scarf.shape[1] // 2 :][: len(scarf), : scarf.shape[1]] = scarf
+    return photo, face
+
+
+class Counted:
+    """A network that counts how often it looks."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.looks = engine, 0
+
+    def run(self, inputs: Arrays) -> Arrays:
+        self.looks += 1
+        return dict(self.engine.run(inputs))
+
+
+@pytest.mark.parametrize(("length", "width", "looks"), [(60, 90, 1), (150, 90, 2), (250, 60, 3)])
+def test_a_scarf_is_taken_off_to_its_end_and_looked_at_again_only_where_it_goes_on(
+    cover: Cover, length: int, width: int, looks: int
+) -> None:
+    photo, face = below(np.full((length, width, 3), BLUE, np.uint8))
+    counted = Counted(cover._engine)
+    found = Cover(counted).find(photo, [face])[0]
+    mask, blue = found.mask(photo.shape), (photo == BLUE).all(2)
+    assert mask[blue].all()
+    assert not mask[~grow(blue, GROW_PX + 4)].any()
+    assert not found.cut
+    assert counted.looks == looks
+
+
+def test_a_garment_that_the_network_takes_for_a_cover_stays_below_the_chin(cover: Cover) -> None:
+    photo, face = below(np.full((400, 240, 3), LESS_BLUE, np.uint8))
+    photo[250:330, 250:350] = BLUE
+    found = cover.find(photo, [face])[0]
+    mask = found.mask(photo.shape)
+    assert mask[(photo == BLUE).all(2)].all()
+    assert not mask[330 + HELD_PX + GROW_PX + 2 :].any()
+    assert not found.cut
+
+
+def test_a_cover_without_an_end_is_cut_and_one_at_the_photos_edge_is_not(cover: Cover) -> None:
+    photo, face = below(np.full((400, 240, 3), BLUE, np.uint8))
+    found = cover.find(photo, [face])[0]
+    edge = round(square_around(face).to_photo(np.array([0.0, SIDE_PX - 1]))[1])
+    assert found.cut
+    assert edge - 2 <= found.window[0].stop <= edge + 2
+    assert not cover.find(photo[: edge - 100], [face])[0].cut
+
+
+def test_a_wider_look_adds_nothing_that_the_first_one_rules_out(cover: Cover) -> None:
+    class Fickle:
+        """Sees the mask and a scarf below, and once it looks again, the whole picture as covered."""
+
+        def run(self, inputs: Arrays) -> Arrays:
+            said = cover._engine.run(inputs)
+            looked, self.looked = getattr(self, "looked", False), True
+            return {name: np.ones_like(value) if looked else value for name, value in said.items()}
+
+    photo, face = below(np.full((150, 90, 3), BLUE, np.uint8), height=500)
+    beside = np.ones(photo.shape[:2], bool)
+    beside[:, 230:370] = beside[410:] = False
+    assert not Cover(Fickle()).find(photo, [face])[0].mask(photo.shape)[beside].any()
 
 
 class Kinds:
@@ -210,6 +276,15 @@ def test_an_outline_is_the_same_whatever_the_network_does_not_rule_out_far_away(
         score[250, 5] = score[5, 250] = 0.15
         assert (outline(score, view) == found).all()
     assert not outline(np.zeros_like(score), view).any()
+
+
+def test_only_the_pieces_in_which_a_seed_lies_are_kept() -> None:
+    mask, seeds = np.zeros((2, 20, 20), bool)
+    mask[2:6, 2:6] = mask[10:14, 10:14] = True
+    seeds[3, 3] = seeds[18, 18] = True
+    kept = reaching(mask, seeds)
+    assert (kept[:8] == mask[:8]).all()
+    assert not kept[8:].any()
 
 
 def test_growing_is_a_disc() -> None:

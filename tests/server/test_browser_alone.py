@@ -90,12 +90,18 @@ def turned(photo: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(photo, matrix, (512, 512), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
 
 
+def scarfed(photo: np.ndarray) -> np.ndarray:
+    """The face of `turned` in a scarf that goes on below what is looked at first, and then again."""
+    outline = np.array([[185, 184], [211, 173], [239, 171], [251, 209], [252, 286], [226, 293], [191, 224]])
+    return cv2.GaussianBlur(cv2.fillPoly(photo.copy(), [outline], (40, 60, 130)), (0, 0), 0.7)
+
+
 PHOTOS = {
     "usual": lambda: example("surgical"),
     "small": lambda: cv2.resize(example("cloth"), None, fx=0.35, fy=0.35, interpolation=cv2.INTER_AREA),
     "large, with grain": lambda: noisy(cv2.resize(example("cloth"), None, fx=2.6, fy=2.6)),
     "three faces": lambda: np.hstack([example("surgical"), turned(example("sunglasses")), example("respirator")]),
-    "tall": lambda: np.vstack([turned(example("surgical")), np.full((700, 512, 3), 90, np.uint8)]),
+    "tall, a long scarf": lambda: scarfed(np.vstack([turned(example("cloth")), np.full((700, 512, 3), 90, np.uint8)])),
     "24 megapixels": lambda: cv2.copyMakeBorder(
         cv2.resize(example("surgical"), None, fx=4, fy=4), 976, 976, 1976, 1976, cv2.BORDER_REFLECT
     )[:, :6000],

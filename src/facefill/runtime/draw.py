@@ -10,6 +10,7 @@ import numpy as np
 
 from facefill.arrays import U8, Bool
 from facefill.imaging.biharmonic import biharmonic
+from facefill.imaging.classical import fill_softly
 from facefill.imaging.crop import put_all
 from facefill.imaging.detail import match_grain, restore_contrast
 from facefill.runtime.doubts import listening
@@ -88,12 +89,15 @@ def _complete(model: Model, chunk: Sequence[_Group], sample: int, tell: bool) ->
     """The completed crop of each task of a chunk, in order; crops of one side run together."""
     wanted = [(work, index) for work, group in chunk for index in group]
     sides = [work.plan.tasks[index].crop.size for work, index in wanted]
-    patches: list[U8] = [np.empty(0, np.uint8)] * len(wanted)
+    views = [work.plan.view(work.plan.tasks[index], work.photos[sample], work.hidden) for work, index in wanted]
+    softly = [work.plan.tasks[index].softly for work, index in wanted]
+    patches = [fill_softly(*view) if soft else view[0] for view, soft in zip(views, softly, strict=True)]
     for side in dict.fromkeys(sides):
-        places = [place for place, other in enumerate(sides) if other == side]
+        places = [place for place, other in enumerate(sides) if other == side and not softly[place]]
+        if not places:
+            continue
         some = [wanted[place] for place in places]
-        views = [work.plan.view(work.plan.tasks[index], work.photos[sample], work.hidden) for work, index in some]
-        faces, masks = (np.stack(layer) for layer in zip(*views, strict=True))
+        faces, masks = (np.stack(layer) for layer in zip(*(views[place] for place in places), strict=True))
         extra: dict[str, Any] = {}
         if "worn" in model.record.inputs:
             extra["worn"] = np.stack(

@@ -1,7 +1,8 @@
 """What to complete: which pixels of a photo are missing, and on which grid each of them is drawn.
 
 The only place that chooses a grid. What is wide goes into aligned face crops, or context crops away from faces, at the
-network's own size. What is fine (scratches, dropped pixels, text, seams) is filled first, at the photo's own size.
+network's own size; beyond a face's crop its hole is filled softly. What is fine (scratches, dropped pixels, text,
+seams) is filled first, at the photo's own size.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ class Task:
     """Tasks of a later stage see what the earlier ones completed: 0 windows of fine parts, 1 faces, 2 context crops."""
     landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
     """(5, 2) pixels of the crop, NaN where it shows no face that was found."""
+    softly: bool = False
+    """Whether it is filled by `fill_softly`: where a face's hole goes on beyond its crop networks draw another face."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +284,8 @@ def _on_grids(
             tasks.append(Task(crops[index], *_cut(owned, window), index))
     lonely = wide & (owners == _NOBODY)
     if lonely.any():
-        tasks += _context_tasks(lonely, window, model.record.size_px)
+        beside = cv2.dilate((owners >= 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        tasks += _context_tasks(lonely, window, model.record.size_px, beside)
     return Plan(photo, mask, hidden, fine if ruled else np.zeros(hidden.shape, bool), tuple(tasks))
 
 
@@ -327,8 +331,9 @@ def _windows(fine: Bool, model: Model) -> Iterator[Task]:
                 yield Task(crop, *_cut(fine[core], core), stage=0)
 
 
-def _context_tasks(lonely: Bool, window: Window, size_px: int) -> Iterator[Task]:
-    """A crop for each connected piece of what belongs to no face; of many, those in one cell of the photo share one."""
+def _context_tasks(lonely: Bool, window: Window, size_px: int, beside: Bool) -> Iterator[Task]:
+    """A crop for each connected piece of what belongs to no face; of many, those in one cell of the photo share one.
+    beside: what touches a face's hole."""
     count, labels, _, centres = cv2.connectedComponentsWithStats(lonely.view(np.uint8), connectivity=8)
     groups = np.arange(count)
     if count - 1 > MOST_CONTEXTS:
@@ -337,9 +342,11 @@ def _context_tasks(lonely: Bool, window: Window, size_px: int) -> Iterator[Task]
         groups = (1 + across + cells * down).astype(int)
         groups[0] = 0
     for group in np.unique(groups[1:]):
-        inner, missing = _cut(np.isin(labels, np.flatnonzero(groups == group)), window)
+        piece = np.isin(labels, np.flatnonzero(groups == group))
+        inner, missing = _cut(piece, window)
         box = (inner[1].start - 0.5, inner[0].start - 0.5, inner[1].stop - 0.5, inner[0].stop - 0.5)
-        yield Task(context_crop(box, size_px), inner, missing, stage=2)
+        softly = bool((piece & beside).any())
+        yield Task(context_crop(box, size_px), inner, missing, stage=2, softly=softly)
 
 
 def context_crop(box: tuple[float, float, float, float], size: int) -> Crop:

@@ -1,6 +1,8 @@
 /** Which pixels of a photo cover its faces, as `facefill.runtime.cover` finds them. */
 
-import { any, boundingBox, bytes, chosen, copyOf, cut, mapBytes, mapFloats, not, quantile, type Box, type Bytes, type Floats, type Mask } from "./arrays";
+import {
+  and, any, boundingBox, bytes, chosen, copyOf, count, cut, mapBytes, mapFloats, not, or, quantile, rint, type Box, type Bytes, type Floats, type Mask,
+} from "./arrays";
 import { Crop } from "./crop";
 import type { Face } from "./finder";
 import { toNetwork, type Network } from "./network";
@@ -9,6 +11,8 @@ import { dilate, distance, gauss, nearest, pieces, warp } from "./opencv";
 export const KINDS = ["mask", "sunglasses", "other"];
 const FACE_PX = 256, SIDE_PX = 320, INSET_PX = 32, OUTSIDE = 128, THRESHOLD = 0.5, SURE = 0.95, SMALLEST_PX = 0.004 * FACE_PX ** 2;
 const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6, STRAP = 0.25, STRAP_REACH_PX = 10, STRAP_WIDTH_PX = 10;
+const BESIDE_PX = [32, 64] as const, GOES_ON = 0.92, WIDER = 1.25, LOWER_PX = [0, 80], GARMENT = 0.25;
+const HELD = 0.9, HELD_DEPTH_PX = 5, HELD_PX = 15;
 
 export interface Cover {
   /** Where in the photo `missing` lies; empty where nothing covers the face. */
@@ -20,18 +24,71 @@ export interface Cover {
   cut: boolean;
 }
 
+/** What the network sees in one square. */
+interface Look { square: Crop; inside: Mask; scores: Floats[]; score: Floats; mask: Mask }
+
 export async function findCover(photo: Bytes, face: Face, network: Network, kinds: readonly string[]): Promise<Cover> {
-  const square = squareAround(face, SIDE_PX)!, view = viewOf(photo, square), inside = not(square.outside(photo.height, photo.width));
+  const { height, width } = photo, square = squareAround(face, SIDE_PX)!, look = await lookIn(photo, square, network, kinds);
+  let { mask } = look, grown = grownBy(mask, GROW_PX), placed = square.putMask(grown, height, width), leaves = leavesOf(look, grown);
+  if (any(leaves)) {
+    const whole = goesOn(mask, look.score, leaves) ? await further(photo, look, placed, network, kinds) : null;
+    mask = whole ? mask : endGarment(mask, look.score, reaching(grown, leaves));
+    grown = whole ? grown : grownBy(mask, GROW_PX);
+    placed = whole ?? square.putMask(grown, height, width);
+    leaves = whole ? bytes(SIDE_PX, SIDE_PX) : leavesOf(look, grown);
+  }
+  const box = boundingBox(placed);
+  return { box, missing: cut(placed, box), kinds: kindsOf(mask, look.scores), cut: any(leaves) };
+}
+
+async function lookIn(photo: Bytes, square: Crop, network: Network, kinds: readonly string[]): Promise<Look> {
+  const view = viewOf(photo, square), inside = not(square.outside(photo.height, photo.width));
   const scores = scoresOf((await network({ worn: toNetwork(view) })).data, kinds), score = together(scores, inside);
   const followed = follow(trust(clean(mapBytes(score, (value) => value > THRESHOLD)), score), view, score);
-  const mask = clean(withStraps(followed, score));
-  const grown = clean(dilate(mask, "disc", GROW_PX)), placed = square.putMask(grown, photo.height, photo.width), box = boundingBox(placed);
-  const last = SIDE_PX - 1, onRim = (at: number): boolean =>
-    at < SIDE_PX || at >= last * SIDE_PX || at % SIDE_PX === 0 || at % SIDE_PX === last;
-  return {
-    box, missing: cut(placed, box), kinds: kindsOf(mask, scores),
-    cut: grown.data.some((value, at) => value && inside.data[at] && onRim(at)),
-  };
+  return { square, inside, scores, score, mask: clean(withStraps(followed, score)) };
+}
+
+/** What is placed and all of the cover that goes on from there; null for a garment, which goes on and on. */
+async function further(photo: Bytes, first: Look, placed: Mask, network: Network, kinds: readonly string[]): Promise<Mask | null> {
+  const { height, width } = photo, most = count(placed) + GARMENT * (FACE_PX * first.square.scale) ** 2;
+  let look = first, whole = placed;
+  for (const lower of LOWER_PX) {
+    const ruledOut = look.square.putMask(mapBytes(look.score, (value) => value <= DOUBT), height, width);
+    look = await lookIn(photo, wider(first.square, lower), network, kinds);
+    const held = look.square.takeMask(whole), more = and(look.mask, not(look.square.takeMask(ruledOut)));
+    const grown = grownBy(clean(and(more, reaching(or(more, held), held))), rint(GROW_PX / WIDER));
+    whole = or(whole, look.square.putMask(grown, height, width));
+    if (count(whole) > most) return null;
+    if (!leavesOf(look, grown).data.includes(1, SIDE_PX)) return whole;
+  }
+  return null;
+}
+
+const grownBy = (mask: Mask, radius: number): Mask => clean(dilate(mask, "disc", radius));
+
+/** Where a grown mask meets the square's edge while the photo goes on. */
+const leavesOf = ({ inside }: Look, grown: Mask): Mask => mapBytes(grown, (value, at) => value && inside.data[at]! && (
+  at < SIDE_PX || at >= (SIDE_PX - 1) * SIDE_PX || at % SIDE_PX === 0 || at % SIDE_PX === SIDE_PX - 1));
+
+/** The pieces of a mask in which a seed lies. */
+function reaching(mask: Mask, seeds: Mask): Mask {
+  const { labels } = pieces(mask, 4), held = new Set<number>();
+  seeds.data.forEach((value, at) => { if (value && mask.data[at]) held.add(labels[at]!); });
+  return mapBytes(mask, (_, at) => held.has(labels[at]!));
+}
+
+/** Whether the network is sure of what leaves its square, a little way inside. */
+function goesOn(mask: Mask, score: Floats, leaves: Mask): boolean {
+  const away = distance(not(leaves), 5);
+  const beside = mapBytes(mask, (value, at) => value && away.data[at]! >= BESIDE_PX[0] && away.data[at]! < BESIDE_PX[1]);
+  return quantile(chosen(score, beside), 0.5) >= GOES_ON;
+}
+
+/** A copy of a mask in which of this part only what the network is sure of, and what is near, is left. */
+function endGarment(mask: Mask, score: Floats, part: Mask): Mask {
+  const sure = mapBytes(mask, (value, at) => value && part.data[at]! && score.data[at]! > HELD);
+  const near = dilate(mapBytes(distance(sure, 5), (value) => value > HELD_DEPTH_PX), "disc", HELD_PX);
+  return clean(mapBytes(mask, (value, at) => value && (!part.data[at] || near.data[at]!)));
 }
 
 /** A face of a film in its aligned square, and which pixels of that are covered and which lie outside the frame: what the
@@ -64,6 +121,12 @@ export function squareAround(face: Pick<Face, "landmarks">, side: number): Crop 
   if (!aligned) return null;
   const grown = SIDE_PX / side, middle = (grown - 1) / 2, [x, y] = aligned.toPhoto([middle - INSET_PX, middle]), m = aligned.matrix;
   return new Crop(side, [m[0] * grown, m[1] * grown, x, m[3] * grown, m[4] * grown, y]);
+}
+
+/** The square that is `WIDER`, with its top so far below this one's, both around one axis. */
+function wider(square: Crop, lower: number): Crop {
+  const beside = (1 - WIDER) / 2, m = square.matrix, [x, y] = square.toPhoto([beside * square.size - beside, lower - beside]);
+  return new Crop(square.size, [m[0] * WIDER, m[1] * WIDER, x, m[3] * WIDER, m[4] * WIDER, y]);
 }
 
 /** The square of a photo, grey where the photo does not reach. */
@@ -123,9 +186,7 @@ function follow(mask: Mask, view: Bytes, score: Floats): Mask {
       const alike = Math.sqrt(away) < LIKE_LEVELS && height.data[at]! <= REACH_PX && score.data[at]! > DOUBT;
       able.data[at] = Number(made.data[at]! || alike);
     }
-    const { labels } = pieces(able, 4), kept = new Set<number>();
-    made.data.forEach((value, at) => { if (value) kept.add(labels[at]!); });
-    made = clean(mapBytes(able, (value, at) => value && kept.has(labels[at]!)));
+    made = clean(reaching(able, made));
   }
   return made;
 }

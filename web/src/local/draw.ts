@@ -1,16 +1,18 @@
 /** Draws what plans ask for, as `facefill.runtime.draw`: fine parts first, then crop after crop into the photo. */
 
-import { any, bytes, copyMissing, copyOf, cut, mapBytes, or, paste, type Box, type Bytes, type Mask, type Point } from "./arrays";
+import { any, bytes, copyMissing, copyOf, cut, mapBytes, or, paste, rint, type Box, type Bytes, type Mask, type Point } from "./arrays";
 import { biharmonic } from "./biharmonic";
 import { composite } from "./blend";
 import { putAll } from "./crop";
 import { matchGrain, restoreContrast } from "./detail";
+import { distance, gauss, telea } from "./opencv";
 import { fromNetwork, plane, toNetwork, type Inputs, type Network } from "./network";
 import { SIDE_PX, type Plan, type Task } from "./plan";
 import { Random } from "./random";
 
 /** Seeds of a crop's samples lie far apart. */
 const SAMPLES_APART = 0x9e3779b1;
+const SOFT_PX = 6;
 
 /** The completed photo. sample: 0 is the best one. step: is told of each crop that is done, and waited for. */
 export async function draw(plan: Plan, swift: Network, seed: number, sample: number, step: () => Promise<void>): Promise<Bytes> {
@@ -40,8 +42,8 @@ function interpolated(plan: Plan): Bytes {
 
 /** A task's crop, completed by the network and blended. */
 async function complete(task: Task, photo: Bytes, hidden: Mask, swift: Network, seed: number, sample: number): Promise<Bytes> {
-  const { crop, landmarks } = task;
-  return await fill(crop.takeKnown(photo, hidden), missingIn(task, hidden), landmarks, noise(seed, sample), swift);
+  const { crop, landmarks } = task, known = crop.takeKnown(photo, hidden), missing = missingIn(task, hidden);
+  return task.softly ? fillSoftly(known, missing) : await fill(known, missing, landmarks, noise(seed, sample), swift);
 }
 
 /** An aligned face, or a part of one, completed by the network and blended. */
@@ -53,6 +55,15 @@ export async function fill(
     landmarks: { shape: [1, 5, 2], data: Float32Array.from(landmarks?.flat() ?? Array<number>(10).fill(NaN)) },
   };
   return composite(face, fromNetwork((await swift(inputs)).data, height, width), mask);
+}
+
+/** Of a neck that nobody saw there is a colour to tell, no detail: Telea's filling, blurred further inside. */
+function fillSoftly(picture: Bytes, missing: Mask): Bytes {
+  const filled = telea(picture, missing), blurred = gauss(filled, SOFT_PX, false), depth = distance(missing, 5), { channels } = picture;
+  return mapBytes(filled, (value, at) => {
+    const inner = Math.fround(Math.min(Math.fround(depth.data[Math.floor(at / channels)]! / Math.fround(2 * SOFT_PX)), 1));
+    return rint(Math.fround(value + Math.fround(inner * (blurred.data[at]! - value))));
+  });
 }
 
 const missingIn = ({ crop }: Task, hidden: Mask): Mask => or(crop.takeMask(hidden), crop.outside(hidden.height, hidden.width));

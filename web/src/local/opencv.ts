@@ -81,6 +81,16 @@ export function blur(source: Floats, side: number, reflect: boolean): Floats {
   });
 }
 
+/** Holes filled by fast marching inwards (Telea 2004), hidden pixels never looked at. */
+export function telea(picture: Bytes, missing: Mask): Bytes {
+  const shown = { ...picture, data: picture.data.map((value, at) => missing.data[Math.floor(at / picture.channels)] ? 0 : value) };
+  return scope((take, empty) => {
+    const out = empty();
+    cv.inpaint(take(shown), take(missing), out, 3, cv.INPAINT_TELEA);
+    return bytesOf(out);
+  });
+}
+
 /** Distance in pixels from each missing pixel to the nearest known one. */
 export function distance(missing: Mask, maskSize: 3 | 5): Floats {
   return scope((take, empty) => {

@@ -1,7 +1,7 @@
 /** What to complete, and on which grid, as `facefill.runtime.plan` decides it for `swift`. */
 
 import {
-  any, boundingBox, bytes, clamp, count, cut, heightOf, mapBytes, paste, rint, widthOf, type Box, type Bytes, type Mask, type Point,
+  and, any, boundingBox, bytes, clamp, count, cut, heightOf, mapBytes, paste, rint, widthOf, type Box, type Bytes, type Mask, type Point,
 } from "./arrays";
 import { Crop } from "./crop";
 import { doubtsOf } from "./doubts";
@@ -15,7 +15,7 @@ export const LARGEST_SHARE = 0.6, SIDE_PX = 256;
 export interface PlannedFace { face: Face; box: Box; missing: Mask; warnings: string[] }
 
 /** What one crop has to complete: `missing` in the photo's `box`. */
-export interface Task { crop: Crop; box: Box; missing: Mask; face: number | null; stage: 1 | 2; landmarks: readonly Point[] | null }
+export interface Task { crop: Crop; box: Box; missing: Mask; face: number | null; stage: 1 | 2; landmarks: readonly Point[] | null; softly: boolean }
 
 export interface Plan {
   photo: Bytes;
@@ -111,10 +111,11 @@ function onGrids(
     const owned = mapBytes(wide, (value, at) => value && owners[at] === index);
     if (!any(owned)) continue;
     const [box, missing] = cutOut(owned, window);
-    tasks.push({ crop, box, missing, face: index, stage: 1, landmarks: faces[index]!.landmarks.map((point) => crop.toCrop(point)) });
+    tasks.push({ crop, box, missing, face: index, stage: 1, landmarks: faces[index]!.landmarks.map((point) => crop.toCrop(point)), softly: false });
   }
   const lonely = mapBytes(wide, (value, at) => value && owners[at] === NOBODY);
-  if (any(lonely)) tasks.push(...contextTasks(lonely, window));
+  const beside = dilate(mapBytes(lonely, (_, at) => owners[at]! >= 0), "square", 1);
+  if (any(lonely)) tasks.push(...contextTasks(lonely, window, beside));
   return { photo, mask, hidden, fine, tasks, faces: [], warnings: [] };
 }
 
@@ -136,8 +137,9 @@ function widePart(mask: Mask, owners: Int32Array, window: Box, crops: ReadonlyMa
   return wide;
 }
 
-/** A crop for each connected piece of what belongs to no face; of many, those in one cell of the photo share one. */
-function contextTasks(lonely: Mask, window: Box): Task[] {
+/** A crop for each connected piece of what belongs to no face; of many, those in one cell of the photo share one. What
+ * touches a face's hole is filled softly. */
+function contextTasks(lonely: Mask, window: Box, beside: Mask): Task[] {
   const { labels, areas, centres } = pieces(lonely, 8), groups = areas.map((_, piece) => piece), cells = rint(MOST_CONTEXTS ** 0.5);
   if (areas.length - 1 > MOST_CONTEXTS) {
     centres.forEach(([x, y], piece) => {
@@ -146,8 +148,8 @@ function contextTasks(lonely: Mask, window: Box): Task[] {
     });
   }
   return [...new Set(groups.slice(1))].sort((one, other) => one - other).map((group) => {
-    const [box, missing] = cutOut(mapBytes(lonely, (_, at) => labels[at]! > 0 && groups[labels[at]!] === group), window);
-    return { crop: contextCrop(box), box, missing, face: null, stage: 2, landmarks: null };
+    const piece = mapBytes(lonely, (_, at) => labels[at]! > 0 && groups[labels[at]!] === group), [box, missing] = cutOut(piece, window);
+    return { crop: contextCrop(box), box, missing, face: null, stage: 2, landmarks: null, softly: any(and(piece, beside)) };
   });
 }
 
