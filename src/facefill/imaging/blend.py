@@ -51,8 +51,8 @@ def composite(image: U8, filled: U8, mask: Bool, *, blend: str = "poisson", limi
     return completed
 
 
-def membrane(image: U8, filled: U8, mask: Bool, *, limit: float | None = 3.0) -> F32:
-    """Return what Poisson blending adds to `filled`, (C, H, W) in grey levels: harmonic in the hole.
+def membrane(image: U8, filled: U8, mask: Bool, *, limit: float | None = 3.0, tolerance: float = 0.2) -> F32:
+    """Return what Poisson blending adds to `filled`, (C, H, W) in grey levels: harmonic in the hole, up to `tolerance`.
 
     Outside the hole it holds the (clamped) differences beside it, and 0 elsewhere. Arguments as in `composite`.
     """
@@ -67,7 +67,7 @@ def membrane(image: U8, filled: U8, mask: Bool, *, limit: float | None = 3.0) ->
             middle = float(np.median(values))
             reach = max(TRUSTED, limit * 1.4826 * float(np.median(np.abs(values - middle))))
             plane[beside] = np.clip(values, middle - reach, middle + reach)
-    return harmonic(planes, mask, tolerance=0.2)
+    return harmonic(planes, mask, tolerance=tolerance)
 
 
 def windows(mask: Bool, margin_px: int) -> Iterator[Box]:
@@ -117,8 +117,10 @@ def _corrected(image: U8, filled: U8, mask: Bool, limit: float | None, reach_px:
             inner = tuple(slice(c.start - g.start, c.stop - g.start) for c, g in zip(core, grown, strict=True))
             corrected[core] = layer[inner]
         return corrected
-    added = membrane(image, filled, mask, limit=limit)
-    if np.isfinite(reach_px):
+    fades = bool(np.isfinite(reach_px))
+    # What is worst solved lies deepest, where what fades is gone: the result differs by no more than a level.
+    added = membrane(image, filled, mask, limit=limit, tolerance=4.0 if fades else 0.2)
+    if fades:
         deep = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5).astype(np.float64)
         added *= np.exp(-np.square(deep / reach_px))
     for channel, plane in enumerate(added):

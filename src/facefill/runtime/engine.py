@@ -183,7 +183,8 @@ class _OpenVino:
         rows: list[list[NDArray[np.float32]]] = []
         with self._request_for(inputs) as request:
             for index in range(len(inputs[self._names[0]])):
-                found = request.infer({name: inputs[name][index : index + 1] for name in self._names})
+                given = {name: inputs[name][index : index + 1] for name in self._names}
+                found = request.infer(given, share_inputs=True, share_outputs=True)
                 rows.append([np.array(found[place], np.float32) for place in range(len(self._outputs))])
         return {
             name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True), strict=True)

@@ -142,13 +142,15 @@ def decode(said: F32, height: int, width: int, threshold: float) -> F32:
     the sigmoid; centre x, y in strides from the point; log of width and height in units of 4 strides; x, y of five
     landmarks in strides from the point.
     """
-    found, start = [], 0
+    found, start = [np.empty((0, 15))], 0
     least = np.log(threshold / (1 - threshold))
     for stride in STRIDES:
         rows, columns = height // stride, width // stride
         level = said[:, start : start + rows * columns]
         start += rows * columns
         index = np.flatnonzero(level[0] >= least)
+        if not len(index):
+            continue
         values = level[:, index].T
         point = (np.stack([index % columns, index // columns], 1) + 0.5) * stride - 0.5
         score = 1 / (1 + np.exp(-values[:, :1]))

@@ -353,7 +353,10 @@ def resize(pictures: U8, height: int, width: int) -> U8:
 
 def to_network(pictures: U8) -> NDArray[np.float32]:
     """(N, H, W, 3) uint8 to (N, 3, H, W) float32 in [-1, 1]."""
-    return np.ascontiguousarray(np.moveaxis(pictures, -1, 1), np.float32) / np.float32(127.5) - np.float32(1)
+    planes = np.ascontiguousarray(np.moveaxis(pictures, -1, 1), np.float32)
+    planes /= np.float32(127.5)
+    planes -= np.float32(1)
+    return planes
 
 
 def from_network(pictures: NDArray[np.float32]) -> U8:

@@ -50,7 +50,7 @@ function membrane(image: Bytes, filled: Bytes, mask: Mask): Floats[] {
       }
     }
   }
-  return harmonic(planes, mask, 0.2);
+  return harmonic(planes, mask, 4); // what is worst solved lies deepest, where it has faded
 }
 
 /** Boxes that hold every missing pixel once, with that margin; a large one is cut where whole rows or columns miss
