@@ -5,6 +5,9 @@ The hash is the signs of the 255 lowest frequencies, after the mean, of the disc
 with 16 x 16 instead of 8 x 8 coefficients: aligned faces are so alike that 63 bits cannot tell them apart). It alone
 does not decide: a face that was found a second time, in a copy of its photo, lies 2 % aside, and its hash is then as
 far away as that of another person on as plain a background.
+
+ImageHash's `phash` of as many bits finds the same copies (of 1,500 faces coded, scaled, toned, moved, mirrored, one in
+500 moved ones fewer), but takes 17 times as long, knows no mirrored picture, and brings SciPy and PyWavelets, 150 MB.
 """
 
 import cv2
