@@ -53,4 +53,4 @@ def test_a_moving_face_is_completed_in_every_frame_and_the_hole_moves_with_it() 
     assert np.abs(steps.mean(0) - (4.0, 4 / 3)).max() < 0.6
     away = np.abs(steps - (4.0, 4 / 3))
     assert (away.max(1) < 0.5).mean() >= 0.75, "carried along"
-    assert away.max() < 6, "drawn anew, with what the cover network sees then"
+    assert np.abs(steps - steps.mean(0)).max() < 4, "drawn anew, with what the cover network sees then"
