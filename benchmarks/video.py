@@ -60,7 +60,7 @@ class Nothing(Stream):
     """Leaves every frame as it is: what decoding and encoding cost alone."""
 
     def look(self, pixels: np.ndarray) -> Seen:
-        return Seen(pixels, {})
+        return Seen(pixels, 0, {})
 
 
 def flicker(stream: Stream, frames: list[np.ndarray]) -> tuple[float, float]:

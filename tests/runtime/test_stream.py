@@ -132,6 +132,67 @@ def test_a_cover_that_comes_and_goes_is_held(model: Model) -> None:
     assert min(masks) > 0.95 * max(masks) > 0
 
 
+class Strap(Covers):
+    """A cover that has a strap, until it has none any more."""
+
+    def __init__(self) -> None:
+        super().__init__(slice(120, 220))
+        self.strap = True
+
+    def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
+        mask = np.logical_or.reduce([cover.mask(photo.shape) for cover in super().find(photo, faces)])
+        mask[90:104, 100:200] |= self.strap
+        return [FoundCover((slice(0, mask.shape[0]), slice(0, mask.shape[1])), mask) for _ in faces]
+
+
+def test_what_is_no_longer_covered_fades_in_frames_and_not_at_a_drawing(model: Model) -> None:
+    cover = Strap()
+    film = stream(model, cover, every=4)
+    with_strap = [film.complete(PHOTO) for _ in range(8)][-1]
+    cover.strap = False
+    shown = [film.complete(PHOTO) for _ in range(24)]
+    sizes = np.array([frame.mask[80:114].sum() for frame in (with_strap, *shown)])
+    assert sizes[0] > 1000
+    assert sizes[-1] == 0
+    assert (np.diff(sizes) <= 0).all()
+    assert -np.diff(sizes).min() < 0.3 * sizes[0], "it does not vanish in one frame"
+    assert (np.diff(sizes) < 0).sum() >= 5
+    strap = np.s_[96:98, 120:180]
+    away = [np.abs(frame.pixels[strap].astype(int) - PHOTO[strap]).mean() for frame in (with_strap, *shown)]
+    assert away[0] > 20
+    assert max(-np.diff(away)) < 0.5 * away[0]
+    assert away[-1] == 0
+
+
+def test_what_is_newly_covered_comes_softly_on_a_face_that_has_not_changed(model: Model) -> None:
+    cover = Strap()
+    cover.strap = False
+    film = stream(model, cover, every=4)
+    before = [film.complete(PHOTO) for _ in range(8)][-1]
+    cover.strap = True
+    shown = [film.complete(PHOTO) for _ in range(8)]
+    strap = np.s_[96:98, 120:180]
+    away = [np.abs(frame.pixels[strap].astype(int) - PHOTO[strap]).mean() for frame in (before, *shown)]
+    assert away[0] == 0
+    assert away[3] == max(away) > 20
+    assert max(np.diff(away)) < 0.5 * away[3]
+
+
+def test_what_is_newly_covered_is_hidden_at_once_where_the_face_has_changed(model: Model) -> None:
+    cover = Strap()
+    cover.strap = False
+    film = stream(model, cover, every=4)
+    for _ in range(6):
+        film.complete(PHOTO)
+    cover.strap = True
+    worn = PHOTO.copy()
+    worn[90:104, 100:200] = (0, 255, 0)
+    done = film.complete(worn)
+    assert done.mask[96:98, 120:180].all()
+    green = done.pixels[96:98, 120:180].astype(int) @ (-1, 2, -1) > 300
+    assert not green.any()
+
+
 def test_a_face_under_a_cover_that_hides_too_much_is_left_and_counted(model: Model) -> None:
     class Hidden(Covers):
         def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from facefill.arrays import F32, U8, Bool
 from facefill.imaging.crop import Crop, Matrix, chain, inverse
+from facefill.imaging.masks import bounding_box
 from facefill.runtime.cover import Cover
 from facefill.runtime.helpers import Finds
 from facefill.runtime.model import Model
@@ -30,8 +31,11 @@ CHANGED_LEVELS = 16.0
 """Change of any pixel of it, in grey levels, from which the face is drawn anew at once."""
 ANCHOR_PX = 4.0
 """How far a carried square may be from the aligned one, in its own pixels, before the face is aligned again."""
-HOLD = 0.8
-"""What is covered stays so for a while: at 0.8 a pixel that is no longer covered is shown again after four frames."""
+HOLD = 0.85
+"""What is covered stays so for a while: at 0.85 a pixel that is no longer covered is held for four frames."""
+RISE, FALL = 1 / 3, 1 / 8
+"""How much of what is drawn comes in each frame where a face that does not change is newly covered, and goes where one
+is no longer covered; there it goes from the edges, too, by a pixel of the aligned face in each frame."""
 STILL = 0.3
 """How much of the way to what was drawn last a still face's hole goes in each frame."""
 MOVED_LEVELS = 12.0
@@ -49,20 +53,22 @@ class _Drawing:
     """(S, S), 1 where it is covered, less for each frame since it was."""
     fresh: float
     """How much of the way to what is drawn its hole goes in each frame."""
+    sudden: bool
+    """Whether the face has changed since it was drawn before, so that what is newly covered is hidden at once."""
     patch: F32
     """(S, S, 3), the face with what is drawn in its hole."""
 
-    @property
-    def hole(self) -> Bool:
-        return self.cover > 0.5
+    def hole(self, frame: int) -> Bool:
+        """(S, S), where it is covered in its own frame or a later one."""
+        return np.asarray((self.cover >= 1) | (self.cover * np.float32(HOLD ** (frame - self.frame)) > 0.5))
 
     @property
     def too_covered(self) -> bool:
-        return bool(self.hole.mean() > LARGEST_SHARE)
+        return bool(self.hole(self.frame).mean() > LARGEST_SHARE)
 
     @property
     def is_wanted(self) -> bool:
-        return bool(self.hole.any()) and not self.too_covered
+        return bool(self.hole(self.frame).any()) and not self.too_covered
 
 
 _Drawn = Future[dict[int, _Drawing]]
@@ -79,6 +85,7 @@ class _Order:
     glance: F32
     """(G, G, 3), the face as it looks in this frame."""
     fresh: float = 1.0
+    sudden: bool = True
     before: _Drawn | None = None
 
 
@@ -87,8 +94,20 @@ class Seen:
     """A frame that was looked at."""
 
     pixels: U8
+    frame: int
     faces: dict[int, tuple[Matrix, _Drawn]]
     """By the number of the track: how the face moved since its first frame, and what is to be shown on it."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a face shows in one frame."""
+
+    home: Crop
+    share: F32
+    """(S, S), how much of what is drawn."""
+    patch: F32
+    """(S, S, 3), what is drawn."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +142,7 @@ class Stream:
         self._frame = 0
         self._ordered: dict[int, tuple[_Order, _Drawn]] = {}
         self._ready: dict[int, _Drawn] = {}
-        self._shown: dict[int, tuple[Crop, F32]] = {}
+        self._shown: dict[int, _Shown] = {}
 
     def complete(self, pixels: U8) -> StreamFrame:
         """The next (H, W, 3) uint8 RGB frame with the covers taken off."""
@@ -142,7 +161,9 @@ class Stream:
             for number, (_, drawn) in self._ordered.items()
         }
         self._frame += 1
-        return Seen(pixels, {track.number: (track.motion, self._ready[track.number]) for track in tracks})
+        return Seen(
+            pixels, self._frame - 1, {track.number: (track.motion, self._ready[track.number]) for track in tracks}
+        )
 
     def _order(self, track: Track, pixels: U8) -> _Order | None:
         """None where the face is carried along."""
@@ -153,14 +174,15 @@ class Stream:
         last, drawn = self._ordered[track.number]
         carried = last.home.after(track.motion)
         change = np.nan_to_num(np.abs(_glance(carried, pixels) - last.glance))
-        if change.max() < CHANGED_LEVELS and self._frame - last.frame < self._every:
+        sudden = bool(change.max() >= CHANGED_LEVELS)
+        if not sudden and self._frame - last.frame < self._every:
             return None
         if self._live and not drawn.done():
             return None
         if np.abs(carried.corners() - aligned.corners()).max() <= ANCHOR_PX * aligned.scale:
             home = last.home
         fresh = min(1.0, STILL + float(change.mean()) / MOVED_LEVELS)
-        return _Order(track, self._frame, home, _glance(home.after(track.motion), pixels), fresh, drawn)
+        return _Order(track, self._frame, home, _glance(home.after(track.motion), pixels), fresh, sudden, drawn)
 
     def _draw(self, pixels: U8, orders: list[_Order]) -> dict[int, _Drawing]:
         tracks = [order.track for order in orders]
@@ -171,12 +193,12 @@ class Stream:
         landmarks = np.stack([crop.to_crop(track.face.landmarks) for crop, track in zip(crops, tracks, strict=True)])
         outside = np.stack([crop.outside(pixels.shape) for crop in crops])
         drawings = [
-            _Drawing(order.frame, order.home, cover, order.fresh, face.astype(np.float32))
+            _Drawing(order.frame, order.home, cover, order.fresh, order.sudden, face.astype(np.float32))
             for order, cover, face in zip(orders, covers, faces, strict=True)
         ]
         chosen = [index for index, drawing in enumerate(drawings) if drawing.is_wanted]
         if chosen:
-            holes = np.stack([drawings[index].hole for index in chosen]) | outside[chosen]
+            holes = np.stack([drawings[index].hole(orders[index].frame) for index in chosen]) | outside[chosen]
             given = {"worn": faces[chosen], "landmarks": landmarks[chosen].astype(np.float32)}
             wanted: dict[str, Any] = {name: given[name] for name in self._model.record.inputs if name in given}
             filled = self._model.complete(faces[chosen], holes, seeds=[0] * len(chosen), **wanted)[:, 0]
@@ -191,23 +213,42 @@ class Stream:
         for number, (motion, drawn) in seen.faces.items():
             drawing = drawn.result()[number]
             too_covered += drawing.too_covered
-            if not drawing.is_wanted:
+            layer = _blend(self._shown.get(number), drawing, seen.frame)
+            if drawing.too_covered or not layer.share.any():
                 continue
-            shown[number] = drawing.home, self._blend(number, drawing)
-            crop = drawing.home.after(motion)
-            missing = crop.put_mask(drawing.hole, pixels.shape)
-            pixels = crop.put(pixels, np.rint(shown[number][1]).astype(np.uint8), missing)
-            mask |= missing
+            shown[number] = layer
+            patch = np.rint(layer.patch).astype(np.uint8)
+            pixels, changed = _lay(pixels, layer.home.after(motion), patch, layer.share)
+            mask |= changed
         self._shown = shown
         return StreamFrame(pixels, mask, len(seen.faces), len(shown), too_covered)
 
-    def _blend(self, number: int, drawing: _Drawing) -> F32:
-        """What a face shows in this frame: part of the way from the frame before to what is drawn."""
-        if number not in self._shown:
-            return drawing.patch
-        home, patch = self._shown[number]
-        old = _carried(patch, home, drawing.home)
-        return np.asarray(old + np.float32(drawing.fresh) * (drawing.patch - old), np.float32)
+
+def _blend(before: _Shown | None, drawing: _Drawing, frame: int) -> _Shown:
+    """What a face shows in this frame: part of the way from the frame before to what is drawn."""
+    hole = drawing.hole(frame)
+    if before is None:
+        return _Shown(drawing.home, hole.astype(np.float32), drawing.patch)
+    share, patch = (_carried(layer, before.home, drawing.home) for layer in (before.share, before.patch))
+    fresh = np.where(share > 0, np.float32(drawing.fresh), np.float32(1))[..., None]
+    fallen = cv2.erode(share, np.ones((3, 3), np.uint8)) - np.float32(FALL)
+    share = np.where(hole, share + np.float32(1 if drawing.sudden else RISE), fallen)
+    return _Shown(drawing.home, np.clip(share, 0, 1), np.asarray(patch + fresh * (drawing.patch - patch), np.float32))
+
+
+def _lay(photo: U8, crop: Crop, patch: U8, share: F32) -> tuple[U8, Bool]:
+    """A copy of a photo with so much of a crop's patch laid over it, and where it may have changed."""
+    laid, changed = photo.copy(), np.zeros(photo.shape[:2], bool)
+    x0, y0, x1, y1 = crop.bounds(photo.shape, bounding_box(share > 0, 2))
+    if x1 > x0 and y1 > y0:
+        back = inverse(crop.moved(-x0, -y0).matrix)
+        shown = cv2.warpAffine(share, back, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        sampled = Crop(max(shown.shape), back).take(patch)[: y1 - y0, : x1 - x0]
+        part = photo[y0:y1, x0:x1]
+        both = np.ascontiguousarray(sampled), np.ascontiguousarray(part)
+        laid[y0:y1, x0:x1] = cv2.blendLinear(*both, shown, 1 - shown)
+        changed[y0:y1, x0:x1] = shown > 0
+    return laid, changed
 
 
 def _glance(crop: Crop, pixels: U8) -> F32:
