@@ -87,7 +87,7 @@ def test_what_a_method_doubts_stands_in_the_line_of_its_photo(
     def fill(model: Model, faces: np.ndarray, *others: object) -> np.ndarray:
         if not together and len(faces) > 1:
             raise ValueError("one at a time")
-        logging.getLogger("facefill").warning("far off", extra={"doubt": "far off", "rows": [0]})
+        logging.getLogger("facefill").warning("far off", extra={"warning": "far off", "rows": [0]})
         return faces[:, None]
 
     monkeypatch.setattr(Model, "fill", fill)

@@ -67,7 +67,7 @@ class Doubting(Model):
     """A method that trusts none of its completions."""
 
     def fill(self, faces: np.ndarray, masks: np.ndarray, *others: Any) -> np.ndarray:
-        logging.getLogger("facefill").warning("far off", extra={"doubt": "far off", "rows": [0]})
+        logging.getLogger("facefill").warning("far off", extra={"warning": "far off", "rows": [0]})
         return faces[:, None]
 
 

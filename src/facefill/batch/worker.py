@@ -216,7 +216,7 @@ class Worker:
                 *result.source.notes,
                 *(said for face in result.faces if face.missing.any() for said in face.warnings),
                 *notes,
-                *drawn.doubts,
+                *drawn.warnings,
             ),
         )
 

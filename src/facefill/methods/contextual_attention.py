@@ -103,8 +103,8 @@ class ContextualAttention(Method):
     @property
     def players(self) -> dict[str, nn.Module]:
         if self.config.adversarial and self.config.learns == "both":
-            return {"generator": self.generator, "critic": self.critic}
-        return {"generator": self.generator}
+            return {**super().players, "critic": self.critic}
+        return super().players
 
     def forward(self, **inputs: Tensor) -> Tensor:
         return self._fill(inputs["image"], inputs["mask"])[0]

@@ -284,7 +284,7 @@ class LatentSearch(Method):
         )
         if found.lost.any():
             rows = found.lost.nonzero()[:, 0].tolist()
-            log.warning("%d of %d faces: %s", len(rows), len(image), LOST, extra={"doubt": LOST, "rows": rows})
+            log.warning("%d of %d faces: %s", len(rows), len(image), LOST, extra={"warning": LOST, "rows": rows})
         return found
 
     def _search_some(self, image: Tensor, mask: Tensor, seeds: Tensor) -> SearchResult:

@@ -153,8 +153,8 @@ class MaskedGan(Method):
     @property
     def players(self) -> dict[str, nn.Module]:
         if self.config.adversarial or self.config.feature_matching:
-            return {"generator": self.generator, "critic": self.critic}
-        return {"generator": self.generator}
+            return {**super().players, "critic": self.critic}
+        return super().players
 
     def shown(self, batch: Batch) -> Batch:
         """The covered picture, its mask, and no noise where none is given."""

@@ -6,29 +6,15 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facefill.config import Frozen
 from facefill.nets.layers import conv, residuals
+from facefill.nets.trainable import Trainable
 
 
-class Helper(nn.Module):
-    """A network that the training loop moves like a method, but that fills nothing and is in no registry."""
+class Helper(Trainable):
+    """A network that fills nothing and is in no registry of methods."""
 
-    Config: ClassVar[type[Frozen]]
     inputs: ClassVar[tuple[str, ...]] = ("image",)
-    hole_value: ClassVar[float] = 0.0
-    size: ClassVar[int | None] = None
     stride: ClassVar[int] = 32
-    exports: ClassVar[bool] = True
-    generator: nn.Module
-
-    def __init__(self, config: Frozen) -> None:
-        super().__init__()
-        self.config = config
-
-    @property
-    def players(self) -> dict[str, nn.Module]:
-        """Only the network itself."""
-        return {"generator": self.generator}
 
     def forward(self, **inputs: Tensor) -> Tensor:
         """What the network returns."""

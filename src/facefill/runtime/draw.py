@@ -13,7 +13,7 @@ from facefill.imaging.biharmonic import biharmonic
 from facefill.imaging.classical import fill_softly
 from facefill.imaging.crop import put_all
 from facefill.imaging.detail import match_grain, restore_contrast
-from facefill.runtime.doubts import listening
+from facefill.runtime.method_warnings import collect_warnings
 from facefill.runtime.model import ClassicalModel, Model
 from facefill.runtime.plan import Plan, Task, Window
 
@@ -25,11 +25,11 @@ STAGES = 3
 
 @dataclass(frozen=True)
 class Drawn:
-    """A plan's completed photos, one per sample, and what the method doubts of them."""
+    """A plan's completed photos, one per sample, and what the method warns of."""
 
     photos: list[U8]
     """(H, W, 3) each."""
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _Work:
     seed: int
     photos: list[U8]
     hidden: Bool
-    doubts: dict[str, set[int]] = field(default_factory=dict)
+    warnings: dict[str, set[int]] = field(default_factory=dict)
     """Which tasks each sentence is about."""
 
 
@@ -49,7 +49,7 @@ _Group = tuple[_Work, list[int]]
 
 
 def draw(model: Model, plans: Sequence[Plan], seeds: Sequence[int], samples: int, *, tell: bool) -> list[Drawn]:
-    """Complete plans side by side. seeds: one per plan. tell: see `runtime.doubts.listening`."""
+    """Complete plans side by side. seeds: one per plan. tell: see `method_warnings.collect_warnings`."""
     works = [_begin(model, plan, seed, samples) for plan, seed in zip(plans, seeds, strict=True)]
     for stage in range(STAGES):
         groups = [(work, group) for work in works for group in _groups(work.plan.tasks, stage)]
@@ -65,7 +65,7 @@ def draw(model: Model, plans: Sequence[Plan], seeds: Sequence[int], samples: int
     return [
         Drawn(
             work.photos,
-            tuple(f"{len(tasks)} of {len(work.plan.tasks)} crops: {text}" for text, tasks in work.doubts.items()),
+            tuple(f"{len(tasks)} of {len(work.plan.tasks)} crops: {text}" for text, tasks in work.warnings.items()),
         )
         for work in works
     ]
@@ -106,13 +106,13 @@ def _complete(model: Model, chunk: Sequence[_Group], sample: int, tell: bool) ->
         if "landmarks" in model.record.inputs:
             extra["landmarks"] = np.stack([work.plan.tasks[index].landmarks for work, index in some])
         seeds = [work.seed + index for work, index in some]
-        with listening(tell=tell) as said:
+        with collect_warnings(tell=tell) as said:
             drawn = model.complete(faces, masks, seeds=seeds, first=sample, **extra)[:, 0]
         for place, patch in zip(places, drawn, strict=True):
             patches[place] = patch
         for text, rows in said:
             for row in rows:
-                some[row][0].doubts.setdefault(text, set()).add(some[row][1])
+                some[row][0].warnings.setdefault(text, set()).add(some[row][1])
     return patches
 
 

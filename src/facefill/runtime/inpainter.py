@@ -138,7 +138,8 @@ class Inpainter:
         """Complete many photos side by side.
 
         seed: of all randomness; one for all, or one per plan. samples: completed photos per plan. tell: see
-        `runtime.doubts.listening`. Raises InputError for a seed below 0, and for samples of a method that has only one.
+        `method_warnings.collect_warnings`. Raises InputError for a seed below 0, and for samples of a method that has
+        only one.
         """
         seeds = [seed] * len(plans) if isinstance(seed, int) else list(seed)
         if min(seeds, default=0) < 0:
@@ -151,11 +152,11 @@ class Inpainter:
     def finish(self, plan: Plan, drawn: Drawn, *, seed: int = 0, sample: int = 0) -> Result:
         """What became of one photo. seed: as in `run`."""
         provenance = Provenance(self.model.name, self.model.sha256 or "", seed)
-        warnings = (*plan.photo.notes, *plan.warnings, *drawn.doubts)
+        warnings = (*plan.photo.notes, *plan.warnings, *drawn.warnings)
         return Result(drawn.photos[sample], plan.mask, plan.faces, warnings, plan.photo, provenance)
 
     def complete(self, plan: Plan, *, seed: int = 0, tell: bool = False) -> Result:
-        """Run and finish one photo. tell: see `runtime.doubts.listening`."""
+        """Run and finish one photo. tell: see `method_warnings.collect_warnings`."""
         return self.finish(plan, self.run([plan], seed=seed, tell=tell)[0], seed=seed)
 
 

@@ -21,9 +21,9 @@ from facefill.files.photo import Photo
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
 from facefill.runtime.cover import FoundCover
+from facefill.runtime.face_warnings import reasons_for_doubt
 from facefill.runtime.finder import Face
 from facefill.runtime.model import Model, grey_holes
-from facefill.runtime.trust import reasons_for_doubt
 
 Window = tuple[slice, slice]
 """Rows and columns of a photo."""

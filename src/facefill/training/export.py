@@ -46,8 +46,8 @@ class _ByPlace(nn.Module):
         self.method, self.names = method, method.inputs
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        inputs = dict(zip(self.names, values, strict=True))
-        return self.method.explain(**inputs) if hasattr(self.method, "explain") else (self.method(**inputs),)
+        explained: tuple[Tensor, ...] = self.method.explain(**dict(zip(self.names, values, strict=True)))
+        return explained
 
 
 def open_method(weights: Path) -> Any:
@@ -90,7 +90,7 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
         opset_version=18,
         verbose=False,
         input_names=list(method.inputs),
-        output_names=list(getattr(method, "outputs", ["filled"])),
+        output_names=list(method.outputs),
         dynamic_shapes=(tuple({0: free[0]} if name == "landmarks" else free for name in example),),
         # Folded into convolutions, statistics of batches could not be read again, nor the weights be halved.
         optimize=not any(isinstance(layer, nn.BatchNorm2d) for layer in method.modules()),

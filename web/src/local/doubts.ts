@@ -1,4 +1,4 @@
-/** When a completion is likely to be bad, as `facefill.runtime.trust` says it. */
+/** When a completion is likely to be bad, as `facefill.runtime.face_warnings` says it. */
 
 import type { Bytes, Mask } from "./arrays";
 import { Crop } from "./crop";

@@ -1,4 +1,4 @@
-"""When a completion is likely to be bad, from what is known before it is drawn."""
+"""What makes a completion likely to look wrong, told from the photo before anything is drawn."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from facefill.catalog import METHODS
 from facefill.files.photo import read_photo
-from facefill.runtime.doubts import listening
 from facefill.runtime.inpainter import Inpainter
+from facefill.runtime.method_warnings import collect_warnings
 from facefill.runtime.model import Model
 
 
 def doubt(text: str, rows: list[int]) -> None:
-    logging.getLogger("facefill").warning(text, extra={"doubt": text, "rows": rows})
+    logging.getLogger("facefill").warning(text, extra={"warning": text, "rows": rows})
 
 
 class Doubter(Model):
@@ -37,13 +37,13 @@ def test_each_plan_gets_what_is_said_of_its_crops_once_for_all_samples() -> None
     photos[[3, 19], 0, 0] = 255
     plans = [inpainter.plan_complete(read_photo(photo), mask, aligned=True) for photo in photos]
     drawn = inpainter.run(plans, samples=2)
-    said = {index: one.doubts for index, one in enumerate(drawn) if one.doubts}
+    said = {index: one.warnings for index, one in enumerate(drawn) if one.warnings}
     assert said == {3: ("1 of 1 crops: far off",), 19: ("1 of 1 crops: far off",)}
     assert inpainter.finish(plans[3], drawn[3]).warnings == said[3]
 
 
 def test_a_listener_hears_its_own_thread_only() -> None:
-    with listening() as ours, ThreadPoolExecutor(1) as pool:
+    with collect_warnings() as ours, ThreadPoolExecutor(1) as pool:
         pool.submit(doubt, "theirs", [0]).result()
         doubt("ours", [2])
         logging.getLogger("facefill").warning("something else")

@@ -9,9 +9,9 @@ import pytest
 
 from facefill.files.photo import read_photo
 from facefill.runtime.cover import FoundCover
+from facefill.runtime.face_warnings import reasons_for_doubt
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter
-from facefill.runtime.trust import reasons_for_doubt
 from tests.faces import draw_photo
 from tests.runtime.test_inpainter import Covers, Finds
 from tests.runtime.test_plan import Grey
