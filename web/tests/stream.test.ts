@@ -123,6 +123,30 @@ describe("what is drawn on faces", () => {
     expect(boxes[0]![3] - boxes[0]![1]).toBeLessThan(120);
   });
 
+  it("fades frame after frame where it is no longer covered, and comes softly where it newly is", async () => {
+    const stream = await begun(red), hole = stream["patches"].get(0)!.hole, without = { ...hole, data: hole.data.map(() => 0) };
+    const reds = (frames: number): { sizes: number[]; levels: number[] } => {
+      const shown = Array.from({ length: frames }, () => {
+        stream["busy"] = true; // the networks are not asked
+        return stream.show(frame(0, 0));
+      });
+      const middle = 140 * 320 + 160, widths = shown.map(({ box }) => box[3] - box[1]);
+      return { sizes: widths, levels: shown.map(({ pixels }) => pixels.data[3 * middle]!) };
+    };
+    const [before] = reds(1).levels;
+    expect(before).toBeGreaterThan(220);
+    stream["patches"].set(0, { ...stream["patches"].get(0)!, hole: without, sudden: false });
+    const { sizes, levels } = reds(10);
+    expect([sizes.at(-1), levels.at(-1)]).toEqual([0, frame(0, 0).data[3 * (140 * 320 + 160)]]);
+    const steps = (of: number[]): number[] => of.slice(1).map((value, at) => Math.abs(value - of[at]!));
+    expect(Math.max(...steps([before!, ...levels]))).toBeLessThan(0.5 * Math.abs(before! - levels.at(-1)!));
+    expect(new Set(levels).size).toBeGreaterThanOrEqual(6);
+    stream["patches"].set(0, { ...stream["patches"].get(0)!, hole, sudden: false });
+    const back = reds(3).levels;
+    expect(back.at(-1)).toBe(before);
+    expect(new Set(back).size).toBe(3);
+  });
+
   it("raises what the networks raise", async () => {
     const stream = await begun(() => Promise.reject(new Error("out of memory")));
     expect(() => stream.show(frame(0, 0))).toThrow("out of memory");

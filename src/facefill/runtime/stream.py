@@ -209,19 +209,22 @@ class Stream:
     def fill(self, seen: Seen) -> StreamFrame:
         """Complete what was found. Frames come in the order in which they were looked at."""
         pixels, mask = seen.pixels, np.zeros(seen.pixels.shape[:2], bool)
-        shown, too_covered = {}, 0
+        shown: dict[int, _Shown] = {}
+        completed = too_covered = 0
         for number, (motion, drawn) in seen.faces.items():
             drawing = drawn.result()[number]
             too_covered += drawing.too_covered
-            layer = _blend(self._shown.get(number), drawing, seen.frame)
-            if drawing.too_covered or not layer.share.any():
+            if drawing.too_covered:
                 continue
-            shown[number] = layer
+            shown[number] = layer = _blend(self._shown.get(number), drawing, seen.frame)
+            if not layer.share.any():
+                continue
+            completed += 1
             patch = np.rint(layer.patch).astype(np.uint8)
             pixels, changed = _lay(pixels, layer.home.after(motion), patch, layer.share)
             mask |= changed
         self._shown = shown
-        return StreamFrame(pixels, mask, len(seen.faces), len(shown), too_covered)
+        return StreamFrame(pixels, mask, len(seen.faces), completed, too_covered)
 
 
 def _blend(before: _Shown | None, drawing: _Drawing, frame: int) -> _Shown:

@@ -3,7 +3,7 @@
  * they drew last is carried along with its face. */
 
 import {
-  boundingBox, copyOf, count, cut, floats, mapBytes, mapFloats, or, paste, rint, type Box, type Bytes, type Floats, type Mask, type Point,
+  any, boundingBox, bytes, copyOf, count, cut, floats, mapBytes, mapFloats, not, or, paste, rint, type Box, type Bytes, type Floats, type Mask, type Point,
 } from "./arrays";
 import { lookAt } from "./cover";
 import { Crop } from "./crop";
@@ -13,7 +13,7 @@ import type { Networks } from "./load";
 import { LARGEST_SHARE, SIDE_PX } from "./plan";
 import { Tracker, type Track } from "./track";
 
-const HOLD = 0.8, STILL = 0.3, MOVED_LEVELS = 12;
+const HOLD = 0.8, RISE = 1 / 3, FALL = 1 / 8, STILL = 0.3, MOVED_LEVELS = 12, CHANGED_LEVELS = 16;
 /** The finder looks before every fourth completion, and where faces get lost. */
 const EVERY = 4;
 /** What of a face is drawn: the hole with that margin, in steps that the network takes. */
@@ -28,6 +28,8 @@ interface Patch {
   drawn: Floats;
   shown: Bytes;
   tooCovered: boolean;
+  /** What is newly covered has changed, and is hidden at once. */
+  sudden: boolean;
 }
 
 /** A frame with what is drawn on it; all levels outside the box are the camera's. */
@@ -36,6 +38,8 @@ export interface Shown { pixels: Bytes; box: Box; faces: number; completed: numb
 export class Stream {
   private readonly tracker = new Tracker();
   private patches = new Map<number, Patch>();
+  /** How much of what is drawn each face showed in the last frame, 0 to 1 in its aligned square. */
+  private shares = new Map<number, Floats>();
   private busy = false;
   private rounds = 0;
   private failure: unknown = null;
@@ -50,18 +54,24 @@ export class Stream {
       this.busy = true;
       void this.work(frame).catch((error: unknown) => { this.failure = error; }).finally(() => { this.busy = false; });
     }
+    const shares = new Map<number, Floats>();
     let pixels = frame, box: Box | null = null, completed = 0, tooCovered = 0;
     for (const { number, face, lost } of this.tracker.tracks) {
       const patch = this.patches.get(number), crop = Crop.aroundFace(face.landmarks, SIDE_PX);
       if (!patch || !crop || lost) continue;
-      if (patch.tooCovered) tooCovered++;
-      else if (patch.hole.data.includes(1)) {
-        const missing = crop.putMask(patch.hole, frame.height, frame.width);
-        pixels = crop.put(pixels, patch.shown, missing);
-        box = around(boundingBox(missing), box);
-        completed++;
+      if (patch.tooCovered) {
+        tooCovered++;
+        continue;
       }
+      const share = stepped(this.shares.get(number), patch);
+      shares.set(number, share);
+      if (!share.data.some((value) => value > 0)) continue;
+      const missing = crop.putMask(mapBytes(share, (value) => value > 0), frame.height, frame.width);
+      pixels = mixed(pixels, crop.put(pixels, patch.shown, missing), crop, share, missing);
+      box = around(boundingBox(missing), box);
+      completed++;
     }
+    this.shares = shares;
     return { pixels, box: box ?? [0, 0, 0, 0], faces: this.tracker.tracks.length, completed, tooCovered };
   }
 
@@ -86,15 +96,17 @@ export class Stream {
     const { face: seen, hole: covered, outside } = await lookAt(frame, face, this.networks.cover), before = this.patches.get(number);
     const cover = mapFloats(covered, (value, at) => Math.max(value, HOLD * (before?.cover.data[at] ?? 0)));
     const hole = mapBytes(cover, (value) => value > 0.5), tooCovered = count(hole) / hole.data.length > LARGEST_SHARE;
-    if (tooCovered || !hole.data.includes(1)) return { cover, hole, face: seen, drawn: floats(0, 0), shown: seen, tooCovered };
+    const fresh = before && mapBytes(hole, (value, at) => value && !before.hole.data[at]);
+    const sudden = !fresh || movedLevels(seen, before.face, not(fresh)) > CHANGED_LEVELS;
+    if (tooCovered || !any(hole)) return { cover, hole, face: seen, drawn: floats(0, 0), shown: seen, tooCovered, sudden };
     const made = await complete(seen, hole, or(hole, outside), face.landmarks.map((point) => crop.toCrop(point)), this.networks.swift);
-    const fresh = before?.drawn.data.length ? Math.min(1, STILL + movedLevels(seen, before.face, or(covered, before.hole)) / MOVED_LEVELS) : 1;
+    const way = before?.drawn.data.length ? Math.min(1, STILL + movedLevels(seen, before.face, or(covered, before.hole)) / MOVED_LEVELS) : 1;
     const drawn = floats(made.height, made.width, 3), shown = copyOf(made);
     for (let at = 0; at < shown.data.length; at++) {
-      const old = fresh < 1 ? before!.drawn.data[at]! : 0;
-      shown.data[at] = rint(drawn.data[at] = old + fresh * (made.data[at]! - old));
+      const old = way < 1 ? before!.drawn.data[at]! : 0;
+      shown.data[at] = rint(drawn.data[at] = old + way * (made.data[at]! - old));
     }
-    return { cover, hole, face: seen, drawn, shown, tooCovered };
+    return { cover, hole, face: seen, drawn, shown, tooCovered, sudden };
   }
 }
 
@@ -115,6 +127,31 @@ export function partOf([x0, y0, x1, y1]: Box): Box {
   };
   const [left, right] = along(x0, x1), [top, bottom] = along(y0, y1);
   return [left, top, right, bottom];
+}
+
+/** How much of what is drawn a face shows in this frame: what is newly covered comes, and what no longer is goes, from its
+ * edges, too, by a pixel in each frame. */
+function stepped(before: Floats | undefined, { hole, sudden }: Patch): Floats {
+  if (!before) return mapFloats(hole, (value) => value);
+  const { data, width } = before;
+  return mapFloats(hole, (covered, at) => {
+    if (covered) return Math.min(1, data[at]! + (sudden ? 1 : RISE));
+    let least = data[at]!;
+    for (let row = at - width; least > 0 && row <= at + width; row += width) least = Math.min(least, data[row - 1] ?? 1, data[row] ?? 1, data[row + 1] ?? 1);
+    return Math.max(0, least - FALL);
+  });
+}
+
+/** A frame with its faces partly shown as they were drawn; where they are shown wholly, as they are drawn. */
+function mixed(frame: Bytes, drawn: Bytes, crop: Crop, share: Floats, missing: Mask): Bytes {
+  if (share.data.every((value) => value === 0 || value === 1)) return drawn;
+  const levels = bytes(share.height, share.width, 3), made = copyOf(drawn);
+  share.data.forEach((value, at) => levels.data.fill(rint(255 * value), 3 * at, 3 * at + 3));
+  const placed = crop.put(bytes(frame.height, frame.width, 3), levels, missing);
+  placed.data.forEach((value, at) => {
+    if (value < 255) made.data[at] = rint(frame.data[at]! + value / 255 * (drawn.data[at]! - frame.data[at]!));
+  });
+  return made;
 }
 
 const around = (one: Box, other: Box | null): Box => other === null ? one :
