@@ -1,8 +1,9 @@
 """Speed and flicker of `facefill video`, on a film made of the example portrait: 1280 × 720, one face, H.264.
 
-    python benchmarks/video.py [--frames 200] [--rounds 3] [--threads 2] [--sheet sheet.png]
+    python benchmarks/video.py [--frames 200] [--rounds 3] [--threads 2] [--every 1,2,4] [--sheet sheet.png]
 
-Each round decodes and encodes the film without completing, and with, one after the other. Flicker: mean absolute
+Each round decodes and encodes the film without completing, and with, one after the other: each face drawn in every
+frame, in every second one ... Flicker: mean absolute
 difference of the hole between two frames, on a still face under camera noise of 2 grey levels.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import itertools
 import tempfile
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,7 +24,7 @@ import numpy as np
 from facefill.files.photo import read_photo
 from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.model import load
-from facefill.runtime.stream import Seen, Stream
+from facefill.runtime.stream import EVERY_FRAMES, Seen, Stream
 from facefill.video.film import open_film, read_frames, to_rgb
 from facefill.video.run import convert
 
@@ -95,6 +97,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--every", type=lambda text: [int(every) for every in text.split(",")], default=[EVERY_FRAMES])
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     threads = max(1, options.threads // 2)  # as the command shares them out
@@ -102,18 +105,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_film(folder / "in.mp4", draw_frames(options.frames))
-        rates: dict[str, list[float]] = {"decode and encode": [], "with completion": []}
+        kinds: dict[str, Callable[[], Stream]] = {"decode and encode": lambda: Nothing(finder, cover, model)}
+        for every in options.every:
+            kinds[f"drawn every {every}"] = lambda every=every: Stream(finder, cover, model, every=every)
+        rates: dict[str, list[float]] = {kind: [] for kind in kinds}
         costs: dict[str, list[float]] = {kind: [] for kind in rates}
         for _ in range(options.rounds):
-            for kind, of in zip(rates, (Nothing, Stream), strict=True):
+            for kind, open_stream in kinds.items():
                 start, spent = time.perf_counter(), time.process_time()
-                convert(
-                    folder / "in.mp4",
-                    folder / "out.mp4",
-                    lambda of=of: of(finder, cover, model),
-                    JOB | {"kind": kind},
-                    overwrite=True,
-                )
+                convert(folder / "in.mp4", folder / "out.mp4", open_stream, JOB | {"kind": kind}, overwrite=True)
                 rates[kind].append(options.frames / (time.perf_counter() - start))
                 costs[kind].append((time.process_time() - spent) / options.frames * 1e3)
         for kind, values in rates.items():
@@ -121,12 +121,14 @@ def main() -> None:
                 f"{kind:20} {np.median(values):6.1f} frames/s ({min(values):.1f} to {max(values):.1f}), "
                 f"{np.median(costs[kind]):.0f} ms of processor time a frame"
             )
-        print(
-            f"ratio {np.median(rates['with completion']) / np.median(rates['decode and encode']):.2f}, "
-            f"{options.threads} threads, {options.frames} frames, {options.rounds} rounds"
-        )
-        mean, most = flicker(Stream(finder, cover, model), draw_frames(40, still=True))
-        print(f"flicker of a still face: {mean:.2f} grey levels, at most {most:.2f} between two frames")
+        alone = np.median(rates["decode and encode"])
+        for kind in list(kinds)[1:]:
+            mean, most = flicker(kinds[kind](), draw_frames(40, still=True))
+            print(
+                f"{kind:20} {np.median(rates[kind]) / alone:.2f} of decode and encode; flicker of a still face: "
+                f"{mean:.2f} grey levels, at most {most:.2f} between two frames"
+            )
+        print(f"{options.threads} threads, {options.frames} frames, {options.rounds} rounds")
         if options.sheet:
             write_sheet(options.sheet, [folder / "in.mp4", folder / "out.mp4"])
 

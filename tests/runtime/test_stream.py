@@ -13,6 +13,7 @@ import pytest
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
 from facefill.runtime.model import Model, load
+from facefill.runtime.pace import Pace
 from facefill.runtime.stream import Stream
 from tests.networks import write_inpainting
 from tests.runtime.test_inpainter import Covers, Finds
@@ -73,7 +74,7 @@ def test_the_hole_of_a_still_face_hardly_changes_although_the_camera_is_noisy(mo
 
 def test_a_face_that_only_moves_is_drawn_in_every_fourth_frame_and_its_hole_goes_with_it(model: Model) -> None:
     cover = Counts()
-    film = stream(model, cover)
+    film = stream(model, cover, every=4)
     shown = [film.complete(moved(3.0 * step, 1.5 * step)[0]) for step in range(8)]
     assert cover.frames == 2
     places = np.array([np.argwhere(frame.mask).mean(0)[::-1] for frame in shown[:4]])
@@ -96,7 +97,7 @@ def test_a_face_that_changes_is_drawn_at_once(model: Model) -> None:
 
 def test_a_live_camera_waits_for_the_first_drawing_of_a_face_only(model: Model) -> None:
     cover = Counts()
-    film = stream(model, cover, live=True)
+    film = stream(model, cover, pace=Pace())
     first = film.complete(PHOTO)
     cover.free.clear()
     shown = [film.complete(moved(2.0 * step, 0)[0]) for step in range(1, 8)]  # networks stand still meanwhile
@@ -114,7 +115,7 @@ def test_what_fails_beside_a_camera_is_said(model: Model) -> None:
             raise RuntimeError("no network")
 
     with pytest.raises(RuntimeError, match="no network"):
-        stream(model, Fails(slice(0)), live=True).complete(PHOTO)
+        stream(model, Fails(slice(0)), pace=Pace()).complete(PHOTO)
 
 
 def test_a_cover_that_comes_and_goes_is_held(model: Model) -> None:

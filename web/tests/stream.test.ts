@@ -100,15 +100,16 @@ describe("what is drawn on faces", () => {
     stream["tracker"].follow(frame(0, 0));
     stream["tracker"].see([face()], []);
     stream["rounds"] = 1; // no look now
-    const seen = frame(0, 0), { pixels, faces, completed } = stream.show(seen);
+    const seen = frame(0, 0), { pixels, faces, completed } = await stream.show(seen);
     expect([pixels === seen, faces, completed]).toEqual([true, 1, 0]);
-    while (stream["busy"]) await new Promise((resolve) => { setTimeout(resolve); });
+    await stream["working"];
     return stream;
   }
 
   it("comes with the next frame, moves with the face, and leaves the rest alone", async () => {
-    const stream = await begun(red), boxes = [frame(0, 0), frame(4, 3)].map((seen) => {
-      const { pixels, box, faces, completed } = stream.show(seen), middle = Math.floor((box[1] + box[3]) / 2) * 320 + Math.floor((box[0] + box[2]) / 2);
+    const stream = await begun(red), boxes = [];
+    for (const seen of [frame(0, 0), frame(4, 3)]) {
+      const { pixels, box, faces, completed } = await stream.show(seen), middle = Math.floor((box[1] + box[3]) / 2) * 320 + Math.floor((box[0] + box[2]) / 2);
       expect([faces, completed]).toEqual([1, 1]);
       expect(pixels.data[3 * middle]).toBeGreaterThan(pixels.data[3 * middle + 1]! + 30);
       const outside = pixels.data.findIndex((value, at) => {
@@ -116,8 +117,8 @@ describe("what is drawn on faces", () => {
         return value !== seen.data[at] && (x < box[0] || x >= box[2] || y < box[1] || y >= box[3]);
       });
       expect(outside).toBe(-1);
-      return box;
-    });
+      boxes.push(box);
+    }
     expect(boxes[1]![0]).toBeGreaterThan(boxes[0]![0]);
     expect(boxes[1]![1]).toBeGreaterThan(boxes[0]![1]);
     expect(boxes[0]![3] - boxes[0]![1]).toBeLessThan(120);
@@ -125,31 +126,49 @@ describe("what is drawn on faces", () => {
 
   it("fades frame after frame where it is no longer covered, and comes softly where it newly is", async () => {
     const stream = await begun(red), hole = stream["patches"].get(0)!.hole, without = { ...hole, data: hole.data.map(() => 0) };
-    const reds = (frames: number): { sizes: number[]; levels: number[] } => {
-      const shown = Array.from({ length: frames }, () => {
-        stream["busy"] = true; // the networks are not asked
-        return stream.show(frame(0, 0));
-      });
-      const middle = 140 * 320 + 160, widths = shown.map(({ box }) => box[3] - box[1]);
-      return { sizes: widths, levels: shown.map(({ pixels }) => pixels.data[3 * middle]!) };
+    stream["working"] = new Promise(() => undefined); // the networks are not asked
+    stream["tookMs"] = Infinity;
+    const reds = async (frames: number): Promise<{ sizes: number[]; levels: number[] }> => {
+      const sizes = [], levels = [], middle = 140 * 320 + 160;
+      for (let count = 0; count < frames; count++) {
+        const { box, pixels } = await stream.show(frame(0, 0));
+        sizes.push(box[3] - box[1]);
+        levels.push(pixels.data[3 * middle]!);
+      }
+      return { sizes, levels };
     };
-    const [before] = reds(1).levels;
+    const [before] = (await reds(1)).levels;
     expect(before).toBeGreaterThan(220);
     stream["patches"].set(0, { ...stream["patches"].get(0)!, hole: without, sudden: false });
-    const { sizes, levels } = reds(10);
+    const { sizes, levels } = await reds(10);
     expect([sizes.at(-1), levels.at(-1)]).toEqual([0, frame(0, 0).data[3 * (140 * 320 + 160)]]);
     const steps = (of: number[]): number[] => of.slice(1).map((value, at) => Math.abs(value - of[at]!));
     expect(Math.max(...steps([before!, ...levels]))).toBeLessThan(0.5 * Math.abs(before! - levels.at(-1)!));
     expect(new Set(levels).size).toBeGreaterThanOrEqual(6);
     stream["patches"].set(0, { ...stream["patches"].get(0)!, hole, sudden: false });
-    const back = reds(3).levels;
+    const back = (await reds(3)).levels;
     expect(back.at(-1)).toBe(before);
     expect(new Set(back).size).toBe(3);
   });
 
+  it("is drawn in every frame, and on that frame, where the networks are fast", async () => {
+    let drawn = 0;
+    const stream = await begun((inputs) => {
+      drawn++;
+      return red(inputs);
+    });
+    stream["networks"].finder = () => Promise.reject(new Error("not asked"));
+    for (const tookMs of [10, 20, 30]) {
+      stream["tookMs"] = tookMs;
+      stream["rounds"] = 1;
+      const { completed } = await stream.show(frame(tookMs / 10, 0));
+      expect([completed, drawn, stream["working"]]).toEqual([1, 1 + tookMs / 10, null]);
+    }
+  });
+
   it("raises what the networks raise", async () => {
     const stream = await begun(() => Promise.reject(new Error("out of memory")));
-    expect(() => stream.show(frame(0, 0))).toThrow("out of memory");
+    await expect(stream.show(frame(0, 0))).rejects.toThrow("out of memory");
   });
 
   it("is drawn in a part of the aligned face that holds the hole", () => {

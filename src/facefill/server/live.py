@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
 from facefill.runtime.inpainter import Inpainter
+from facefill.runtime.pace import Pace
 from facefill.runtime.stream import Seen, Stream, StreamFrame
 from facefill.server.settings import Settings
 
@@ -21,8 +22,6 @@ MOST_BYTES = 4_000_000
 """Largest file of a frame."""
 QUALITY = 90
 """JPEG quality of the frames that go back."""
-EVERY_FRAMES = 8
-"""A face that does not change is drawn in every eighth frame: browser and networks share the processor."""
 PROTOCOL = "facefill"
 """The WebSocket's subprotocol. Beside it a client may name "token." and the server's token in URL-safe base64, since
 browsers send no Authorization with a WebSocket."""
@@ -59,7 +58,7 @@ class Live:
         """The next frame is looked at while one is completed."""
         inpainter = self._inpainter
         helpers = inpainter.finder(), inpainter.cover()
-        stream = Stream(*helpers, inpainter.model, every=EVERY_FRAMES, live=True)
+        stream = Stream(*helpers, inpainter.model, pace=Pace())
         filling: asyncio.Task[None] | None = None
         try:
             while True:

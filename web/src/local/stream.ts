@@ -1,6 +1,7 @@
-/** The faces of a camera completed, so that nothing flickers, as `facefill.runtime.stream` does it; but networks take
- * longer than a frame here. So faces are followed in every frame, networks work beside on the newest frame, and what
- * they drew last is carried along with its face. */
+/** The faces of a camera completed, so that nothing flickers, as `facefill.runtime.stream` does it. Faces are followed in
+ * every frame. Where networks are so fast that ten frames a second are shown all the same, each frame waits for them and
+ * shows what they drew on it; elsewhere they work beside on the newest frame, and what they drew last is carried along
+ * with its face. */
 
 import {
   any, boundingBox, bytes, copyOf, count, cut, floats, mapBytes, mapFloats, not, or, paste, rint, type Box, type Bytes, type Floats, type Mask, type Point,
@@ -16,6 +17,9 @@ import { Tracker, type Track } from "./track";
 const HOLD = 0.8, RISE = 1 / 3, FALL = 1 / 8, STILL = 0.3, MOVED_LEVELS = 12, CHANGED_LEVELS = 16;
 /** The finder looks before every fourth completion, and where faces get lost. */
 const EVERY = 4;
+/** A frame waits for networks that took no longer for the one before: the rest of a tenth of a second is for following
+ * and showing. */
+const PATIENCE_MS = 75;
 /** What of a face is drawn: the hole with that margin, in steps that the network takes. */
 const MARGIN_PX = 12, STEP_PX = 64, LEAST_PX = 192;
 
@@ -40,20 +44,22 @@ export class Stream {
   private patches = new Map<number, Patch>();
   /** How much of what is drawn each face showed in the last frame, 0 to 1 in its aligned square. */
   private shares = new Map<number, Floats>();
-  private busy = false;
+  private working: Promise<void> | null = null;
+  private tookMs = Infinity;
   private rounds = 0;
   private failure: unknown = null;
 
   constructor(private readonly networks: Networks) {}
 
-  /** The next frame with the covers taken off as far as they are known. Raises what the networks raised. */
-  show(frame: Bytes): Shown {
-    if (this.failure) throw this.failure;
+  /** Whether each frame waits for its own drawing. */
+  get waits(): boolean { return this.tookMs <= PATIENCE_MS; }
+
+  /** The next frame with the covers taken off as far as they are known; one at a time. Raises what the networks raised. */
+  async show(frame: Bytes): Promise<Shown> {
     this.tracker.follow(frame);
-    if (!this.busy) {
-      this.busy = true;
-      void this.work(frame).catch((error: unknown) => { this.failure = error; }).finally(() => { this.busy = false; });
-    }
+    this.working ??= this.work(frame).catch((error: unknown) => { this.failure = error; }).finally(() => { this.working = null; });
+    if (this.waits) await this.working;
+    if (this.failure) throw this.failure;
     const shares = new Map<number, Floats>();
     let pixels = frame, box: Box | null = null, completed = 0, tooCovered = 0;
     for (const { number, face, lost } of this.tracker.tracks) {
@@ -79,14 +85,15 @@ export class Stream {
     const { tracks } = this.tracker;
     if (this.tracker.due || !tracks.length || this.rounds++ % EVERY === 0) {
       this.tracker.see(await findFaces(frame, this.networks.finder, this.networks.second_look), tracks);
-      return;
+      if (!this.waits) return;
     }
-    const drawn = new Map<number, Patch>();
-    for (const track of tracks) {
+    const start = performance.now(), drawn = new Map<number, Patch>();
+    for (const track of this.waits ? this.tracker.tracks : tracks) {
       const patch = await this.draw(frame, track);
       if (patch) drawn.set(track.number, patch);
     }
     this.patches = drawn;
+    if (drawn.size) this.tookMs = performance.now() - start;
   }
 
   /** The cover grows at once and shrinks slowly: a rim that comes and goes would be seen. */

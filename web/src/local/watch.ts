@@ -11,13 +11,14 @@ import { Stream } from "./stream";
 export async function watch(base: string, port: MessagePort): Promise<void> {
   await loadOpenCv(base);
   const stream = new Stream(borrow(port)), sheet = new OffscreenCanvas(1, 1), ink = sheet.getContext("2d", { willReadFrequently: true })!;
-  onmessage = ({ data: frame }: MessageEvent<ImageBitmap>) => {
+  let turn: Promise<void> = Promise.resolve();
+  const take = async (frame: ImageBitmap): Promise<void> => {
     const start = performance.now(), { width, height } = frame;
     if (sheet.width !== width || sheet.height !== height) [sheet.width, sheet.height] = [width, height];
     ink.drawImage(frame, 0, 0);
     frame.close();
     try {
-      const { pixels, box, faces, completed, tooCovered } = stream.show(rgbOf(ink.getImageData(0, 0, width, height)));
+      const { pixels, box, faces, completed, tooCovered } = await stream.show(rgbOf(ink.getImageData(0, 0, width, height)));
       if (completed) ink.putImageData(imageOf(cut(pixels, box)), box[0], box[1]);
       const shown = sheet.transferToImageBitmap(), ms = performance.now() - start;
       postMessage({ frame: shown, said: { faces, completed, too_covered: tooCovered, ms } } satisfies Seen, { transfer: [shown] });
@@ -25,6 +26,7 @@ export async function watch(base: string, port: MessagePort): Promise<void> {
       postMessage({ failed: String(error) } satisfies Seen);
     }
   };
+  onmessage = ({ data: frame }: MessageEvent<ImageBitmap>) => { turn = turn.then(() => take(frame)); };
   postMessage("ready" satisfies Seen);
 }
 
