@@ -249,6 +249,12 @@ def test_jobs_that_cannot_be(photos: Path, tmp_path: Path, source: str, method: 
         make_job(str(tmp_path / source), str(tmp_path / "out"), method=method)
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in(photos: Path, tmp_path: Path) -> None:
+    for places in (("", str(tmp_path / "out")), (str(photos), "")):
+        with pytest.raises(InputError, match="got an empty name"):
+            make_job(*places, method="telea")
+
+
 def test_a_recipe_names_everything_that_results_depend_on(photos: Path, tmp_path: Path) -> None:
     def job(**options: object) -> BatchJob:
         return make_job(str(photos), str(tmp_path / "out"), **options)

@@ -30,8 +30,15 @@ def covered(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "/"])
 def test_a_name_that_no_photo_has_takes_one_line(run: Run, tmp_path: Path, name: str) -> None:
     said = refused(run, tmp_path, "unmask", name, "-m", "telea")
-    assert ("an empty name" if not name else f"the folder {name}") in said
-    refused(run, tmp_path, "complete", name, "--mask", tmp_path, "-o", tmp_path / "o.png", "-m", "telea")
+    empty_or_folder = "an empty name" if not name else f"the folder {name}"
+    assert empty_or_folder in said
+    words = ("-o", tmp_path / "o.png", "-m", "telea")
+    assert empty_or_folder in refused(run, tmp_path, "complete", name, "--mask", tmp_path, *words)
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "a mask file, got an empty name"), (".", ", which is a folder")])
+def test_a_name_that_no_mask_has_takes_one_line(run: Run, face: Path, tmp_path: Path, name: str, said: str) -> None:
+    assert said in refused(run, tmp_path, "complete", face, "--mask", name, "-o", tmp_path / "o.png", "-m", "telea")
 
 
 def test_a_folder_is_told_of_batch(run: Run, tmp_path: Path) -> None:
@@ -122,6 +129,18 @@ def test_the_photo_comes_from_standard_input_and_goes_to_standard_output(
     assert b"completed the hole" in piped.stderr
     assert command(*words, tmp_path / "o.png", data=face.read_bytes()).returncode == 0
     assert piped.stdout == (tmp_path / "o.png").read_bytes()
+
+
+def test_a_mask_comes_from_standard_input_where_the_photo_is_a_file(
+    run: Run, face: Path, hole: Path, tmp_path: Path
+) -> None:
+    words = ["complete", face, "-m", "telea", "--aligned", "--mask"]
+    piped = command(*words, "-", "-o", "-", data=hole.read_bytes())
+    assert piped.returncode == 0, piped.stderr
+    assert command(*words, hole, "-o", tmp_path / "o.png").returncode == 0
+    assert piped.stdout == (tmp_path / "o.png").read_bytes()
+    said = refused(run, tmp_path, "complete", "-", "--mask", "-", "-o", tmp_path / "p.png", "-m", "telea")
+    assert "one picture from standard input, got photo and mask" in said
 
 
 def test_unmask_takes_standard_streams_for_one_photo(run: Run, face: Path, tmp_path: Path) -> None:

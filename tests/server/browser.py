@@ -35,10 +35,15 @@ FLAGS = [
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
+    "--host-resolver-rules=MAP photos.example 127.0.0.1",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 ]
 PHONE = {"width": 360, "height": 740}
+SIZES: dict[str, dict[str, Any]] = {
+    "desktop": {"viewport": {"width": 1360, "height": 860}},
+    "phone": {"viewport": PHONE, "has_touch": True, "is_mobile": True, "device_scale_factor": 2},
+}
 
 
 def find_chromium() -> str | None:
@@ -148,8 +153,8 @@ def take_screenshots(folder: Path, photos: list[Path]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with served() as url, browser() as chromium:
         for scheme in ("light", "dark"):
-            for name, size in (("desktop", {"width": 1360, "height": 860}), ("phone", PHONE)):
-                page = chromium.new_page(viewport=size, color_scheme=scheme)
+            for name, size in SIZES.items():
+                page = chromium.new_context(**size, color_scheme=scheme).new_page()
                 page.goto(url)
 
                 def shoot(state: str, page: Any = page, stem: str = f"{name}-{scheme}") -> None:
@@ -184,7 +189,7 @@ def take_screenshots(folder: Path, photos: list[Path]) -> None:
                 page.wait_for_selector("details")
                 page.click("main > details:nth-of-type(2) > summary")
                 page.screenshot(path=folder / f"{name}-{scheme}-6-docs.png", full_page=name == "desktop")
-                page.close()
+                page.context.close()
 
 
 if __name__ == "__main__":

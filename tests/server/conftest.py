@@ -12,7 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from facefill.server.app import Service, build_app
-from tests.server.browser import EXAMPLE, PHONE, browser, hosted, served
+from tests.server.browser import EXAMPLE, SIZES, browser, hosted, served
 from tests.server.service import LIMITS, Gate, service
 
 
@@ -63,7 +63,7 @@ def page(chromium: Any, url: str) -> Iterator[Any]:
 
 @pytest.fixture
 def phone(chromium: Any, url: str) -> Iterator[Any]:
-    context = chromium.new_context(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2)
+    context = chromium.new_context(**SIZES["phone"])
     yield from watched(context.new_page(), url)
     context.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,8 +29,15 @@ def test_the_docs_are_complete_without_a_network(page: Any, url: str) -> None:
     said = page.text_content("main")
     for path in ("/v1/unmask", "/v1/complete", "/v1/detect", "/v1/methods", "/v1/health", "/v1/metrics"):
         assert path in said
-    page.click("main > details:nth-of-type(2) > summary")
-    assert page.is_visible("main > details:nth-of-type(2) table >> nth=0")
+    for number, files in enumerate(("photo", "photo", "photo mask"), 1):
+        page.click(f"main > details:nth-of-type({number}) > summary")
+        one = page.locator(f"main > details:nth-of-type({number})")
+        assert one.locator("table").first.is_visible()
+        fields = one.locator("table").first.locator("tbody td:first-child").all_text_contents()
+        assert {*files.split(), "preview", "covers" if number < 3 else "seed"} <= set(fields)
+        command = one.locator("pre").first.text_content()
+        assert re.findall(r"-F (\w+)=@", command) == files.split()
+        assert command.endswith(f"{url}/v1/{('detect', 'unmask', 'complete')[number - 1]}")
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
@@ -80,6 +88,23 @@ def test_axe_finds_nothing_serious(page: Any, url: str, scheme: str) -> None:
     page.wait_for_selector("main > details")
     page.click("main > details:nth-of-type(2) > summary")
     check("docs")
+
+
+def test_the_page_says_to_whom_a_photo_goes(page: Any, chromium: Any) -> None:
+    assert page.text_content(".promise") == "Your photo stays on this machine."
+    assert page.text_content("#kept") == "Nothing is uploaded to anybody, and nothing is kept."
+    with served("--name", "photos.example") as address:
+        there = chromium.new_page()
+        there.goto(address.replace("127.0.0.1", "photos.example"))
+        host = urlsplit(there.url).netloc
+        assert host.startswith("photos.example:")
+        assert there.text_content(".promise") == f"Photos are sent to {host} and not kept."
+        assert there.text_content("#kept") == f"Your photo is sent to {host}, to nobody else, and is not kept."
+        there.close()
+
+
+def test_a_phone_is_not_told_to_drop(page: Any, phone: Any) -> None:
+    assert [one.is_visible(".pointer") for one in (page, phone)] == [True, False]
 
 
 def test_a_token_is_asked_for_and_kept_for_the_tab(chromium: Any) -> None:

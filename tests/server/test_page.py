@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from facefill.catalog import METHODS
 from facefill.files import metadata
 from facefill.files.directories import tag_numbers
+from facefill.server import app
 from facefill.server.app import build_app, read_page
 from tests.server.service import Gate, service
 
@@ -121,6 +122,26 @@ def test_scripts_and_styles_are_files_of_the_server(tmp_path: Path) -> None:
         asset = next(path for path in read_page() if path.startswith("/assets/"))
         assert "immutable" in client.get(asset).headers["cache-control"]
         assert client.get("/assets/../build.json").status_code == 404
+
+
+def test_fonts_are_those_that_exist_everywhere() -> None:
+    found: list[str] = []
+    for path, (content, _) in read_page().items():
+        if path.endswith(".css"):
+            text = content.decode()
+            assert "@font-face" not in text
+            found += re.findall(r"font(?:-family)?:([^;}]+)", text)
+        elif path.endswith(".js"):
+            found += re.findall(r"\.font=[`\"']([^`\"']+)", content.decode())
+    assert len(found) > 8
+    for families in found:
+        assert families == "inherit" or families.rpartition(",")[2].strip() in ("sans-serif", "monospace"), families
+
+
+def test_heic_is_offered_where_it_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, offered in ((object(), True), (None, False)):
+        monkeypatch.setattr(app, "find_spec", lambda name, there=there: there)
+        assert (b"HEIC" in read_page()["/"][0]) == offered
 
 
 def test_the_lock_file_pins_everything_and_names_no_registry() -> None:

@@ -25,7 +25,12 @@ def test_unknown_paths_and_methods_of_http_are_said_in_the_same_words(client: Te
         (client.get("/v1/progress/none"), 404),
     ):
         assert answer.status_code == status
-        Failure.model_validate(answer.json())
+        error = Failure.model_validate(answer.json()).error
+        assert (error.expected, error.got) in {
+            ("a path of this server", "another one"),
+            ("another HTTP method", "GET"),
+            ("a request that is being worked on", "none of that name"),
+        }
 
 
 def test_every_answer_carries_the_policy(client: TestClient) -> None:

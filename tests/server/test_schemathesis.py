@@ -38,6 +38,8 @@ def test_the_server_answers_as_its_description_says(tmp_path: Path) -> None:
                 "1",
                 "--phases",
                 "examples,coverage,fuzzing",
+                "--request-timeout",
+                "120",  # the first search opens torch
                 "--workers",
                 "2",
                 "--generation-database",

@@ -228,6 +228,11 @@ def test_the_last_two_states_stay_and_a_damaged_one_is_passed_over(tmp_path: Pat
     assert state["shown"] == 2
     assert "damaged" in capsys.readouterr().err
     older.write_bytes(b"")
+    with pytest.raises(InputError, match=r"a whole state in .*, got 2 damaged: copy one back") as error:
+        load_newest(tmp_path)
+    assert "\n" not in str(error.value)
+    for path in tmp_path.glob("state-*.pt"):
+        path.unlink()
     assert load_newest(tmp_path) is None
 
 

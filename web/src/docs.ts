@@ -53,18 +53,19 @@ function short(key: string, value: unknown): unknown {
   return typeof value === "string" && value.length > 60 && key !== "invented" ? `${value.slice(0, 40)}…` : value;
 }
 
-function operation(path: string, verb: string, of: Operation): HTMLElement {
+function operation(path: string, verb: string, of: Operation, schemas: Record<string, Schema>): HTMLElement {
   const parts: HTMLElement[] = [];
-  const form = of.requestBody?.content["multipart/form-data"];
+  const sentAs = of.requestBody?.content["multipart/form-data"]?.schema;
+  const form = sentAs?.$ref ? schemas[kind(sentAs)] : sentAs;
   if (of.description && of.description !== `${of.summary}.`) parts.push(el("p", {}, of.description));
-  const files = Object.keys(form?.schema.properties ?? {}).filter((name) => ["photo", "mask"].includes(name));
+  const files = Object.keys(form?.properties ?? {}).filter((name) => ["photo", "mask"].includes(name));
   const sent = files.map((name) => ` -F ${name}=@${name}.${name === "mask" ? "png" : "jpg"}`).join("");
   parts.push(code(`curl${sent}${path.match(/unmask|complete/) ? " -o completed.jpg" : ""} ${new URL(path.slice(1), document.baseURI).href}`));
   if (of.parameters) {
     parts.push(el("h3", {}, "Parameters"));
     for (const each of of.parameters) parts.push(el("p", {}, el("code", {}, each.name), ` (${each.in}) ${each.description ?? ""}`));
   }
-  if (form) parts.push(el("h3", {}, "Fields of the form, or of JSON with files in base64"), table(form.schema));
+  if (form) parts.push(el("h3", {}, "Fields of the form, or of JSON with files in base64"), table(form));
   parts.push(el("h3", {}, "Answers"));
   const answers = Object.entries(of.responses).map(([status, answer]) => el("tr", {}, el("td", {}, el("code", {}, status)),
     el("td", {}, answer.description), el("td", {}, Object.keys(answer.content).join(", "))));
@@ -81,7 +82,7 @@ async function draw(): Promise<void> {
   const said = await answer.json() as Document;
   main.append(el("p", { class: "intro" }, said.info.description));
   for (const [path, verbs] of Object.entries(said.paths)) {
-    for (const [verb, of] of Object.entries(verbs)) main.append(operation(path, verb, of));
+    for (const [verb, of] of Object.entries(verbs)) main.append(operation(path, verb, of, said.components.schemas));
   }
   main.append(el("h2", {}, "Records"));
   for (const [name, schema] of Object.entries(said.components.schemas)) {

@@ -384,6 +384,11 @@ async function loadMethods(): Promise<void> {
   }
 }
 
+/** A server on another machine is sent the photo: nothing else may be promised there. */
+if (!alone && !/^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname)) {
+  $(".promise").textContent = `Photos are sent to ${location.host} and not kept.`;
+  $("#kept").textContent = `Your photo is sent to ${location.host}, to nobody else, and is not kept.`;
+}
 choose("hand");
 mode("empty");
 if (alone) void keep();

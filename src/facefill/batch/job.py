@@ -77,6 +77,8 @@ def make_job(
     signature: Signature | None = None,
 ) -> BatchJob:
     """A checked job. Raises InputError for places that do not fit together, and for an unknown method."""
+    if not source or not target:
+        raise InputError("folders IN and OUT", "an empty name", "name both")
     for place in filter(None, (source, masks)):
         if not is_url(place) and not local_path(place).is_dir():
             raise InputError(

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facefill.commands.options import AsJson, Device, Exact, Finder, Large, Method, Overwrite, Seed, Sign, Threads
-from facefill.commands.output import STREAM, check_stdout, end, open_signature, read_source, report, save, save_picture
+from facefill.commands.output import (
+    STREAM,
+    check_stdout,
+    end,
+    open_given,
+    open_signature,
+    read_source,
+    report,
+    save,
+    save_picture,
+)
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +36,9 @@ Settings = Annotated[
 
 def complete(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo; - is standard input.")],
-    mask: Annotated[Path, typer.Option(help="A picture of the photo's size: white or opaque = missing.")],
+    mask: Annotated[
+        str, typer.Option(help="A picture of the photo's size: white or opaque = missing; - is standard input.")
+    ],
     out: Annotated[str, typer.Option("-o", "--out", help="The file to write; - is standard output.")],
     method: Method = "swift",
     seed: Seed = 0,
@@ -63,15 +75,17 @@ def complete(
     from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
     from facefill.runtime.inpainter import open_inpainter
 
+    if photo == mask == STREAM:
+        raise InputError("one picture from standard input", "photo and mask", "name a file for one of them")
     targets, beside = _outputs(out, samples)
     beside = [path for path in (show_steps, show_attention) if path] + beside
     files = [*filter(None, targets), *beside]
     if len(set(files)) < len(files):
         raise InputError("outputs with different names", "two of the same name", "choose another name for one")
     for path in files:
-        check_output(path, inputs=[mask] if photo == STREAM else [Path(photo), mask], overwrite=overwrite)
+        check_output(path, inputs=[Path(name) for name in (photo, mask) if name != STREAM], overwrite=overwrite)
     signature, source = open_signature(sign), read_source(photo)
-    missing = read_mask(mask, source.pixels.shape, dilate_px=dilate)
+    missing = read_mask(open_given(mask, "mask"), source.pixels.shape, dilate_px=dilate)
     inpainter: Inpainter = open_inpainter(
         method, device=device, threads=threads, exact=exact, settings=settings or (), finder=finder
     )

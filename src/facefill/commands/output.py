@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from facefill.runtime.inpainter import Result
 
 STREAM = "-"
-_MOST_BYTES = 200_000_000
 
 
 def read_source(photo: str) -> Photo:
     """Read a photo from a file or from standard input. Raises InputError."""
     from facefill.files.photo import read_photo
 
-    if photo == STREAM:
-        return read_photo(sys.stdin.buffer.read(_MOST_BYTES + 1), max_bytes=_MOST_BYTES)
-    if not photo:
-        raise InputError("a photo file", "an empty name", "name a file")
-    if Path(photo).is_dir():
-        raise InputError(
-            "a photo file",
-            f"the folder {photo}",
-            f"name a file; for all photos of a folder: facefill batch {photo} OUT",
-        )
-    return read_photo(Path(photo))
+    if photo and photo != STREAM and Path(photo).is_dir():
+        fix = f"name a file; for all photos of a folder: facefill batch {photo} OUT"
+        raise InputError("a photo file", f"the folder {photo}", fix)
+    return read_photo(open_given(photo, "photo"))
+
+
+def open_given(name: str, what: str) -> Path | BinaryIO:
+    """The path of a file, or standard input. Raises InputError for an empty name."""
+    if name == STREAM:
+        return sys.stdin.buffer
+    if not name:
+        raise InputError(f"a {what} file", "an empty name", "name a file")
+    return Path(name)
 
 
 def open_signature(path: Path | None) -> Any:

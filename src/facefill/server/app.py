@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
 from starlette.applications import Starlette
@@ -181,7 +182,10 @@ def read_page() -> dict[str, tuple[bytes, str]]:
             if suffix in _PAGE_TYPES and entry.name != "sw.js":  # that is for `facefill page`
                 name = entry.name.removesuffix(".html") if suffix == "html" else entry.name
                 path = "/" + ("" if name == "index" else name if part is folder else f"assets/{name}")
-                found[path] = entry.read_bytes(), _PAGE_TYPES[suffix]
+                content = entry.read_bytes()
+                if name == "index" and find_spec("pillow_heif") is None:
+                    content = content.replace(b", HEIC", b"")
+                found[path] = content, _PAGE_TYPES[suffix]
     return found
 
 
@@ -203,9 +207,9 @@ async def _on_input_error(request: Request, error: Any) -> Response:
 
 
 async def _on_http_error(request: Request, error: Any) -> Response:
-    what = {404: ("a path of this server", "look at /docs"), 405: ("another HTTP method", "look at /docs")}
-    expected, fix = what.get(error.status_code, (error.detail, "look at /docs"))
-    response = error_response(refuse(error.status_code, expected, request.method, fix))
+    what = {404: ("a path of this server", "another one"), 405: ("another HTTP method", request.method)}
+    expected, got = what.get(error.status_code, (error.detail, request.method))
+    response = error_response(refuse(error.status_code, expected, got, "look at /docs"))
     response.headers.update(error.headers or {})
     return response
 

@@ -28,13 +28,20 @@ def save_state(run: Path, shown: int, state: dict[str, Any]) -> None:
 
 
 def load_newest(run: Path) -> dict[str, Any] | None:
-    """The newest whole state of a run, None for none. Nothing but tensors, numbers and text is ever unpickled."""
-    for path in sorted(run.glob("state-*.pt"), reverse=True):
+    """The newest whole state of a run, None for none. Nothing but tensors, numbers and text is ever unpickled.
+
+    Raises InputError where all states are damaged: a run never begins again by itself.
+    """
+    paths = sorted(run.glob("state-*.pt"), reverse=True)
+    for path in paths:
         data = path.read_bytes()
         if hashlib.sha256(data[:-32]).digest() == data[-32:]:
             state: dict[str, Any] = torch.load(io.BytesIO(data[:-32]), map_location="cpu", weights_only=True)
             return state
-        print(f"{path.name} is damaged; going on from the state before it", file=sys.stderr)
+        print(f"{path.name} is damaged", file=sys.stderr)
+    if paths:
+        fix = "copy one back, or remove them to begin again"
+        raise InputError(f"a whole state in {run}", f"{len(paths)} damaged", fix)
     return None
 
 
