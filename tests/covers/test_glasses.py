@@ -20,7 +20,7 @@ def test_dark_lenses_hide_the_eyes_and_clear_ones_do_not() -> None:
             rng = np.random.default_rng(seed)
             head = Head.from_landmarks(points, 256)
             light = estimate_light(face, head, rng)
-            worn, mask = compose(face, head, light, glasses(Scene(face, head, light, False), rng, clear), rng)
+            worn, mask = compose(face, head, light, glasses(Scene(face, head, light, False), rng, clear=clear), rng)
             eye = tuple(np.rint(points[0]).astype(int)[::-1])
             assert mask.any()
             part = np.s_[eye[0] - 4 : eye[0] + 5, eye[1] - 4 : eye[1] + 5]

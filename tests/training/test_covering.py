@@ -16,7 +16,7 @@ from facefill.nets.cover import IGNORED, CoverConfig, CoverNet
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
 from facefill.training.covering import CoveringConfig, CoverSource, LookSource, held_out
-from facefill.training.painter import degrade, draw, draw_glasses, move
+from facefill.training.painter import degrade, draw, draw_clear_glasses, move
 from facefill.training.real_covers import GLASSES, MASK, NOTHING, Covered, put_on, read_real
 from facefill.training.recipe import Recipe
 from tests.faces import draw_face
@@ -152,8 +152,8 @@ def test_a_cover_that_somebody_wears_is_put_on_another_face_with_its_label(cover
 def test_drawn_covers_have_kinds_and_clear_glasses_cover_nothing() -> None:
     rng = np.random.default_rng(1)
     assert MASK in draw(plain(), rng, "surgical").kinds
-    assert GLASSES in draw_glasses(plain(), rng, clear=False).kinds
-    clear = draw_glasses(plain(), rng, clear=True)
+    assert GLASSES in draw(plain(), rng, "sunglasses").kinds
+    clear = draw_clear_glasses(plain(), rng)
     assert (clear.kinds == plain().kinds).all()
     assert (clear.picture != plain().picture).any()
 

@@ -1,12 +1,14 @@
 """Glasses with dark, mirrored, graded or clear lenses, in thin and thick frames or none."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
 from facefill.covers import fabric
 from facefill.covers.fabric import Colour, Image, Rng
-from facefill.covers.head import Floats
-from facefill.covers.objects import frames, superellipse
+from facefill.covers.head import Floats, Head
+from facefill.covers.objects import superellipse
 from facefill.covers.sheet import Layer, Scene, fill, lit, straps, window
 
 RIMS = ("black", "black", "black", "charcoal", "umber", "mustard", "silver", "white", "red", "wine", "navy")
@@ -14,7 +16,12 @@ GLASS = ("black", "black", "black", "charcoal", "charcoal", "umber", "navy", "fo
 BRIGHT = ("mustard", "sky", "royal", "silver", "orange", "magenta", "green", "lilac", "blue")
 
 
-def glasses(scene: Scene, rng: Rng, clear: bool) -> list[Layer]:
+def sunglasses(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
+    """Glasses that hide the eyes."""
+    return glasses(scene, rng, clear=False)
+
+
+def glasses(scene: Scene, rng: Rng, *, clear: bool) -> list[Layer]:
     """Two lenses, their frame, a bridge and temples. clear: one looks through the lenses at the eyes."""
     wide, high = rng.uniform(0.36, 0.52), rng.uniform(0.24, 0.46)
     lens = superellipse(wide, high, rng.uniform(1.8, 5), rng.uniform(-0.04, 0.12), rng.uniform(-0.05, 0.3))
@@ -33,6 +40,22 @@ def glasses(scene: Scene, rng: Rng, clear: bool) -> list[Layer]:
     for inner, outer in frames(scene.head, lens, (apart, y0, z0), (thick / wide, thick / high)):
         layers += _lens(scene, inner, outer, rim, look, rng)
     return layers
+
+
+def frames(
+    head: Head, lens: Floats, place: tuple[float, float, float], thick: tuple[float, float]
+) -> Iterator[tuple[Floats, Floats]]:
+    """Pixels of the lens (n, 2) on either side, and of its frame. place: x, y, z of its middle, eye distances; the
+    glasses bend around the head. thick: of the frame across and down, shares of the lens."""
+    apart, y0, z0 = place
+    for side in (-1.0, 1.0):
+        x = (lens[:, 0] + apart) * side
+        z = z0 - 0.22 * x**2
+        around = (lens[:, 0] * (1 + thick[0]) + apart) * side
+        yield (
+            head.project(np.stack([x, lens[:, 1] + y0, z], -1)),
+            head.project(np.stack([around, lens[:, 1] * (1 + thick[1]) + y0, z], -1)),
+        )
 
 
 Look = tuple[Colour, Colour, float, float, float]

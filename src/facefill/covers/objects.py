@@ -1,16 +1,15 @@
-"""Covers that are no cloth: hands, sunglasses, and things held before the face."""
+"""Covers that are no cloth: hands, and things held before the face."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from facefill.covers import fabric
-from facefill.covers.fabric import Colour, Image, Rng
+from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Box, Floats, Head
 from facefill.covers.patterns import pattern
-from facefill.covers.sheet import INVERSE, Layer, Scene, fill, lit, straps, window
+from facefill.covers.sheet import INVERSE, Layer, Scene, fill, lit, window
 
 
 @dataclass(frozen=True)
@@ -161,74 +160,6 @@ def superellipse(wide: float, high: float, power: float, slant: float, drop: flo
     x = np.sign(np.cos(t)) * np.abs(np.cos(t)) ** (2 / power)
     y = np.sign(np.sin(t)) * np.abs(np.sin(t)) ** (2 / power)
     return np.stack([wide * x * (1 - drop * np.clip(y, 0, 1)), high * y - slant * x * np.clip(-y, 0, 1)], -1)
-
-
-def sunglasses(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
-    """Two dark lenses, a frame, a bridge and temples."""
-    wide, high = rng.uniform(0.4, 0.47), rng.uniform(0.28, 0.42)
-    lens = superellipse(wide, high, rng.uniform(2, 4.5), rng.uniform(-0.02, 0.08), rng.uniform(0, 0.2))
-    rims = ("black", "black", "charcoal", "umber", "mustard", "silver", "white", "red")
-    rim = fabric.tint(rng, *rims) if rng.random() < 0.8 else fabric.any_tint(rng)
-    thick = float(rng.uniform(0.025, 0.1))
-    y0, z0 = rng.uniform(0.0, 0.1), rng.uniform(0.18, 0.3)
-    glass = fabric.tint(rng, "black", "black", "charcoal", "umber", "navy", "forest", "wine")
-    solid = float(rng.uniform(0.8, 1.0))
-    share = np.linspace(0, 1, 10)[:, None]
-    temples = []
-    for side in (-1.0, 1.0):
-        start = np.array([side * 0.95, y0 - 0.12, 0.0])
-        temples.append(start + (np.array([side * 1.18, rng.uniform(-0.15, 0.05), -0.85]) - start) * share)
-    bridge = np.stack([np.linspace(-0.14, 0.14, 10), np.full(10, y0 - 0.1), np.full(10, z0 + 0.06)], -1)
-    layers = straps(scene, [*temples, bridge], max(thick, 0.05), rim, flat=0.5)
-    gleam = float(rng.uniform(0, 0.35)), rng.normal(0, 1, 2), float(rng.uniform(0.0, 0.5))
-    for inner, outer in frames(scene.head, lens, (0.52, y0, z0), (thick / wide, thick / high)):
-        layers += lens_layers(scene, inner, outer, rim, glass, solid, gleam)
-    return layers
-
-
-def frames(
-    head: Head, lens: Floats, place: tuple[float, float, float], thick: tuple[float, float]
-) -> Iterator[tuple[Floats, Floats]]:
-    """Pixels of the lens (n, 2) on either side, and of its frame. place: x, y, z of its middle, eye distances; the
-    glasses bend around the head. thick: of the frame across and down, shares of the lens."""
-    apart, y0, z0 = place
-    for side in (-1.0, 1.0):
-        x = (lens[:, 0] + apart) * side
-        z = z0 - 0.22 * x**2
-        around = (lens[:, 0] * (1 + thick[0]) + apart) * side
-        yield (
-            head.project(np.stack([x, lens[:, 1] + y0, z], -1)),
-            head.project(np.stack([around, lens[:, 1] * (1 + thick[1]) + y0, z], -1)),
-        )
-
-
-def lens_layers(
-    scene: Scene,
-    inner: Floats,
-    outer: Floats,
-    rim: Colour,
-    glass: Colour,
-    solid: float,
-    gleam: tuple[float, Floats, float],
-) -> list[Layer]:
-    """One lens in its frame; gleam: strength and direction of a reflection, and how much lighter it gets below."""
-    head, light = scene.head, scene.light
-    box = window(outer, head.size, 2)
-    if box is None:
-        return []
-    frame, pane = fill(outer, box), fill(inner, box)
-    rows, columns = frame.shape
-    down = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
-    right = np.linspace(-1, 1, columns, dtype=np.float32)[None]
-    slope = right * np.float32(gleam[1][0]) + (2 * down - 1) * np.float32(gleam[1][1])
-    sky = np.float32(gleam[0]) * np.clip(1 - np.abs(slope - np.float32(0.3)) * np.float32(1.6), 0, 1)
-    brighter = np.float32(1) + np.float32(2 * gleam[2]) * down
-    shades = cv2.merge([0.7 * value * brighter + sky for value in glass])
-    colour = fabric.between(rim, cv2.convertScaleAbs(shades, alpha=255), pane)
-    bevel = fabric.relief(cv2.GaussianBlur(frame - pane, (0, 0), 1.0), light.toward, 0.25 * 128 / rows)
-    tone = np.asarray(bevel * np.float32(0.9), np.float32)
-    alpha = frame * (1 - pane * np.float32(1 - solid))
-    return [Layer(box[0], box[1], lit(light, head, colour, tone, box), alpha, 0.5)]
 
 
 def thing(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:

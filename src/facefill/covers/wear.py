@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from facefill.arrays import U8, Bool
-from facefill.covers import cloth, damage, gear, masks, objects
+from facefill.covers import cloth, damage, gear, glasses, masks, objects
 from facefill.covers.fabric import Image, Rng, choose, white_noise
 from facefill.covers.head import Box, Floats, Head, Light, estimate_light
 from facefill.covers.sheet import INVERSE, Layer, Scene
@@ -34,7 +34,7 @@ COVERAGES: dict[str, float] = {"full": 0.84, "nose-out": 0.11, "chin": 0.05}
 DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
     "surgical": masks.surgical, "respirator": masks.respirator, "cup": masks.cup, "half-mask": gear.half_mask,
     "cloth": cloth.cloth, "bandana": cloth.bandana, "gaiter": cloth.gaiter, "scarf": cloth.scarf,
-    "shield": gear.shield, "hand": objects.hand, "sunglasses": objects.sunglasses, "microphone": gear.microphone,
+    "shield": gear.shield, "hand": objects.hand, "sunglasses": glasses.sunglasses, "microphone": gear.microphone,
     "thing": objects.thing, "hair": damage.hair, "text": damage.text, "scratches": damage.scratches,
     "blocks": damage.blocks,
 }  # fmt: skip

@@ -64,23 +64,22 @@ class Painter:
 
     def _cover(self, face: Covered, mix: str, rng: Generator) -> Covered:
         if mix not in ("glasses", "pasted glasses", "real") and rng.random() < (0.35 if mix == "plain" else 0.1):
-            face = draw_glasses(face, rng, clear=True)
+            face = draw_clear_glasses(face, rng)
         if mix == "plain":
             return face
         if mix == "glasses":
-            face = draw_glasses(face, rng, clear=False)
+            face = draw(face, rng, "sunglasses")
             return face if rng.random() < 0.6 else self._mask(face, rng)
         if mix == "pasted glasses":
             face = put_on(face, self._glasses, rng)
             return face if rng.random() < 0.55 else self._mask(face, rng)
         if mix == "pasted mask" or (mix == "real" and rng.random() < 0.3):
             face = put_on(face, self._masks, rng, self._cloths)
-            return draw_glasses(face, rng, clear=False) if rng.random() < 0.2 and mix != "real" else face
+            return draw(face, rng, "sunglasses") if rng.random() < 0.2 and mix != "real" else face
         kind = choose(rng, COVERS)
         worn = draw(face, rng, kind)
         if kind in FACE_MASKS and mix != "real" and rng.random() < 0.1:
-            beside = choose(rng, BESIDE)
-            worn = draw_glasses(worn, rng, clear=False) if beside == "sunglasses" else draw(worn, rng, beside)
+            worn = draw(worn, rng, choose(rng, BESIDE))
         return worn
 
     def _mask(self, face: Covered, rng: Generator) -> Covered:
@@ -152,15 +151,15 @@ def draw(face: Covered, rng: Generator, kind: str) -> Covered:
     return _relabel(face, worn.face, worn.mask, label)
 
 
-def draw_glasses(face: Covered, rng: Generator, *, clear: bool) -> Covered:
-    """The face with glasses; clear ones cover nothing."""
+def draw_clear_glasses(face: Covered, rng: Generator) -> Covered:
+    """The face with glasses that cover nothing."""
     head = Head.from_landmarks(face.landmarks, SIDE_PX)
     light = estimate_light(face.picture, head, rng)
-    layers = glasses(Scene(face.picture, head, light, hairy=bool(rng.random() < 0.7)), rng, clear)
+    layers = glasses(Scene(face.picture, head, light, hairy=bool(rng.random() < 0.7)), rng, clear=True)
     if not layers:
         return face
     picture, mask = compose(face.picture, head, light, layers, rng)
-    return _relabel(face, picture, mask, NOTHING if clear else GLASSES)
+    return _relabel(face, picture, mask, NOTHING)
 
 
 def _relabel(face: Covered, picture: U8, mask: NDArray[np.bool_], label: int) -> Covered:
