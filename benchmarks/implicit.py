@@ -9,6 +9,7 @@ at the code that dip found.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from facefill.evaluation.protocols import Case
 from facefill.methods.latent_search import INSIDE, SIDE_PX, LatentSearch
-from facefill.runtime.model import resize, to_network
+from facefill.runtime.model import to_network
 
 DAMPING = 0.003
 """Curvatures below this share of the largest count as that much: the search does not follow flat directions so far."""
@@ -28,10 +29,10 @@ def worst_direction(method: LatentSearch, case: Case) -> NDArray[np.int8]:
     S is a multiple of the side that the search works at; a pixel there moves its whole block here.
     """
     small, truth = (
-        torch.from_numpy(to_network(resize(picture[None], SIDE_PX, SIDE_PX))) for picture in (case.shown, case.truth)
+        torch.from_numpy(to_network(_resize(picture[None], SIDE_PX))) for picture in (case.shown, case.truth)
     )
     levels = np.repeat(case.mask[None, ..., None] * np.uint8(255), 3, -1)
-    missing = torch.from_numpy(resize(levels, SIDE_PX, SIDE_PX)[..., 0] > 0)[:, None]
+    missing = torch.from_numpy(_resize(levels, SIDE_PX)[..., 0] > 0)[:, None]
     image, mask = torch.where(missing, method.hole_value, small), missing.float()
     codes = method.search(image, mask, torch.zeros(1, dtype=torch.int64)).codes
     angles = codes.clamp(-INSIDE, INSIDE).asin().requires_grad_(True)
@@ -45,6 +46,10 @@ def worst_direction(method: LatentSearch, case: Case) -> NDArray[np.int8]:
     (gradient,) = torch.autograd.grad(-(slope[0] * moves).sum(), picture)
     signs = gradient.sign()[0].numpy().transpose(1, 2, 0).astype(np.int8)
     return np.kron(signs, np.ones((len(case.shown) // SIDE_PX,) * 2 + (1,), np.int8))
+
+
+def _resize(pictures: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    return np.stack([cv2.resize(one, (side_px, side_px), interpolation=cv2.INTER_AREA) for one in pictures])
 
 
 def _solve(slope: Tensor, angles: Tensor, wanted: Tensor) -> Tensor:

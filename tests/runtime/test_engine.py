@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facefill.errors import InputError
-from facefill.runtime.engine import engine_kinds, load_engine, read_metadata, thread_count
+from facefill.runtime.engine import engine_kinds, load_engine, thread_count
 from tests.networks import write_inpainting
 
 
@@ -62,11 +62,12 @@ def test_sizes_may_change_from_call_to_call(network: Path) -> None:
     assert (engine.run(pictures(1, 32, 32))["filled"] == first).all()
 
 
-def test_metadata_is_read_without_the_onnx_package(network: Path, tmp_path: Path) -> None:
-    assert read_metadata(network) == {"facefill.method": "swift"}
+@pytest.mark.parametrize("name", engine_kinds())
+def test_each_engine_tells_what_a_file_says_of_itself(network: Path, tmp_path: Path, name: str) -> None:
+    assert engine_kinds()[name](network).metadata == {"facefill.method": "swift"}
     (tmp_path / "cut.onnx").write_bytes(network.read_bytes()[:-7])
     with pytest.raises(InputError, match="export it again"):
-        read_metadata(tmp_path / "cut.onnx")
+        engine_kinds()[name](tmp_path / "cut.onnx")
 
 
 @pytest.mark.parametrize("name", engine_kinds())

@@ -12,7 +12,7 @@ import torch
 from facefill.catalog import METHODS
 from facefill.errors import InputError
 from facefill.methods.opened import open_method as open_for_inference
-from facefill.runtime.engine import read_metadata
+from facefill.runtime.engine import load_engine
 from facefill.runtime.model import load
 from facefill.training import export as module
 from facefill.training.checkpoint import load_weights, save_weights
@@ -51,7 +51,7 @@ def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
     differences = export(weights, tmp_path / "out.onnx")
     assert {difference.engine for difference in differences} == {"openvino", "onnxruntime"}
     assert all(difference.largest < 1e-4 for difference in differences)
-    assert read_metadata(tmp_path / "out.onnx")["facefill.method"] == name
+    assert load_engine(tmp_path / "out.onnx").metadata["facefill.method"] == name
     assert (tmp_path / "out.onnx").stat().st_size < 1.5 * weights.stat().st_size + 60_000
     ours, theirs = load_weights(weights)[0], load_weights(tmp_path / "out.onnx")[0]
     assert all(torch.equal(value.float(), theirs[key].float()) for key, value in ours.items()), "training can go on"

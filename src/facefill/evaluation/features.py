@@ -20,7 +20,7 @@ from facefill.arrays import F32, F64, U8, Points
 from facefill.catalog import file_hash
 from facefill.errors import InputError
 from facefill.imaging.crop import Crop
-from facefill.runtime.engine import load_engine, read_metadata
+from facefill.runtime.engine import load_engine
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,7 +172,6 @@ class Embedder:
         """Raises InputError for a missing file, or one that takes something else."""
         if not path.is_file():
             raise InputError("an .onnx face embedder", f"nothing at {path}", "check the path")
-        read_metadata(path)
         self.sha256 = file_hash(path)
         self._engine = load_engine(path, device=device, threads=threads, exact=True)
         try:

@@ -84,6 +84,11 @@ class Adapted:
     name: str
     """Name of the file, for messages."""
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """See `Engine.metadata`."""
+        return self.engine.metadata
+
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """See `Engine.run`. Raises InputError where the file takes or gives something else than the adapter says."""
         adapter, missing = self.adapter, inputs["mask"] > 0.5

@@ -52,6 +52,10 @@ def core_count() -> int:
 class Engine(Protocol):
     """A loaded network, for any number of threads at once."""
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself, by key."""
+
     def run(self, inputs: Arrays) -> Arrays:
         """Float32 NCHW arrays by input name to float32 arrays by output name. Each picture of the batch is computed
         by itself, so that it never depends on what shares the batch."""
@@ -96,50 +100,6 @@ def engine_kinds() -> dict[str, Callable[[Path], Engine]]:
     return kinds
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of an ONNX file: field 14 of its outermost message, pairs of key (1) and value (2).
-
-    Source: onnx.proto (ModelProto, StringStringEntryProto) and the protobuf wire format. Reading it here keeps the
-    onnx package out of the core. Raises InputError for a file that is no ONNX.
-    """
-    try:
-        data = path.read_bytes()
-        pairs = [dict(_fields(entry)) for number, entry in _fields(data) if number == 14]
-        return {pair[1].decode(): pair[2].decode() for pair in pairs}
-    except (IndexError, KeyError, ValueError):
-        raise InputError("an ONNX file", f"{path.name}, which is none or is cut off", "export it again") from None
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """(number, content) of a protobuf message's length-delimited fields; the others are passed over."""
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        key = varint()
-        kind = key & 7
-        if kind == 2:
-            length = varint()
-            if at + length > len(message):
-                raise ValueError("cut off")
-            yield key >> 3, message[at : at + length]
-            at += length
-        elif kind == 0:
-            varint()
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise ValueError("no protobuf")
-
-
 def _unreadable(path: Path) -> InputError:
     return InputError("an ONNX file that can be run", f"{path.name}, damaged or of an unknown kind", "export it again")
 
@@ -174,6 +134,8 @@ class _OpenVino:
             self._model = core.read_model(path)
         except RuntimeError as error:
             raise _unreadable(path) from error
+        has_said = self._model.has_rt_info(["framework"])
+        self.metadata = dict(self._model.get_rt_info(["framework"]).value) if has_said else {}
         self._core, self._settings = core, settings
         self._slots, self._idle = Slots(min(_MOST_AT_ONCE, core_count())), list[tuple[Shapes, Any]]()
         self._names = [port.get_any_name() for port in self._model.inputs]
@@ -226,6 +188,7 @@ class _OnnxRuntime:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
         except Exception as error:  # its own have no class in common
             raise _unreadable(path) from error
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self._slots = Slots(min(_MOST_AT_ONCE, core_count()))
         self._names = [port.name for port in self._session.get_inputs()]
         self._outputs = [port.name for port in self._session.get_outputs()]

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +18,7 @@ from facefill.config import build
 from facefill.errors import InputError, pick
 from facefill.imaging.blend import composite
 from facefill.runtime.adapter import ADAPTERS, Adapted, Adapter, read_adapter
-from facefill.runtime.engine import Engine, load_engine, read_metadata, thread_count
+from facefill.runtime.engine import Engine, load_engine, thread_count
 from facefill.threads import Slots, in_own_thread
 
 
@@ -47,8 +46,8 @@ def load(
     if path.suffix == ".onnx":
         if not path.is_file():
             raise InputError("an .onnx file", f"nothing at {path}", "write one with: facefill export")
-        record, adapted = _record_of(path, adapter)
         engine = load_engine(path, device=device, threads=threads, exact=exact)
+        record, adapted = _record_of(path, engine.metadata, adapter)
         return OnnxModel(record, Adapted(engine, adapted, path.name) if adapted else engine, file_hash(path))
     if path.suffix == ".safetensors":
         sha256 = file_hash(path) if path.is_file() else ""
@@ -66,9 +65,8 @@ def load(
     return OnnxModel(record, load_engine(weights, device=device, threads=threads, exact=exact), sha256)
 
 
-def _record_of(path: Path, adapter: str | None) -> tuple[Record, Adapter | None]:
+def _record_of(path: Path, said: dict[str, str], adapter: str | None) -> tuple[Record, Adapter | None]:
     """What an exported file says of itself; for one that says nothing, what the adapter says."""
-    said = read_metadata(path)
     if "facefill.record" in said:
         try:
             record = json.loads(said["facefill.record"])
@@ -340,15 +338,6 @@ def draw_noise(seeds: Sequence[int | None], height: int, width: int) -> NDArray[
         if seed is not None:
             np.random.default_rng(seed).standard_normal(dtype=np.float32, out=plane)
     return noise
-
-
-def resize(pictures: U8, height: int, width: int) -> U8:
-    """(N, H, W, 3) to another size: area means going down, Lanczos going up."""
-    if pictures.shape[1:3] == (height, width):
-        return pictures
-    shrinks = height * width < pictures.shape[1] * pictures.shape[2]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-    return np.stack([cv2.resize(picture, (width, height), interpolation=how) for picture in pictures])
 
 
 def to_network(pictures: U8) -> NDArray[np.float32]:
