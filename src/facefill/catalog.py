@@ -3,7 +3,6 @@
 import hashlib
 import os
 import subprocess
-import tomllib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from facefill.config import Frozen
+from facefill.config import Frozen, read_toml
 from facefill.errors import InputError
 
 
@@ -100,12 +99,8 @@ class Weights(Frozen):
         return shown / (self.paper.images * self.paper.side_px**2)
 
 
-def _read_tables(path: Path) -> dict[str, dict[str, Any]]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
-
-
 METHODS: dict[str, Record] = {
-    name: Record(name=name, **table) for name, table in _read_tables(Path(__file__).with_suffix(".toml")).items()
+    name: Record(name=name, **table) for name, table in read_toml(Path(__file__).with_suffix(".toml")).items()
 }
 """Every method by its registry name, the default first."""
 
@@ -136,7 +131,7 @@ def _path_of(entry: Weights) -> Path:
 @cache
 def shipped_weights() -> dict[str, Weights]:
     """The shipped files by name: methods with weights, and the helpers `finder` and `cover`."""
-    tables = _read_tables(weights_folder() / "weights.toml")
+    tables = read_toml(weights_folder() / "weights.toml")
     return {name: Weights.model_validate(table) for name, table in tables.items()}
 
 

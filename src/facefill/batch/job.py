@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from facefill.batch.bucket import Bucket
 from facefill.batch.folder import Folder, LocalFolder, check_name
@@ -64,22 +65,13 @@ class Item:
         )
 
 
-def make_job(
-    source: str,
-    target: str,
-    *,
-    masks: str = "",
-    method: str = "swift",
-    seed: int = 0,
-    large_hole: bool = False,
-    device: str = "cpu",
-    exact: bool = False,
-    signature: Signature | None = None,
-) -> BatchJob:
-    """A checked job. Raises InputError for places that do not fit together, and for an unknown method."""
+def make_job(source: str, target: str, **options: Any) -> BatchJob:
+    """A checked job. options: as `BatchJob` has them. Raises InputError for places that do not fit together, and for an
+    unknown method."""
     if not source or not target:
         raise InputError("folders IN and OUT", "an empty name", "name both")
-    for place in filter(None, (source, masks)):
+    job = BatchJob(source, target, **options)
+    for place in filter(None, (source, job.masks)):
         if not is_url(place) and not local_path(place).is_dir():
             raise InputError(
                 "a folder of photos" if place == source else "a folder of masks",
@@ -87,23 +79,18 @@ def make_job(
                 "check the path; for a single photo: facefill unmask",
             )
     _check_apart(source, target)
-    sha256 = _hash_model(method)
+    sha256 = _hash_model(job.method)
     shipped = shipped_weights()
     helpers = sorted(shipped[name].sha256 for name in ("finder", "second_look", "cover"))
-    signed_by = [hashlib.sha256(signature.certificates).hexdigest()] if signature else []
-    said = json.dumps([method, sha256, helpers, seed, large_hole, exact, device, bool(masks), *signed_by])
-    return BatchJob(
+    signed_by = [hashlib.sha256(job.signature.certificates).hexdigest()] if job.signature else []
+    chosen = [job.method, sha256, helpers, job.seed, job.large_hole, job.exact, job.device, bool(job.masks), *signed_by]
+    return replace(
+        job,
         source=_absolute(source),
         target=_absolute(target),
-        masks=_absolute(masks) if masks else "",
-        method=method,
-        seed=seed,
-        large_hole=large_hole,
-        device=device,
-        exact=exact,
+        masks=_absolute(job.masks) if job.masks else "",
         model_sha256=sha256,
-        recipe=hashlib.sha256(said.encode()).hexdigest()[:16],
-        signature=signature,
+        recipe=hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:16],
     )
 
 

@@ -47,11 +47,6 @@ def fill_navier_stokes(image: U8, mask: Bool, *, radius_px: float = 3.0) -> U8:
     return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_NS)
 
 
-def fill_biharmonic(image: U8, mask: Bool) -> U8:
-    """The surface of least curvature (Damelin & Hoang 2018), see `imaging.biharmonic`."""
-    return biharmonic(image, mask)
-
-
 def fill_total_variation(image: U8, mask: Bool, *, steps: int = 1000) -> U8:
     """Least total variation in the hole with known pixels fixed (Shen & Chan 2002, SIAM J. Appl. Math. 62(3), with
     lambda = infinity), one norm over directions and channels (Bresson & Chan 2008).
@@ -89,7 +84,7 @@ def fill_patchmatch(image: U8, mask: Bool, *, patch_radius_px: int = 3, seed: in
 CLASSICAL: dict[str, Fill] = {
     "telea": fill_telea,
     "navier_stokes": fill_navier_stokes,
-    "biharmonic": fill_biharmonic,
+    "biharmonic": biharmonic,
     "total_variation": fill_total_variation,
     "patchmatch": fill_patchmatch,
 }

@@ -5,6 +5,7 @@ the value of many pictures is the mean of theirs.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -217,36 +218,34 @@ def _windowed(completed: Planes, truth: Planes) -> tuple[F64, F64]:
     """SSIM, and its contrast and structure, of every window."""
     kernel = cv2.getGaussianKernel(WINDOW_PX, WINDOW_SIGMA_PX, cv2.CV_64F)
 
-    def windowed(values: F64) -> F64:
+    def mean(values: F64) -> F64:
         found = cv2.sepFilter2D(values, cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REFLECT)
         return np.asarray(found.reshape(values.shape))
 
-    # In double precision: variances are small differences of large squares.
-    first, second = completed.astype(np.float64), truth.astype(np.float64)
-    mean_1, mean_2 = windowed(first), windowed(second)
-    product, square = mean_1 * mean_2, mean_1 * mean_1 + mean_2 * mean_2
-    covariance = windowed(first * second) - product
-    variances = windowed(first * first + second * second) - square
-    structure = (2 * covariance + C2) / (variances + C2)
-    return np.asarray((2 * product + C1) / (square + C1) * structure), np.asarray(structure)
+    return _ssim_of(completed, truth, mean)
 
 
 def _uniform_ssim(completed: U8, truth: U8) -> float:
     """SSIM with 7 x 7 means and sample covariances, the mean over channels and windows inside the picture."""
     side, half = UNIFORM_PX, UNIFORM_PX // 2
-    first, second = completed.astype(np.float64), truth.astype(np.float64)
 
     def mean(values: F64) -> F64:
         found = cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT).reshape(truth.shape)
         return np.asarray(found[half:-half, half:-half])
 
+    return float(_ssim_of(completed, truth, mean, side**2 / (side**2 - 1))[0].mean())
+
+
+def _ssim_of(completed: Planes, truth: Planes, mean: Callable[[F64], F64], unbiased: float = 1.0) -> tuple[F64, F64]:
+    """SSIM, and its contrast and structure. mean: over each window. unbiased: factor of covariances."""
+    # In double precision: variances are small differences of large squares.
+    first, second = completed.astype(np.float64), truth.astype(np.float64)
     mean_1, mean_2 = mean(first), mean(second)
-    unbiased = side**2 / (side**2 - 1)
     product, square = mean_1 * mean_2, mean_1 * mean_1 + mean_2 * mean_2
     covariance = unbiased * (mean(first * second) - product)
     variances = unbiased * (mean(first * first + second * second) - square)
-    similar = (2 * product + C1) * (2 * covariance + C2) / ((square + C1) * (variances + C2))
-    return float(similar.mean())
+    structure = (2 * covariance + C2) / (variances + C2)
+    return np.asarray((2 * product + C1) / (square + C1) * structure), np.asarray(structure)
 
 
 def _over_scales(completed: U8, truth: U8, finest: _Similar) -> float:

@@ -15,7 +15,7 @@ from facefill.imaging.crop import put_all
 from facefill.imaging.detail import match_grain, restore_contrast
 from facefill.runtime.method_warnings import collect_warnings
 from facefill.runtime.model import ClassicalModel, Model
-from facefill.runtime.plan import Plan, Task, Window
+from facefill.runtime.plan import Plan, Task, Window, within
 
 CHUNK = 16
 """Crops that go to the model in one call, about: what bounds the memory of any mask."""
@@ -124,7 +124,7 @@ def _put(work: _Work, sample: int, group: list[int], patches: Sequence[U8]) -> N
     crops = [task.crop.moved(-window[1].start, -window[0].start) for task in tasks]
     parts = [np.zeros(known.shape[:2], bool) for _ in tasks]
     for part, task in zip(parts, tasks, strict=True):
-        part[_inside(task.window, window)] = task.missing
+        part[within(task.window, window)] = task.missing
     # The patch holds the photo's own pixels beside the hole, so there is nothing left to blend.
     shown = [
         restore_contrast(
@@ -177,8 +177,3 @@ def _around(windows: Sequence[Window], shape: tuple[int, ...]) -> Window:
         margin = max(16, (high - low) // 4)
         cut.append(slice(max(0, low - margin), min(limit, high + margin)))
     return cut[0], cut[1]
-
-
-def _inside(inner: Window, outer: Window) -> Window:
-    y, x = outer[0].start, outer[1].start
-    return slice(inner[0].start - y, inner[0].stop - y), slice(inner[1].start - x, inner[1].stop - x)

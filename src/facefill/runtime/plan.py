@@ -293,12 +293,7 @@ def _wide(mask: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int
     """The wide parts of a mask, (h, w) in its window: what lies about its deep places."""
     grown = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in window)
     depth = cv2.distanceTransform(np.ascontiguousarray(mask[grown]).view(np.uint8), cv2.DIST_L2, 5)
-    depth = depth[
-        tuple(
-            slice(inner.start - outer.start, inner.stop - outer.start)
-            for inner, outer in zip(window, grown, strict=True)
-        )
-    ]
+    depth = depth[within(window, (grown[0], grown[1]))]
     wide = np.zeros(owners.shape, bool)
     for index in (_NOBODY, *crops):
         owned = owners == index
@@ -357,6 +352,12 @@ def context_crop(box: tuple[float, float, float, float], size: int) -> Crop:
     x = (box[0] + box[2]) / 2 - (size - 1) / 2 * scale
     y = (box[1] + box[3]) / 2 - (size - 1) / 2 * scale
     return Crop(size, np.array([[scale, 0, x], [0, scale, y]]))
+
+
+def within(inner: Window, outer: Window) -> Window:
+    """A window of the photo as one of another window."""
+    y, x = outer[0].start, outer[1].start
+    return slice(inner[0].start - y, inner[0].stop - y), slice(inner[1].start - x, inner[1].stop - x)
 
 
 def _cut(missing: Bool, window: Window) -> tuple[Window, Bool]:

@@ -25,7 +25,7 @@ from facefill.runtime.cover import OUTSIDE
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
 from facefill.training.augmentation import tint
-from facefill.training.data import DataConfig, Faces, read_faces, read_names, split_validation
+from facefill.training.data import DataConfig, Faces, load_batch, read_faces, read_names, split_validation
 from facefill.training.looks import Looks
 from facefill.training.painter import Painter, degrade, draw_pool, move
 from facefill.training.real_covers import Covered, read_bodies, read_others, read_real
@@ -142,7 +142,7 @@ class CoverSource:
 
     def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
         """What the network's losses get."""
-        return _to_batch(raw, "worn", device)
+        return load_batch(raw, device, "worn")
 
 
 def _open_finder() -> Finder:
@@ -181,7 +181,7 @@ class LookSource:
 
     def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
         """What the network's losses get."""
-        return _to_batch(raw, "image", device)
+        return load_batch(raw, device, "image")
 
 
 def _mistakes(finder: Finder, photos: list[NDArray[np.uint8]]) -> list[tuple[int, NDArray[np.float64]]]:
@@ -192,12 +192,6 @@ def _mistakes(finder: Finder, photos: list[NDArray[np.uint8]]) -> list[tuple[int
             often = int(np.searchsorted([0.25, 0.4, 0.66], score))
             mistakes += [(place, landmarks)] * (1, 2, 5, 12)[often]
     return mistakes
-
-
-def _to_batch(raw: dict[str, Tensor], picture: str, device: torch.device) -> dict[str, Tensor]:
-    batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
-    values = batch[picture].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
-    return {**batch, picture: values.div_(127.5).sub_(1)}
 
 
 class Learning(Dataset[dict[str, Any]]):

@@ -366,12 +366,19 @@ def _collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
 
 
-def to_batch(raw: dict[str, Tensor], hole_value: float, device: torch.device) -> dict[str, Tensor]:
-    """What a method's losses get (see `methods.base.Batch`) from stacked uint8 pictures and bool masks."""
+def load_batch(raw: dict[str, Tensor], device: torch.device, *pictures: str) -> dict[str, Tensor]:
+    """What the data loader stacked, on the device, of which these are pictures: (N, H, W, 3) uint8 to (N, 3, H, W)
+    float32 in [-1, 1]."""
     batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
-    for name in ("truth", "worn"):
+    for name in pictures:
         values = batch[name].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
         batch[name] = values.div_(127.5).sub_(1)
+    return batch
+
+
+def to_batch(raw: dict[str, Tensor], hole_value: float, device: torch.device) -> dict[str, Tensor]:
+    """What a method's losses get (see `methods.base.Batch`) from stacked uint8 pictures and bool masks."""
+    batch = load_batch(raw, device, "truth", "worn")
     for name in {"mask", "outside"} & set(batch):
         batch[name] = batch[name][:, None].float()
     batch["image"] = torch.where(batch["mask"] > 0.5, hole_value, batch["worn"])

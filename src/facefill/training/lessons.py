@@ -26,7 +26,7 @@ from facefill.files.whole import whole
 from facefill.imaging.crop import Crop
 from facefill.offline import cache_folder
 from facefill.training import backdrops
-from facefill.training.data import DataConfig, read_faces, split_validation
+from facefill.training.data import DataConfig, load_batch, read_faces, split_validation
 from facefill.training.data import Faces as Aligned
 from facefill.training.scenes import (
     LEAST_SEEN,
@@ -113,9 +113,7 @@ class LessonSource:
 
     def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
         """What the finder's losses get, from stacked items of `Lessons`."""
-        batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
-        image = batch["image"].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
-        return {**batch, "image": image.div_(127.5).sub_(1)}
+        return load_batch(raw, device, "image")
 
 
 class Lessons(Dataset[dict[str, Any]]):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from facefill.arrays import MIRRORED, U8, Points
+from facefill.covers.fabric import choose
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around
 from facefill.runtime.finder import Face
@@ -88,8 +89,7 @@ class Looks(Dataset[dict[str, Any]]):
         return view, square.to_crop(points)
 
     def _other(self, rng: Generator) -> U8:
-        names = list(OTHERS)
-        kind = names[int(rng.choice(len(names), p=np.array(list(OTHERS.values())) / sum(OTHERS.values())))]
+        kind = choose(rng, OTHERS)
         at = int(rng.integers(len(self._pool)))
         face, marks = self._pool[at, ..., :3], self._marks[at].astype(np.float64)
         apart = float(np.hypot(*(marks[1] - marks[0])))
