@@ -31,9 +31,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import F32, U8, Bool
 from facefill.catalog import weights_folder
 from facefill.covers.wear import COVERS, wear
-from facefill.datasets.cache import list_entries
+from facefill.datasets.cache import decode, list_entries
 from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
 from facefill.errors import InputError
 from facefill.evaluation.protocols import PROTOCOLS, draw_case, hole_rng
@@ -49,24 +50,15 @@ from facefill.runtime.finder import LONG_SIDE_PX, Face, Finder, overlaps
 from facefill.runtime.helpers import Finds
 from facefill.runtime.second_look import SecondLook
 from facefill.training.real_covers import Covered, read_real
-from facefill.training.teacher import YuNetTeacher, label_faces
+from facefill.training.scenes import share_inside
+from facefill.training.teacher import YuNetTeacher, find_in_view, label_faces
 
-U8 = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-F32 = NDArray[np.float32]
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
 DATA = Path(__file__).parents[1] / "tests" / "data"
 NOT_PLAIN = (
-    "000093.jpg",
-    "006591.jpg",
-    "009394.jpg",
-    "017539.jpg",
-    "018314.jpg",
-    "019993.jpg",
-    "021729.jpg",
-    "028825.jpg",
+    "000093.jpg", "006591.jpg", "009394.jpg", "017539.jpg", "018314.jpg", "019993.jpg", "021729.jpg", "028825.jpg",
     "028979.jpg",
-)
+)  # fmt: skip
 """Plain photos whose face has sunglasses or a microphone before it."""
 LARGE_PX = 40.0
 """Faces above this side count, the square root of the box's area."""
@@ -81,7 +73,7 @@ class Version:
         self.name, self.finder, self._cover, self._rules, self._least = name, finder, cover, rules, least
         self._wide = not rules
 
-    def masks(self, face: Covered, aligned: U8) -> tuple[Mask, Mask, tuple[str, ...]]:
+    def masks(self, face: Covered, aligned: U8) -> tuple[Bool, Bool, tuple[str, ...]]:
         """What covers a face, (256, 256) in its aligned picture: before it is grown, after it, and the kinds."""
         view = face.picture if self._wide else aligned
         with ruled(covers, self._rules):
@@ -191,7 +183,7 @@ def judge_group(name: str, version: Version, faces: list[Covered], folder: Path)
     )
 
 
-def counts(face: Covered) -> Mask:
+def counts(face: Covered) -> Bool:
     return np.asarray(face.kinds[SQUARE] != IGNORED)
 
 
@@ -199,7 +191,7 @@ def aligned_of(folder: Path, face: Covered) -> U8:
     return read_photo(folder / face.file).pixels
 
 
-def overlap(found: Mask, truth: Mask) -> float:
+def overlap(found: Bool, truth: Bool) -> float:
     either = (found | truth).sum()
     return float((found & truth).sum() / either) if either else 1.0
 
@@ -229,10 +221,7 @@ def spread(dataset: Path, split: str, limit: int) -> list[Any]:
 
 
 def read_aligned(entry: Any) -> tuple[U8, NDArray[np.float64]]:
-    face = read_photo(entry.read()).pixels
-    if face.shape[0] != FACE_PX:
-        face = np.asarray(cv2.resize(face, (FACE_PX, FACE_PX), interpolation=cv2.INTER_CUBIC), np.uint8)
-    return face, scale_landmarks(entry.landmarks, MANIFEST_PX, FACE_PX)
+    return decode(entry.read(), FACE_PX), scale_landmarks(entry.landmarks, MANIFEST_PX, FACE_PX)
 
 
 def in_square(face: U8) -> Covered:
@@ -280,15 +269,10 @@ def match(found: list[Face], entry: dict[str, Any]) -> tuple[list[bool], list[Fa
         best = int(shared.argmax()) if len(shared) else -1
         if best >= 0 and shared[best] >= 0.5 and not seen[best]:
             seen[best] = True
-        elif not any(inside(box, np.array(region, np.float32)) >= 0.5 for region in entry["ignore"]):
+        elif not any(share_inside(box, np.array(region, np.float32)) >= 0.5 for region in entry["ignore"]):
             false.append(face)
     large = [float(np.sqrt((box[2:] - box[:2]).prod())) > LARGE_PX for box in truth]
     return [hit for hit, counted in zip(seen, large, strict=True) if counted], false
-
-
-def inside(box: F32, region: F32) -> float:
-    span = np.minimum(box[2:], region[2:]) - np.maximum(box[:2], region[:2])
-    return float(np.maximum(span, 0).prod() / max(float((box[2:] - box[:2]).prod()), 1e-6))
 
 
 def judge_plain(folder: Path, versions: list[Version]) -> None:
@@ -317,11 +301,8 @@ def seen_cover(version: Version, photo: U8, face: Face) -> int:
         aligned = Crop.around_face(face.landmarks, FACE_PX).take(photo)
     except ValueError:
         return 0
-    return int(
-        version.masks(Covered(covers.view_of(photo, square), np.zeros((1, 1), np.uint8), face.landmarks), aligned)[
-            0
-        ].sum()
-    )
+    view = Covered(covers.view_of(photo, square), np.zeros((1, 1), np.uint8), face.landmarks)
+    return int(version.masks(view, aligned)[0].sum())
 
 
 def judge_landmarks(plain: Path, dataset: Path, teacher: YuNetTeacher, limit: int, versions: list[Version]) -> None:
@@ -363,19 +344,7 @@ Lesson = tuple[F32 | None, NDArray[Any]]
 def views_of(teacher: YuNetTeacher, photo: U8) -> list[Lesson]:
     """The teacher's faces over `LARGE_PX`, the mean of two sizes and their mirror images."""
     scale = min(1.0, LONG_SIDE_PX / max(photo.shape[:2]))
-
-    def look(factor: float, mirrored: bool) -> F32:
-        view = cv2.resize(photo, None, fx=scale * factor, fy=scale * factor, interpolation=cv2.INTER_AREA)
-        rows = teacher.find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, 0.6)
-        if mirrored:
-            points = rows[:, :14].reshape(-1, 7, 2)
-            points[..., 0] = view.shape[1] - points[..., 0]
-            rows[:, :14] = points[:, [1, 0, 3, 2, 4, 6, 5]].reshape(-1, 14)
-            rows[:, [1, 3]] = rows[:, [3, 1]]
-        rows[:, :14] /= scale * factor
-        return rows
-
-    views = [look(factor, mirrored) for factor in (1.0, 0.7) for mirrored in (False, True)]
+    views = [find_in_view(photo, teacher, scale * by, mirrored, 0.6) for by in (1.0, 0.7) for mirrored in (False, True)]
     lessons: list[Lesson] = []
     for row in views[0][views[0][:, 14] >= 0.8]:
         same = [view[int(overlaps(row[:4], view[:, :4]).argmax())] for view in views if len(view)]

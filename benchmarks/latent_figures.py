@@ -2,7 +2,7 @@
 
     python benchmarks/latent_figures.py WEIGHTS DATASET OUT [--figures 1,5,8] [--faces 48] [--rows 6]
 
-Writes OUT/figure<N>.png for figures 1 and 5 to 14 (figure 4 is drawn by `latent_search.py settle`), and
+Writes OUT/figure<N>.png for figures 1 and 4 to 14 (4: of 64 validation faces x 12,800 generated ones), and
 OUT/figure-unaligned.png: the paper's stated limitation, the same faces aligned and turned, shrunk and shifted. Prints
 for each figure the hole PSNR of every column, and of the structural method beyond DIP, paired, over --faces faces, of
 which the first --rows are drawn. The split test-generated stands in for SiblingsDB, which is not to
@@ -29,6 +29,7 @@ from facefill.imaging.masks import MASKS
 from facefill.imaging.metrics import hole_psnr
 from facefill.imaging.sheets import blending_steps, side_by_side
 from facefill.methods.latent_search import Dip, LatentSearch
+from facefill.training.settle import settle, validation_faces
 
 Masks = NDArray[np.bool_]
 LABEL_PX, SCALE = 14, 2
@@ -124,11 +125,32 @@ def draw_steps(figure: Figure, dataset: Path, weights: Path, count: int) -> U8:
     return np.asarray(cv2.resize(np.concatenate(rows), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC))
 
 
+def draw_bounds(dataset: Path, weights: Path, path: Path) -> None:
+    """Figure 4: SSIM and L1 of pairs of a face and a generated one, with the bounds that normalise them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    settled = settle(open_search(weights), validation_faces(dataset, 64))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5))
+    bounds = (settled.bounds[2:], settled.bounds[:2])
+    pairs = zip(axes, (settled.likeness, settled.distances), bounds, ("SSIM", "L1"), strict=True)
+    for axis, values, ends, label in pairs:
+        axis.plot(values.ravel()[:: max(1, values.size // 20_000)], ".", markersize=1, alpha=0.4)
+        for end in ends:
+            axis.axhline(end, color="black", linewidth=0.8)
+        axis.set_xlabel("pairs of a test face and a generated one")
+        axis.set_ylabel(label)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("weights", "dataset", "out"):
         parser.add_argument(name, type=Path)
-    parser.add_argument("--figures", default=",".join(FIGURES))
+    parser.add_argument("--figures", default=",".join(["4", *FIGURES]))
     parser.add_argument("--faces", type=int, default=48)
     parser.add_argument("--rows", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
@@ -136,6 +158,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.figures.split(","):
+        if name == "4":
+            draw_bounds(options.dataset, options.weights, options.out / "figure4.png")
+            continue
         given = (FIGURES[name], options.dataset, options.weights)
         picture, scores = (
             (draw_steps(*given, options.rows), {}) if name == "6" else draw(*given, options.faces, options.rows)

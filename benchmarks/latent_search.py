@@ -7,7 +7,6 @@
     python benchmarks/latent_search.py samples WEIGHTS DATASET [--faces 64] --hole centre
     python benchmarks/latent_search.py ranks WEIGHTS DATASET --faces 12 --hole centre,random20,random60
     python benchmarks/latent_search.py mirror WEIGHTS DATASET [--split test-asian]
-    python benchmarks/latent_search.py settle WEIGHTS DATASET -o OUT.safetensors --figure scatter.png
 
 speed: the search as it ships, or as --set says, against the plain loop (one face at a time, float32, 1,000 iterations
 of Adam, one start), in turn on the same faces and holes; faces per second and the final loss of both, computed alike
@@ -21,7 +20,6 @@ of faces, tells how much harder the moved holes are in themselves.
 samples: how far four completions of one face are apart, and how much worse the worst of them is than the first.
 ranks: how well each loss, of known pixels, tells which of two generated faces is nearer to the truth in the hole.
 mirror: how far the landmarks of a mirrored aligned face lie from their partners, which is what `symmetry` relies on.
-settle: statistics, mean face and bounds from 64 validation faces x 12,800 generated ones, and figure 4.
 The paper's figures as pictures: `latent_figures.py`.
 """
 
@@ -50,7 +48,6 @@ from facefill.methods.latent_search import Dip, LatentSearch, LatentSearchConfig
 from facefill.methods.opened import read_weights
 from facefill.runtime.model import seed_of
 from facefill.training.data import DataConfig, read_faces
-from facefill.training.settle import settle_weights, validation_faces
 
 U8 = NDArray[np.uint8]
 NONE = {"adversarial": 0.0, "context": 0.0, "structure": 0.0, "border": 0.0}
@@ -350,31 +347,6 @@ def mirror(options: argparse.Namespace) -> None:
     )
 
 
-def settle(options: argparse.Namespace) -> None:
-    truth = validation_faces(options.dataset, 64)
-    settled = settle_weights(options.weights, options.out, truth, options.generated)
-    print("c_min {:.0f}, c_max {:.0f}, s_min {:.4f}, s_max {:.4f}".format(*settled.bounds))
-    if options.figure:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot as plt
-
-        figure, axes = plt.subplots(1, 2, figsize=(9, 3.5))
-        bounds = (settled.bounds[2:], settled.bounds[:2])
-        for axis, values, ends, label in zip(
-            axes, (settled.likeness, settled.distances), bounds, ("SSIM", "L1"), strict=True
-        ):
-            chosen = values.ravel()[:: max(1, values.size // 20_000)]
-            axis.plot(chosen, ".", markersize=1, alpha=0.4)
-            for end in ends:
-                axis.axhline(end, color="black", linewidth=0.8)
-            axis.set_xlabel("pairs of a test face and a generated one")
-            axis.set_ylabel(label)
-        figure.tight_layout()
-        figure.savefig(options.figure, dpi=110)
-
-
 def main() -> None:
     tasks = {
         "speed": speed,
@@ -384,18 +356,14 @@ def main() -> None:
         "samples": samples,
         "ranks": ranks,
         "mirror": mirror,
-        "settle": settle,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=tuple(tasks))
     parser.add_argument("weights", type=Path)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("-o", "--out", type=Path)
-    parser.add_argument("--figure", type=Path)
     parser.add_argument("--faces", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=1, help="of the random starts, for terms")
     parser.add_argument("--plain", type=int, default=4)
-    parser.add_argument("--generated", type=int, default=12_800)
     parser.add_argument("--hole", default="random60")
     parser.add_argument("--split", default="test-celeba")
     parser.add_argument("--only", default="", help="parts of the names of the variants to try, all by default")

@@ -78,7 +78,7 @@ def label_faces(pictures: U8, teacher: Teacher) -> tuple[F32, F32, Bool]:
     for index, picture in enumerate(pictures):
         border = (MARGIN_PX,) * 4
         wide = cv2.copyMakeBorder(np.ascontiguousarray(picture), *border, cv2.BORDER_REFLECT_101)
-        views = [_in_view(wide, teacher, scale, mirrored) - MARGIN_PX for scale, mirrored in VIEWS]
+        views = [find_in_view(wide, teacher, *view)[:, :14] - MARGIN_PX for view in VIEWS]
         nearest = [view[np.abs(view[:, :4] - usual).max(1).argmin()] for view in views if len(view)]
         agreed = [row for row in nearest if np.abs(row[:4] - usual).max() < 0.25 * size]
         if agreed:
@@ -118,12 +118,14 @@ def _shared(one: F32, other: F32) -> float:
     return float(span.prod() / max(min((one[2:] - one[:2]).prod(), (other[2:] - other[:2]).prod()), 1e-6))
 
 
-def _in_view(picture: U8, teacher: Teacher, scale: float, mirrored: bool) -> F32:
-    """The teacher's (n, 14) boxes and landmarks in one view, in pixels of the picture."""
+def find_in_view(picture: U8, teacher: Teacher, scale: float, mirrored: bool, threshold: float = 0.4) -> F32:
+    """What the teacher finds, (n, 15) as `Teacher.find` has it, in one view; in pixels of the picture."""
     view = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale != 1 else picture
-    rows = teacher.find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, 0.4)[:, :14].reshape(-1, 7, 2)
+    rows = teacher.find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, threshold)
+    points = rows[:, :14].reshape(-1, 7, 2)
     if mirrored:
-        rows[..., 0] = view.shape[1] - rows[..., 0]
-        rows[:, :2, 0] = rows[:, 1::-1, 0]
-        rows[:, 2:] = rows[:, 2:][:, MIRRORED]
-    return np.asarray(rows.reshape(-1, 14) * (picture.shape[1] / view.shape[1]), np.float32)
+        points[..., 0] = view.shape[1] - points[..., 0]
+        points[:, :2, 0] = points[:, 1::-1, 0]
+        points[:, 2:] = points[:, 2:][:, MIRRORED]
+    points *= picture.shape[1] / view.shape[1]
+    return np.concatenate([points.reshape(-1, 14), rows[:, 14:]], 1).astype(np.float32)
