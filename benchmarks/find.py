@@ -51,7 +51,7 @@ from facefill.runtime.helpers import Finds
 from facefill.runtime.second_look import SecondLook
 from facefill.training.real_covers import Covered, read_real
 from facefill.training.scenes import share_inside
-from facefill.training.teacher import YuNetTeacher, find_in_view, label_faces
+from facefill.training.teacher import Teacher, find_in_view, label_faces, open_teacher
 
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
 DATA = Path(__file__).parents[1] / "tests" / "data"
@@ -305,7 +305,7 @@ def seen_cover(version: Version, photo: U8, face: Face) -> int:
     return int(version.masks(view, aligned)[0].sum())
 
 
-def judge_landmarks(plain: Path, dataset: Path, teacher: YuNetTeacher, limit: int, versions: list[Version]) -> None:
+def judge_landmarks(plain: Path, dataset: Path, teacher: Teacher, limit: int, versions: list[Version]) -> None:
     photos = [read_photo(path).pixels for path in sorted(plain.iterdir())]
     lessons = [views_of(teacher, photo) for photo in photos]
     drawn = []
@@ -341,7 +341,7 @@ Lesson = tuple[F32 | None, NDArray[Any]]
 """A face's box and landmarks."""
 
 
-def views_of(teacher: YuNetTeacher, photo: U8) -> list[Lesson]:
+def views_of(teacher: Teacher, photo: U8) -> list[Lesson]:
     """The teacher's faces over `LARGE_PX`, the mean of two sizes and their mirror images."""
     scale = min(1.0, LONG_SIDE_PX / max(photo.shape[:2]))
     views = [find_in_view(photo, teacher, scale * by, mirrored, 0.6) for by in (1.0, 0.7) for mirrored in (False, True)]
@@ -385,7 +385,7 @@ def main() -> None:
         (given.plain, lambda: judge_plain(given.plain, versions)),
         (
             given.plain and given.dataset and given.yunet,
-            lambda: judge_landmarks(given.plain, given.dataset, YuNetTeacher(given.yunet), given.limit, versions),
+            lambda: judge_landmarks(given.plain, given.dataset, open_teacher(given.yunet), given.limit, versions),
         ),
     ]
     if not any(wanted for wanted, _ in parts):

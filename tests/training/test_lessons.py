@@ -38,7 +38,7 @@ class Knows:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def find(self, picture: NDArray[np.uint8], threshold: float = 0.6) -> NDArray[np.float32]:
+    def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
         side = picture.shape[0]
         points = draw_face(256, 0)[1].ravel() / 256
         return np.array([[*FACE, *points, 0]], np.float32) * side + np.eye(15, dtype=np.float32)[14] * 0.9
@@ -47,7 +47,7 @@ class Knows:
 class InAPhoto(Knows):
     """Knows a face of 128 pixels at `PLACE` in a photo of 400x320, whatever size and grey border it is shown with."""
 
-    def find(self, picture: NDArray[np.uint8], threshold: float = 0.6) -> NDArray[np.float32]:
+    def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
         rows = picture[..., 0] != 128
         left, top = np.flatnonzero(rows.any(0))[0], np.flatnonzero(rows.any(1))[0]
         scale = (np.flatnonzero(rows.any(0))[-1] + 1 - left) / 400
@@ -82,9 +82,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> LessonConfig:
 class Both(Knows):
     """Labels aligned faces and the photo."""
 
-    def find(self, picture: NDArray[np.uint8], threshold: float = 0.6) -> NDArray[np.float32]:
+    def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
         square = picture.shape[0] == picture.shape[1]
-        return (Knows if square else InAPhoto).find(self, picture)
+        return (Knows if square else InAPhoto).look(self, picture, threshold)
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +103,9 @@ def test_a_place_is_always_the_same_lesson(source: LessonSource) -> None:
 
 def test_what_was_made_once_is_read_the_second_time(config: LessonConfig, source: LessonSource) -> None:
     class Never(Both):
-        def find(self, picture: NDArray[np.uint8], threshold: float = 0.6) -> NDArray[np.float32]:
+        def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
             assert picture.shape[0] != picture.shape[1]
-            return super().find(picture)
+            return super().look(picture, threshold)
 
     again = LessonSource(config, Never).learning(3)
     np.testing.assert_array_equal(again[5, 160]["image"], source.learning(3)[5, 160]["image"])
@@ -134,8 +134,8 @@ def test_labels_go_with_the_photo_that_is_cut(source: LessonSource) -> None:
 
 def test_the_same_face_in_several_sizes_is_one_and_overlapping_ones_count_neither_way() -> None:
     class Doubles(Knows):
-        def find(self, picture: NDArray[np.uint8], threshold: float = 0.6) -> NDArray[np.float32]:
-            row = InAPhoto.find(self, picture)[0]
+        def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
+            row = InAPhoto.look(self, picture, threshold)[0]
             beside = row.copy()
             beside[:14:2] += 0.6 * (row[2] - row[0])
             beside[14] = 0.8

@@ -29,7 +29,7 @@ from facefill.training.data import DataConfig, Faces, load_batch, read_faces, re
 from facefill.training.looks import Looks
 from facefill.training.painter import Painter, degrade, draw_pool, move
 from facefill.training.real_covers import Covered, read_bodies, read_others, read_real
-from facefill.training.teacher import YuNetTeacher, label_faces
+from facefill.training.teacher import label_faces, open_teacher
 
 SHOWN = {"pool": 0.52, "mask": 0.3, "glasses": 0.08, "none": 0.1}
 """How often the cover network sees what was drawn, and faces in real masks, in real sunglasses and without either."""
@@ -105,7 +105,7 @@ def _taught(aligned: Faces, places: list[int], teacher: Path, cache: Path) -> Fa
     path = cache / f"{key}-taught.npy"
     if not path.is_file():
         marks = np.full((len(aligned.names), 5, 2), np.nan, np.float32)
-        knows = YuNetTeacher(teacher)
+        knows = open_teacher(teacher)
         for at in track(places, "labelling", len(places)):
             _, points, found = label_faces(aligned.pixels[at][None], knows)
             if found[0]:

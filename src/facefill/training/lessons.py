@@ -41,7 +41,7 @@ from facefill.training.scenes import (
     place,
     share_inside,
 )
-from facefill.training.teacher import Teacher, YuNetTeacher, label_faces, label_photo
+from facefill.training.teacher import Teacher, label_faces, label_photo, open_teacher
 
 MOST_FACES = 24
 """More than a scene ever holds."""
@@ -82,7 +82,7 @@ class LessonSource:
 
     names: tuple[str, ...] = ("a scene",)
 
-    def __init__(self, config: LessonConfig, teach: Callable[[Path], Teacher] = YuNetTeacher) -> None:
+    def __init__(self, config: LessonConfig, teach: Callable[[Path], Teacher] = open_teacher) -> None:
         """teach: opens the teacher's file. Raises InputError where that is missing."""
         if config.teacher is None or not config.teacher.is_file():
             raise InputError(

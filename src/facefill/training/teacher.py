@@ -1,4 +1,4 @@
-"""YuNet (Wu et al. 2023) as a teacher of boxes and landmarks, read from its ONNX file; it is not part of facefill."""
+"""A detector as a teacher of boxes and landmarks."""
 
 from pathlib import Path
 from typing import Protocol
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from facefill.arrays import F32, MIRRORED, U8, Bool
-from facefill.errors import InputError
+from facefill.runtime.yunet import YuNet
 
 MARGIN_PX = 32
 """Reflected border put around an aligned face: the teacher misses faces that fill its view."""
@@ -22,48 +22,13 @@ VIEWS = ((1.0, False), (1.0, True), (0.6, False), (0.6, True))
 class Teacher(Protocol):
     """Whoever can say where faces are."""
 
-    def find(self, picture: U8, threshold: float = ...) -> F32:
+    def look(self, picture: U8, threshold: float) -> F32:
         """(H, W, 3) uint8 RGB to (n, 15): x0, y0, x1, y1, x and y of five landmarks, score."""
 
 
-class YuNetTeacher:
-    """The detector, at the size of the picture it is given."""
-
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        """path: yunet.onnx. Raises InputError where ONNX Runtime is not installed."""
-        try:
-            import onnxruntime
-        except ImportError:
-            raise InputError("ONNX Runtime", "no such package", "pip install 'facefill[train]'") from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._names = [port.name for port in self._session.get_outputs()]
-
-    def find(self, picture: U8, threshold: float = 0.6, same_iou: float = 0.3) -> F32:
-        """(H, W, 3) uint8 RGB to (n, 15): x0, y0, x1, y1, x and y of five landmarks, score.
-
-        The decoding is that of OpenCV's `FaceDetectorYN`, which cannot open a file of flexible size.
-        """
-        height, width = picture.shape[:2]
-        canvas = cv2.copyMakeBorder(picture, 0, -height % 32, 0, -width % 32, cv2.BORDER_CONSTANT)
-        blob = np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1)[None], np.float32)
-        maps = dict(zip(self._names, self._session.run(None, {"input": blob}), strict=True))
-        found = [np.zeros((0, 15), np.float32)]
-        for stride in (8, 16, 32):
-            certain, there = (np.clip(maps[f"{name}_{stride}"][0, :, 0], 0, 1) for name in ("cls", "obj"))
-            score = np.sqrt(certain * there)
-            index = np.flatnonzero(score >= threshold)
-            columns = canvas.shape[1] // stride
-            cell = np.stack([index % columns, index // columns], 1)
-            box = maps[f"bbox_{stride}"][0, index]
-            centre, half = (cell + box[:, :2]) * stride, np.exp(box[:, 2:]) * stride / 2
-            points = (maps[f"kps_{stride}"][0, index].reshape(-1, 5, 2) + cell[:, None]) * stride
-            found.append(np.concatenate([centre - half, centre + half, points.reshape(-1, 10), score[index, None]], 1))
-        rows = np.concatenate(found)
-        sizes = np.concatenate([rows[:, :2], rows[:, 2:4] - rows[:, :2]], 1)
-        kept = cv2.dnn.NMSBoxes(sizes.tolist(), rows[:, 14].tolist(), 0.0, same_iou) if len(rows) else []
-        return np.asarray(rows[np.array(kept, int).reshape(-1)], np.float32)
+def open_teacher(path: Path) -> Teacher:
+    """YuNet from a file of flexible size, in one thread. Raises InputError for another file."""
+    return YuNet(path, multiple_px=32, threads=1)
 
 
 def label_faces(pictures: U8, teacher: Teacher) -> tuple[F32, F32, Bool]:
@@ -95,7 +60,7 @@ def label_photo(photo: U8, teacher: Teacher) -> tuple[F32, F32, list[int]]:
         view = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else 1)
         border = view.shape[0] // 4 if side == SIDES_PX[0] else 0  # it misses faces that fill its view
         grey = cv2.copyMakeBorder(view, *(border,) * 4, cv2.BORDER_CONSTANT, value=(128, 128, 128))
-        found = teacher.find(np.asarray(grey, np.uint8), DOUBTFUL)
+        found = teacher.look(np.asarray(grey, np.uint8), DOUBTFUL)
         found[:, :14] = (found[:, :14] - border) / scale
         rows.append(found)
     every = np.concatenate(rows)
@@ -119,9 +84,9 @@ def _shared(one: F32, other: F32) -> float:
 
 
 def find_in_view(picture: U8, teacher: Teacher, scale: float, mirrored: bool, threshold: float = 0.4) -> F32:
-    """What the teacher finds, (n, 15) as `Teacher.find` has it, in one view; in pixels of the picture."""
+    """What the teacher finds, (n, 15) as `Teacher.look` has it, in one view; in pixels of the picture."""
     view = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale != 1 else picture
-    rows = teacher.find(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, threshold)
+    rows = teacher.look(np.ascontiguousarray(view[:, ::-1]) if mirrored else view, threshold)
     points = rows[:, :14].reshape(-1, 7, 2)
     if mirrored:
         points[..., 0] = view.shape[1] - points[..., 0]
