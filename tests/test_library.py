@@ -15,6 +15,7 @@ from PIL import Image
 
 import facefill
 from facefill.errors import InputError
+from facefill.runtime.finder import Face
 from tests.faces import draw_face
 
 ROOT = Path(__file__).parents[1]
@@ -88,6 +89,57 @@ def test_anything_else_is_refused_in_three_parts(photo: object) -> None:
         with pytest.raises(InputError) as error:
             wrong()
         assert "\n" not in str(error.value)
+
+
+def test_a_result_is_saved_to_whatever_takes_bytes_and_to_nothing_else(tmp_path: Path) -> None:
+    result, path, stream = complete(PHOTO), tmp_path / "o.png", io.BytesIO()
+    for name in (str(path), path, Somewhere(path), os.fsencode(path)):
+        result.save(name, overwrite=True)
+    result.save(stream)
+    assert (np.asarray(Image.open(stream)) == np.asarray(Image.open(path))).all()
+    for wrong in (None, 3, [path], io.StringIO(), object(), "", ".", tmp_path):
+        with pytest.raises(InputError) as error:
+            result.save(wrong)
+        assert "\n" not in str(error.value)
+
+
+def test_a_model_takes_arrays_and_tensors_and_refuses_anything_else() -> None:
+    model, faces, masks = facefill.load("telea"), PHOTO[None], HOLE[None]
+    filled = model.complete(faces, masks)
+    torch = pytest.importorskip("torch")
+    assert (model.complete(torch.from_numpy(faces), torch.from_numpy(masks)) == filled).all()
+    for wrong in (None, 3, "photo.png", [PHOTO], faces.tolist(), Image.fromarray(PHOTO), torch.zeros(1, 3, 64, 64)):
+        for given in ((wrong, masks), (faces, wrong)):
+            with pytest.raises(InputError):
+                model.complete(*given)
+
+
+def test_names_seeds_and_kinds_that_are_none_are_refused() -> None:
+    for name in (None, 3, ["swift"], object(), b"nope", "", Path("nope")):
+        with pytest.raises(InputError):
+            facefill.load(name)
+        with pytest.raises(InputError):
+            facefill.complete(PHOTO, HOLE, method=name, aligned=True)
+    for seed in (-1, 1.5, "a", None, [0.5], object()):
+        with pytest.raises(InputError, match="a whole number of 0 or more as the seed"):
+            facefill.complete(PHOTO, HOLE, method="telea", seed=seed, aligned=True)
+    assert facefill.complete(PHOTO, HOLE, method="telea", seed=np.int64(3), aligned=True).provenance.seed == 3
+    with pytest.raises(InputError, match="got 'hat'"):
+        facefill.unmask(PHOTO, covers="hat")
+
+
+def test_the_finder_that_is_given_is_the_one_that_looks() -> None:
+    class Nobody:
+        looks = 0
+
+        def find(self, photo: np.ndarray) -> list[Face]:
+            self.looks += 1
+            return []
+
+    for finder in (Nobody(), Nobody()):
+        with pytest.raises(InputError, match="a photo with a face"):
+            facefill.unmask(PHOTO, method="telea", finder=finder)
+        assert finder.looks == 1
 
 
 def test_a_result_prints_in_one_line() -> None:

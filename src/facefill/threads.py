@@ -25,18 +25,21 @@ if hasattr(os, "register_at_fork"):
 
 def once(make: Callable[P, T]) -> Callable[P, T]:
     """Like `functools.cache`, but calls that come at the same time make one result, not one each. Keeps the last
-    `KEPT` results; arguments by place."""
+    `KEPT` results; for arguments that have no hash it makes a new one each time."""
     kept: dict[Any, T] = {}
 
     @functools.wraps(make)
-    def get(*key: P.args, **none: P.kwargs) -> T:
+    def get(*given: P.args, **named: P.kwargs) -> T:
+        key = given, *sorted(named.items())
         try:
             return kept[key]
         except KeyError:
             pass
+        except TypeError:
+            return make(*given, **named)
         with LOADING:
             if key not in kept:
-                value = make(*key, **none)
+                value = make(*given, **named)
                 if len(kept) >= KEPT:
                     del kept[next(iter(kept))]
                 kept[key] = value

@@ -293,7 +293,7 @@ def test_a_hole_beside_the_faces_of_a_photo_is_not_called_no_face(
 def test_seeds_below_0_are_refused(run: Run, face: Path, hole: Path, tmp_path: Path) -> None:
     words = ["complete", face, "--mask", hole, "-o", tmp_path / "o.png", "-m", "telea", "--seed", "-1"]
     assert run(*words)[0] == 2
-    with pytest.raises(InputError, match="a seed of 0 or more"):
+    with pytest.raises(InputError, match="a whole number of 0 or more as the seed"):
         facefill.complete(face, hole, method="telea", aligned=True, seed=-1)
 
 

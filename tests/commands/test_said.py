@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import facefill
+from facefill.catalog import shipped_weights
 from facefill.commands import output
 from facefill.runtime.cover import Cover
 from facefill.runtime.finder import Face, Finder
@@ -147,7 +148,9 @@ def test_unmask_takes_standard_streams_for_one_photo(run: Run, face: Path, tmp_p
     photo = next((Path(__file__).parents[2] / "examples").glob("*.jpg"))
     piped = command("unmask", "-", data=photo.read_bytes())
     assert (piped.returncode, piped.stdout[:3]) == (0, b"\xff\xd8\xff"), piped.stderr
-    assert command("unmask", photo, "-o", tmp_path / "o.jpg").returncode == 0
+    named = command("unmask", photo, "-o", tmp_path / "o.jpg", "--json")
+    assert named.returncode == 0
+    assert json.loads(named.stdout)["weights_sha256"] == shipped_weights()["swift"].sha256
     assert piped.stdout == (tmp_path / "o.jpg").read_bytes()
     assert "one photo with -" in refused(run, tmp_path, "unmask", "-", face, "-m", "telea")
     assert "--save-mask" in refused(run, tmp_path, "unmask", face, "-o", "-", "--save-mask", "-m", "telea")

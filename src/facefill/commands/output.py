@@ -58,15 +58,8 @@ def make_folder(out: Path) -> Path | None:
 
 def save(result: Result, target: Path | None, overwrite: bool, signature: Any) -> tuple[str, ...]:
     """Write the file; None: to standard output, in the photo's own format. Returns what the format could not hold."""
-    if target is not None:
-        return result.save(target, overwrite=overwrite, sign=signature)
-    from facefill.files.photo import encode_photo
-
-    data, notes = encode_photo(
-        result.source, result.photo, result.mask, provenance=result.provenance, signature=signature
-    )
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    notes = result.save(target or sys.stdout.buffer, overwrite=overwrite, sign=signature)
+    sys.stdout.flush()
     return notes
 
 

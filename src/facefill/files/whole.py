@@ -9,6 +9,13 @@ from pathlib import Path
 from facefill.errors import InputError
 
 
+def path_of(name: object, expected: str) -> Path:
+    """The path that a caller names. Raises InputError for what is no name, with what was expected."""
+    if isinstance(name, str | bytes | os.PathLike):
+        return Path(os.fsdecode(name))
+    raise InputError(expected, f"the type {type(name).__name__}", "give another")
+
+
 @contextmanager
 def beside(path: Path, part: Path | None = None) -> Iterator[Path]:
     """The path of a file to write; it takes the place of `path` when the context ends, and is gone after an error.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from io import TextIOBase
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from facefill.arrays import U8, Bool
 from facefill.errors import InputError
 from facefill.files.mask import read_mask
-from facefill.files.photo import Photo, Provenance, read_photo, write_photo
+from facefill.files.photo import Photo, Provenance, encode_photo, read_photo, write_photo
 from facefill.files.provenance import Signature
+from facefill.files.whole import path_of
 from facefill.runtime.cover import KINDS, Cover, read_kinds
 from facefill.runtime.draw import Drawn, draw
 from facefill.runtime.finder import Face
@@ -47,23 +51,24 @@ class Result:
             f"completed by {self.provenance.method}, {len(self.warnings)} warnings)"
         )
 
-    def save(self, path: str | Path, *, overwrite: bool = False, sign: Signature | None = None) -> tuple[str, ...]:
+    def save(
+        self, path: str | PathLike[str] | BinaryIO, *, overwrite: bool = False, sign: Signature | None = None
+    ) -> tuple[str, ...]:
         """Write the photo in the format of the path's suffix; pixels outside the mask keep the source's samples.
 
-        sign: what `files.provenance.read_signature` reads of a PEM file; signs a C2PA manifest of the completion.
+        path: or a file open for writing bytes, which gets the photo's own format. sign: what
+        `files.provenance.read_signature` reads of a PEM file; signs a C2PA manifest of the completion.
         Returns notes on what the format could not hold. Raises InputError for an existing file without
         `overwrite`, the source itself, an unknown suffix, a folder that cannot be written, a full disk, a key that
         cannot sign.
         """
-        return write_photo(
-            self.source,
-            self.photo,
-            self.mask,
-            Path(path),
-            overwrite=overwrite,
-            provenance=self.provenance,
-            signature=sign,
-        )
+        done = self.source, self.photo, self.mask
+        if not isinstance(path, str | PathLike) and hasattr(path, "write") and not isinstance(path, TextIOBase):
+            data, notes = encode_photo(*done, provenance=self.provenance, signature=sign)
+            path.write(data)
+            return notes
+        target = path_of(path, "a path, or a file open for writing bytes")
+        return write_photo(*done, target, overwrite=overwrite, provenance=self.provenance, signature=sign)
 
 
 class Inpainter:
@@ -141,9 +146,10 @@ class Inpainter:
         `method_warnings.collect_warnings`. Raises InputError for a seed below 0, and for samples of a method that has
         only one.
         """
-        seeds = [seed] * len(plans) if isinstance(seed, int) else list(seed)
+        given = list(seed) if isinstance(seed, Sequence) else [seed] * len(plans)
+        seeds = [operator.index(one) if hasattr(one, "__index__") else -1 for one in given]
         if min(seeds, default=0) < 0:
-            raise InputError("a seed of 0 or more", str(min(seeds)), "choose another")
+            raise InputError("a whole number of 0 or more as the seed", repr(seed)[:80], "choose another")
         self.model.check_samples(samples)
         return draw(self.model, plans, seeds, samples, tell=tell)
 
@@ -151,7 +157,7 @@ class Inpainter:
 
     def finish(self, plan: Plan, drawn: Drawn, *, seed: int = 0, sample: int = 0) -> Result:
         """What became of one photo. seed: as in `run`."""
-        provenance = Provenance(self.model.name, self.model.sha256 or "", seed)
+        provenance = Provenance(self.model.name, self.model.sha256 or "", operator.index(seed))
         warnings = (*plan.photo.notes, *plan.warnings, *drawn.warnings)
         return Result(drawn.photos[sample], plan.mask, plan.faces, warnings, plan.photo, provenance)
 
@@ -212,7 +218,8 @@ def unmask(
     Raises InputError when no face could be completed; faces that could not, while others could, are warned about.
     """
     inpainter = _open_once(method, finder=finder)
-    plan = inpainter.plan_unmask(read_photo(photo), covers=read_kinds(",".join(covers)), large_hole=large_hole)
+    kinds = read_kinds(covers if isinstance(covers, str) else ",".join(covers))
+    plan = inpainter.plan_unmask(read_photo(photo), covers=kinds, large_hole=large_hole)
     return inpainter.complete(plan, seed=seed)
 
 
@@ -233,7 +240,7 @@ def complete(
     missing is a cover that the photo shows, at which a method may look.
     Raises InputError for a mask that does not fit, is empty or full, or leaves no face that can be completed.
     """
-    inpainter = _open_once(method)
+    inpainter = _open_once(method, finder=None)
     source = read_photo(photo)
     height, width = source.pixels.shape[:2]
     plan = inpainter.plan_complete(

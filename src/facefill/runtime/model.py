@@ -16,6 +16,8 @@ from facefill.arrays import U8, Bool
 from facefill.catalog import METHODS, Record, file_hash, find_weights
 from facefill.config import build
 from facefill.errors import InputError, pick
+from facefill.files.photo import open_source
+from facefill.files.whole import path_of
 from facefill.imaging.blend import composite
 from facefill.runtime.adapter import ADAPTERS, Adapted, Adapter, read_adapter
 from facefill.runtime.engine import Engine, load_engine, thread_count
@@ -40,9 +42,9 @@ def load(
     .onnx file of somebody else; ours say themselves what they take.
     Raises InputError for an unknown name, missing or damaged weights, a missing package, settings where there are none.
     """
-    path = Path(name_or_path)
-    if settings and (path.suffix == ".onnx" or getattr(METHODS.get(str(name_or_path)), "kind", "torch") != "torch"):
-        raise InputError("a method with settings", str(name_or_path), "leave --set out, or use latent_search")
+    path = path_of(name_or_path, "the name of a method or a file")
+    if settings and (path.suffix == ".onnx" or getattr(METHODS.get(str(path)), "kind", "torch") != "torch"):
+        raise InputError("a method with settings", str(path), "leave --set out, or use latent_search")
     if path.suffix == ".onnx":
         if not path.is_file():
             raise InputError("an .onnx file", f"nothing at {path}", "write one with: facefill export")
@@ -52,7 +54,7 @@ def load(
     if path.suffix == ".safetensors":
         sha256 = file_hash(path) if path.is_file() else ""
         return TorchModel(path, sha256, threads=threads, settings=settings)
-    record = pick(METHODS, str(name_or_path), "method")
+    record = pick(METHODS, str(path), "method")
     if record.package and find_spec(record.package) is None:
         raise InputError(
             f"{record.package}, which {record.name} needs", "none installed", f"pip install 'facefill[{record.needs}]'"
@@ -63,6 +65,14 @@ def load(
     if record.kind == "torch":
         return TorchModel(weights, sha256, threads=threads, name=record.name, settings=settings)
     return OnnxModel(record, load_engine(weights, device=device, threads=threads, exact=exact), sha256)
+
+
+def _array_of(given: object, what: str) -> Any:
+    """An array, also of what holds one, such as a tensor on the CPU. Raises InputError for anything else."""
+    array = open_source(given) if hasattr(given, "__array__") else given
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"an array of {what}", f"the type {type(given).__name__}", "read the pictures first")
+    return array
 
 
 def _record_of(path: Path, said: dict[str, str], adapter: str | None) -> tuple[Record, Adapter | None]:
@@ -127,6 +137,7 @@ class Model:
         Returns (N, samples, H, W, 3) uint8; known pixels come back bit for bit.
         Raises InputError for shapes that do not fit, and for samples of a method that has only one.
         """
+        faces, masks = _array_of(faces, "faces"), _array_of(masks, "masks")
         if faces.ndim != 4 or faces.shape[-1] != 3 or faces.dtype != np.uint8:
             raise InputError("faces as (N, H, W, 3) uint8", f"{faces.shape} {faces.dtype}", "stack RGB pictures")
         if masks.shape != faces.shape[:3] or masks.dtype != np.bool_:
