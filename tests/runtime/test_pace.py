@@ -32,7 +32,7 @@ def test_a_fast_machine_draws_in_every_frame() -> None:
 
 
 def test_a_slower_one_draws_as_often_as_it_can_show_24_frames_a_second() -> None:
-    machine = Machine(0.02, 0.06)
+    machine = Machine(0.02, 0.054)
     machine.run(10)
     assert min(machine.run(1) for _ in range(20)) >= 24
     assert 2 <= machine.pace.every <= 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-RATE, SPARE = 24.5, 26.5
+RATE, SPARE = 25.0, 27.0
 """Below so many frames per second faces are drawn less often, above so many more often."""
 MOST_FRAMES = 8
 """A face is drawn in every eighth frame at least, however slow the machine."""
