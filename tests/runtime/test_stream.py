@@ -165,6 +165,31 @@ def test_what_is_no_longer_covered_fades_in_frames_and_not_at_a_drawing(model: M
     assert away[-1] == 0
 
 
+def test_what_the_network_loses_for_some_frames_stays_covered_where_the_face_has_not_changed(model: Model) -> None:
+    cover = Strap()
+    film = stream(model, cover, every=2)
+    masks = [film.complete(PHOTO).mask for _ in range(4)]
+    for found in (False, True, False):
+        cover.strap = found
+        masks += [film.complete(PHOTO).mask for _ in range(8)]
+    assert (masks[0] == masks[-1]).all()
+    assert len({int(mask.sum()) for mask in masks}) == 1
+
+
+def test_a_cover_that_is_taken_off_is_let_go_at_once(model: Model) -> None:
+    cover = Strap()
+    film = stream(model, cover, every=2)
+    worn = PHOTO.copy()
+    worn[90:104, 100:200] = (0, 255, 0)
+    before = [film.complete(worn) for _ in range(6)][-1]
+    cover.strap = False
+    shown = [film.complete(PHOTO) for _ in range(9)]
+    sizes = np.array([frame.mask[96:98, 120:180].sum() for frame in (before, *shown)])
+    assert sizes[0] == 120
+    assert sizes[-1] == 0
+    assert all(frame.mask[180].any() for frame in shown), "the rest stays"
+
+
 def test_what_is_newly_covered_comes_softly_on_a_face_that_has_not_changed(model: Model) -> None:
     cover = Strap()
     cover.strap = False

@@ -34,11 +34,14 @@ CHANGED_LEVELS = 16.0
 """Change of any pixel of it, in grey levels, from which the face is drawn anew at once."""
 ANCHOR_PX = 4.0
 """How far a carried square may be from the aligned one, in its own pixels, before the face is aligned again."""
-HOLD = 0.85
-"""What is covered stays so for a while: at 0.85 a pixel that is no longer covered is held for four frames."""
+HOLD = 0.945
+"""What is covered stays so for a while where the face has not changed: at 0.945 a pixel that is no longer covered is
+held for twelve frames. The network may lose a strap in one frame and find it in the next."""
 RISE, FALL = 1 / 3, 1 / 8
 """How much of what is drawn comes in each frame where a face that does not change is newly covered, and goes where one
 is no longer covered; there it goes from the edges, too, by a pixel of the aligned face in each frame."""
+SOFT_PX = 5
+"""Over so many pixels of the aligned face a hole's edge is soft; it stands more than half of them beside the cover."""
 STILL = 0.3
 """How much of the way to what was drawn last a still face's hole goes in each frame."""
 MOVED_LEVELS = 12.0
@@ -56,8 +59,8 @@ class _Drawing:
     """(S, S), 1 where it is covered, less for each frame since it was."""
     fresh: float
     """How much of the way to what is drawn its hole goes in each frame."""
-    sudden: bool
-    """Whether the face has changed since it was drawn before, so that what is newly covered is hidden at once."""
+    changed: Bool
+    """(S, S), where the face has changed since it was drawn before: what is newly covered there is hidden at once."""
     patch: F32
     """(S, S, 3), the face with what is drawn in its hole."""
 
@@ -87,8 +90,9 @@ class _Order:
     home: Crop
     glance: F32
     """(G, G, 3), the face as it looks in this frame."""
+    changed: Bool
+    """(S, S), where it does not look as it did when it was drawn before."""
     fresh: float = 1.0
-    sudden: bool = True
     before: _Drawn | None = None
 
 
@@ -176,19 +180,20 @@ class Stream:
         aligned = Crop.around_face(track.face.landmarks, self._model.record.size_px)
         home = aligned.after(inverse(track.motion))
         if track.number not in self._ordered:
-            return _Order(track, self._frame, home, _glance(aligned, pixels))
+            return _Order(track, self._frame, home, _glance(aligned, pixels), np.ones((home.size, home.size), bool))
         last, drawn = self._ordered[track.number]
         carried = last.home.after(track.motion)
         change = np.nan_to_num(np.abs(_glance(carried, pixels) - last.glance))
-        sudden = bool(change.max() >= CHANGED_LEVELS)
-        if not sudden and self._frame - last.frame < self._every:
+        changed = change.max(2) >= CHANGED_LEVELS
+        if not changed.any() and self._frame - last.frame < self._every:
             return None
         if self._pace and not drawn.done():
             return None
         if np.abs(carried.corners() - aligned.corners()).max() <= ANCHOR_PX * aligned.scale:
             home = last.home
         fresh = min(1.0, STILL + float(change.mean()) / MOVED_LEVELS)
-        return _Order(track, self._frame, home, _glance(home.after(track.motion), pixels), fresh, sudden, drawn)
+        glance, changed = _glance(home.after(track.motion), pixels), _enlarged(changed, home.size)
+        return _Order(track, self._frame, home, glance, changed, fresh, drawn)
 
     def _draw(self, pixels: U8, orders: list[_Order]) -> dict[int, _Drawing]:
         start = time.perf_counter()
@@ -200,7 +205,7 @@ class Stream:
         landmarks = np.stack([crop.to_crop(track.face.landmarks) for crop, track in zip(crops, tracks, strict=True)])
         outside = np.stack([crop.outside(pixels.shape) for crop in crops])
         drawings = [
-            _Drawing(order.frame, order.home, cover, order.fresh, order.sudden, face.astype(np.float32))
+            _Drawing(order.frame, order.home, cover, order.fresh, order.changed, face.astype(np.float32))
             for order, cover, face in zip(orders, covers, faces, strict=True)
         ]
         chosen = [index for index, drawing in enumerate(drawings) if drawing.is_wanted]
@@ -244,17 +249,18 @@ def _blend(before: _Shown | None, drawing: _Drawing, frame: int) -> _Shown:
     share, patch = (_carried(layer, before.home, drawing.home) for layer in (before.share, before.patch))
     fresh = np.where(share > 0, np.float32(drawing.fresh), np.float32(1))[..., None]
     fallen = cv2.erode(share, np.ones((3, 3), np.uint8)) - np.float32(FALL)
-    share = np.where(hole, share + np.float32(1 if drawing.sudden else RISE), fallen)
+    share = np.where(hole, share + np.where(drawing.changed, np.float32(1), np.float32(RISE)), fallen)
     return _Shown(drawing.home, np.clip(share, 0, 1), np.asarray(patch + fresh * (drawing.patch - patch), np.float32))
 
 
 def _lay(photo: U8, crop: Crop, patch: U8, share: F32) -> tuple[U8, Bool]:
     """A copy of a photo with so much of a crop's patch laid over it, and where it may have changed."""
     laid, changed = photo.copy(), np.zeros(photo.shape[:2], bool)
-    x0, y0, x1, y1 = crop.bounds(photo.shape, bounding_box(share > 0, 2))
+    x0, y0, x1, y1 = crop.bounds(photo.shape, bounding_box(share > 0, SOFT_PX))
     if x1 > x0 and y1 > y0:
         back = inverse(crop.moved(-x0, -y0).matrix)
-        shown = cv2.warpAffine(share, back, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        soft = cv2.blur(share, (SOFT_PX, SOFT_PX))
+        shown = cv2.warpAffine(soft, back, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         sampled = Crop(max(shown.shape), back).take(patch)[: y1 - y0, : x1 - x0]
         part = photo[y0:y1, x0:x1]
         both = np.ascontiguousarray(sampled), np.ascontiguousarray(part)
@@ -271,13 +277,19 @@ def _glance(crop: Crop, pixels: U8) -> F32:
     return glance[BESIDE_PX:-BESIDE_PX, BESIDE_PX:-BESIDE_PX]
 
 
+def _enlarged(glance: Bool, size: int) -> Bool:
+    """(S, S), what is so in a part of the glance, and what is beside it at the edges."""
+    whole = np.pad(glance, BESIDE_PX, mode="edge").view(np.uint8)
+    return np.asarray(cv2.resize(whole, (size, size), interpolation=cv2.INTER_NEAREST) > 0)
+
+
 def _held(order: _Order, hole: Bool) -> F32:
-    """The cover grows at once and shrinks slowly: a rim that comes and goes would be seen."""
+    """The cover grows at once, and shrinks slowly where the face has not changed: what comes and goes would be seen."""
     cover = hole.astype(np.float32)
     if order.before is None:
         return cover
     before = order.before.result()[order.track.number]
-    fallen = np.float32(HOLD ** (order.frame - before.frame))
+    fallen = np.float32(HOLD ** (order.frame - before.frame)) * ~order.changed
     return np.asarray(np.maximum(cover, fallen * _carried(before.cover, before.home, order.home)), np.float32)
 
 

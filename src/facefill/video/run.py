@@ -25,7 +25,7 @@ SEGMENT_FRAMES = 240
 """A segment is written as a whole; a stopped run loses no more than one."""
 AHEAD = 6
 """Frames that may wait to be filled while the next ones are looked at: as many as one is drawn for, and some."""
-WARM_FRAMES = 12
+WARM_FRAMES = 20
 """Frames before a segment with which following and blending begin, so that no seam is seen: as many as it takes until
 what is no longer covered is gone."""
 
