@@ -79,13 +79,12 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def hosted() -> Iterator[str]:
-    """The page without a server of ours, on a plain web server: its address."""
+    """The page without a server of ours, on a plain web server that adds no header, below a path: its address."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "page"
-        write_page(folder)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+        write_page(Path(name) / "below")
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=name))
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        yield f"http://127.0.0.1:{server.server_address[1]}/below/"
         server.shutdown()
         server.server_close()
 

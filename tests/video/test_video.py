@@ -17,6 +17,8 @@ from tests.runtime.test_track import LANDMARKS
 
 pytest.importorskip("av", reason="pip install av")
 
+import av
+
 from facefill.video import run as video_run
 from facefill.video.film import open_film, planes_of, read_frames, to_rgb, write_into
 from facefill.video.run import Second, convert
@@ -50,6 +52,28 @@ def test_faces_are_completed_and_times_and_sound_are_copied(model: Model, tmp_pa
     assert 0.01 < changed.mean() < 0.4
     assert b"invented" in (tmp_path / "out.mp4").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+def test_subtitles_are_copied_with_their_times(model: Model, tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", frames=30, sound=False)
+    (tmp_path / "said.srt").write_text(
+        "1\n00:00:00,200 --> 00:00:00,600\nHello\n\n2\n00:00:00,700 --> 00:00:01,000\nYes\n"
+    )
+    with (
+        av.open(str(tmp_path / "clip.mp4")) as clip,
+        av.open(str(tmp_path / "said.srt")) as said,
+        av.open(str(tmp_path / "in.mkv"), "w") as out,
+    ):
+        copies = [(source, out.add_stream_from_template(source.streams[0])) for source in (clip, said)]
+        for source, copy in copies:
+            for packet in source.demux(0):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    out.mux(packet)
+    convert(tmp_path / "in.mkv", tmp_path / "out.mkv", lambda: stream(model), JOB)
+    before = packets_of(tmp_path / "in.mkv", "subtitle")
+    assert [(time, bytes(text)) for time, text in before] == [(0.2, b"Hello"), (0.7, b"Yes")]
+    assert packets_of(tmp_path / "out.mkv", "subtitle") == before
 
 
 def stream(model: Model) -> Stream:
