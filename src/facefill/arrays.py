@@ -14,3 +14,6 @@ Points = NDArray[np.float64]
 
 MIRRORED = [1, 0, 2, 4, 3]
 """Which of the five landmarks (eyes, nose tip, mouth corners) each becomes in a mirror."""
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, the latter two exclusive."""

@@ -27,15 +27,14 @@ DEAD_S = 90.0
 @contextmanager
 def lock(folder: Folder) -> Iterator[None]:
     """Lock a folder for writing. Raises InputError if another run holds it or it cannot be written."""
-    if isinstance(folder, LocalFolder):
-        with _lock_file(folder.root):
-            folder.clean()
-            yield
-    elif isinstance(folder, Bucket):
+    if isinstance(folder, Bucket):
         with _lease(folder):
             yield
     else:
-        raise TypeError(type(folder))
+        assert isinstance(folder, LocalFolder)
+        with _lock_file(folder.root):
+            folder.clean()
+            yield
 
 
 @contextmanager

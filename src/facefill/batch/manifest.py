@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal
 
 from facefill.batch.bucket import Bucket
 from facefill.batch.folder import MANIFEST, STATE, Folder, LocalFolder, Unwritable
-from facefill.batch.table import Table, hash64
+from facefill.batch.table import NameTable, hash64
 from facefill.errors import InputError
 from facefill.files.whole import beside
 
@@ -83,15 +83,6 @@ def hash_sources(source_sha256: str, mask_sha256: str, recipe: str) -> int:
     return hash64(f"{source_sha256} {mask_sha256} {recipe}")
 
 
-class Journal(Protocol):
-    """Where lines are kept."""
-
-    def lines(self) -> Iterator[bytes]: ...
-    def append(self, line: bytes) -> None: ...
-    def replace(self, lines: Iterable[bytes]) -> None: ...
-    def close(self) -> None: ...
-
-
 class Manifest:
     """The manifest of a folder that is written. recipe: of this run.
 
@@ -99,19 +90,18 @@ class Manifest:
     """
 
     def __init__(self, folder: Folder, recipe: str, *, writes: bool = True) -> None:
-        self._journal: Journal
-        if isinstance(folder, LocalFolder):
-            self._journal = FileJournal(folder.root / MANIFEST, writes)
-        elif isinstance(folder, Bucket):
+        self._journal: FileJournal | BucketJournal
+        if isinstance(folder, Bucket):
             self._journal = BucketJournal(folder)
         else:
-            raise TypeError(type(folder))
+            assert isinstance(folder, LocalFolder)
+            self._journal = FileJournal(folder.root / MANIFEST, writes)
         self._recipe = recipe
         self.damaged = 0
         """Lines that are no JSON; what they were about is done again."""
         self.other: dict[str, Any] | None = None
         """A line of a run with another recipe, if there is one."""
-        self._known = Table(self._known_rows(), 3)
+        self._known = NameTable(self._known_rows(), 3)
         self._double = self.damaged > 0
 
     def __len__(self) -> int:
@@ -158,7 +148,7 @@ class Manifest:
         self._journal.close()
 
     def _latest(self) -> Iterator[bytes]:
-        last = Table((said["photo"], (index,)) for index, said in enumerate(self._read()))
+        last = NameTable((said["photo"], (index,)) for index, said in enumerate(self._read()))
         for index, said in enumerate(self._read()):
             if last.get(said["photo"]) == (index,):
                 yield _encode(said)

@@ -18,7 +18,7 @@ from dataclasses import astuple
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from facefill.batch.job import BatchJob, Item
 from facefill.batch.manifest import Outcome
@@ -48,13 +48,9 @@ STORE_BYTES = 300_000_000
 
 DIED = "the actors that worked on it died: out of memory, or a crash in a library"
 
-Result = tuple[int, bytes]
-
-
-class Work(Protocol):
-    """What an actor does with some items: results with the items' places, in any order."""
-
-    def __call__(self, items: list[bytes]) -> Iterable[Result]: ...
+PlacedResult = tuple[int, bytes]
+Work = Callable[[list[bytes]], Iterable[PlacedResult]]
+"""What an actor does with some items: results with the items' places, in any order."""
 
 
 class Cluster:
@@ -180,7 +176,7 @@ class Cluster:
 
     def _stream(
         self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
-    ) -> Iterator[Result]:
+    ) -> Iterator[PlacedResult]:
         """Results of one dataset; what was lost with an actor has none. Raises _Broken where it ends too early."""
         import ray
         from ray.data import ActorPoolStrategy, DataContext
@@ -299,7 +295,7 @@ def _completer(job: BatchJob) -> Work:
 
     worker = Worker(job, 1)
 
-    def work(items: list[bytes]) -> Iterator[Result]:
+    def work(items: list[bytes]) -> Iterator[PlacedResult]:
         photos = [Item(*json.loads(item)) for item in items]
         places = {photo.name: place for place, photo in enumerate(photos)}
         for outcome in worker.complete(photos):
@@ -314,7 +310,7 @@ def _looker(rules: Rules, covers: bool) -> Work:
 
     finder, cover = open_finder(threads=1), open_cover(threads=1) if covers else None
 
-    def work(items: list[bytes]) -> Iterator[Result]:
+    def work(items: list[bytes]) -> Iterator[PlacedResult]:
         for place, item in enumerate(items):
             name, path = json.loads(item)
             yield place, pickle.dumps(look_at(Path(path), finder, rules, name=name, cover=cover))

@@ -13,7 +13,7 @@ from facefill.batch.job import BatchJob, Item, name_problem, open_places
 from facefill.batch.lock import lock
 from facefill.batch.manifest import Manifest, Outcome
 from facefill.batch.progress import Display, Tally
-from facefill.batch.table import Table, hash64
+from facefill.batch.table import NameTable, hash64
 from facefill.errors import InputError
 
 Complete = Callable[[Iterator[Item]], Iterator[Outcome]]
@@ -35,11 +35,11 @@ class _Plan:
     def __post_init__(self) -> None:
         self._source, self.target, masks = open_places(self.job)
         rows = masks.entries(Selection(include=("*",))) if masks else iter(())
-        self._masks = Table((entry.name, (hash64(entry.stamp),)) for entry in rows) if masks else None
-        self._there: Table | None = None
+        self._masks = NameTable((entry.name, (hash64(entry.stamp),)) for entry in rows) if masks else None
+        self._there: NameTable | None = None
         if isinstance(self.target, Bucket) and len(self.manifest):
             names = self.target.names(Selection(include=("*",)))
-            self._there = Table(((name, ()) for name in names), 0)
+            self._there = NameTable(((name, ()) for name in names), 0)
         self._one_case = isinstance(self.target, LocalFolder) and ignores_case(self.target)
 
     def items(self) -> Iterator[Item]:

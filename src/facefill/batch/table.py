@@ -12,7 +12,7 @@ def hash64(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-class Table:
+class NameTable:
     """A read-only map from names to a few numbers of 64 bits each; what comes later replaces what came before.
 
     8 bytes for each name and each of its numbers, where a dict would take 200.

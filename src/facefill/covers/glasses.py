@@ -58,17 +58,17 @@ def frames(
         )
 
 
-Look = tuple[Colour, Colour, float, float, float]
+LensLook = tuple[Colour, Colour, float, float, float]
 """Colour of the lens above and below, how solid it is above and below, and how strong its reflections are."""
 
 
-def _clear(rng: Rng) -> Look:
+def _clear(rng: Rng) -> LensLook:
     solid = float(rng.choice([rng.uniform(0, 0.05), rng.uniform(0.03, 0.16)]))
     tint = fabric.tint(rng, "white", "white", "silver", "sky", "charcoal", "umber")
     return tint, tint, solid, solid * rng.uniform(0.3, 1), float(rng.choice([0.0, rng.uniform(0, 0.25)]))
 
 
-def _dark(rng: Rng) -> Look:
+def _dark(rng: Rng) -> LensLook:
     style = rng.random()
     if style < 0.25:  # mirrored
         above, below = fabric.tint(rng, *BRIGHT), fabric.tint(rng, *BRIGHT, *GLASS)
@@ -81,7 +81,7 @@ def _dark(rng: Rng) -> Look:
     return dark, dark, solid, solid, float(rng.choice([0.0, rng.uniform(0, 0.5)]))
 
 
-def _lens(scene: Scene, inner: Floats, outer: Floats, rim: Colour, look: Look, rng: Rng) -> list[Layer]:
+def _lens(scene: Scene, inner: Floats, outer: Floats, rim: Colour, look: LensLook, rng: Rng) -> list[Layer]:
     head = scene.head
     box = window(outer, head.size, 2)
     if box is None:

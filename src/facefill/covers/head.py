@@ -13,7 +13,6 @@ from facefill.arrays import F32, U8
 from facefill.errors import InputError
 
 Floats = NDArray[np.floating]
-Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the latter two exclusive
 
 NOSE_Z, MOUTH_Z = 0.55, 0.25
 NOSE_SHARE = 0.6  # how far down from the eyes to the mouth the nose tip lies: the median of 12,000 aligned faces

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from facefill.arrays import Box
 from facefill.covers import fabric
 from facefill.covers.fabric import Image, Rng
-from facefill.covers.head import Box, Floats, Head
+from facefill.covers.head import Floats, Head
 from facefill.covers.patterns import pattern
 from facefill.covers.sheet import INVERSE, Layer, Scene, fill, lit, window
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import U8, Bool
+from facefill.arrays import U8, Bool, Box
 from facefill.covers.fabric import Colour, Image, relief, sheet_of, times
-from facefill.covers.head import GREY, Box, Floats, Head, Light, find_hair
+from facefill.covers.head import GREY, Floats, Head, Light, find_hair
 
 MARGIN = 0.1  # share of a sheet by which its texture reaches beyond every border
 ROWS, COLUMNS = 21, 33  # knots of a sheet between its borders

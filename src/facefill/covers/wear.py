@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from facefill.arrays import U8, Bool
+from facefill.arrays import U8, Bool, Box
 from facefill.covers import cloth, damage, gear, glasses, masks, objects
 from facefill.covers.fabric import Image, Rng, choose, white_noise
-from facefill.covers.head import Box, Floats, Head, Light, estimate_light
+from facefill.covers.head import Floats, Head, Light, estimate_light
 from facefill.covers.sheet import INVERSE, Layer, Scene
 from facefill.errors import InputError, pick
 

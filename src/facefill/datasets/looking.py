@@ -51,7 +51,7 @@ class Rules(Frozen):
     """Shares of the identities, or of the groups of near-duplicates, in these splits; the others are in train."""
 
 
-class Covers(Protocol):
+class FindsCovers(Protocol):
     """A `runtime.cover.Cover`."""
 
     def find(self, photo: U8, faces: Sequence[Face]) -> list[FoundCover]: ...
@@ -92,7 +92,7 @@ class Look:
 
 
 def look_at(
-    photo: Path | bytes, finder: Finds, rules: Rules, *, name: str | None = None, cover: Covers | None = None
+    photo: Path | bytes, finder: Finds, rules: Rules, *, name: str | None = None, cover: FindsCovers | None = None
 ) -> Look:
     """Find, align and judge the faces of one photo. It depends on nothing else, so photos can be looked at anywhere.
 
@@ -116,7 +116,7 @@ def look_at(
     return Look(name, digest, "", tuple(faces), pictures)
 
 
-def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None) -> tuple[SeenFace, bytes]:
+def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: FindsCovers | None) -> tuple[SeenFace, bytes]:
     try:
         square = Crop.around_face(found.landmarks, MANIFEST_PX)
     except ValueError as error:
@@ -151,7 +151,7 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: Covers | None
     return SeenFace(file, round(side_px), marks, score, round(blur, 4), bits, digest, reason, detail), picture
 
 
-def _covered(photo: U8, face: Face, crop: Crop, rules: Rules, cover: Covers | None) -> float:
+def _covered(photo: U8, face: Face, crop: Crop, rules: Rules, cover: FindsCovers | None) -> float:
     if rules.max_covered is None:
         return 0.0
     if cover is None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from facefill.nets.perceptual import squeezenet
 
 Weights = Mapping[str, Tensor]
-Seen = tuple[list[Tensor], Tensor]
+Looked = tuple[list[Tensor], Tensor]
 
 # Of ImageNet's pictures, 0 to 1.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -30,7 +30,7 @@ class Backbone:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
 
-    def look(self, pictures: Tensor) -> Seen:
+    def look(self, pictures: Tensor) -> Looked:
         """Activations (N, C, h, w) each, and vectors (N, D)."""
         raise NotImplementedError
 
@@ -47,7 +47,7 @@ class SqueezeNet(Backbone):
     def __init__(self, weights: Weights) -> None:
         super().__init__({name.replace(".w", ".weight").replace(".b", ".bias"): w for name, w in weights.items()})
 
-    def look(self, pictures: Tensor) -> Seen:
+    def look(self, pictures: Tensor) -> Looked:
         found = squeezenet(pictures, self._conv)
         return found, found[-1].mean((2, 3))
 
@@ -58,7 +58,7 @@ class AlexNet(Backbone):
     title = "AlexNet"
     layers = (64, 192, 384, 256, 256)
 
-    def look(self, pictures: Tensor) -> Seen:
+    def look(self, pictures: Tensor) -> Looked:
         x = _lpips_scaled(pictures)
         found: list[Tensor] = []
         for place, stride, padding, pooled in ((0, 4, 2, 0), (3, 1, 2, 1), (6, 1, 1, 1), (8, 1, 1, 0), (10, 1, 1, 0)):
@@ -74,7 +74,7 @@ class Vgg16(Backbone):
     title = "VGG-16"
     layers = (64, 128, 256, 512, 512)
 
-    def look(self, pictures: Tensor) -> Seen:
+    def look(self, pictures: Tensor) -> Looked:
         x = _lpips_scaled(pictures)
         found: list[Tensor] = []
         for block in ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)):
@@ -95,7 +95,7 @@ class Inception(Backbone):
     title = "Inception v3"
     layers = ()
 
-    def look(self, pictures: Tensor) -> Seen:
+    def look(self, pictures: Tensor) -> Looked:
         original = self.weights["fc.weight"].shape[0] == 1008
 
         def mean(x: Tensor) -> Tensor:

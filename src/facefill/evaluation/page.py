@@ -6,6 +6,7 @@ import io
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -28,7 +29,7 @@ from facefill.evaluation.report import (
     printed_table,
     says,
 )
-from facefill.evaluation.summary import Metric, Row, Summary, paper_lines
+from facefill.evaluation.summary import Metric, ReportRow, Summary, paper_lines
 from facefill.imaging.metrics import hole_psnr
 from facefill.offline import cache_folder
 
@@ -44,30 +45,7 @@ INK = "#010203"
 PICTURE_PX = 256
 JPEG_QUALITY = 92
 
-STYLE = """
-:root{color-scheme:light dark;--ink:#111;--page:#fff;--head:#eee;--line:#ccc;--focus:#0072B2}
-@media(prefers-color-scheme:dark){:root{--ink:#e8e8e8;--page:#16181b;--head:#26292e;--line:#454a52;--focus:#56B4E9}}
-body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1500px;padding:0 1em;color:var(--ink);
-background:var(--page)}
-table{border-collapse:collapse;margin:.6em 0 1.6em;font-size:13px;font-variant-numeric:tabular-nums}
-th,td{padding:.25em .6em;border:1px solid var(--line);text-align:left;white-space:nowrap}
-thead th{background:var(--head)}th:first-child,td:first-child{position:sticky;left:0;background:var(--page)}
-thead th:first-child{background:var(--head)}th button{all:unset;cursor:pointer}
-th button:focus-visible{outline:2px solid var(--focus);outline-offset:2px}
-th[aria-sort=ascending] button::after{content:' ▲'}th[aria-sort=descending] button::after{content:' ▼'}
-.wide{overflow-x:auto}.pictures td,.pictures th{vertical-align:top}.pictures td{padding:4px;font-size:12px}
-.pictures img{display:block;width:256px;height:256px;image-rendering:pixelated}
-figure{margin:1em 0}figcaption{font-size:13px}code{background:var(--head);padding:.1em .3em;overflow-wrap:anywhere}
-summary{cursor:pointer;margin:.4em 0}svg{max-width:100%;height:auto}svg text{fill:currentColor}
-"""
-SCRIPT = """
-document.querySelectorAll('table.sorts').forEach(t=>t.querySelectorAll('th').forEach((h,i)=>{h.onclick=()=>{
-const b=t.tBodies[0],up=h.getAttribute('aria-sort')!=='ascending',v=r=>r.cells[i].textContent,
-n=s=>parseFloat(s.replace('\\u2212','-'));t.querySelectorAll('th').forEach(o=>o.removeAttribute('aria-sort'));
-h.setAttribute('aria-sort',up?'ascending':'descending');
-[...b.rows].sort((p,q)=>{const x=n(v(p)),y=n(v(q)),c=isNaN(x)&&isNaN(y)?v(p).localeCompare(v(q)):x-y;
-return isNaN(c)?isNaN(x)-isNaN(y):up?c:-c}).forEach(r=>b.append(r))}}));
-"""
+STYLE, SCRIPT = (Path(__file__).with_name(f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
 
 
 def as_html(bench: Bench, summary: Summary) -> str:
@@ -137,7 +115,7 @@ def _plots(bench: Bench, summary: Summary, dataset: str) -> str:
     return "".join(found)
 
 
-def plot_intervals(metric: Metric, rows: Sequence[Row], methods: Sequence[str]) -> str:
+def plot_intervals(metric: Metric, rows: Sequence[ReportRow], methods: Sequence[str]) -> str:
     """An SVG of one metric: a line for each protocol, a marker with its interval for each method.
 
     rows: those of one dataset and this metric. The same rows give the same text. Needs matplotlib.

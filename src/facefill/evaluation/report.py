@@ -14,7 +14,7 @@ from facefill.catalog import file_hash, shipped_weights
 from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
 from facefill.evaluation.marks import DIGITS
 from facefill.evaluation.protocols import VARIANTS, Paper
-from facefill.evaluation.summary import Metric, PaperLine, Row, Summary, paper_lines
+from facefill.evaluation.summary import Metric, PaperLine, ReportRow, Summary, paper_lines
 from facefill.files.whole import write_whole
 from facefill.runtime.helpers import HELPERS
 
@@ -69,7 +69,7 @@ def _plain(value: Any) -> Any:
 
 def _as_csv(summary: Summary) -> str:
     """One line per estimate; `versus` names the method that was subtracted."""
-    names = [field.name for field in fields(Row)]
+    names = [field.name for field in fields(ReportRow)]
     differences = ({"method": one.first, "versus": one.second} | asdict(one) for one in summary.differences)
     text = io.StringIO()
     writer = csv.DictWriter(
@@ -110,7 +110,7 @@ def number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "–"
 
 
-def interval(row: Row | None, digits: int) -> str:
+def interval(row: ReportRow | None, digits: int) -> str:
     """A value and its interval."""
     if row is None or not math.isfinite(row.value):
         return "–"
@@ -186,11 +186,11 @@ def trained(bench: Bench, label: str) -> str:
     return f"{100 * shares[0]:.2g} %{', short-budget' if shares[0] < 0.5 else ''}"
 
 
-def _intervals(rows: Sequence[Row | None], metrics: Sequence[Metric]) -> list[str]:
+def _intervals(rows: Sequence[ReportRow | None], metrics: Sequence[Metric]) -> list[str]:
     return [interval(row, metric.digits) for row, metric in zip(rows, metrics, strict=True)]
 
 
-def _count(rows: Sequence[Row | None]) -> int:
+def _count(rows: Sequence[ReportRow | None]) -> int:
     return max((row.n + row.identical for row in rows if row), default=0)
 
 

@@ -53,7 +53,7 @@ def _metric(name: str, **said: Any) -> Metric:
 
 
 @dataclass
-class Row:
+class ReportRow:
     """One estimate. kind, group: empty for all faces. identical: pictures that came back identical, left out of n."""
 
     dataset: str
@@ -90,15 +90,15 @@ class Summary:
 
     about: dict[str, Any]
     metrics: list[Metric]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ReportRow] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     cases: list[dict[str, str]] = field(default_factory=list)
     """Which pictures are shown: dataset, protocol, rank (best, median, worst), file."""
-    _by_name: dict[tuple[str, ...], Row] = field(default_factory=dict)
+    _by_name: dict[tuple[str, ...], ReportRow] = field(default_factory=dict)
 
     def find(
         self, dataset: str, protocol: str, method: str, metric: str, kind: str = "", group: str = ""
-    ) -> Row | None:
+    ) -> ReportRow | None:
         """The row of these names, None where there is none."""
         if len(self._by_name) != len(self.rows):
             self._by_name = {
@@ -193,10 +193,10 @@ def _row(
     inside: Bool,
     people: NDArray[np.str_],
     statistic: Statistic,
-) -> Row:
+) -> ReportRow:
     there = inside & np.isfinite(column)
     found = bootstrap(column[there], statistic, people[: len(column)][there]).estimate()
-    return Row(*place, kind, group, found.n, int(np.isposinf(column[inside]).sum()), found.value, found.low, found.high)
+    return ReportRow(*place, kind, group, identical=int(np.isposinf(column[inside]).sum()), **asdict(found))
 
 
 def _paired(columns: Sequence[F64], people: NDArray[np.str_], statistic: Statistic) -> Estimate:
@@ -233,7 +233,7 @@ def _add_distances(
             found = jackknife(frechet_distance, ours.astype(np.float64), true.astype(np.float64), people[: len(ours)])
             if math.isfinite(found.value):
                 place = (dataset.name, protocol.name, label, f"frechet_{name}", "", "")
-                summary.rows.append(Row(*place, found.n, 0, found.value, found.low, found.high))
+                summary.rows.append(ReportRow(*place, identical=0, **asdict(found)))
 
 
 def _add_cases(summary: Summary, dataset: Dataset, protocol: Protocol, files: list[str], scores: F64) -> None:

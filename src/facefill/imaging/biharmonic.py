@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import F64, U8, Bool
+from facefill.arrays import F64, U8, Bool, Box
 from facefill.imaging.masks import bounding_box
-
-Box = tuple[int, int, int, int]
 
 # Thin holes are solved in pieces of so many pixels and sides: what is further away than the margin changes nothing.
 MOST_FREE, MOST_SIDE_PX = 4_000, 512

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from facefill.arrays import F32, U8, Bool
+from facefill.arrays import F32, U8, Bool, Box
 from facefill.errors import pick
 from facefill.imaging.masks import bounding_box
 from facefill.imaging.poisson import harmonic
-
-Box = tuple[int, int, int, int]
 
 BLENDS: dict[str, float | None] = {"poisson": np.inf, "fade": 16.0, "paste": None}
 """How far in pixels the correction reaches from known pixels; None for no correction."""

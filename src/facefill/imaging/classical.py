@@ -107,7 +107,8 @@ def least_variation(values: F32, free: Bool, steps: int) -> F32:
         inside = np.asarray(free[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2).all(axis=(1, 3)))
         small = least_variation(small, inside, steps)
         large = np.stack([cv2.resize(plane, free.shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in small])
-        solved = np.where(free & _eroded(free), large, solved).astype(np.float32)
+        inner = cv2.erode(free.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        solved = np.where(free & inner, large, solved).astype(np.float32)
     # The product of both steps is 1 / 8, what the norm of the gradient allows; their ratio fits values of 0 to 255.
     primal_step = np.float32(3.0)
     dual_step = np.float32(1 / (8 * primal_step))
@@ -126,10 +127,6 @@ def least_variation(values: F32, free: Bool, steps: int) -> F32:
         moved = solved + primal_step * shape_free * divergence
         ahead, solved = 2 * moved - solved, moved
     return solved
-
-
-def _eroded(free: Bool) -> Bool:
-    return np.asarray(cv2.erode(free.view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
 
 
 def _fill_by_opencv(image: U8, mask: Bool, radius_px: float, flag: int) -> U8:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import Bool
+from facefill.arrays import Bool, Box
 from facefill.errors import InputError
 
 # --- Holes by name: (size, rng) -> (size, size) ------------------------------------------------
@@ -157,7 +157,7 @@ MASKS: dict[str, Callable[[int, np.random.Generator], Bool]] = {
 # --- Geometry -----------------------------------------------------------------------------------
 
 
-def bounding_box(mask: Bool, margin_px: int = 0) -> tuple[int, int, int, int]:
+def bounding_box(mask: Bool, margin_px: int = 0) -> Box:
     """Return the smallest (x0, y0, x1, y1) with every missing pixel in mask[y0:y1, x0:x1], grown by a margin
     but not beyond the picture. All zero when nothing is missing."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))

@@ -190,10 +190,8 @@ def open_inpainter(
     """
     options: dict[str, Any] = {"device": device, "threads": threads, "exact": exact}
     model = load(method, **options, settings=settings, adapter=adapter)
-    if isinstance(finder, str | Path):
-        yours: Finds = open_finder(Path(finder), **options)
-        return Inpainter(model, lambda: yours, partial(open_cover, **options))
-    find = partial(open_finder, **options) if finder is None else lambda: finder
+    yours = open_finder(Path(finder), **options) if isinstance(finder, str | Path) else finder
+    find = partial(open_finder, **options) if yours is None else lambda: yours
     return Inpainter(model, find, partial(open_cover, **options))
 
 
