@@ -226,11 +226,15 @@ def test_the_last_two_states_stay_and_a_damaged_one_is_passed_over(tmp_path: Pat
     state = load_newest(tmp_path)
     assert state is not None
     assert state["shown"] == 2
-    assert "damaged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said == "damaged: state-0000000003.pt; going on from state-0000000002.pt\n"
     older.write_bytes(b"")
-    with pytest.raises(InputError, match=r"a whole state in .*, got 2 damaged: copy one back") as error:
+    with pytest.raises(
+        InputError, match=r"a whole state in .*, got damaged ones: state-0000000003\.pt, state-0000000002\.pt"
+    ) as error:
         load_newest(tmp_path)
     assert "\n" not in str(error.value)
+    assert capsys.readouterr().err == ""
     for path in tmp_path.glob("state-*.pt"):
         path.unlink()
     assert load_newest(tmp_path) is None

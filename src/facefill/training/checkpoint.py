@@ -32,16 +32,18 @@ def load_newest(run: Path) -> dict[str, Any] | None:
 
     Raises InputError where all states are damaged: a run never begins again by itself.
     """
-    paths = sorted(run.glob("state-*.pt"), reverse=True)
-    for path in paths:
+    damaged: list[str] = []
+    for path in sorted(run.glob("state-*.pt"), reverse=True):
         data = path.read_bytes()
         if hashlib.sha256(data[:-32]).digest() == data[-32:]:
+            if damaged:
+                print(f"damaged: {', '.join(damaged)}; going on from {path.name}", file=sys.stderr)
             state: dict[str, Any] = torch.load(io.BytesIO(data[:-32]), map_location="cpu", weights_only=True)
             return state
-        print(f"{path.name} is damaged", file=sys.stderr)
-    if paths:
+        damaged.append(path.name)
+    if damaged:
         fix = "copy one back, or remove them to begin again"
-        raise InputError(f"a whole state in {run}", f"{len(paths)} damaged", fix)
+        raise InputError(f"a whole state in {run}", f"damaged ones: {', '.join(damaged)}", fix)
     return None
 
 
