@@ -30,7 +30,7 @@ from train import example, turn
 
 from facefill.catalog import find_weights
 from facefill.runtime.engine import load_engine
-from facefill.training.data import DataConfig, FaceSource, batches, plan_steps
+from facefill.training.data import DataConfig, batches, open_faces, plan_steps, to_batch
 from facefill.training.export import open_method
 from facefill.training.recipe import Recipe, build_method
 
@@ -68,13 +68,13 @@ def curves(options: argparse.Namespace) -> None:
 def scores(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     recipe = Recipe.model_validate_json((options.runs[0] / "config.json").read_text(encoding="utf-8"))
-    source = FaceSource(DataConfig.model_validate(dict(recipe.pictures) | {"validation_images": options.count}))
+    source = open_faces(DataConfig.model_validate(dict(recipe.pictures) | {"validation_images": options.count}))
     methods = {run: open_method(run / "weights.safetensors") for run in options.runs}
     found: dict[Path, list[torch.Tensor]] = {run: [] for run in methods}
     steps = plan_steps(0, source.validation_images, 20, recipe.train.stages[0].sides_px)
-    for raw in batches(source.validation(), steps, 0):
+    for raw in batches(source.validation, steps, 0):
         for run, method in methods.items():
-            found[run].append(method.score(source.to_batch(raw, method, torch.device("cpu"))))
+            found[run].append(method.score(to_batch(raw, method, torch.device("cpu"))))
     for run, values in found.items():
         print(f"{run}: {torch.cat(values).mean():.2f} dB, {source.validation_images} faces")
 

@@ -37,6 +37,7 @@ from facefill.methods.contextual_attention import ContextualAttention
 from facefill.nets.attention import Borrowed
 from facefill.nets.coarse_to_fine import crop_around
 from facefill.training.checkpoint import load_newest
+from facefill.training.data import to_batch
 from facefill.training.export import open_method
 from facefill.training.recipe import Recipe, build_method, open_source
 
@@ -98,10 +99,10 @@ def validation(recipe: Recipe, method: ContextualAttention, count: int) -> Batch
     assert recipe.data is not None
     data = recipe.data.model_copy(update={"validation_images": count})
     source = open_source(recipe.model_copy(update={"data": data}))
-    faces, side = source.validation(), recipe.train.stages[-1].sides_px[-1]
+    faces, side = source.validation, recipe.train.stages[-1].sides_px[-1]
     items = [faces[place, side] for place in range(count)]
     raw = {name: torch.stack([torch.as_tensor(item[name]) for item in items]) for name in items[0]}
-    return source.to_batch(raw, method, torch.device("cpu"))
+    return to_batch(raw, method, torch.device("cpu"))
 
 
 class Cut(nn.Module):

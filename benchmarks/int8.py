@@ -24,7 +24,7 @@ from facefill.catalog import find_weights
 from facefill.evaluation.statistics import bootstrap
 from facefill.imaging.metrics import measure
 from facefill.runtime.model import from_network
-from facefill.training.data import FaceSource, batches, plan_steps
+from facefill.training.data import batches, open_faces, plan_steps, to_batch
 from facefill.training.export import open_method
 from facefill.training.recipe import read_recipe
 
@@ -47,10 +47,10 @@ def main() -> None:
     method = open_method(given.weights)
     recipe = read_recipe(ROOT / "configs/swift.toml", [f"data.folder={given.dataset.resolve()}"])
     assert recipe.data is not None
-    source = FaceSource(recipe.data)
+    source = open_faces(recipe.data)
     shown, truths, masks = [], [], []
-    for raw in batches(source.validation(), plan_steps(0, given.calibrate + given.faces, 1, [SIDE_PX]), 0):
-        batch = source.to_batch(raw, method, torch.device("cpu"))
+    for raw in batches(source.validation, plan_steps(0, given.calibrate + given.faces, 1, [SIDE_PX]), 0):
+        batch = to_batch(raw, method, torch.device("cpu"))
         shown.append({name: value.numpy() for name, value in method.shown(batch).items()})
         truths.append(raw["truth"].numpy()[0])
         masks.append(raw["mask"].numpy()[0])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from facefill.evaluation.statistics import bootstrap
 from facefill.imaging.metrics import hole_psnr
 from facefill.runtime.model import from_network
-from facefill.training.data import FaceSource, batches, plan_steps
+from facefill.training.data import Source, batches, open_faces, plan_steps, to_batch
 from facefill.training.export import open_method
 from facefill.training.recipe import Recipe, read_recipe
 from facefill.training.train import train
@@ -43,11 +43,11 @@ def recipe_of(dataset: Path, side: int, images: int, settings: list[str]) -> Rec
     return read_recipe(ROOT / "configs/masked_gan.toml", [*shared, *settings])
 
 
-def judge(weights: Path, source: FaceSource, side: int) -> NDArray[np.float64]:
+def judge(weights: Path, source: Source, side: int) -> NDArray[np.float64]:
     method = open_method(weights)
     values = []
-    for raw in batches(source.validation(), plan_steps(0, source.validation_images, 20, [side]), 0):
-        batch = source.to_batch(raw, method, torch.device("cpu"))
+    for raw in batches(source.validation, plan_steps(0, source.validation_images, 20, [side]), 0):
+        batch = to_batch(raw, method, torch.device("cpu"))
         with torch.no_grad():
             completed = from_network(method.complete(batch).numpy())
         for one, truth, mask in zip(completed, raw["truth"].numpy(), raw["mask"].numpy(), strict=True):
@@ -69,7 +69,7 @@ def main() -> None:
         recipe = recipe_of(given.dataset.resolve(), given.side, given.images, VARIANTS[name])
         weights = train(recipe, given.runs / f"{name.replace(' %', '').replace(' ', '-')}-{given.side}")
         assert recipe.data is not None
-        found[name] = judge(weights, FaceSource(recipe.data), given.side)
+        found[name] = judge(weights, open_faces(recipe.data), given.side)
         mean = bootstrap(found[name]).estimate()
         first = bootstrap(found[name] - next(iter(found.values()))).estimate()
         print(

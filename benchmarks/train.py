@@ -27,7 +27,7 @@ from torch.utils.flop_counter import flop_registry
 
 from facefill.config import override
 from facefill.methods import CLASSES
-from facefill.training.data import DataConfig, FaceSource, batches, plan_steps
+from facefill.training.data import DataConfig, batches, open_faces, plan_steps, to_batch
 from facefill.training.distributed import free_only
 from facefill.training.recipe import build_method
 from facefill.training.train import keep_freed_memory
@@ -152,14 +152,14 @@ def compare(name: str, settings: dict[str, Any], options: argparse.Namespace) ->
 def waiting(dataset: Path, name: str, settings: dict[str, Any], options: argparse.Namespace) -> None:
     """How long the loop waits for data beside its steps."""
     torch.set_num_threads(1)
-    source = FaceSource(DataConfig(folder=dataset, holes=HOLES))
+    source = open_faces(DataConfig(folder=dataset, holes=HOLES))
     for side in sides_of(name, options.sides):
         trained = Trained(name, settings, side, True)
         count, steps = BATCH[side], 3 + 4 * options.runs
         waited, worked, since = [], [], time.perf_counter()
         for raw in batches(source.learning(0), plan_steps(0, steps * count, count, [side]), 1):
             waited.append(time.perf_counter() - since)
-            trained.batch = source.to_batch(raw, trained.method, torch.device("cpu"))
+            trained.batch = to_batch(raw, trained.method, torch.device("cpu"))
             worked.append(seconds(trained.step))
             since = time.perf_counter()
         share = sum(waited[3:]) / (sum(waited[3:]) + sum(worked[3:]))

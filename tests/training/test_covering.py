@@ -15,7 +15,8 @@ from facefill.errors import InputError
 from facefill.nets.cover import IGNORED, CoverConfig, CoverNet
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
-from facefill.training.covering import CoveringConfig, CoverSource, LookSource, held_out
+from facefill.training.covering import CoveringConfig, held_out, open_covering, open_looks
+from facefill.training.data import to_batch
 from facefill.training.painter import degrade, draw, draw_clear_glasses, move
 from facefill.training.real_covers import GLASSES, MASK, NOTHING, Covered, put_on, read_real
 from facefill.training.recipe import Recipe
@@ -167,15 +168,15 @@ def test_what_is_moved_and_spoiled_stays_marked_outside_the_photo() -> None:
 
 
 def test_both_sources_give_batches_that_their_networks_learn_from(config: CoveringConfig) -> None:
-    source = CoverSource(config)
-    learning, judged = source.learning(1), source.validation()
+    source = open_covering(config)
+    learning, judged = source.learning(1), source.validation
     first, again = learning[(5, SIDE_PX)], source.learning(1)[(5, SIDE_PX)]
     assert (first["worn"] == again["worn"]).all()
     assert (first["kinds"] == again["kinds"]).all()
     raw = {
         name: torch.from_numpy(np.stack([learning[(k, SIDE_PX)][name] for k in range(2)])) for name in ("worn", "kinds")
     }
-    batch = source.to_batch(raw, None, torch.device("cpu"))
+    batch = to_batch(raw, None, torch.device("cpu"))
     net = CoverNet(CoverConfig(widths=(8, 8), bottom_dilations=(1,), passed=1, fine_dilations=(1,)))
     assert all(torch.isfinite(term) for term in net.losses("generator", batch).values())
     assert source.validation_images == len([judged[(k, 0)] for k in range(source.validation_images)])
@@ -184,7 +185,7 @@ def test_both_sources_give_batches_that_their_networks_learn_from(config: Coveri
         def suspect(self, photo: np.ndarray, least: float) -> list[tuple[float, np.ndarray]]:
             return [(0.5, draw_face(64, 0)[1])]
 
-    looks = LookSource(config, Suspicious)
+    looks = open_looks(config, Suspicious)
     seen = [looks.learning(1)[(place, LOOK_PX)] for place in range(40)]
     assert {look["image"].shape for look in seen} == {(LOOK_PX, LOOK_PX, 3)}
     share = np.mean([float(look["faces"]) for look in seen])

@@ -6,6 +6,7 @@ import csv
 import shutil
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,10 +21,10 @@ from facefill.training import data
 from facefill.training.data import (
     DataConfig,
     Faces,
-    FaceSource,
     Holes,
     batches,
     keep_share,
+    open_faces,
     picture_at,
     plan_steps,
     read_faces,
@@ -78,7 +79,7 @@ def test_workers_change_nothing(faces: Faces, folder: Path) -> None:
 def test_what_a_method_gets(faces: Faces, folder: Path) -> None:
     holes = Holes(faces, config_of(folder, holes={"worn": 1}), 7)
     raw = next(iter(batches(holes, plan_steps(0, 4, 4, [64]), 0)))
-    batch = to_batch(raw, 1.0, torch.device("cpu"))
+    batch = to_batch(raw, SimpleNamespace(hole_value=1.0), torch.device("cpu"))
     missing = batch["mask"].expand_as(batch["truth"]) > 0.5
     assert batch["truth"].dtype == torch.float32
     assert (batch["truth"] * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).equal(raw["truth"])
@@ -111,9 +112,9 @@ def test_a_smaller_share_of_the_faces_is_part_of_a_larger_one(faces: Faces) -> N
 def test_a_share_decodes_no_other_faces(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
     monkeypatch.setattr(cache, "decode", lambda data, side_px: decoded.append(1) or np.zeros((64, 64, 3), np.uint8))  # type: ignore[func-returns-value]
-    whole = FaceSource(config_of(folder, validation_images=4, cache=tmp_path))
+    whole = open_faces(config_of(folder, validation_images=4, cache=tmp_path))
     assert len(decoded) == 12
-    part = FaceSource(config_of(folder, validation_images=4, share=0.25, cache=tmp_path))
+    part = open_faces(config_of(folder, validation_images=4, share=0.25, cache=tmp_path))
     assert len(decoded) == 12 + 6
     assert part.validation_images == whole.validation_images == 4
     shown = [{source.names[source.learning(0)[place, 64]["index"]] for place in range(40)} for source in (whole, part)]
@@ -187,7 +188,7 @@ def test_turned_faces_come_more_often(folder: Path, monkeypatch: pytest.MonkeyPa
     lengths = []
     for limit in (-1.0, 9.0):
         monkeypatch.setattr(data, "TURNED", limit)
-        chosen = FaceSource(config).learning(0)._chosen
+        chosen = open_faces(config).learning(0)._chosen
         lengths.append(len(chosen))
         assert len(set(chosen)) == lengths[-1] / (3 if limit < 0 else 1)
     assert lengths[0] == 3 * lengths[1]
@@ -202,16 +203,16 @@ def test_a_real_outline_moves_with_the_face_and_shows_nobody_the_truth(folder: P
     assert any(not hole[200:].any() and hole.any() for hole in lower)  # dark glasses
     moved = np.mean([np.argwhere(outlines.draw(points + np.array([30, 0]), 256, rng)).mean(0) for _ in range(30)], 0)
     assert moved[1] - np.mean([np.argwhere(hole).mean(0) for hole in lower], 0)[1] == pytest.approx(30, abs=8)
-    source = FaceSource(config_of(folder, holes={"real": 1}, covers=covers, validation_images=1, cache=tmp_path))
+    source = open_faces(config_of(folder, holes={"real": 1}, covers=covers, validation_images=1, cache=tmp_path))
     item = source.learning(0)[0, 64]
     assert item["mask"].any()
     assert (item["worn"][item["mask"]] == 128).all()
     with pytest.raises(InputError, match=r"data\.covers"):
-        FaceSource(config_of(folder, holes={"real": 1}, validation_images=1, cache=tmp_path)).learning(0)
+        open_faces(config_of(folder, holes={"real": 1}, validation_images=1, cache=tmp_path))
     with pytest.raises(InputError, match="outlines of face masks"):
         Outlines(write_covers(tmp_path / "bare", kinds=("none",)))
     with pytest.raises(InputError, match="a name a line"):
-        FaceSource(config_of(folder, validation_images=1, without=tmp_path / "none.txt", cache=tmp_path))
+        open_faces(config_of(folder, validation_images=1, without=tmp_path / "none.txt", cache=tmp_path))
 
 
 def test_sharp_faces_are_shown_more_often_and_those_left_out_never(folder: Path, tmp_path: Path) -> None:
@@ -226,9 +227,9 @@ def test_sharp_faces_are_shown_more_often_and_those_left_out_never(folder: Path,
         writer.writerows(rows)
     (tmp_path / "without.txt").write_text(f"{rows[1]['file']}\n{rows[2]['file']}\n", encoding="utf-8")
     config = config_of(copy, side_px=64, validation_images=1, sharp=3, without=tmp_path / "without.txt", cache=tmp_path)
-    source = FaceSource(config)
+    source = open_faces(config)
     learning = source.learning(0)
-    shown = Counter(source.names[learning[place, 64]["index"]] for place in range(len(source._learning)))
+    shown = Counter(source.names[learning[place, 64]["index"]] for place in range(len(learning._chosen)))
     assert not {rows[1]["file"], rows[2]["file"]} & set(shown)
     assert {count for name, count in shown.items() if name in {row["file"] for row in rows[1::2]}} == {3}
     assert {count for name, count in shown.items() if name in {row["file"] for row in rows[::2]}} == {1}

@@ -16,8 +16,8 @@ from facefill.config import build
 from facefill.errors import InputError
 from facefill.nets.finder import FinderNet
 from facefill.training import train as loop
-from facefill.training.data import batches, plan_steps
-from facefill.training.lessons import LessonConfig, LessonSource, cut_portrait, cut_scene
+from facefill.training.data import Source, batches, plan_steps, to_batch
+from facefill.training.lessons import LessonConfig, cut_portrait, cut_scene, open_lessons
 from facefill.training.recipe import Recipe, build_method, read_recipe
 from facefill.training.teacher import label_photo
 from facefill.training.train import train
@@ -88,11 +88,11 @@ class Both(Knows):
 
 
 @pytest.fixture(scope="module")
-def source(config: LessonConfig) -> LessonSource:
-    return LessonSource(config, Both)
+def source(config: LessonConfig) -> Source:
+    return open_lessons(config, Both)
 
 
-def test_a_place_is_always_the_same_lesson(source: LessonSource) -> None:
+def test_a_place_is_always_the_same_lesson(source: Source) -> None:
     one, other = source.learning(3), source.learning(3)
     for item in ((7, 96), (7, 160), (8, 160)):
         for name, value in one[item].items():
@@ -101,28 +101,28 @@ def test_a_place_is_always_the_same_lesson(source: LessonSource) -> None:
     assert (source.learning(4)[7, 96]["image"] != one[7, 96]["image"]).any()
 
 
-def test_what_was_made_once_is_read_the_second_time(config: LessonConfig, source: LessonSource) -> None:
+def test_what_was_made_once_is_read_the_second_time(config: LessonConfig, source: Source) -> None:
     class Never(Both):
         def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
             assert picture.shape[0] != picture.shape[1]
             return super().look(picture, threshold)
 
-    again = LessonSource(config, Never).learning(3)
+    again = open_lessons(config, Never).learning(3)
     np.testing.assert_array_equal(again[5, 160]["image"], source.learning(3)[5, 160]["image"])
 
 
-def test_photos_that_judge_are_left_out_and_the_others_labelled(source: LessonSource) -> None:
-    (photo,) = source._photos
+def test_photos_that_judge_are_left_out_and_the_others_labelled(source: Source) -> None:
+    (photo,) = source.learning(3)._photos
     np.testing.assert_allclose(photo.boxes[0], np.reshape(FACE, (2, 2)).ravel() * 128 + PLACE * 2, atol=0.6)
     np.testing.assert_allclose(photo.landmarks[0], draw_face(128, 0)[1] + PLACE, atol=0.6)
     assert photo.counts == [1]
 
 
-def test_labels_go_with_the_photo_that_is_cut(source: LessonSource) -> None:
-    rng = np.random.default_rng(0)
+def test_labels_go_with_the_photo_that_is_cut(source: Source) -> None:
+    rng, lessons = np.random.default_rng(0), source.learning(3)
     seen = 0
     for _ in range(40):
-        for scene in (cut_scene(source._photos, source._faces, rng, 160), cut_portrait(source._photos, rng, 128)):
+        for scene in (cut_scene(lessons._photos, lessons._faces, rng, 160), cut_portrait(lessons._photos, rng, 128)):
             assert scene is not None
             for box, points in zip(scene.boxes, scene.landmarks, strict=True):
                 assert (points > box[:2] - 0.25 * (box[2:] - box[:2])).all()
@@ -148,18 +148,18 @@ def test_the_same_face_in_several_sizes_is_one_and_overlapping_ones_count_neithe
     assert counts == [1, 0]
 
 
-def test_batches_mix_sizes_and_fit_the_losses(source: LessonSource) -> None:
+def test_batches_mix_sizes_and_fit_the_losses(source: Source) -> None:
     method = build_method("finder", SMALL)
     assert isinstance(method, FinderNet)
     for raw in batches(source.learning(0), plan_steps(0, 6, 3, [64, 128]), 0):
-        batch = source.to_batch(raw, method, torch.device("cpu"))
+        batch = to_batch(raw, method, torch.device("cpu"))
         assert float(batch["image"].abs().max()) <= 1
         assert all(torch.isfinite(term) for term in method.losses("generator", batch).values())
         assert [picture.shape for picture in method.show(batch)] == [batch["image"].shape] * 2
 
 
 def test_the_loop_trains_the_finder(config: LessonConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "open_source", lambda recipe: LessonSource(recipe.lessons, Both))
+    monkeypatch.setattr(loop, "open_source", lambda recipe: open_lessons(recipe.lessons, Both))
     values: dict[str, Any] = {
         "method": "finder",
         "model": SMALL,
@@ -173,7 +173,7 @@ def test_the_loop_trains_the_finder(config: LessonConfig, tmp_path: Path, monkey
 
 def test_a_missing_teacher_and_unknown_settings_are_one_line(config: LessonConfig) -> None:
     with pytest.raises(InputError, match=r"lessons\.teacher"):
-        LessonSource(config.model_copy(update={"teacher": None}))
+        open_lessons(config.model_copy(update={"teacher": None}))
     with pytest.raises(InputError, match="did you mean 'teacher'"):
         read_recipe(FINDER, ["lessons.teecher=y"])
     with pytest.raises(InputError, match=r"\[lessons\] and nothing else for finder, got \[data\] and \[lessons\]"):

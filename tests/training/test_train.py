@@ -17,7 +17,7 @@ from facefill.errors import InputError
 from facefill.methods import CLASSES
 from facefill.training import train as loop
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
-from facefill.training.data import batches, plan_steps
+from facefill.training.data import batches, plan_steps, to_batch
 from facefill.training.export import open_method
 from facefill.training.recipe import Recipe, build_method, open_source, read_recipe
 from facefill.training.train import train
@@ -123,9 +123,9 @@ def test_batch_normalised_weights_score_as_they_will_at_inference(folder: Path, 
     found = normalised(folder)
     path = train(found, tmp_path / "run")
     source, method = open_source(found), open_method(path)
-    raws = batches(source.validation(), plan_steps(0, source.validation_images, 1, [64]), 0)
+    raws = batches(source.validation, plan_steps(0, source.validation_images, 1, [64]), 0)
     with torch.no_grad():
-        scores = torch.cat([method.score(source.to_batch(raw, method, torch.device("cpu"))) for raw in raws])
+        scores = torch.cat([method.score(to_batch(raw, method, torch.device("cpu"))) for raw in raws])
     logged = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])["score"]
     assert float(scores.mean()) == pytest.approx(logged, abs=0.01)
     tensors = load_weights(path)[0]

@@ -10,9 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from facefill.catalog import find_weights
@@ -25,7 +23,7 @@ from facefill.runtime.cover import OUTSIDE
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
 from facefill.training.augmentation import tint
-from facefill.training.data import DataConfig, Faces, load_batch, read_faces, read_names, split_validation
+from facefill.training.data import DataConfig, Faces, Source, read_faces, read_names, split_validation
 from facefill.training.looks import Looks
 from facefill.training.painter import Painter, degrade, draw_pool, move
 from facefill.training.real_covers import Covered, read_bodies, read_others, read_real
@@ -120,68 +118,42 @@ def held_out(file: str) -> bool:
     return hashlib.sha256(f"cover/{photo}".encode()).digest()[0] < 32
 
 
-class CoverSource:
-    """Faces and what covers them; a `training.data.Source`."""
-
-    names: tuple[str, ...] = ("a covered face",)
-
-    def __init__(self, config: CoveringConfig) -> None:
-        self._drawn = _Drawn(config)
-        count = max(config.validation_images - len(self._drawn.held), 0)
-        drawn = [self._drawn.judge.draw(np.random.default_rng([JUDGED_SEED, at])) for at in range(count)]
-        self._judged = [*self._drawn.held, *drawn]
-        self.digest, self.validation_images = self._drawn.digest, len(self._judged)
-
-    def learning(self, seed: int) -> Dataset[dict[str, Any]]:
-        """Endless."""
-        return Learning(self._drawn.pool, self._drawn.real, seed)
-
-    def validation(self) -> Dataset[dict[str, Any]]:
-        """Real covers of other photos first, then drawn ones on other faces."""
-        return Judged(self._judged)
-
-    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
-        """What the network's losses get."""
-        return load_batch(raw, device, "worn")
+def open_covering(config: CoveringConfig) -> Source:
+    """Faces and what covers them; real covers of other photos judge, then drawn ones on other faces."""
+    drawn = _Drawn(config)
+    count = max(config.validation_images - len(drawn.held), 0)
+    judged = [*drawn.held, *(drawn.judge.draw(np.random.default_rng([JUDGED_SEED, at])) for at in range(count))]
+    return Source(
+        lambda seed: Learning(drawn.pool, drawn.real, seed),
+        Judged(judged),
+        len(judged),
+        drawn.digest,
+        ("a covered face",),
+    )
 
 
 def _open_finder() -> Finder:
     return Finder(load_engine(find_weights("finder")[0]))
 
 
-class LookSource:
-    """Faces and what is none; a `training.data.Source`."""
+def open_looks(config: CoveringConfig, finder: Callable[[], Any] = _open_finder) -> Source:
+    """Faces and what is none; other drawn pictures, other real faces and mistakes on other photos judge.
 
-    names: tuple[str, ...] = ("an aligned square",)
-
-    def __init__(self, config: CoveringConfig, finder: Callable[[], Any] = _open_finder) -> None:
-        """finder: opens a `Finder`, whose mistakes on photos without a face are shown most."""
-        self._drawn = _Drawn(config)
-        photos = read_others(config.covers) if config.covers else []
-        found = _mistakes(finder(), photos) if photos else []
-        kept = self._drawn.pool[: len(self._drawn.pool) // 20], self._drawn.marks[: len(self._drawn.marks) // 20]
-        count = len(kept[0])
-        self._learning = (
-            self._drawn.pool[count:],
-            self._drawn.marks[count:],
-            self._drawn.real,
-            photos,
-            [mistake for mistake in found if mistake[0] % 8],
-        )
-        self._judged = Looks(*kept, self._drawn.held, photos, [mistake for mistake in found if not mistake[0] % 8], 2)
-        self.digest, self.validation_images = self._drawn.digest, config.validation_images
-
-    def learning(self, seed: int) -> Dataset[dict[str, Any]]:
-        """Endless."""
-        return Looks(*self._learning, seed)
-
-    def validation(self) -> Dataset[dict[str, Any]]:
-        """Other drawn pictures, other real faces, mistakes on other photos."""
-        return self._judged
-
-    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
-        """What the network's losses get."""
-        return load_batch(raw, device, "image")
+    finder: opens a `Finder`, whose mistakes on photos without a face are shown most.
+    """
+    drawn = _Drawn(config)
+    photos = read_others(config.covers) if config.covers else []
+    found = _mistakes(finder(), photos) if photos else []
+    taught = [mistake for mistake in found if mistake[0] % 8]
+    kept = [mistake for mistake in found if not mistake[0] % 8]
+    pool, marks, count = drawn.pool, drawn.marks, len(drawn.pool) // 20
+    return Source(
+        lambda seed: Looks(pool[count:], marks[count:], drawn.real, photos, taught, seed),
+        Looks(pool[:count], marks[:count], drawn.held, photos, kept, 2),
+        config.validation_images,
+        drawn.digest,
+        ("an aligned square",),
+    )
 
 
 def _mistakes(finder: Finder, photos: list[NDArray[np.uint8]]) -> list[tuple[int, NDArray[np.float64]]]:

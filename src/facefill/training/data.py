@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -248,54 +248,36 @@ class Holes(Dataset[dict[str, Any]]):
         return len(self._chosen) if self._frozen else 2**62
 
 
-class Source(Protocol):
+@dataclass(frozen=True)
+class Source:
     """Where a run's pictures come from."""
 
-    names: tuple[str, ...]
-    """Names of the pictures by index, for messages."""
+    learning: Callable[[int], Any]
+    """From a seed an endless dataset; item `place, side_px` is the place-th picture that training sees, of that size.
+    """
+    validation: Dataset[dict[str, Any]]
+    """Items as above; the first `validation_images` judge."""
+    validation_images: int
     digest: str
     """SHA-256 of what the pictures are."""
-    validation_images: int
-
-    def learning(self, seed: int) -> Dataset[dict[str, Any]]:
-        """Endless; item `place, side_px` is the place-th picture that training sees, of that size."""
-
-    def validation(self) -> Dataset[dict[str, Any]]:
-        """The same `validation_images` pictures every time; items as above."""
-
-    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
-        """What the method's losses get, from what the data loader stacked."""
+    names: tuple[str, ...]
+    """Names of the pictures by index, for messages."""
 
 
-class FaceSource:
-    """Aligned faces of a dataset, with holes."""
-
-    def __init__(self, config: DataConfig, finder: Callable[[], Finds] = open_finder) -> None:
-        """finder: see `read_faces`."""
-        self._config = config
-        self._faces = read_faces(config, finder)
-        learning, chosen = split_validation(self._faces.identities, config.validation_images)
-        if config.without:
-            worn = read_names(config.without)
-            learning = np.array([place for place in learning if self._faces.names[place] not in worn], np.int64)
-        turned = np.array([turn_of(points) > TURNED for points in self._faces.landmarks[learning]], bool)
-        native_px = np.array(self._faces.native_px)[learning]
-        times = np.where(turned, config.turned, 1) * np.where(native_px >= SHARP * config.side_px, config.sharp, 1)
-        self._learning = np.repeat(learning, times)
-        self._judged = self._faces.subset(chosen)
-        self.names, self.digest, self.validation_images = self._faces.names, self._faces.digest, len(chosen)
-
-    def learning(self, seed: int) -> Holes:
-        """Faces that validation does not use, mirrored, moved and tinted as the settings say."""
-        return Holes(self._faces, self._config, seed, chosen=self._learning)
-
-    def validation(self) -> Holes:
-        """The validation faces as they are, with frozen holes."""
-        return Holes(self._judged, self._config, 0, frozen=True)
-
-    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
-        """See the function `to_batch`."""
-        return to_batch(raw, method.hole_value, device)
+def open_faces(config: DataConfig, finder: Callable[[], Finds] = open_finder) -> Source:
+    """Aligned faces of a dataset, with holes: to learn from those that validation does not use, mirrored, moved and
+    tinted as the settings say; to judge the others as they are, with frozen holes. finder: see `read_faces`."""
+    faces = read_faces(config, finder)
+    learning, chosen = split_validation(faces.identities, config.validation_images)
+    if config.without:
+        worn = read_names(config.without)
+        learning = np.array([place for place in learning if faces.names[place] not in worn], np.int64)
+    turned = np.array([turn_of(points) > TURNED for points in faces.landmarks[learning]], bool)
+    native_px = np.array(faces.native_px)[learning]
+    times = np.where(turned, config.turned, 1) * np.where(native_px >= SHARP * config.side_px, config.sharp, 1)
+    shown = np.repeat(learning, times)
+    judged = Holes(faces.subset(chosen), config, 0, frozen=True)
+    return Source(lambda seed: Holes(faces, config, seed, chosen=shown), judged, len(chosen), faces.digest, faces.names)
 
 
 def draw_hole(
@@ -366,20 +348,15 @@ def _collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
 
 
-def load_batch(raw: dict[str, Tensor], device: torch.device, *pictures: str) -> dict[str, Tensor]:
-    """What the data loader stacked, on the device, of which these are pictures: (N, H, W, 3) uint8 to (N, 3, H, W)
-    float32 in [-1, 1]."""
+def to_batch(raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
+    """What the losses get (of a method see `methods.base.Batch`), from what the data loader stacked: pictures (N, H, W,
+    3) uint8 become (N, 3, H, W) float32 in [-1, 1]."""
     batch = {name: values.to(device, non_blocking=True) for name, values in raw.items()}
-    for name in pictures:
+    for name in {"truth", "worn", "image"} & set(batch):
         values = batch[name].permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
         batch[name] = values.div_(127.5).sub_(1)
-    return batch
-
-
-def to_batch(raw: dict[str, Tensor], hole_value: float, device: torch.device) -> dict[str, Tensor]:
-    """What a method's losses get (see `methods.base.Batch`) from stacked uint8 pictures and bool masks."""
-    batch = load_batch(raw, device, "truth", "worn")
     for name in {"mask", "outside"} & set(batch):
         batch[name] = batch[name][:, None].float()
-    batch["image"] = torch.where(batch["mask"] > 0.5, hole_value, batch["worn"])
+    if "mask" in batch:
+        batch["image"] = torch.where(batch["mask"] > 0.5, method.hole_value, batch["worn"])
     return batch

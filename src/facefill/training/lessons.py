@@ -9,10 +9,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from facefill.arrays import F64
@@ -26,7 +24,7 @@ from facefill.files.whole import whole
 from facefill.imaging.crop import Crop
 from facefill.offline import cache_folder
 from facefill.training import backdrops
-from facefill.training.data import DataConfig, load_batch, read_faces, split_validation
+from facefill.training.data import DataConfig, Source, read_faces, split_validation
 from facefill.training.data import Faces as Aligned
 from facefill.training.scenes import (
     LEAST_SEEN,
@@ -77,43 +75,33 @@ class LessonConfig(Frozen):
     """Processes that draw scenes."""
 
 
-class LessonSource:
-    """Scenes for the finder; a `training.data.Source`."""
+def open_lessons(config: LessonConfig, teach: Callable[[Path], Teacher] = open_teacher) -> Source:
+    """Scenes and photos for the finder; drawn scenes of other faces judge it.
 
-    names: tuple[str, ...] = ("a scene",)
-
-    def __init__(self, config: LessonConfig, teach: Callable[[Path], Teacher] = open_teacher) -> None:
-        """teach: opens the teacher's file. Raises InputError where that is missing."""
-        if config.teacher is None or not config.teacher.is_file():
-            raise InputError(
-                "the file of lessons.teacher",
-                str(config.teacher or "none"),
-                "name yunet.onnx with --set lessons.teacher=FILE",
-            )
-        data = DataConfig(folder=config.folder, split=config.split, holes={"none": 1}, cache=config.cache)
-        aligned = read_faces(data)
-        places, judged = split_validation(aligned.identities, config.validation_images)
-        # By hash, so that a subset is the same on every machine.
-        order = sorted(places, key=lambda at: hashlib.sha256(f"finder/{aligned.names[at]}".encode()).digest())
-        cache = config.cache or cache_folder()
-        teacher = teach(config.teacher)
-        self._faces = _bank(aligned, np.sort(order[: config.faces]), teacher, cache)
-        self._judged = _bank(aligned, judged[: config.validation_images], teacher, cache)
-        self._photos = read_photos(config, teacher) if config.photos else []
-        self._config = config
-        self.digest, self.validation_images = aligned.digest, config.validation_images
-
-    def learning(self, seed: int) -> "Lessons":
-        """Endless scenes and photos."""
-        return Lessons(self._faces, self._photos, self._config, seed)
-
-    def validation(self) -> "Lessons":
-        """Drawn scenes of other faces."""
-        return Lessons(self._judged, [], self._config, 99)
-
-    def to_batch(self, raw: dict[str, Tensor], method: Any, device: torch.device) -> dict[str, Tensor]:
-        """What the finder's losses get, from stacked items of `Lessons`."""
-        return load_batch(raw, device, "image")
+    teach: opens the teacher's file. Raises InputError where that is missing.
+    """
+    if config.teacher is None or not config.teacher.is_file():
+        raise InputError(
+            "the file of lessons.teacher",
+            str(config.teacher or "none"),
+            "name yunet.onnx with --set lessons.teacher=FILE",
+        )
+    aligned = read_faces(DataConfig(folder=config.folder, split=config.split, holes={"none": 1}, cache=config.cache))
+    places, judged = split_validation(aligned.identities, config.validation_images)
+    # By hash, so that a subset is the same on every machine.
+    order = sorted(places, key=lambda at: hashlib.sha256(f"finder/{aligned.names[at]}".encode()).digest())
+    cache = config.cache or cache_folder()
+    teacher = teach(config.teacher)
+    faces = _bank(aligned, np.sort(order[: config.faces]), teacher, cache)
+    others = _bank(aligned, judged[: config.validation_images], teacher, cache)
+    photos = read_photos(config, teacher) if config.photos else []
+    return Source(
+        lambda seed: Lessons(faces, photos, config, seed),
+        Lessons(others, [], config, 99),
+        config.validation_images,
+        aligned.digest,
+        ("a scene",),
+    )
 
 
 class Lessons(Dataset[dict[str, Any]]):

@@ -12,9 +12,9 @@ from facefill.methods.opened import still_known
 from facefill.nets.cover import CoverNet
 from facefill.nets.finder import FinderNet
 from facefill.nets.second_look import SecondLookNet
-from facefill.training.covering import CoveringConfig, CoverSource, LookSource
-from facefill.training.data import DataConfig, FaceSource, Source
-from facefill.training.lessons import LessonConfig, LessonSource
+from facefill.training.covering import CoveringConfig, open_covering, open_looks
+from facefill.training.data import DataConfig, Source, open_faces
+from facefill.training.lessons import LessonConfig, open_lessons
 
 TRAINABLE: dict[str, Any] = {**CLASSES, "cover": CoverNet, "finder": FinderNet, "second_look": SecondLookNet}
 """All that the loop trains: the methods, and the helper networks, which have players and losses like a method."""
@@ -148,7 +148,7 @@ def open_source(recipe: Recipe) -> Source:
     """Open what a recipe's pictures come from."""
     pictures = recipe.pictures
     if isinstance(pictures, LessonConfig):
-        return LessonSource(pictures)
+        return open_lessons(pictures)
     if isinstance(pictures, CoveringConfig):
-        return CoverSource(pictures) if recipe.method == "cover" else LookSource(pictures)
-    return FaceSource(pictures)
+        return open_covering(pictures) if recipe.method == "cover" else open_looks(pictures)
+    return open_faces(pictures)

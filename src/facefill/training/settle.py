@@ -15,7 +15,7 @@ from facefill.errors import InputError
 from facefill.methods.latent_search import SIDE_PX, LatentSearch
 from facefill.runtime.model import to_network
 from facefill.training.checkpoint import load_weights, save_weights
-from facefill.training.data import DataConfig, FaceSource
+from facefill.training.data import DataConfig, open_faces
 from facefill.training.history import history_of
 from facefill.training.recipe import build_written
 
@@ -90,10 +90,10 @@ def validation_faces(dataset: Path, count: int) -> Tensor:
 
     Raises InputError where it has fewer.
     """
-    judged = FaceSource(DataConfig(folder=dataset, side_px=SIDE_PX, holes={"none": 1})).validation()
-    if len(judged) < count:
-        raise InputError(f"{count} validation faces", str(len(judged)), "lower --faces")
-    faces = np.stack([judged[place, SIDE_PX]["truth"] for place in range(count)])
+    source = open_faces(DataConfig(folder=dataset, side_px=SIDE_PX, holes={"none": 1}))
+    if source.validation_images < count:
+        raise InputError(f"{count} validation faces", str(source.validation_images), "lower --faces")
+    faces = np.stack([source.validation[place, SIDE_PX]["truth"] for place in range(count)])
     return torch.from_numpy(to_network(faces))
 
 

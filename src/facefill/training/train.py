@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from facefill.catalog import code_commit
 from facefill.errors import InputError, pick
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
-from facefill.training.data import Source, batches, plan_steps
+from facefill.training.data import Source, batches, plan_steps, to_batch
 from facefill.training.distributed import World, apart, free_only, join, wrap_turns
 from facefill.training.history import history_of, runs_so_far
 from facefill.training.log import RunLog
@@ -54,7 +54,7 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
     method.to(device, memory_format=torch.channels_last)
     if world.local:
         world.wait()  # until the first process of this machine has decoded the pictures
-    source: Source = open_source(recipe)
+    source = open_source(recipe)
     if not world.local:
         world.wait()
     players: dict[str, nn.Module] = method.players
@@ -92,7 +92,7 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
                 count, mine = step.end - step.begin, len(world.share(step.begin, step.end))
                 rate = _rate(stage, shown - begin + count, settings.warmup_images)
                 parts = [
-                    (source.to_batch(part, method, device), min(mine, len(part["index"])))
+                    (to_batch(part, method, device), min(mine, len(part["index"])))
                     for part in _parts(raw, stage.accumulate)
                 ]
                 moves = _moving(movers, turn, settings.critic_turns)
@@ -168,8 +168,8 @@ def _validate(
     method.eval()
     scores: list[Tensor] = []
     rows: list[Any] = []
-    for raw in batches(source.validation(), plan_steps(0, source.validation_images, 20, [side_px]), workers):
-        batch = source.to_batch(raw, method, device)
+    for raw in batches(source.validation, plan_steps(0, source.validation_images, 20, [side_px]), workers):
+        batch = to_batch(raw, method, device)
         scores.append(method.score(batch).float().cpu())
         if not rows:
             rows = [_levels(picture[:SHOWN]) for picture in method.show(batch)]
