@@ -29,7 +29,7 @@ from facefill.catalog import find_weights
 from facefill.methods.contextual_attention import ContextualAttention, ContextualAttentionConfig
 from facefill.nets.attention import INCOMPLETE, Borrowed
 from facefill.nets.attention import PatchAttention as Batched
-from facefill.nets.coarse_to_fine import Twice
+from facefill.nets.coarse_to_fine import UpConv
 from facefill.runtime.engine import load_engine
 from facefill.training.checkpoint import save_weights
 from facefill.training.export import export
@@ -67,9 +67,9 @@ class PerSample(nn.Module):
 
 
 class Enlarged(nn.Module):
-    """`Twice` as ports write it: nearest neighbours, then a 3x3 convolution."""
+    """`UpConv` as ports write it: nearest neighbours, then a 3x3 convolution."""
 
-    def __init__(self, layer: Twice) -> None:
+    def __init__(self, layer: UpConv) -> None:
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
 
@@ -116,7 +116,7 @@ def build(attention: nn.Module | None, width: int) -> ContextualAttention:
         method.generator.refinement.attention = attention  # type: ignore[assignment]
         for layers in (module for module in method.modules() if isinstance(module, nn.Sequential)):
             for place, layer in enumerate(layers):
-                if isinstance(layer, Twice):
+                if isinstance(layer, UpConv):
                     layers[place] = Enlarged(layer)
     return method
 

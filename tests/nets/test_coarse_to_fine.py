@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import distance_transform_edt
 
-from facefill.nets.coarse_to_fine import Twice, crop_around
+from facefill.nets.coarse_to_fine import UpConv, crop_around
 from facefill.nets.distance import distance_to_known
 
 
 def test_twice_is_an_enlargement_and_a_convolution() -> None:
     torch.manual_seed(0)
-    layer, x = Twice(3, 5), torch.randn(2, 3, 7, 9)
+    layer, x = UpConv(3, 5), torch.randn(2, 3, 7, 9)
     expected = F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), layer.weight, layer.bias, padding=1)
     torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
 

@@ -80,7 +80,7 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True)
-class Entrant:
+class Competitor:
     """A method that takes part. limit: it sees the first so many faces, None for all."""
 
     label: str
@@ -101,7 +101,7 @@ class Bench:
     datasets: list[Dataset]
     protocols: list[Protocol]
     papers: dict[str, Paper]
-    entries: list[Entrant]
+    entries: list[Competitor]
     features: list[Features]
     embedder: Embedder | None
     cover: Cover | None
@@ -214,7 +214,7 @@ def _check_folder(report: Path, *, make: bool) -> None:
         ) from None
 
 
-def _load_entries(settings: EvaluationSettings) -> list[Entrant]:
+def _load_entries(settings: EvaluationSettings) -> list[Competitor]:
     specs = usable() if settings.methods == ("all",) else list(dict.fromkeys(settings.methods))
     entries = []
     for spec in specs:
@@ -223,7 +223,7 @@ def _load_entries(settings: EvaluationSettings) -> list[Entrant]:
         limit, name = (int(count), name) if numbered else (None, spec)
         path = Path(name)
         label = path.stem if path.suffix in (".onnx", ".safetensors") else name
-        entries.append(Entrant(label, name, open_inpainter(name, **settings.opened), limit))
+        entries.append(Competitor(label, name, open_inpainter(name, **settings.opened), limit))
     labels = [entry.label for entry in entries]
     for label in labels:
         if labels.count(label) > 1 or label in (TRUTH, COVERED):

@@ -10,7 +10,7 @@ from facefill.nets.attention import Borrowed, PatchAttention
 from facefill.nets.layers import conv
 
 
-class Twice(nn.Module):
+class UpConv(nn.Module):
     """Nearest-neighbour enlargement to twice the size and a 3x3 convolution, as one transposed 4x4 convolution.
 
     Enlarging is a transposed convolution with 2x2 ones; what follows it adds up to a kernel of 4x4, at 4 instead of 9
@@ -50,8 +50,8 @@ def encoder(inputs: int, width: int) -> nn.Sequential:
 def decoder(width: int) -> nn.Sequential:
     """(N, 4 width, H/4, W/4) to a picture (N, 3, H, W), not clipped."""
     half, quarter = 2 * width, 4 * width
-    small = [conv(quarter, quarter), elu(), convs((quarter, quarter)), Twice(quarter, half), elu()]
-    large = [convs((half, half)), Twice(half, width), elu(), convs((width, width // 2)), conv(width // 2, 3)]
+    small = [conv(quarter, quarter), elu(), convs((quarter, quarter)), UpConv(quarter, half), elu()]
+    large = [convs((half, half)), UpConv(half, width), elu(), convs((width, width // 2)), conv(width // 2, 3)]
     return nn.Sequential(*small, *large)
 
 
