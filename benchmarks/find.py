@@ -40,13 +40,14 @@ from facefill.errors import InputError
 from facefill.evaluation.protocols import PROTOCOLS, draw_case, hole_rng
 from facefill.evaluation.statistics import bootstrap
 from facefill.files.photo import read_photo
+from facefill.imaging.boxes import overlap
 from facefill.imaging.crop import Crop
 from facefill.nets.cover import IGNORED
 from facefill.runtime import cover as covers
 from facefill.runtime import finder as finders
 from facefill.runtime.cover import FACE_PX, INSET_PX, Cover, grow, outline
 from facefill.runtime.engine import load_engine
-from facefill.runtime.finder import LONG_SIDE_PX, Face, Finder, overlaps
+from facefill.runtime.finder import LONG_SIDE_PX, Face, Finder
 from facefill.runtime.helpers import Finds
 from facefill.runtime.second_look import SecondLook
 from facefill.training.real_covers import Covered, read_real
@@ -168,7 +169,7 @@ def judge_group(name: str, version: Version, faces: list[Covered], folder: Path)
     for face in faces:
         mask, grown, kinds = version.masks(face, aligned_of(folder, face))
         truth, inside = (face.kinds[SQUARE] > 0) & counts(face), counts(face)
-        ious.append(overlap(mask & inside, truth))
+        ious.append(mask_iou(mask & inside, truth))
         left.append(bool((truth & ~grown).sum() > 0.05 * truth.sum()))
         taken.append(float((grown & inside & ~truth).sum() / truth.sum()))
         missed.append(not (mask & truth).any())
@@ -191,7 +192,7 @@ def aligned_of(folder: Path, face: Covered) -> U8:
     return read_photo(folder / face.file).pixels
 
 
-def overlap(found: Bool, truth: Bool) -> float:
+def mask_iou(found: Bool, truth: Bool) -> float:
     either = (found | truth).sum()
     return float((found & truth).sum() / either) if either else 1.0
 
@@ -209,7 +210,7 @@ def judge_drawn(dataset: Path, limit: int, versions: list[Version]) -> None:
                     ("any drawn cover", other.face, other.mask),
                 ):
                     mask = version.masks(in_square(picture), picture)[0]
-                    ious.setdefault((name, version.name), []).append(overlap(mask, truth))
+                    ious.setdefault((name, version.name), []).append(mask_iou(mask, truth))
     for (name, version_name), values in sorted(ious.items()):
         version = next(version for version in versions if version.name == version_name)
         line(name, version, f"n {len(values)}  IoU {mean(values)}  median {np.median(values):.3f}")
@@ -265,7 +266,7 @@ def match(found: list[Face], entry: dict[str, Any]) -> tuple[list[bool], list[Fa
     seen, false = [False] * len(truth), []
     for face in sorted(found, key=lambda face: -face.score):
         box = np.clip(np.array(face.box, np.float32), 0, np.array([*entry["size"]] * 2, np.float32))
-        shared = overlaps(box, np.stack(truth)) if truth else np.zeros(0)
+        shared = overlap(box, np.stack(truth)) if truth else np.zeros(0)
         best = int(shared.argmax()) if len(shared) else -1
         if best >= 0 and shared[best] >= 0.5 and not seen[best]:
             seen[best] = True
@@ -347,8 +348,8 @@ def views_of(teacher: Teacher, photo: U8) -> list[Lesson]:
     views = [find_in_view(photo, teacher, scale * by, mirrored, 0.6) for by in (1.0, 0.7) for mirrored in (False, True)]
     lessons: list[Lesson] = []
     for row in views[0][views[0][:, 14] >= 0.8]:
-        same = [view[int(overlaps(row[:4], view[:, :4]).argmax())] for view in views if len(view)]
-        together = np.mean([other[4:14] for other in same if overlaps(row[:4], other[None, :4])[0] > 0.5], 0)
+        same = [view[int(overlap(row[:4], view[:, :4]).argmax())] for view in views if len(view)]
+        together = np.mean([other[4:14] for other in same if overlap(row[:4], other[:4]) > 0.5], 0)
         if np.sqrt((row[2:4] - row[:2]).prod()) > LARGE_PX:
             lessons.append((row[:4], together.reshape(5, 2)))
     return lessons
@@ -361,7 +362,7 @@ def distances(faces: list[Face], lessons: Sequence[Lesson]) -> list[float]:
         apart = float(np.linalg.norm(points[0] - points[1]))
         away = [float(np.linalg.norm(face.landmarks - points, axis=1).mean()) / apart for face in faces]
         near = [
-            overlaps(box, np.array([face.box], np.float32))[0] >= 0.5 if box is not None else error < 1
+            overlap(box, face.box) >= 0.5 if box is not None else error < 1
             for face, error in zip(faces, away, strict=True)
         ]
         if any(near):

@@ -37,7 +37,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import mirror_points
 from facefill.config import override
 from facefill.imaging.blend import composite
 from facefill.imaging.classical import fill_total_variation
@@ -337,7 +337,7 @@ def ranks(options: argparse.Namespace) -> None:
 def mirror(options: argparse.Namespace) -> None:
     faces = read_faces(DataConfig(folder=options.dataset, split=options.split, side_px=64, holes={"none": 1}))
     landmarks = faces.landmarks
-    mirrored = np.stack([63 - landmarks[..., 0], landmarks[..., 1]], -1)[:, MIRRORED]
+    mirrored = mirror_points(landmarks, 64)
     off = np.linalg.norm(mirrored - landmarks, axis=2).mean(1)
     slope = np.degrees(np.arctan2(*(landmarks[:, 1] - landmarks[:, 0]).T[::-1]))
     print(

@@ -38,6 +38,7 @@ from PIL import Image
 from facefill.catalog import weights_folder
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
+from facefill.imaging.boxes import overlap
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import (
     FACE_PX,
@@ -54,7 +55,6 @@ from facefill.runtime.cover import (
     wider,
 )
 from facefill.runtime.engine import load_engine
-from facefill.runtime.finder import overlaps
 from facefill.runtime.inpainter import open_inpainter
 from facefill.runtime.plan import FoundFace
 
@@ -161,11 +161,7 @@ def judge_face(
 
 def missed(found: list[tuple[float, ...]], labelled: list[list[float]]) -> list[tuple[int, ...]]:
     boxes = np.array(found, np.float32).reshape(-1, 4)
-    return [
-        tuple(map(round, box))
-        for box in labelled
-        if not len(boxes) or overlaps(np.array(box, np.float32), boxes).max() < 0.5
-    ]
+    return [tuple(map(round, box)) for box in labelled if not len(boxes) or overlap(box, boxes).max() < 0.5]
 
 
 def read_real(folder: Path, covers: Path) -> list[tuple[U8, Bool, Bool]]:

@@ -21,7 +21,6 @@ from facefill.runtime.finder import (
     Finder,
     decode,
     merge,
-    overlaps,
 )
 
 LANDMARKS = np.array([[-1, -1], [1, -1], [0, 0], [-0.8, 1], [0.8, 1]])
@@ -207,12 +206,6 @@ def test_half_agreeing_findings_are_dropped_but_not_averaged() -> None:
 
 def test_two_faces_beside_each_other_stay_two() -> None:
     assert len(merge(np.stack([row(0.9, 0, 0, 10, 10), row(0.6, 6, 0, 16, 10)]))) == 2
-
-
-def test_overlaps_worked_by_hand() -> None:
-    box = np.array([0, 0, 4, 4], np.float32)
-    others = np.array([[0, 0, 4, 4], [2, 0, 6, 4], [4, 4, 8, 8]], np.float32)
-    np.testing.assert_allclose(overlaps(box, others), [1, 1 / 3, 0])
 
 
 def test_it_needs_no_torch() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import pytest
 
 from facefill.runtime.finder import Face
-from facefill.runtime.track import EVERY_FRAMES, Tracker, movement, overlap
+from facefill.runtime.track import EVERY_FRAMES, Tracker, movement
 from tests.faces import draw_photo
 from tests.runtime.test_inpainter import Finds
 
@@ -98,10 +97,3 @@ def test_a_face_without_anything_to_hold_on_to_is_looked_at_in_every_frame() -> 
     for _ in range(3):
         tracker.follow(flat)
     assert finder.looks == 3
-
-
-@pytest.mark.parametrize(("box", "share"), [((0, 0, 10, 10), 1.0), ((5, 0, 15, 10), 1 / 3), ((20, 0, 30, 10), 0.0)])
-def test_overlap_is_intersection_over_union(box: tuple[float, ...], share: float) -> None:
-    landmarks = np.zeros((5, 2))
-    one, other = Face((0, 0, 10, 10), landmarks, 1.0), Face(box, landmarks, 1.0)
-    assert overlap(one, other) == pytest.approx(share)

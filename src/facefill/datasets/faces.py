@@ -14,6 +14,7 @@ from facefill.arrays import U8, Points
 from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, find_pictures, place_in, read_rows
 from facefill.errors import InputError, pick
 from facefill.files.photo import read_photo
+from facefill.imaging.boxes import area
 from facefill.imaging.crop import Crop
 from facefill.runtime.helpers import open_finder
 
@@ -126,7 +127,7 @@ def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) ->
                     f"none found in {face.file}",
                     "add its landmarks to manifest.csv or remove it",
                 )
-            largest = max(found, key=lambda one: (one.box[2] - one.box[0]) * (one.box[3] - one.box[1]))
+            largest = max(found, key=lambda one: area(one.box))
             face = replace(face, landmarks=(largest.landmarks + 0.5) / pixels.shape[0])
         faces.append(face)
     return replace(dataset, faces=tuple(faces))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.arrays import F32, MIRRORED
+from facefill.imaging.boxes import area, overlap, share_of_smaller
 from facefill.imaging.crop import Crop
 from facefill.runtime.engine import Engine
 from facefill.runtime.model import to_network
@@ -83,9 +84,9 @@ class Finder:
         sure = np.array([row for row in seen if row is not None], np.float32).reshape(-1, 15)
         faces: list[Face] = []
         for face in (_face(row, height, width) for row in merge(sure)):
-            if face is not None and all(_shared(face, other) <= SAME_SHARE for other in faces):
+            if face is not None and all(share_of_smaller(face.box, other.box) <= SAME_SHARE for other in faces):
                 faces.append(face)
-        faces.sort(key=_area, reverse=True)
+        faces.sort(key=lambda face: area(face.box), reverse=True)
         return self._check(photo, faces) if self._check else faces
 
     def suspect(self, photo: NDArray[np.uint8], least: float) -> list[tuple[float, NDArray[np.float64]]]:
@@ -167,7 +168,7 @@ def merge(rows: F32) -> list[F32]:
     rows = rows[np.argsort(-rows[:, 0], kind="stable")]
     faces = []
     while len(rows):
-        shared = overlaps(rows[0, 1:5], rows[:, 1:5])
+        shared = overlap(rows[0, 1:5], rows[:, 1:5])
         agree = rows[shared >= AGREE_IOU]
         weights = agree[:, 0] / agree[:, 0].sum()
         faces.append(np.concatenate([rows[0, :1], weights @ agree[:, 1:]]))
@@ -175,17 +176,9 @@ def merge(rows: F32) -> list[F32]:
     return faces
 
 
-def overlaps(box: F32, boxes: F32) -> F32:
-    """Intersection over union of a (4,) box with each of (n, 4); 1 with itself."""
-    span = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    inner = np.maximum(span, 0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return np.asarray(inner / np.maximum(areas - inner, 1e-6), np.float32)
-
-
 def _usual(rows: F32) -> F32 | None:
     """The most certain face of an aligned crop, if it lies about where faces do."""
-    faces = [row for row in merge(rows) if overlaps(USUAL, row[None, 1:5])[0] >= 0.35]
+    faces = [row for row in merge(rows) if overlap(USUAL, row[1:5]) >= 0.35]
     return faces[0] if faces else None
 
 
@@ -229,14 +222,3 @@ def _face(row: F32, height: int, width: int) -> Face | None:
     if x1 - x0 < 1 or y1 - y0 < 1:
         return None
     return Face((x0, y0, x1, y1), snap(row[5:].reshape(5, 2)), float(row[0]))
-
-
-def _shared(one: Face, other: Face) -> float:
-    """Which share of the smaller box lies in the larger one."""
-    wide = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
-    high = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
-    return max(wide, 0.0) * max(high, 0.0) / min(_area(one), _area(other))
-
-
-def _area(face: Face) -> float:
-    return (face.box[2] - face.box[0]) * (face.box[3] - face.box[1])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.arrays import U8, Points
+from facefill.imaging.boxes import overlap
 from facefill.imaging.crop import Crop, Matrix, chain, inverse
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds
@@ -99,8 +100,8 @@ class Tracker:
         found = [face for face in self._finder.find(frame) if not too_small(face)]
         kept = []
         for track in self._tracks:
-            at = max(range(len(found)), key=lambda index: overlap(track.face, found[index]), default=None)
-            if at is None or overlap(track.face, found[at]) < SAME_IOU:
+            at = max(range(len(found)), key=lambda index: overlap(track.face.box, found[index].box), default=None)
+            if at is None or overlap(track.face.box, found[at].box) < SAME_IOU:
                 kept.append(replace(track, missed=track.missed + 1))
                 continue
             kept.append(_pull(track, found.pop(at)))
@@ -132,18 +133,6 @@ def movement(last: U8, grey: U8, box: NDArray[np.float64]) -> NDArray[np.float64
     if motion is None or inner.sum() < LEAST_POINTS or not 0.8 < np.hypot(*motion[:, 0]) < 1.25:
         return None
     return np.asarray(motion, np.float64)
-
-
-def overlap(one: Face, other: Face) -> float:
-    """Intersection over union of two boxes."""
-    low = np.maximum(one.box[:2], other.box[:2])
-    high = np.minimum(one.box[2:], other.box[2:])
-    inner = float(np.prod(np.maximum(high - low, 0)))
-    return inner / max(_area(one.box) + _area(other.box) - inner, 1e-6)
-
-
-def _area(box: Sequence[float]) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _pull(track: Track, seen: Face) -> Track:

@@ -10,6 +10,7 @@ import numpy as np
 
 from facefill.arrays import F32, U8
 from facefill.errors import InputError
+from facefill.imaging.boxes import area
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Face
 
@@ -80,4 +81,4 @@ def faces_of(rows: F32, scale: float, shape: tuple[int, ...]) -> list[Face]:
         box, landmarks = row[:4] * scale, row[4:14].reshape(5, 2) * scale
         inside = (*np.maximum(box[:2], -0.5).tolist(), *np.minimum(box[2:], np.array(shape[1::-1]) - 0.5).tolist())
         faces.append(Face(inside, landmarks, float(row[14])))
-    return sorted(faces, key=lambda face: (face.box[2] - face.box[0]) * (face.box[3] - face.box[1]), reverse=True)
+    return sorted(faces, key=lambda face: area(face.box), reverse=True)

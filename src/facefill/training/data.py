@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import mirror_points
 from facefill.config import Frozen
 from facefill.covers.wear import COVERS, KINDS, wear
 from facefill.datasets.cache import Pictures, digest_of, list_entries, open_pictures
@@ -206,7 +206,7 @@ class Holes(Dataset[dict[str, Any]]):
         face, landmarks = self._faces.pixels[index], self._faces.landmarks[index]
         if not self._frozen and rng.random() < 0.5:
             face = face[:, ::-1]
-            landmarks = np.stack([face.shape[0] - 1 - landmarks[:, 0], landmarks[:, 1]], 1)[MIRRORED]
+            landmarks = mirror_points(landmarks, face.shape[0])
         if side_px != face.shape[0]:
             landmarks = (landmarks + 0.5) * (side_px / face.shape[0]) - 0.5
             face = cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_AREA)

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from facefill.arrays import MIRRORED, U8, Points
+from facefill.arrays import U8, Points, mirror_points
 from facefill.covers.fabric import choose
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around
@@ -53,7 +53,7 @@ class Looks(Dataset[dict[str, Any]]):
         picture, points = self._face(rng) if face else (self._other(rng), np.zeros((5, 2)))
         if rng.random() < 0.5:
             picture = picture[:, ::-1]
-            points = np.stack([LOOK_PX - 1 - points[:, 0], points[:, 1]], 1)[MIRRORED]
+            points = mirror_points(points, LOOK_PX)
         if rng.random() < 0.8:
             outside = (picture == OUTSIDE).all(2)
             picture = cv2.LUT(np.ascontiguousarray(picture), tint(0.8, rng))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED, U8
+from facefill.arrays import U8, mirror_points
 from facefill.covers.fabric import choose
 from facefill.covers.glasses import glasses
 from facefill.covers.head import Head, estimate_light
@@ -99,7 +99,7 @@ class Painter:
             label = np.zeros((FACE_PX, FACE_PX), np.uint8)
         if rng.random() < 0.5:
             picture, label = picture[:, ::-1], label[:, ::-1]
-            points = np.stack([FACE_PX - 1 - points[:, 0], points[:, 1]], 1)[MIRRORED]
+            points = mirror_points(points, FACE_PX)
         return self._around(np.ascontiguousarray(picture), label, points, rng)
 
     def _around(self, picture: U8, label: U8, points: NDArray[np.float64], rng: Generator) -> Covered:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED, U8, Points
+from facefill.arrays import U8, Points, mirror_points
 from facefill.nets.cover import IGNORED, UNKNOWN
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 
@@ -51,14 +51,9 @@ class Covered:
     file: str = ""
 
     def mirrored(self) -> Covered:
-        points = np.stack([self.picture.shape[0] - 1 - self.landmarks[:, 0], self.landmarks[:, 1]], 1)[MIRRORED]
-        return Covered(
-            np.ascontiguousarray(self.picture[:, ::-1]),
-            np.ascontiguousarray(self.kinds[:, ::-1]),
-            points,
-            self.kind,
-            self.file,
-        )
+        picture, kinds = (np.ascontiguousarray(pixels[:, ::-1]) for pixels in (self.picture, self.kinds))
+        landmarks = mirror_points(self.landmarks, picture.shape[0])
+        return replace(self, picture=picture, kinds=kinds, landmarks=landmarks)
 
 
 Strokes = list[tuple[str, float, list[tuple[float, float]]]]

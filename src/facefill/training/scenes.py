@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.arrays import F32, F64, MIRRORED, U8, Bool
+from facefill.arrays import F32, F64, MIRRORED, U8, Bool, mirror_points
 from facefill.covers.wear import wear
 from facefill.training import backdrops
 
@@ -68,7 +68,7 @@ class LabelledScene:
         """Left is right, and the names of the landmarks go with it."""
         last = self.image.shape[1] - 1
         boxes = [np.array([last - box[2], box[1], last - box[0], box[3]], np.float32) for box in self.boxes]
-        flipped = [np.stack([last - points[:, 0], points[:, 1]], 1)[MIRRORED] for points in self.landmarks]
+        flipped = [mirror_points(points, last + 1) for points in self.landmarks]
         return LabelledScene(np.ascontiguousarray(self.image[:, ::-1]), boxes, flipped, list(self.counts))
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from facefill.arrays import F32, MIRRORED, U8, Bool
+from facefill.imaging.boxes import share_of_smaller
 from facefill.runtime.yunet import YuNet
 
 MARGIN_PX = 32
@@ -68,19 +69,13 @@ def label_photo(photo: U8, teacher: Teacher) -> tuple[F32, F32, list[int]]:
     kept: list[F32] = []
     counts: list[int] = []
     for row in every:
-        shared = [_shared(row[:4], other[:4]) for other in kept]
+        shared = [share_of_smaller(row[:4], other[:4]) for other in kept]
         if any(share > 0.6 for share in shared):
             continue  # the same face in another size
         kept.append(row)
         counts.append(int(row[14] >= SURE and all(share <= 0.25 for share in shared)))
     found = np.stack(kept) if kept else rows[0]
     return found[:, :4], found[:, 4:14].reshape(-1, 5, 2), counts
-
-
-def _shared(one: F32, other: F32) -> float:
-    """Which share of the smaller box lies in the other."""
-    span = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
-    return float(span.prod() / max(min((one[2:] - one[:2]).prod(), (other[2:] - other[:2]).prod()), 1e-6))
 
 
 def find_in_view(picture: U8, teacher: Teacher, scale: float, mirrored: bool, threshold: float = 0.4) -> F32:
