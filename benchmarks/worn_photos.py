@@ -44,13 +44,15 @@ from facefill.runtime.cover import (
     FACE_PX,
     INSET_PX,
     LOWER_PX,
+    MOST_REST,
     OUTSIDE,
+    RIM_PX,
     SIDE_PX,
     THRESHOLD,
     Cover,
     clean,
     grow,
-    nearest,
+    rest_beside,
     square_around,
     wider,
 )
@@ -60,9 +62,6 @@ from facefill.runtime.plan import FoundFace
 
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
-RING_PX = 6
-MUCH = 0.1
-LIKE, NEARER = 60.0, 0.6
 TILE_PX, ACROSS, PAGE = 192, 10, 30
 SAWN = 1 / 8
 
@@ -81,7 +80,7 @@ class Line:
     sawn: bool | None = None
     """Whether the hole ends at an edge of a square."""
     cut: bool | None = None
-    """Whether the face is warned of: its cover goes on beyond what was looked at."""
+    """Whether the face is warned of: what looks like its cover goes on where its hole ends."""
 
 
 def sawn_off(square: Crop, completed: Bool) -> bool:
@@ -109,16 +108,8 @@ def squares_of(face: FoundFace) -> list[Crop]:
 def leftover(before: U8, hole: Bool, inside: Bool) -> float:
     """The share of the hole's rim that looks like the cover. before: (256, 256, 3); hole, inside (the photo): (256,
     256)."""
-    depth, height = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5) for part in (hole, ~hole))
-    rim = (height > 0) & (height <= RING_PX) & inside
-    cover, beyond = (depth > 10) & (depth <= 24), (height > 9) & (height <= 18) & inside
-    if not rim.any() or not cover.any() or not beyond.any():
-        return 0.0
-    picture = cv2.GaussianBlur(before, (0, 0), 1.5).astype(np.float32)
-    here, near, far = picture[rim], nearest(picture, cover, rim), nearest(picture, beyond, rim)
-    to_near, to_far = np.linalg.norm(here - near, axis=1), np.linalg.norm(here - far, axis=1)
-    like = (to_near < LIKE) & (to_near < NEARER * to_far)
-    return float(like.mean())
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
+    return rest_beside(before, hole, (depth > 10) & (depth <= 24), inside, inside)
 
 
 def tile(before: U8, hole: Bool, after: U8, said: str) -> U8:
@@ -154,8 +145,7 @@ def judge_face(
     inside = crop.take_mask(~completed | face.mask)
     left = leftover(old, hole, inside)
     sawn = any(sawn_off(square, completed) for square in squares_of(face))
-    cut = any("goes on beyond" in warning for warning in face.warnings)
-    line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3), sawn, cut)
+    line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3), sawn, face.cut)
     return line, tile(old, hole, new, f"{number} {Path(name).stem[:16]} {100 * left:.0f}%")
 
 
@@ -215,15 +205,15 @@ def check_leftover(folder: Path, covers: Path) -> None:
     pairs = []
     for (face, truth, inside), score in zip(cases, scores, strict=True):
         for hole in misplaced(clean(score > THRESHOLD)):
-            rim = grow(hole, RING_PX) & ~hole & inside
+            rim = grow(hole, RIM_PX) & ~hole & inside
             pairs.append((leftover(face, hole, inside), (rim & truth).sum() / max(rim.sum(), 1)))
     half = len(cases) // 2 * (len(pairs) // len(cases))
     for name, some in (("chosen on", pairs[:half]), ("judged", pairs[half:])):
         said, true = np.array(some).T
         print(
             f"{name:10} n {len(said)}  correlation {np.corrcoef(said, true)[0, 1]:.2f}; said to have leftover: "
-            f"{np.mean(said[true < 0.05] > MUCH):.1%} of holes with less than a twentieth, "
-            f"{np.mean(said[true > 0.2] > MUCH):.1%} of those with more than a fifth"
+            f"{np.mean(said[true < 0.05] > MOST_REST):.1%} of holes with less than a twentieth, "
+            f"{np.mean(said[true > 0.2] > MOST_REST):.1%} of those with more than a fifth"
         )
 
 
@@ -282,10 +272,10 @@ def report(lines: list[Line], photos: int) -> None:
             sum(bool(value) for value in values)
             for values in zip(*((line.sawn, line.cut) for line in lines), strict=True)
         )
-        print(f"{sawn} holes end at the edge of a square; {cut} covers are said to go on beyond what was looked at")
+        print(f"{sawn} holes end at the edge of a square; {cut} covers are said to go on where the hole ends")
         print(
-            f"leftover: {np.mean(left <= MUCH):.1%} of {len(left)} completed faces have at most a tenth of the rim, "
-            f"{np.mean(left == 0):.1%} none; mean {left.mean():.1%}, median {np.median(left):.1%}"
+            f"leftover: {np.mean(left <= MOST_REST):.1%} of {len(left)} completed faces have at most a tenth of the "
+            f"rim, {np.mean(left == 0):.1%} none; mean {left.mean():.1%}, median {np.median(left):.1%}"
         )
 
 

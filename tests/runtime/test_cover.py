@@ -27,6 +27,7 @@ from facefill.runtime.cover import (
     outline,
     reaching,
     read_kinds,
+    rest_beside,
     square_around,
     trust,
     view_of,
@@ -122,7 +123,55 @@ def test_a_garment_that_the_network_takes_for_a_cover_stays_below_the_chin(cover
     mask = found.mask(photo.shape)
     assert mask[(photo == BLUE).all(2)].all()
     assert not mask[330 + HELD_PX + GROW_PX + 2 :].any()
-    assert not found.cut
+    assert found.cut
+
+
+def test_a_cover_is_cut_where_what_looks_like_it_is_left_below_and_not_where_other_cloth_is(cover: Cover) -> None:
+    """The network sees neither of the hems."""
+    cuts = []
+    for rest in ((90, 60, 210), (200, 210, 90)):
+        scarf = np.full((165, 90, 3), (60, 60, 240), np.uint8)
+        scarf[150:] = rest
+        photo, face = below(scarf)
+        found = cover.find(photo, [face])[0]
+        assert 450 < found.window[0].stop < 450 + 2 * GROW_PX
+        cuts.append(found.cut)
+    assert cuts == [True, False]
+
+
+@pytest.mark.parametrize(("length", "cut"), [(150, False), (300, True)])
+def test_a_cover_that_the_network_loses_below_the_first_look_is_cut(cover: Cover, length: int, cut: bool) -> None:
+    class Losing:
+        looks = 0
+
+        def run(self, inputs: Arrays) -> Arrays:
+            (seen,) = cover._engine.run(inputs).values()
+            self.looks += 1
+            if self.looks > 1:
+                seen[..., 286:, :] = 0  # row 450 of the photo
+            return {"filled": seen}
+
+    photo, face = below(np.full((length, 90, 3), BLUE, np.uint8))
+    found = Cover(Losing()).find(photo, [face])[0]
+    assert 450 < found.window[0].stop < 450 + 2 * GROW_PX
+    assert found.cut == cut
+
+
+def test_a_rest_beside_a_hole_is_the_share_of_its_rim_that_is_nearer_to_the_cover_than_to_what_lies_beyond() -> None:
+    view = np.full((120, 120, 3), (200, 160, 140), np.uint8)
+    view[40:80, 20:68] = BLUE
+    hole = np.zeros((120, 120), bool)
+    hole[40:80, 20:60] = True
+    cover, all_of_it = hole.copy(), np.ones_like(hole)
+    right = np.zeros_like(hole)
+    right[45:75, 60:] = True
+    assert rest_beside(view, hole, cover, all_of_it, ~right) < 0.1
+    assert rest_beside(view, hole, cover, right, all_of_it) > 0.9
+    assert 0.1 < rest_beside(view, hole, cover, all_of_it, all_of_it) < 0.4
+    assert rest_beside(view, hole, ~all_of_it, all_of_it, all_of_it) == 0
+    view[40:80, 68:] = BLUE
+    assert rest_beside(view, hole, cover, right, all_of_it) == 0
+    assert rest_beside(view, hole, cover, right, all_of_it, alike=5.0) > 0.9
 
 
 def test_a_cover_without_an_end_is_cut_and_one_at_the_photos_edge_is_not(cover: Cover) -> None:
@@ -134,19 +183,25 @@ def test_a_cover_without_an_end_is_cut_and_one_at_the_photos_edge_is_not(cover: 
     assert not cover.find(photo[: edge - 100], [face])[0].cut
 
 
-def test_a_wider_look_adds_nothing_that_the_first_one_rules_out(cover: Cover) -> None:
+def test_a_wider_look_adds_what_the_first_one_rules_out_only_where_it_is_sure(cover: Cover) -> None:
     class Fickle:
-        """Sees the mask and a scarf below, and once it looks again, the whole picture as covered."""
+        """Sees the mask and a scarf below, and once it looks again, something beside them, as sure as told."""
+
+        def __init__(self, said: float) -> None:
+            self.said = np.float32(said)
 
         def run(self, inputs: Arrays) -> Arrays:
-            said = cover._engine.run(inputs)
+            (seen,) = cover._engine.run(inputs).values()
             looked, self.looked = getattr(self, "looked", False), True
-            return {name: np.ones_like(value) if looked else value for name, value in said.items()}
+            if looked:
+                seen[..., 200:240, 60:160] = self.said
+            return {"filled": seen}
 
     photo, face = below(np.full((150, 90, 3), BLUE, np.uint8), height=500)
     beside = np.ones(photo.shape[:2], bool)
     beside[:, 230:370] = beside[410:] = False
-    assert not Cover(Fickle()).find(photo, [face])[0].mask(photo.shape)[beside].any()
+    added = [Cover(Fickle(said)).find(photo, [face])[0].mask(photo.shape)[beside].any() for said in (0.9, 0.97)]
+    assert added == [False, True]
 
 
 class Kinds:

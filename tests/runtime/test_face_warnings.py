@@ -58,6 +58,6 @@ def test_doubt_and_what_is_cut_stand_with_the_face_and_the_photo_which_is_comple
     result = inpainter.complete(inpainter.plan_unmask(read_photo(PHOTO)))
     (said,) = result.faces[0].warnings
     assert result.warnings == (said,)
-    assert said.endswith("what covers it goes on beyond what was looked at, and stays there")
+    assert said.endswith("what covers it, or clothes that look so, goes on where the completed part ends")
     assert ("may look wrong: it is hard to make out (score 0.80);" in said) == (score < 0.87)
     assert result.faces[0].missing.any()

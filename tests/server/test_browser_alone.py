@@ -99,9 +99,9 @@ def turned(photo: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(photo, matrix, (512, 512), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
 
 
-def scarfed(photo: np.ndarray) -> np.ndarray:
+def scarfed(photo: np.ndarray, bottom: int = 293) -> np.ndarray:
     """The face of `turned` in a scarf that goes on below what is looked at first, and then again."""
-    outline = np.array([[185, 184], [211, 173], [239, 171], [251, 209], [252, 286], [226, 293], [191, 224]])
+    outline = np.array([[185, 184], [211, 173], [239, 171], [251, 209], [252, bottom - 7], [226, bottom], [191, 224]])
     return cv2.GaussianBlur(cv2.fillPoly(photo.copy(), [outline], (40, 60, 130)), (0, 0), 0.7)
 
 
@@ -111,6 +111,9 @@ PHOTOS = {
     "large, with grain": lambda: noisy(cv2.resize(example("cloth"), None, fx=2.6, fy=2.6)),
     "three faces": lambda: np.hstack([example("surgical"), turned(example("sunglasses")), example("respirator")]),
     "tall, a long scarf": lambda: scarfed(np.vstack([turned(example("cloth")), np.full((700, 512, 3), 90, np.uint8)])),
+    "a scarf that is cut": lambda: scarfed(
+        np.vstack([turned(example("cloth")), np.full((700, 512, 3), 90, np.uint8)]), 420
+    ),
     "24 megapixels": lambda: cv2.copyMakeBorder(
         cv2.resize(example("surgical"), None, fx=4, fy=4), 976, 976, 1976, 1976, cv2.BORDER_REFLECT
     )[:, :6000],
@@ -127,7 +130,11 @@ def test_the_browser_draws_the_picture_of_the_command(
     plan = inpainter.plan_unmask(read_photo(path))
     wanted = inpainter.complete(plan).photo
     assert "faces found" in look(alone, path)
+    cut = any(face.cut for face in plan.faces)
+    assert cut == ("that is cut" in name)
+    assert ("goes on where the hole ends" in alone.text_content("#faces")) == cut
     found = np.asarray(Image.open(complete(alone, tmp_path)).convert("RGB"))
+    assert ("goes on where the hole ends" in alone.text_content("#notes")) == cut
     assert np.array_equal(found[~plan.mask], photo[~plan.mask])
     far = np.abs(found.astype(int) - wanted)[plan.mask]
     assert far.max() <= 2

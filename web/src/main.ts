@@ -12,7 +12,7 @@ import { keep, local } from "./local/engine";
 import { coverLayer, Mask, type Point } from "./mask";
 import { nameOf, splitName } from "./names";
 import { attach, type Desk } from "./paint";
-import { chosen, listFaces, listMethods, listResults, markFaces, showTrouble, type Piece } from "./panel";
+import { chosen, listFaces, listMethods, listResults, markFaces, notesOn, showTrouble, type Piece } from "./panel";
 import { cancel, doing, isWorking, work } from "./progress";
 import { rest } from "./rest";
 import { Stage, View } from "./stage";
@@ -311,7 +311,7 @@ async function showResult(of: Photo, asked: Last, answers: Completed[], failures
     last.result = pieces[0]!.file;
     next[0]!.mask = last.more = new Mask(of.picture.width, of.picture.height, maskChanged);
   }
-  listResults(pieces, answers, failures);
+  listResults(pieces, answers, failures, notesOn(of.faces, of.mask.faces));
   $("#honest span").textContent = answers[0]!.invented;
   button("retry").hidden = !chosen().some((method) => method.varies);
   choose("hand");

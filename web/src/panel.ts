@@ -24,8 +24,16 @@ export function listFaces(picture: ImageBitmap, faces: Face[], toggle: (index: n
   $("#faces-none").textContent = faces.length ? "" : "None found yet. Brush over what should be completed: it need not be a face.";
 }
 
-function stateOf({ covers }: Face): string {
-  return covers.length ? covers.map((kind) => KINDS[kind] ?? kind).join(", ") : "covered";
+function stateOf({ covers, cut }: Face): string {
+  const what = covers.length ? covers.map((kind) => KINDS[kind] ?? kind).join(", ") : "covered";
+  return cut ? `${what}; ${GOES_ON}` : what;
+}
+
+const GOES_ON = "what looks like its cover goes on where the hole ends";
+
+/** What is said of the faces that were completed. */
+export function notesOn(faces: Face[], on: boolean[]): string[] {
+  return faces.flatMap((face, index) => face.cut && on[index] ? [`Face ${index + 1}: ${GOES_ON}: look there.`] : []);
 }
 
 export function markFaces(on: boolean[]): void {
@@ -92,14 +100,14 @@ export function chosen(): Method[] {
 export interface Piece { title: string; file: Blob; name: string; seconds: number }
 
 /** Downloads, and what the server has to say about each method's answer. */
-export function listResults(pieces: Piece[], answers: Completed[], failures: [string, Trouble][]): void {
+export function listResults(pieces: Piece[], answers: Completed[], failures: [string, Trouble][], notes: string[]): void {
   const rows = pieces.map((piece, index) => {
     const link = el("a", {
       class: index ? "download" : "download main", href: URL.createObjectURL(piece.file), download: piece.name,
     }, pieces.length > 1 ? `Download: ${piece.title}` : "Download");
     return el("li", {}, link, el("small", {}, `${piece.name}, ${piece.seconds.toFixed(1)}\u00a0s`));
   });
-  const said = new Set(answers.flatMap((answer) => answer.warnings));
+  const said = new Set([...notes, ...answers.flatMap((answer) => answer.warnings)]);
   const more = [...said].map((text) => el("li", { class: "note" }, text));
   for (const answer of answers) {
     if (answer.sample_distance !== null) {

@@ -61,6 +61,11 @@ export interface components {
              * @description Kinds of what covers it, the largest first: mask, sunglasses, other.
              */
             covers: string[];
+            /**
+             * Cut
+             * @description Whether what looks like its cover goes on where the hole ends.
+             */
+            cut: boolean;
             /** Warnings */
             warnings: string[];
         };

@@ -131,6 +131,7 @@ def _record(photo: str, target: Path | None, result: Result, said: list[str], ho
                 "score": round(face.score, 3),
                 "completed_px": int(face.missing.sum()),
                 "covers": list(face.covers),
+                "cut": face.cut,
                 "warnings": list(face.warnings),
             }
             for face in result.faces

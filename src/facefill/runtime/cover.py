@@ -62,6 +62,12 @@ GARMENT = 0.25
 """What goes on over more than this share of the aligned face's area is worn as a garment, and stays below the chin."""
 HELD, HELD_DEPTH_PX, HELD_PX = 0.9, 5, 15
 """Above it, what is a cover is left of it: what lies deep inside pixels of this probability, and so near to that."""
+RIM_PX, BEYOND_PX = 6, (9, 18)
+"""Beside a hole: what may be a rest of the cover, and what that is compared with."""
+REST_LEVELS, NEARER = 60.0, 0.6
+"""A rest is so near to the cover in RGB, and so many times nearer than to what lies beyond."""
+MOST_REST = 0.1
+"""Share of a rim above which something of the cover is left beside the hole."""
 _MARGIN_PX = 17
 """Around what may be covered: a square of this side is no pinhole, see `SMALLEST_SHARE`, nor is what lies beyond."""
 GROW_PX = 6
@@ -81,7 +87,7 @@ class FoundCover:
     kinds: tuple[str, ...] = ()
     """Of `KINDS`, the largest first; empty where the network does not tell."""
     cut: bool = False
-    """Whether it ends at the edge of what was looked at, and goes on there."""
+    """Whether what looks like it goes on where its mask ends."""
 
     def mask(self, shape: tuple[int, ...]) -> Bool:
         """(H, W) of a photo of that shape."""
@@ -137,17 +143,18 @@ class Cover:
         mask, grown = look.mask, clean(grow(look.mask, GROW_PX))
         placed = square.put_mask(grown, photo.shape)
         leaves = look.leaves(grown)
+        cut = False
         if leaves.any():
-            whole = self._further(photo, look, placed, kinds) if goes_on(look.mask, look.score, leaves) else None
-            if whole is None:
+            found = self._further(photo, look, placed, kinds) if goes_on(look.mask, look.score, leaves) else None
+            if found is None:
                 mask = end_garment(look.mask, look.score, reaching(grown, leaves))
-                grown = clean(grow(mask, GROW_PX))
-                placed, leaves = square.put_mask(grown, photo.shape), look.leaves(grown)
+                placed, cut = square.put_mask(clean(grow(mask, GROW_PX)), photo.shape), True
             else:
-                placed, leaves = whole, np.zeros_like(leaves)
+                placed, last = found
+                cut = _is_cut(photo, placed, look, last.square)
         x0, y0, x1, y1 = bounding_box(placed)
         window = slice(y0, y1), slice(x0, x1)
-        return FoundCover(window, placed[window].copy(), kinds_of(mask, look.scores), bool(leaves.any()))
+        return FoundCover(window, placed[window].copy(), kinds_of(mask, look.scores), cut)
 
     def _look(self, photo: U8, square: Crop, kinds: Collection[str]) -> _Look:
         view = view_of(photo, square)
@@ -158,10 +165,11 @@ class Cover:
         score = scores.sum(0) * inside
         return _Look(square, inside, scores, score, outline(score, view))
 
-    def _further(self, photo: U8, first: _Look, placed: Bool, kinds: Collection[str]) -> Bool | None:
-        """What is placed (H, W) and all of the cover that goes on from there; None for a garment, which goes on and on.
+    def _further(self, photo: U8, first: _Look, placed: Bool, kinds: Collection[str]) -> tuple[Bool, _Look] | None:
+        """What is placed (H, W) and all of the cover that goes on from there, and the last look; None for a garment,
+        which goes on and on.
 
-        Wider looks may add only what the look before does not rule out.
+        Wider looks may add what the look before rules out only where they are sure of it.
         """
         look, whole = first, placed
         most = np.count_nonzero(placed) + GARMENT * (FACE_PX * first.square.scale) ** 2
@@ -169,18 +177,30 @@ class Cover:
             ruled_out = look.square.put_mask(look.score <= DOUBT, photo.shape)
             look = self._look(photo, wider(first.square, lower_px), kinds)
             held = look.square.take_mask(whole)
-            more = look.mask & ~look.square.take_mask(ruled_out)
+            more = look.mask & (~look.square.take_mask(ruled_out) | (look.score > SURE))
             grown = clean(grow(clean(more & reaching(more | held, held)), round(GROW_PX / WIDER)))
             whole = whole | look.square.put_mask(grown, photo.shape)
             if np.count_nonzero(whole) > most:
                 return None
             if not look.leaves(grown)[1:].any():
-                return whole
+                return whole, look
         return None
 
     def probabilities(self, view: U8) -> F32:
         """(kinds, S, S): how sure the network is that a cover of each kind hides each pixel of a (S, S, 3) view."""
         return np.asarray(next(iter(self._engine.run({"worn": to_network(view[None])}).values()))[0], np.float32)
+
+
+def _is_cut(photo: U8, placed: Bool, first: _Look, square: Crop) -> bool:
+    """Whether what looks like the cover is left beside what is placed (H, W): around all of it in a square, or around
+    what of it the first look did not reach."""
+    view, hole, inside = view_of(photo, square), square.take_mask(placed), ~square.outside(photo.shape)
+    cover, reached = (
+        square.take_mask(first.square.put_mask(mask, photo.shape))
+        for mask in (_deep(first.mask & (first.score > HELD)), np.ones_like(first.mask))
+    )
+    rims = ((inside, 0.0), (~reached, LIKE_LEVELS))
+    return any(rest_beside(view, hole, cover, rim, inside, alike) > MOST_REST for rim, alike in rims)
 
 
 def square_around(face: Face, side_px: int = SIDE_PX) -> Crop:
@@ -294,9 +314,27 @@ def goes_on(mask: Bool, score: F32, leaves: Bool) -> bool:
 
 def end_garment(mask: Bool, score: F32, part: Bool) -> Bool:
     """A copy of a mask in which of this part only what the network is sure of, and what is near, is left."""
-    sure = mask & part & (score > HELD)
-    deep = cv2.distanceTransform(sure.view(np.uint8), cv2.DIST_L2, 5) > HELD_DEPTH_PX
-    return clean(mask & (~part | grow(deep, HELD_PX)))
+    return clean(mask & (~part | grow(_deep(mask & part & (score > HELD)), HELD_PX)))
+
+
+def _deep(mask: Bool) -> Bool:
+    return np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5) > HELD_DEPTH_PX)
+
+
+def rest_beside(view: U8, hole: Bool, cover: Bool, rim: Bool, inside: Bool, alike: float = 0.0) -> float:
+    """The share of a hole's rim, `RIM_PX` wide, that looks like the cover and not like what lies beyond.
+
+    view: (S, S, 3). cover, rim, inside: (S, S), pixels of the cover, those to look at, and those that the photo has.
+    alike: levels from the cover up to which a pixel is a rest of it even where the same lies beyond.
+    """
+    height = cv2.distanceTransform((~hole).view(np.uint8), cv2.DIST_L2, 5)
+    rim = rim & inside & (height > 0) & (height <= RIM_PX)
+    beyond = inside & (height > BEYOND_PX[0]) & (height <= BEYOND_PX[1])
+    if not (rim.any() and cover.any() and beyond.any()):
+        return 0.0
+    picture = cv2.GaussianBlur(view, (0, 0), 1.5).astype(np.float32)
+    to_cover, to_beyond = (np.linalg.norm(picture[rim] - nearest(picture, of, rim), axis=1) for of in (cover, beyond))
+    return float(np.mean((to_cover < alike) | ((to_cover < REST_LEVELS) & (to_cover < NEARER * to_beyond))))
 
 
 def with_straps(mask: Bool, score: F32) -> Bool:

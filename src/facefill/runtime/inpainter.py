@@ -107,7 +107,9 @@ class Inpainter:
             if not warning:
                 missing[cover.window] |= cover.missing
         plan = assign(photo, missing, found, self.model, warnings, hidden, large_hole=large_hole)
-        faces = tuple(replace(face, covers=cover.kinds) for face, cover in zip(plan.faces, hidden, strict=True))
+        faces = tuple(
+            replace(face, covers=cover.kinds, cut=cover.cut) for face, cover in zip(plan.faces, hidden, strict=True)
+        )
         return replace(plan, faces=faces, covered=True)
 
     def plan_complete(

@@ -66,6 +66,8 @@ class FoundFace:
     """Why it was left as it is; of a completed face, why the completion may look wrong."""
     covers: tuple[str, ...] = ()
     """Kinds of what covers it (`runtime.cover.KINDS`), the largest first."""
+    cut: bool = False
+    """Whether what looks like its cover goes on where its mask ends."""
 
     @property
     def mask(self) -> Bool:
@@ -200,13 +202,13 @@ def _told(task: Task, found: Sequence[Face]) -> Task:
 
 
 def _doubt(face: Face, photo: Photo, missing: Bool, *, cut: bool) -> str:
-    """Why to look at a completed face again, or nothing. cut: its cover goes on beyond what was seen."""
+    """Why to look at a completed face again, or nothing. cut: see `FoundCover`."""
     said = ""
     if reasons := reasons_for_doubt(face, photo.pixels, missing):
         said = f"{place_of(face)} may look wrong: it is {', '.join(reasons)}"
     if cut:
         before = f"{said};" if said else f"{place_of(face)}:"
-        said = f"{before} what covers it goes on beyond what was looked at, and stays there"
+        said = f"{before} what covers it, or clothes that look so, goes on where the completed part ends"
     return said
 
 

@@ -132,6 +132,7 @@ def _found(face: Face, covered: FoundCover) -> FoundFace:
         score=round(float(face.score), 3),
         cover=cover,
         covers=list(covered.kinds),
+        cut=covered.cut,
         warnings=[warning] if warning else [],
     )
 
@@ -201,6 +202,7 @@ def _completed(
                 score=round(face.score, 3),
                 cover=_window(face.missing, face.window[1].start, face.window[0].start) if face.missing.any() else None,
                 covers=list(face.covers),
+                cut=face.cut,
                 warnings=list(face.warnings),
             )
             for face in first.faces

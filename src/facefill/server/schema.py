@@ -119,6 +119,8 @@ class FoundFace(Answered):
     """What covers it (detect) or what was completed of it; null for nothing."""
     covers: list[str]
     """Kinds of what covers it, the largest first: mask, sunglasses, other."""
+    cut: bool
+    """Whether what looks like its cover goes on where the hole ends."""
     warnings: list[str]
 
 

@@ -12,7 +12,8 @@ export const KINDS = ["mask", "sunglasses", "other"];
 const FACE_PX = 256, SIDE_PX = 320, INSET_PX = 32, OUTSIDE = 128, THRESHOLD = 0.5, SURE = 0.95, SMALLEST_PX = 0.004 * FACE_PX ** 2;
 const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6, STRAP = 0.25, STRAP_REACH_PX = 10, STRAP_WIDTH_PX = 10;
 const BESIDE_PX = [32, 64] as const, GOES_ON = 0.92, WIDER = 1.25, LOWER_PX = [0, 80], GARMENT = 0.25;
-const HELD = 0.9, HELD_DEPTH_PX = 5, HELD_PX = 15;
+const HELD = 0.9, HELD_DEPTH_PX = 5, HELD_PX = 15, RIM_PX = 6, BEYOND_PX = [9, 18] as const;
+const REST_LEVELS = 60, NEARER = 0.6, MOST_REST = 0.1;
 
 export interface Cover {
   /** Where in the photo `missing` lies; empty where nothing covers the face. */
@@ -20,7 +21,7 @@ export interface Cover {
   missing: Mask;
   /** The largest first. */
   kinds: string[];
-  /** Whether it goes on beyond what was looked at. */
+  /** Whether what looks like it goes on where its mask ends. */
   cut: boolean;
 }
 
@@ -29,16 +30,16 @@ interface Look { square: Crop; inside: Mask; scores: Floats[]; score: Floats; ma
 
 export async function findCover(photo: Bytes, face: Face, network: Network, kinds: readonly string[]): Promise<Cover> {
   const { height, width } = photo, square = squareAround(face, SIDE_PX)!, look = await lookIn(photo, square, network, kinds);
-  let { mask } = look, grown = grownBy(mask, GROW_PX), placed = square.putMask(grown, height, width), leaves = leavesOf(look, grown);
+  const grown = grownBy(look.mask, GROW_PX), leaves = leavesOf(look, grown);
+  let { mask } = look, placed = square.putMask(grown, height, width), isCut = false;
   if (any(leaves)) {
-    const whole = goesOn(mask, look.score, leaves) ? await further(photo, look, placed, network, kinds) : null;
-    mask = whole ? mask : endGarment(mask, look.score, reaching(grown, leaves));
-    grown = whole ? grown : grownBy(mask, GROW_PX);
-    placed = whole ?? square.putMask(grown, height, width);
-    leaves = whole ? bytes(SIDE_PX, SIDE_PX) : leavesOf(look, grown);
+    const found = goesOn(mask, look.score, leaves) ? await further(photo, look, placed, network, kinds) : null;
+    mask = found ? mask : endGarment(mask, look.score, reaching(grown, leaves));
+    placed = found?.whole ?? square.putMask(grownBy(mask, GROW_PX), height, width);
+    isCut = !found || restIsLeft(photo, placed, look, found.last.square);
   }
   const box = boundingBox(placed);
-  return { box, missing: cut(placed, box), kinds: kindsOf(mask, look.scores), cut: any(leaves) };
+  return { box, missing: cut(placed, box), kinds: kindsOf(mask, look.scores), cut: isCut };
 }
 
 async function lookIn(photo: Bytes, square: Crop, network: Network, kinds: readonly string[]): Promise<Look> {
@@ -48,21 +49,50 @@ async function lookIn(photo: Bytes, square: Crop, network: Network, kinds: reado
   return { square, inside, scores, score, mask: clean(withStraps(followed, score)) };
 }
 
-/** What is placed and all of the cover that goes on from there; null for a garment, which goes on and on. */
-async function further(photo: Bytes, first: Look, placed: Mask, network: Network, kinds: readonly string[]): Promise<Mask | null> {
+/** What is placed and all of the cover that goes on from there, and the last look; null for a garment, which goes on and on. */
+async function further(
+  photo: Bytes, first: Look, placed: Mask, network: Network, kinds: readonly string[],
+): Promise<{ whole: Mask; last: Look } | null> {
   const { height, width } = photo, most = count(placed) + GARMENT * (FACE_PX * first.square.scale) ** 2;
   let look = first, whole = placed;
   for (const lower of LOWER_PX) {
     const ruledOut = look.square.putMask(mapBytes(look.score, (value) => value <= DOUBT), height, width);
     look = await lookIn(photo, wider(first.square, lower), network, kinds);
-    const held = look.square.takeMask(whole), more = and(look.mask, not(look.square.takeMask(ruledOut)));
+    const held = look.square.takeMask(whole), out = look.square.takeMask(ruledOut), { score } = look;
+    const more = mapBytes(look.mask, (value, at) => value && (!out.data[at] || score.data[at]! > SURE));
     const grown = grownBy(clean(and(more, reaching(or(more, held), held))), rint(GROW_PX / WIDER));
     whole = or(whole, look.square.putMask(grown, height, width));
     if (count(whole) > most) return null;
-    if (!leavesOf(look, grown).data.includes(1, SIDE_PX)) return whole;
+    if (!leavesOf(look, grown).data.includes(1, SIDE_PX)) return { whole, last: look };
   }
   return null;
 }
+
+/** Whether what looks like the cover is left beside what is placed: around all of it, or what the first look did not reach. */
+function restIsLeft(photo: Bytes, placed: Mask, first: Look, square: Crop): boolean {
+  const { height, width } = photo, inside = not(square.outside(height, width)), { score } = first;
+  const [cover, reached] = [deep(mapBytes(first.mask, (value, at) => value && score.data[at]! > HELD)), mapBytes(first.mask, () => 1)]
+    .map((mask) => square.takeMask(first.square.putMask(mask, height, width))) as [Mask, Mask];
+  const view = viewOf(photo, square), hole = square.takeMask(placed), rims = [[inside, 0], [not(reached), LIKE_LEVELS]] as const;
+  return rims.some(([rim, alike]) => restBeside(view, hole, cover, rim, inside, alike) > MOST_REST);
+}
+
+/** The share of a hole's rim that looks like the cover and not like what lies beyond, or is alike whatever lies there. */
+function restBeside(view: Bytes, hole: Mask, cover: Mask, where: Mask, inside: Mask, alike: number): number {
+  const height = distance(not(hole), 5), within = (from: number, to: number): Mask =>
+    mapBytes(inside, (value, at) => value && height.data[at]! > from && height.data[at]! <= to);
+  const rim = and(where, within(0, RIM_PX)), beyond = within(...BEYOND_PX), all = count(rim);
+  if (!all || !any(cover) || !any(beyond)) return 0;
+  const picture = gauss(view, 1.5, false), [near, far] = [nearest(picture, cover), nearest(picture, beyond)];
+  return count(mapBytes(rim, (value, at) => {
+    const toCover = apart(picture, near, at);
+    return value && (toCover < alike || (toCover < REST_LEVELS && toCover < NEARER * apart(picture, far, at)));
+  })) / all;
+}
+
+/** Distance in RGB. */
+const apart = (picture: Bytes, other: Bytes, at: number): number => Math.hypot(
+  ...[0, 1, 2].map((channel) => picture.data[3 * at + channel]! - other.data[3 * at + channel]!));
 
 const grownBy = (mask: Mask, radius: number): Mask => clean(dilate(mask, "disc", radius));
 
@@ -86,10 +116,11 @@ function goesOn(mask: Mask, score: Floats, leaves: Mask): boolean {
 
 /** A copy of a mask in which of this part only what the network is sure of, and what is near, is left. */
 function endGarment(mask: Mask, score: Floats, part: Mask): Mask {
-  const sure = mapBytes(mask, (value, at) => value && part.data[at]! && score.data[at]! > HELD);
-  const near = dilate(mapBytes(distance(sure, 5), (value) => value > HELD_DEPTH_PX), "disc", HELD_PX);
+  const near = dilate(deep(mapBytes(mask, (value, at) => value && part.data[at]! && score.data[at]! > HELD)), "disc", HELD_PX);
   return clean(mapBytes(mask, (value, at) => value && (!part.data[at] || near.data[at]!)));
 }
+
+const deep = (mask: Mask): Mask => mapBytes(distance(mask, 5), (value) => value > HELD_DEPTH_PX);
 
 /** A face of a film in its aligned square, and which pixels of that are covered and which lie outside the frame: what the
  * network says, without the second thoughts that a photo is worth. */
@@ -182,8 +213,7 @@ function follow(mask: Mask, view: Bytes, score: Floats): Mask {
     if (!any(inner)) break;
     const like = nearest(picture, inner), able = bytes(made.height, made.width);
     for (let at = 0; at < able.data.length; at++) {
-      const away = [0, 1, 2].reduce((sum, channel) => sum + (picture.data[3 * at + channel]! - like.data[3 * at + channel]!) ** 2, 0);
-      const alike = Math.sqrt(away) < LIKE_LEVELS && height.data[at]! <= REACH_PX && score.data[at]! > DOUBT;
+      const alike = apart(picture, like, at) < LIKE_LEVELS && height.data[at]! <= REACH_PX && score.data[at]! > DOUBT;
       able.data[at] = Number(made.data[at]! || alike);
     }
     made = clean(reaching(able, made));

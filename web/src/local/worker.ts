@@ -67,7 +67,7 @@ async function saidOf(face: Face, cover: Cover): Promise<Said> {
   const covered = !warning && any(cover.missing), share = count(cover.missing) / Crop.aroundFace(face.landmarks, 1)!.scale ** 2;
   if (covered && share > LARGEST_SHARE) warning = `${placeOf(face)}: ${percent(share)} of it is covered, more than ${percent(LARGEST_SHARE)}`;
   return { ...shapeOf(face), cover: covered ? await windowOf(cover.missing, cover.box[0], cover.box[1]) : null, covers: cover.kinds,
-    warnings: warning ? [warning] : [] };
+    cut: cover.cut, warnings: warning ? [warning] : [] };
 }
 
 const tenth = (value: number): number => Math.round(value * 10) / 10;
@@ -113,7 +113,7 @@ async function complete({ id, photo: blob, mask: drawn, seed, samples, largeHole
 
 async function plannedOf({ face, box, missing, warnings }: PlannedFace): Promise<Said> {
   const cover = any(missing) ? await windowOf(missing, box[0], box[1]) : null;
-  return { ...shapeOf(face), cover, covers: [], warnings };
+  return { ...shapeOf(face), cover, covers: [], cut: false, warnings };
 }
 
 async function lendTo({ id, port }: Order & { kind: "lend" }): Promise<null> {
