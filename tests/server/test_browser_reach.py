@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from tests.server.browser import AXE, EXAMPLE, complete, find_chromium, served, wait_for_faces
 from tests.server.test_proxy import proxy
@@ -109,6 +110,16 @@ def test_the_page_says_to_whom_a_photo_goes(page: Any, chromium: Any) -> None:
 
 def test_a_phone_is_not_told_to_drop(page: Any, phone: Any) -> None:
     assert [one.is_visible(".pointer") for one in (page, phone)] == [True, False]
+
+
+def test_a_photo_without_a_face_is_told_plainly_on_a_phone(phone: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), "grey").save(tmp_path / "wall.png")
+    phone.set_input_files("#file", tmp_path / "wall.png")
+    phone.wait_for_selector("#faces-none:has-text('None found yet')")
+    assert not phone.is_visible("#faces .hint"), "there is no face to press on"
+    phone.tap("#complete")
+    phone.wait_for_selector("#trouble:not([hidden])")
+    assert phone.locator("#trouble-close").bounding_box()["height"] < 45, "its word stays on one line"
 
 
 def test_a_token_is_asked_for_and_kept_for_the_tab(chromium: Any) -> None:
