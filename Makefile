@@ -74,7 +74,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(NEW_ENOUGH)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install "$$(grep '^torch==' constraints.txt)"
-	$(PIP) install -c constraints.txt -e '.[train,evaluate,serve,batch,s3,gs,video,dev]'
+	$(PIP) install -c constraints.txt -e '.[train,prepare,evaluate,serve,batch,s3,gs,video,dev]'
 	touch $@
 
 clean:

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from facefill.commands import options
 from facefill.datasets.faces import read_dataset
 from facefill.datasets.looking import Look, Rules, look_at
 from facefill.datasets.manifest import COLUMNS, read_manifest
@@ -216,6 +217,19 @@ def test_a_few_faces_still_make_three_splits(
     assert Counter(row["split"] for row in rows_of(tmp_path / "two" / "manifest.csv"))["train"] == 1
 
 
+def test_a_dataset_with_hashes_of_an_earlier_version_is_refused_and_left_as_it_is(
+    world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
+) -> None:
+    prepare(world[0][:4], tmp_path, shared_look, RULES)
+    log = tmp_path / LOG
+    first, *others = log.read_text().splitlines(keepends=True)
+    log.write_text(json.dumps({"rules": json.loads(first)["rules"]}) + "\n" + "".join(others))
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="those of an earlier version: make the dataset anew in another folder"):
+        prepare(world[0], tmp_path, shared_look, RULES)
+    assert contents(tmp_path) == before
+
+
 def test_one_person_stays_in_one_split(
     world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
 ) -> None:
@@ -346,6 +360,17 @@ def test_the_commands(
         assert err.count("\n") == 1
         assert ", got " in err
     assert not (tmp_path / "x").exists()
+
+
+def test_without_imagehash_prepare_says_what_to_install_and_writes_nothing(
+    world: tuple[list[Path], Known], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(options, "find_spec", lambda name: None)
+    code, _, err = run("prepare", world[0][0], tmp_path / "set")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "pip install 'facefill[prepare]'" in err
+    assert not (tmp_path / "set").exists()
 
 
 def test_pictures_from_nowhere_are_encoded_without_loss_unless_asked() -> None:

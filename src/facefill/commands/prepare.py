@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facefill.commands.options import Device, Threads
+from facefill.commands.options import Device, Threads, need
 from facefill.commands.output import list_left_out
 from facefill.errors import InputError
 
@@ -72,7 +72,9 @@ def prepare(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Make a dataset from photos: find faces, align them, drop those unfit for training, split."""
+    """Make a dataset from photos: find faces, align them, drop those unfit for training, split (needs the extra
+    `prepare`)."""
+    need("prepare", "imagehash")
     from facefill.config import build
     from facefill.datasets.looking import Rules
     from facefill.datasets.shards import write_shards

@@ -84,7 +84,7 @@ def find_nearest(ours: Sequence[Entry], theirs: Sequence[Entry], embed: Embed | 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is known of N faces: hashes (N, 32), thumbs (N, 64, 64), vectors (N, D), D = 0 without an embedder."""
+    """What is known of N faces: hashes (N, 2, 32), thumbs (N, 64, 64), vectors (N, D), D = 0 without an embedder."""
 
     hashes: U8
     thumbs: U8

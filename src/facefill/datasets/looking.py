@@ -43,7 +43,7 @@ class Rules(Frozen):
     max_covered: float | None = None
     """A face is covered where more than this share of its picture is; None: not asked."""
     near_bits: int = Field(default=NEAR_BITS, ge=0, le=127)
-    """Faces whose hashes differ in so many of 255 bits or fewer are compared, see `duplicates`."""
+    """Faces whose hashes differ in so many of 256 bits or fewer are compared, see `duplicates`."""
     alike: float = ALIKE
     """Compared faces at least this much alike are near-duplicates, -1 to 1."""
     validation: float = Field(default=0.05, ge=0, le=1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facefill.datasets.against import COLUMNS as AUDIT
 from facefill.datasets.against import TOO_NEAR, Embed, find_nearest
 from facefill.datasets.cache import list_entries
-from facefill.datasets.duplicates import likeness, thumb_of
+from facefill.datasets.duplicates import HASH, likeness, thumb_of
 from facefill.datasets.looking import Look, Rules
 from facefill.datasets.manifest import COLUMNS, Entry, Row, format_manifest, read_manifest
 from facefill.datasets.selection import choose, read_identities
@@ -118,7 +118,13 @@ class Log:
             raise InputError(f"whole lines in {self._path}", str(error), "remove those that are damaged") from None
         said = rules.model_dump(mode="json")
         if not lines:
-            self.add({"rules": said})
+            self.add({"rules": said, "hash": HASH})
+        elif (hashed := lines[0].get("hash")) != HASH:
+            raise InputError(
+                f"faces hashed by {HASH} in {dataset}",
+                hashed or "those of an earlier version",
+                "make the dataset anew in another folder",
+            )
         elif (before := lines[0].get("rules") or {}) != said:
             other = next(key for key in {**said, **before} if before.get(key) != said.get(key))
             raise InputError(

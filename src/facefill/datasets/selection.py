@@ -31,7 +31,7 @@ def choose(
     good.sort(
         key=lambda pair: (pair[0]["file"] not in before, -pair[0]["native_side_px"], pair[0]["blur"], pair[0]["file"])
     )
-    hashes = np.array([list(bytes.fromhex(face["hash"])) for face, _ in good], np.uint8).reshape(-1, 32)
+    hashes = np.array([list(bytes.fromhex(face["hash"])) for face, _ in good], np.uint8).reshape(-1, 2, 32)
     files_of = [row["file"] for _, row in good]
     same = [
         (i, j)
