@@ -151,6 +151,23 @@ describe("what is drawn on faces", () => {
     expect(new Set(back).size).toBe(3);
   });
 
+  it("stays where the network loses a cover that looks as before, and goes where it was taken off", async () => {
+    const stream = await begun(red), holes: number[] = [];
+    const size = (): number => stream["patches"].get(0)!.hole.data.reduce((sum, value) => sum + value);
+    const draw = async (seen: Bytes): Promise<void> => {
+      stream["rounds"] = 1; // no look now
+      await stream.show(seen);
+      await stream["working"];
+      holes.push(size());
+    };
+    const bare = frame(0, 0), taken = { ...bare, data: bare.data.map((value, at) => Math.floor(at / 960) > 100 ? 255 - value : value) };
+    stream["networks"].cover = () => Promise.resolve({ shape: [1, 3, 320, 320], data: new Float32Array(3 * 320 * 320) });
+    const whole = size();
+    await draw(bare);
+    await draw(taken);
+    expect(holes).toEqual([whole, 0]);
+  });
+
   it("is drawn in every frame, and on that frame, where the networks are fast", async () => {
     let drawn = 0;
     const stream = await begun((inputs) => {

@@ -14,7 +14,9 @@ import type { Networks } from "./load";
 import { LARGEST_SHARE, SIDE_PX } from "./plan";
 import { Tracker, type Track } from "./track";
 
-const HOLD = 0.8, RISE = 1 / 3, FALL = 1 / 8, STILL = 0.3, MOVED_LEVELS = 12, CHANGED_LEVELS = 16;
+/** How much of a cover is left in each frame, and at least of each completion, where it is no longer seen: half of it is. */
+const HOLD = 0.945, HOLD_DRAWN = 0.8;
+const RISE = 1 / 3, FALL = 1 / 8, STILL = 0.3, MOVED_LEVELS = 12, CHANGED_LEVELS = 16;
 /** The finder looks before every fourth completion, and where faces get lost. */
 const EVERY = 4;
 /** A frame waits for networks that took no longer for the one before: the rest of a tenth of a second is for following
@@ -25,7 +27,8 @@ const MARGIN_PX = 12, STEP_PX = 64, LEAST_PX = 192;
 
 /** What was drawn last on a face, in its aligned square. */
 interface Patch {
-  /** 1 where it is covered, less for each completion since it was. */
+  frame: number;
+  /** 1 where it is covered, less for each frame since it was. */
   cover: Floats;
   hole: Mask;
   face: Bytes;
@@ -47,6 +50,7 @@ export class Stream {
   private working: Promise<void> | null = null;
   private tookMs = Infinity;
   private rounds = 0;
+  private frames = 0;
   private failure: unknown = null;
 
   constructor(private readonly networks: Networks) {}
@@ -57,6 +61,7 @@ export class Stream {
   /** The next frame with the covers taken off as far as they are known; one at a time. Raises what the networks raised. */
   async show(frame: Bytes): Promise<Shown> {
     this.tracker.follow(frame);
+    this.frames++;
     this.working ??= this.work(frame).catch((error: unknown) => { this.failure = error; }).finally(() => { this.working = null; });
     if (this.waits) await this.working;
     if (this.failure) throw this.failure;
@@ -96,16 +101,19 @@ export class Stream {
     if (drawn.size) this.tookMs = performance.now() - start;
   }
 
-  /** The cover grows at once and shrinks slowly: a rim that comes and goes would be seen. */
+  /** The cover grows at once, and shrinks slowly where the face has not changed: what comes and goes would be seen. */
   private async draw(frame: Bytes, { number, face }: Track): Promise<Patch | null> {
-    const crop = Crop.aroundFace(face.landmarks, SIDE_PX);
+    const crop = Crop.aroundFace(face.landmarks, SIDE_PX), now = this.frames;
     if (!crop) return null;
     const { face: seen, hole: covered, outside } = await lookAt(frame, face, this.networks.cover), before = this.patches.get(number);
-    const cover = mapFloats(covered, (value, at) => Math.max(value, HOLD * (before?.cover.data[at] ?? 0)));
+    const gone = before && mapBytes(before.hole, (value, at) => value && !covered.data[at]);
+    const still = gone && movedLevels(seen, before.face, not(gone)) <= CHANGED_LEVELS;
+    const left = still ? Math.max(HOLD ** (now - before.frame), HOLD_DRAWN) : 0;
+    const cover = mapFloats(covered, (value, at) => Math.max(value, left && left * before!.cover.data[at]!));
     const hole = mapBytes(cover, (value) => value > 0.5), tooCovered = count(hole) / hole.data.length > LARGEST_SHARE;
     const fresh = before && mapBytes(hole, (value, at) => value && !before.hole.data[at]);
     const sudden = !fresh || movedLevels(seen, before.face, not(fresh)) > CHANGED_LEVELS;
-    if (tooCovered || !any(hole)) return { cover, hole, face: seen, drawn: floats(0, 0), shown: seen, tooCovered, sudden };
+    if (tooCovered || !any(hole)) return { frame: now, cover, hole, face: seen, drawn: floats(0, 0), shown: seen, tooCovered, sudden };
     const made = await complete(seen, hole, or(hole, outside), face.landmarks.map((point) => crop.toCrop(point)), this.networks.swift);
     const way = before?.drawn.data.length ? Math.min(1, STILL + movedLevels(seen, before.face, or(covered, before.hole)) / MOVED_LEVELS) : 1;
     const drawn = floats(made.height, made.width, 3), shown = copyOf(made);
@@ -113,7 +121,7 @@ export class Stream {
       const old = way < 1 ? before!.drawn.data[at]! : 0;
       shown.data[at] = rint(drawn.data[at] = old + way * (made.data[at]! - old));
     }
-    return { cover, hole, face: seen, drawn, shown, tooCovered, sudden };
+    return { frame: now, cover, hole, face: seen, drawn, shown, tooCovered, sudden };
   }
 }
 
