@@ -33,7 +33,7 @@ def video(
             metavar="N",
             help="Draw each face in every N-th frame at least, and wherever it changes; 1: in every frame.",
         ),
-    ] = 2,
+    ] = 3,
     device: Device = "cpu",
     threads: Threads = None,
     exact: Exact = False,
