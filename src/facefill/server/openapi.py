@@ -37,6 +37,7 @@ _FACE = {
     "score": 0.93,
     "covers": ["mask"],
     "warnings": [],
+    "cut": False,
     "landmarks": [[148.0, 130.0], [212.0, 131.0], [180.0, 165.0], [155.0, 200.0], [206.0, 201.0]],
     "cover": {"x": 120, "y": 140, "width": 118, "height": 100, "png": _PIXEL},
 }
