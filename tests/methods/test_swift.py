@@ -9,7 +9,8 @@ from torch import Tensor
 
 from facefill.methods.base import draw_noise
 from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole, mirror_points
-from facefill.nets.small_and_detail import brightest_near, enlarge, heat_maps, is_grey, luminance, move_mouth, shrink
+from facefill.nets.looks import heat_maps, luminance
+from facefill.nets.small_and_detail import brightest_near, enlarge, is_grey, shrink
 
 SMALL = {
     "small_widths": (8, 16),
@@ -90,25 +91,6 @@ def test_unknown_landmarks_are_as_none_and_known_ones_count() -> None:
         )
     assert torch.equal(without, unknown)
     assert not torch.equal(without, known)
-
-
-def test_a_heat_map_is_one_at_its_landmark_and_half_two_pixels_of_the_small_picture_away() -> None:
-    point = torch.tensor([[[4 * 5 + 1.5, 4 * 9 + 1.5]]])
-    heat = heat_maps(point.expand(1, 5, 2), torch.zeros(1, 1, 16, 16))
-    assert heat.shape == (1, 5, 16, 16)
-    assert heat[0, 0, 9, 5] == 1
-    assert float(heat[0, 0, 9, 7]) == pytest.approx(0.6065, abs=1e-4)  # one standard deviation
-    assert heat.flatten(2).argmax(-1).eq(9 * 16 + 5).all()
-
-
-def test_noise_moves_the_corners_of_the_mouth_alone_and_none_moves_nothing() -> None:
-    points = torch.tensor([[[40.0, 50], [80, 50], [60, 70], [50, 90], [70, 90]]])
-    noise = torch.zeros(1, 1, 64, 64)
-    assert torch.equal(move_mouth(points, noise), points)
-    noise[0, 0, 0, 0] = 1
-    expected = points + torch.tensor([[[0.0, 0], [0, 0], [0, 0], [-10, -5], [10, -5]]])  # wider, and up: a smile
-    torch.testing.assert_close(move_mouth(points, noise), expected)
-    assert move_mouth(points * torch.nan, noise).isnan().all()
 
 
 def test_the_mirrored_face_has_mirrored_landmarks() -> None:
@@ -215,3 +197,20 @@ def test_a_small_picture_is_enlarged_as_by_bicubic_interpolation_also_under_auto
 def test_luminance_is_that_of_television() -> None:
     pixels = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]]).T.reshape(1, 3, 2, 2)
     torch.testing.assert_close(luminance(pixels).flatten(), torch.tensor([0.299, 0.587, 0.114, 0.5]))
+
+
+def test_hidden_eyes_get_their_sketch_and_a_hidden_mouth_one_if_there_is_noise() -> None:
+    method, points = build().eval(), torch.tensor([[[40.0, 50], [90, 50], [64, 70], [45, 95], [85, 95]]])
+    image, mask = torch.zeros(1, 3, 128, 128), torch.ones(1, 1, 128, 128)
+    noise = draw_noise(torch.tensor([3]), mask)
+
+    def drawn(mouths: float, eyes: float, noise: Tensor) -> Tensor:
+        method.generator.sketches.mouths.fill_(mouths)
+        method.generator.sketches.eyes.fill_(eyes)
+        with torch.no_grad():
+            return method.generator.draw(image, mask, points, noise)
+
+    silent = torch.zeros_like(noise)
+    assert not torch.equal(drawn(0, 0, silent), drawn(0, 0.5, silent))
+    assert torch.equal(drawn(0, 0, silent), drawn(0.5, 0, silent))
+    assert not torch.equal(drawn(0, 0, noise), drawn(0.5, 0, noise))

@@ -12,6 +12,7 @@ What it is made of, and why:
 - The critics have no normalisation of any kind, learn alone before anybody listens to them, and compare a completion
   with the truth of the same picture. Bounded ones stayed near chance and drew dark corners of the mouth.
 - Residual blocks without normalisation: nothing depends on what shares the batch. Widths in multiples of 32.
+- Where both eyes are hidden *small* is told them as a soft sketch, or they would be unlike each other.
 - Noise joins in *small* alone: other mouths, not other skin. Without it comes the default completion.
 """
 
@@ -30,24 +31,18 @@ from facefill.config import Frozen
 from facefill.methods.base import Batch, Method, draw_noise
 from facefill.nets.critics import ROUGHEN, ResidualCritic, move_and_tone, relative_loss, sum_over_maps
 from facefill.nets.layers import UNet
+from facefill.nets.looks import FACTOR, UNKNOWN, heat_maps
 from facefill.nets.losses import HOLE_SHARE, hole_l1
 from facefill.nets.perceptual import open_perceptual
-from facefill.nets.small_and_detail import (
-    FACTOR,
-    POINTS,
-    STEP,
-    UNKNOWN,
-    SmallAndDetail,
-    SmallNet,
-    enlarge,
-    heat_maps,
-    shrink,
-)
+from facefill.nets.sketches import trace
+from facefill.nets.small_and_detail import POINTS, STEP, SmallAndDetail, SmallNet, enlarge, hidden, shrink
 
 NOISY = 4
 """Of how many pictures one is drawn with noise."""
 ROUGHENED = 4
 """Of how many pictures one is shown to a critic with noise, too, for all of them."""
+SAID = (3, 7)
+"""Of how many pictures in ten *small* is told the sketch of the mouth, of the eyes."""
 TOLD = 2
 """Of how many crops one is told the first stage's small picture instead of the truth's."""
 
@@ -142,6 +137,7 @@ class Swift(Method):
         average, share = shrink(batch["image"], batch["mask"])
         truth, beyond = F.avg_pool2d(batch["truth"], FACTOR), F.avg_pool2d(outside_of(batch), FACTOR)
         heat = heat_maps(self._hints(batch), share)
+        average = self._tell(batch, average, truth, share)
         noisy = (batch["seed"] % NOISY == 0)[:, None, None, None]
         thrown = self.generator.throw(draw_noise(batch["seed"], batch["mask"])) * noisy
         once, again = (
@@ -186,6 +182,16 @@ class Swift(Method):
             together = torch.cat([thrown.new_zeros(2, 2), thrown[5:].expand(3, 2)])  # what a cover hides errs alike
             moved.append(torch.full_like(face, UNKNOWN) if seed % 8 == 2 else face + scale * (thrown[:5] + together))
         return torch.stack(moved)
+
+    def _tell(self, batch: Batch, average: Tensor, truth: Tensor, share: Tensor) -> Tensor:
+        """Small pictures with what the truth tells of hidden parts in them, each part of some pictures."""
+        points, unseen = self.shown(batch)["landmarks"].nan_to_num(UNKNOWN), hidden(share)
+        digits = batch["seed"] // 16
+        mouth, eyes = (digits // 10**place % 10 < tenths for place, tenths in enumerate(SAID))
+        known = batch["landmarks"].isfinite().all((1, 2)) if "landmarks" in batch else torch.zeros_like(mouth)
+        self.generator.sketches.learn(truth[known], points[known])
+        told = unseen * torch.stack([mouth & known, eyes & known], 1).to(truth)[..., None, None]
+        return trace(average, truth, points, told, batch["seed"])
 
     # The second stage
 

@@ -12,21 +12,13 @@ from torch import Tensor, cat, nn
 
 from facefill.arrays import MIRRORED
 from facefill.nets.layers import UNet
+from facefill.nets.looks import FACTOR, UNKNOWN, UNSEEN, choose_mouth, heat_maps, luminance, move_mouth, tellable
+from facefill.nets.sketches import Sketches
 
-FACTOR = 4
-"""Pixels of the picture on a pixel of the small one, along each side."""
 STEP = FACTOR * 16
 """The picture's side is a multiple of this: the small network halves its picture four times."""
 POINTS = 5
 """Landmarks: the viewer's left and right eye, the nose, the left and right corner of the mouth."""
-UNKNOWN = -1e4
-"""Where an unknown landmark is put: its heat map is 0."""
-REACH = 2.0
-"""Standard deviation of a landmark's heat map in pixels of the small picture."""
-UNSEEN = 31.5 / 32
-"""Where more than this share of a block is missing, its average tells nothing."""
-WIDER, LOWER = 0.25, 0.08
-"""How far noise moves the corners of the mouth at one standard deviation, over the distance of the eyes."""
 BRIGHTER = 4 / 127.5
 """How much brighter than the small picture around it *detail* may make something, on [-1, 1]."""
 GREY = 1 / 127.5
@@ -73,6 +65,7 @@ class SmallAndDetail(nn.Module):
     def __init__(self, small: SmallNet, detail: UNet) -> None:
         super().__init__()
         self.small, self.detail = small, detail
+        self.sketches = Sketches()
 
     def forward(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
         """The filled picture; grey where everything known is grey."""
@@ -82,16 +75,33 @@ class SmallAndDetail(nn.Module):
 
     def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
         """The completed small picture (N, 3, H/4, W/4): the mean of what is drawn of the picture and, mirrored back, of
-        the mirrored one. What a network tends to do to one corner of every mouth fades."""
+        the mirrored one, so that what a network tends to do to one corner of every mouth fades. Both are told
+        sketches of hidden eyes and, where there is noise, of a hidden mouth, in the tone of a first drawing."""
         average, share = shrink(image, mask)
-        once, again = self.draw_twice(average, share, heat_maps(move_mouth(landmarks, noise), share), self.throw(noise))
+        unseen, heat, thrown = hidden(share), heat_maps(move_mouth(landmarks, noise), share), self.throw(noise)
+        points = landmarks.nan_to_num(UNKNOWN, UNKNOWN, UNKNOWN)
+        undecided = self.draw_undecided(average, share, heat, thrown)
+        kinds, other = choose_mouth(noise), noise.flatten(1).any(1).to(unseen)
+        told = tellable(landmarks, unseen) * torch.stack([other, torch.ones_like(other)], 1)
+        told = unseen * told[..., None, None]
+        average = self.sketches.paint(average, undecided, move_mouth(points, noise), kinds, told)
+        once, again = self.draw_twice(average, share, heat, thrown)
         mean: Tensor = (once + again) / 2
         return mean
 
+    def draw_undecided(self, average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> Tensor:
+        """What is drawn without being told any looks: once, of picture and mirrored picture the one that is brighter to
+        the left, so that both have the same."""
+        given, middle = (average, share, heat, thrown), average.shape[3] // 2
+        bright = average.mean((1, 2))
+        to_left = (bright[:, :middle].sum(1) > bright[:, middle:].sum(1))[:, None, None, None]
+        drawn = self.complete(*(torch.where(to_left, *pair) for pair in zip(given, mirror(*given), strict=True)))
+        return torch.where(to_left, drawn, drawn.flip(3))
+
     def draw_twice(self, average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> tuple[Tensor, Tensor]:
         """What is drawn of a small picture and, mirrored back, of the mirrored one."""
-        mirrored = (average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), thrown.flip(3))
-        both = self.complete(*(cat(pair) for pair in zip((average, share, heat, thrown), mirrored, strict=True)))
+        given = (average, share, heat, thrown)
+        both = self.complete(*(cat(pair) for pair in zip(given, mirror(*given), strict=True)))
         return both[: average.shape[0]], both[average.shape[0] :].flip(3)
 
     def throw(self, noise: Tensor) -> Tensor:
@@ -110,6 +120,11 @@ class SmallAndDetail(nn.Module):
         return filled
 
 
+def mirror(average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What *small* is given of the mirrored picture."""
+    return average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), thrown.flip(3)
+
+
 def shrink(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The average of each block's known pixels, 0 where hardly any is known, and the share of it that is missing.
 
@@ -118,6 +133,11 @@ def shrink(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     share = F.avg_pool2d(mask, FACTOR)
     average = F.avg_pool2d(image, FACTOR) / (1 - share).clamp_min(1e-6)
     return torch.where(share > UNSEEN, 0.0, average), share
+
+
+def hidden(share: Tensor) -> Tensor:
+    """1 where of a block too little is known to tell anything."""
+    return (share > UNSEEN).to(share.dtype)
 
 
 def enlarge(small: Tensor) -> Tensor:
@@ -135,37 +155,6 @@ def brightest_near(small: Tensor) -> Tensor:
     edge of a soft jaw would else leave a pale rim on the wall behind it."""
     most = F.max_pool2d(small, 3, 1, 1) + BRIGHTER
     return F.interpolate(most, scale_factor=float(FACTOR), mode="bilinear", align_corners=False)
-
-
-def heat_maps(landmarks: Tensor, like: Tensor) -> Tensor:
-    """(N, 5, h, w), a Gaussian of `REACH` around each landmark (N, 5, 2), given in pixels of the full picture.
-
-    like: (N, 1, h, w), any tensor of the small picture's size.
-    """
-    places = ((landmarks.nan_to_num(UNKNOWN, UNKNOWN, UNKNOWN) + 0.5) / FACTOR - 0.5)[..., None]
-    # Counted from the tensor itself, so that an exported file does it for any size.
-    across = torch.cumsum(torch.ones_like(like[:, :, 0]), -1) - 1
-    down = torch.cumsum(torch.ones_like(like[:, :, :, 0]), -1) - 1
-    x, y = (torch.exp(-((line - places[:, :, axis]) / REACH).square() / 2) for axis, line in enumerate((across, down)))
-    return y[..., None] * x[..., None, :]
-
-
-def move_mouth(landmarks: Tensor, noise: Tensor) -> Tensor:
-    """Landmarks (N, 5, 2) with the corners of the mouth moved, over the distance of the eyes: by `WIDER` apart and half
-    as much up, as in a smile, and by `LOWER` down, each times a number of its own of the noise (N, 1, H, W)."""
-    eyes, corners = landmarks[:, :2], landmarks[:, 3:]
-    across = eyes[:, 1] - eyes[:, 0]
-    down = torch.stack([-across[:, 1], across[:, 0]], 1)
-    apart, lower = (WIDER * noise[:, 0, 0, :1], LOWER * noise[:, 0, 0, 1:2])
-    aside, below = apart * across, (lower - apart / 2) * down
-    moved = corners + torch.stack([below - aside, below + aside], 1)
-    return cat([landmarks[:, :3], moved], 1)
-
-
-def luminance(picture: Tensor) -> Tensor:
-    """ITU-R BT.601 luma (N, 1, H, W)."""
-    weights = picture.new_tensor((0.299, 0.587, 0.114))[:, None, None]
-    return (picture * weights).sum(1, keepdim=True)
 
 
 def is_grey(image: Tensor, mask: Tensor) -> Tensor:
