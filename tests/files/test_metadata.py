@@ -19,6 +19,7 @@ from facefill.files.jpeg import Segment, join_resources, parse_jpeg
 from facefill.files.metadata import Found, is_harmless, keep
 from facefill.files.orientation import orientation_of
 from facefill.files.photo import encode_photo, read_photo
+from facefill.files.png import Chunk
 from facefill.files.xmp import Provenance, keep_xmp, stamp_xmp
 
 from . import photo_files as files
@@ -213,15 +214,19 @@ def test_every_byte_of_exif_counts_once() -> None:
 
 
 def test_memory_for_metadata_is_linear() -> None:
-    shared = [struct.pack("<HHII", 50000 + number, 7, 60_000, 8) for number in range(400)]
-    block = b"II*\0\x08\0\0\0" + struct.pack("<H", 400) + b"".join(shared) + bytes(60_000)
-    source = files.coded(files.image("RGB", 40, 48), "JPEG")
-    source = parse_jpeg(source).coded([Segment(0xE1, b"Exif\0\0" + block[:65_000])])
-    tracemalloc.start()
-    completed(source)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 5_000_000
+    """400 values that share all bytes of a block of 60 kB, and of a megabyte."""
+    peaks = []
+    for length in (60_000, 1_000_000):
+        shared = [struct.pack("<HHII", 50000 + number, 7, length, 8) for number in range(400)]
+        block = b"II*\0\x08\0\0\0" + struct.pack("<H", 400) + b"".join(shared) + bytes(length)
+        plain = files.coded(files.image("RGB", 40, 48), "PNG")
+        source = plain[:33] + Chunk(b"eXIf", block).coded() + plain[33:]
+        tracemalloc.start()
+        completed(source)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 5_000_000
+    assert peaks[1] - peaks[0] < 12 * 940_000
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
