@@ -169,8 +169,11 @@ def _follow(means: Tensor, kinds: Tensor, turns: Tensor, seen: Tensor, frontal: 
         mean = means[:, index].flatten(1)
         alike = F.cosine_similarity(pictures.flatten(1)[:, None], mean, dim=2).clamp_min(0) ** TYPICAL
         share = kinds * turns[:, index, None] * torch.where(mean.any(1), alike, 1.0)
-        towards = torch.einsum("nk,ncyx->kcyx", share, pictures)
-        means[:, index] += RATE * (towards - share.sum(0)[:, None, None, None] * means[:, index])
+        towards, much = torch.einsum("nk,ncyx->kcyx", share, pictures), share.sum(0)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():  # each process sees its part
+            torch.distributed.all_reduce(towards)
+            torch.distributed.all_reduce(much)
+        means[:, index] += RATE * (towards - much[:, None, None, None] * means[:, index])
 
 
 def trace(average: Tensor, truth: Tensor, landmarks: Tensor, told: Tensor, seeds: Tensor) -> Tensor:
