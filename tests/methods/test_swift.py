@@ -9,7 +9,7 @@ from torch import Tensor
 
 from facefill.methods.base import draw_noise
 from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole, mirror_points
-from facefill.nets.looks import heat_maps, luminance
+from facefill.nets.hints import heat_maps, luminance
 from facefill.nets.small_and_detail import brightest_near, enlarge, is_grey, shrink
 
 SMALL = {

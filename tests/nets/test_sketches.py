@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facefill.nets.looks import KINDS, TURNS
+from facefill.nets.hints import KINDS, TURNS
 from facefill.nets.sketches import EYES, MOUTH, Sketches, trace
 
 POINTS = torch.tensor([[[96.0, 110], [160, 110], [128, 140], [104, 170], [152, 170]]])

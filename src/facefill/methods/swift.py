@@ -30,8 +30,8 @@ from facefill.arrays import MIRRORED
 from facefill.config import Frozen
 from facefill.methods.base import Batch, Method, draw_noise
 from facefill.nets.critics import ROUGHEN, ResidualCritic, move_and_tone, relative_loss, sum_over_maps
+from facefill.nets.hints import FACTOR, UNKNOWN, heat_maps
 from facefill.nets.layers import UNet
-from facefill.nets.looks import FACTOR, UNKNOWN, heat_maps
 from facefill.nets.losses import HOLE_SHARE, hole_l1
 from facefill.nets.perceptual import open_perceptual
 from facefill.nets.sketches import trace

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facefill.nets.looks import KINDS, TURNS, blur, in_small, kind_of, luminance, share_of_turns, side_of_turn, turn
+from facefill.nets.hints import KINDS, TURNS, blur, in_small, kind_of, luminance, share_of_turns, side_of_turn, turn
 
 SOFT = 0.7
 """Standard deviation of a kept sketch in pixels of the small picture. What it has beside the skin's tone is kept,
@@ -48,13 +48,15 @@ class Part:
     wide: float
     """Half its width, over the axis."""
     high: float
+    """Half its height, over the axis."""
     down: float
-    """How far its middle is below that of the landmarks."""
+    """How far its middle is below that of the landmarks, over the axis."""
     size: tuple[int, int]
     """Rows and columns of its sketch."""
     edge: float
     """Where it has faded, over half of the size."""
     fade: float
+    """Over how much of half the size it fades."""
 
     def places(self, landmarks: Tensor, like: Tensor) -> Tensor:
         """(N, h, w, 2): where in the part each pixel of a small picture (N, C, h, w) is, on [-1, 1] within."""

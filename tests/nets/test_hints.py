@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from facefill.nets.looks import (
+from facefill.nets.hints import (
     TURNS,
     USUAL,
     blur,
