@@ -90,7 +90,7 @@ class SmallAndDetail(nn.Module):
         return mean
 
     def draw_undecided(self, average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> Tensor:
-        """What is drawn without being told any sketch: once, of picture and mirrored picture the one that is brighter to
+        """What is drawn without any sketch: once, of picture and mirrored picture the one that is brighter to
         the left, so that both have the same."""
         given, middle = (average, share, heat, thrown), average.shape[3] // 2
         bright = average.mean((1, 2))
