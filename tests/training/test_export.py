@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from onnx import load_model
 
 from facefill.catalog import METHODS
 from facefill.errors import InputError
@@ -30,6 +31,8 @@ SMALL: dict[str, dict[str, Any]] = {
 def write_weights(folder: Path, name: str) -> Path:
     torch.manual_seed(0)
     method = build_method(name, SMALL[name])
+    for kept in method.generator.buffers():  # the sketches, else none would show
+        kept.uniform_(-1, 1)
     path = folder / f"{name}.safetensors"
     save_weights(path, dict(method.generator.state_dict()), {"method": name, "config": SMALL[name]})
     return path
@@ -68,6 +71,14 @@ def test_onnx_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         levels = ((filled + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
         filled = model.fill(face, mask, [0], range(1), {})[:, 0]
         assert np.abs(filled[mask].astype(float) - levels[mask]).max() <= 1
+
+
+def test_what_only_hidden_eyes_need_is_a_branch(tmp_path: Path) -> None:
+    export(write_weights(tmp_path, "swift"), tmp_path / "out.onnx")
+    (choice,) = (node for node in load_model(tmp_path / "out.onnx").graph.node if node.op_type == "If")
+    kinds = {part.name: {node.op_type for node in part.g.node} for part in choice.attribute}
+    assert kinds["else_branch"] == {"Identity"}
+    assert {"Conv", "GridSample"} <= kinds["then_branch"]
 
 
 def test_a_file_runs_where_nobody_knows_its_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

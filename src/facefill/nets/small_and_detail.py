@@ -84,7 +84,8 @@ class SmallAndDetail(nn.Module):
         kinds, other = choose_mouth(noise), noise.flatten(1).any(1).to(unseen)
         told = tellable(landmarks, unseen) * torch.stack([other, torch.ones_like(other)], 1)
         told = unseen * told[..., None, None]
-        average = self.sketches.paint(average, undecided, move_mouth(points, noise), kinds, told)
+        sketched = self.sketches.paint(average, undecided, move_mouth(points, noise), kinds, told)
+        average = torch.where(told.any(), sketched, average)  # exported as a branch: mostly nothing is told
         once, again = self.draw_twice(average, share, heat, thrown)
         mean: Tensor = (once + again) / 2
         return mean

@@ -184,6 +184,7 @@ class _OnnxRuntime:
     def __init__(self, onnxruntime: Any, path: Path, threads: int, provider: str) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3  # errors; it warns of what it leaves as it is in a branch
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
         except Exception as error:  # its own have no class in common

@@ -97,9 +97,11 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
     )
     assert program is not None
     model = program.model_proto
+    _forget_origin(model)
+    _branch(model)
+    del model.graph.value_info[:]  # sizes, which engines find themselves
     if half:
         _store_half(model)
-    _forget_origin(model)
     _describe(model, about, tensors)
     out.write_bytes(model.SerializeToString())
     differences = compare(method, out, (side,) if method.size else (side, 2 * side))
@@ -167,17 +169,44 @@ def _example(method: Any, count: int, side: int) -> dict[str, Tensor]:
         coarse = torch.rand((count, PLANES[name], 8, 8), generator=generator) * 2 - 1
         fine = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
         values[name] = (fine > 0).float() if name == "mask" else fine
+    if "mask" in values and "landmarks" in values:
+        values["mask"][0, :, side // 4 : side * 7 // 8] = 1  # hides what they tell of
     return values
 
 
 def _forget_origin(model: Any) -> None:
-    """Drop what the exporter notes about where each node came from, which names files of the machine that exported, and
-    sizes of what is between, which engines find themselves."""
+    """Drop what the exporter notes about where each node came from, which names files of the machine that exported."""
     graph = model.graph
-    del graph.value_info[:]
-    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
         del part.metadata_props[:]
         part.doc_string = ""
+
+
+def _branch(model: Any) -> None:
+    """Turn each choice between two tensors by a single truth value into a branch, so that what the first of them alone
+    needs is not computed where it is not chosen."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    single = {value.name for value in graph.value_info if not value.type.tensor_type.shape.dim}
+    for choice in [node for node in graph.node if node.op_type == "Where" and node.input[0] in single]:
+        condition, first, second = choice.input
+        made_of = {name: list(node.input) for node in graph.node for name in node.output}
+        made_of[choice.output[0]] = [condition, second]
+        needed, wanted = set[str](), [value.name for value in graph.output]
+        while wanted:
+            needed.add(name := wanted.pop())
+            wanted += set(made_of.get(name, [])) - needed
+        branches = {}
+        alone = [node for node in graph.node if needed.isdisjoint(node.output)]
+        for way, nodes, value in (("then_branch", alone, first), ("else_branch", [], second)):
+            end = helper.make_tensor_value_info(f"{choice.output[0]}.{way}", TensorProto.FLOAT, None)
+            branches[way] = helper.make_graph(
+                [*nodes, helper.make_node("Identity", [value], [end.name])], way, [], [end]
+            )
+        for node in alone:
+            graph.node.remove(node)
+        choice.CopyFrom(helper.make_node("If", [condition], list(choice.output), **branches))
 
 
 def _store_half(model: Any) -> None:

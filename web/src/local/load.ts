@@ -48,7 +48,7 @@ async function openSwift(model: Uint8Array, name: Provider["name"]): Promise<[Ne
 }
 
 async function open(model: Uint8Array, provider: Provider["name"]): Promise<Network> {
-  const session = await ort.InferenceSession.create(model, { executionProviders: [provider, "wasm"] });
+  const session = await ort.InferenceSession.create(model, { executionProviders: [provider, "wasm"], logSeverityLevel: 3 });
   return async (inputs) => {
     const given = Object.entries(inputs).map(([name, { data, shape }]) => [name, new ort.Tensor("float32", data, shape)] as const);
     const said = (await session.run(Object.fromEntries(given)))[session.outputNames[0]!]!;
