@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from facefill.arrays import U8, Bool
 from facefill.batch.folder import LocalFolder, Unwritable
 from facefill.batch.job import BatchJob, Item, open_places
 from facefill.batch.manifest import Outcome, hash_sources
@@ -58,7 +56,7 @@ class _Watched:
         self._finder = finder
         self.found = 0
 
-    def find(self, photo: NDArray[np.uint8]) -> list[Face]:
+    def find(self, photo: U8) -> list[Face]:
         faces = self._finder.find(photo)
         self.found = len(faces)
         return faces
@@ -291,7 +289,7 @@ def _put_ends(waiting: queue.Queue[_PhotoWork | None], count: int) -> None:
         waiting.put(None)
 
 
-def _decode_mask(data: bytes, photo: Photo) -> NDArray[np.bool_]:
+def _decode_mask(data: bytes, photo: Photo) -> Bool:
     if not data:
         raise InputError("a mask for the photo", "none in --mask-dir", "add one of the same name, or with .png")
     return read_mask(data, photo.pixels.shape[:2])

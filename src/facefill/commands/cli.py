@@ -1,8 +1,6 @@
 """The command line: every command is a file beside this one. Heavy packages are imported inside the commands, so that
 --help answers at once."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

@@ -1,7 +1,5 @@
 """`facefill page`: the page as static files, with the whole way in the browser."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

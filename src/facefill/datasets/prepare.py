@@ -1,7 +1,5 @@
 """From photos to a dataset: look at each, keep what one can learn from, split it, and write down why."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter
@@ -13,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from filelock import lock_descriptor
-from numpy.typing import NDArray
 
+from facefill.arrays import U8
 from facefill.datasets.against import COLUMNS as AUDIT
 from facefill.datasets.against import TOO_NEAR, Embed, find_nearest
 from facefill.datasets.cache import list_entries
@@ -155,9 +153,9 @@ class Log:
 
 def _compare(dataset: Path, log: Log) -> Callable[[str, str, bool], float]:
     """The likeness of two files' faces, from the log or else from the pictures."""
-    thumbs: dict[str, NDArray[np.uint8]] = {}  # 4 kB for each face that has a near hash
+    thumbs: dict[str, U8] = {}  # 4 kB for each face that has a near hash
 
-    def thumb(file: str) -> NDArray[np.uint8]:
+    def thumb(file: str) -> U8:
         if file not in thumbs:
             thumbs[file] = thumb_of(read_photo(dataset / file).pixels)
         return thumbs[file]

@@ -3,8 +3,6 @@
 Points are (x, y) in pixels, with (0, 0) at the centre of the first pixel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -13,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import U8, Bool, Points
+from facefill.arrays import F32, F64, U8, Bool, Points
 from facefill.imaging.masks import bounding_box, nearest
 
-Matrix = NDArray[np.float64]
+Matrix = F64
 Pool = Callable[[U8, int], U8]
 
 # Up to this many source pixels per output pixel, interpolation is sharper than averaging and hardly aliases.
@@ -196,14 +194,14 @@ class Crop:
         linear = np.linalg.inv(self.matrix[:, :2])
         return np.column_stack([linear, linear @ (np.array([x0, y0]) - self.matrix[:, 2])])
 
-    def depth(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float32]:
+    def depth(self, x0: int, y0: int, x1: int, y1: int) -> F32:
         """Return how deep the pixels of a window of the photo lie in the crop, in its pixels; 0 outside."""
         deep = np.full((y1 - y0, x1 - x0), np.inf, np.float32)
         for place in self._places(x0, y0, x1, y1):
             deep = np.minimum(deep, np.minimum(place + 0.5, self.size - 0.5 - place))
         return np.asarray(np.maximum(deep, 0), np.float32)
 
-    def _places(self, x0: int, y0: int, x1: int, y1: int) -> Iterator[NDArray[np.float32]]:
+    def _places(self, x0: int, y0: int, x1: int, y1: int) -> Iterator[F32]:
         """Yield x, then y in the crop of each pixel of a window of the photo."""
         x, y = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)[:, None]
         for along_x, along_y, start in self._inverse_from(x0, y0).astype(np.float32):

@@ -3,8 +3,6 @@
 A mask is (H, W) bool, True = missing, always.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import Bool, Box
+from facefill.arrays import U8, Bool, Box
 from facefill.errors import InputError
 
 # --- Holes by name: (size, rng) -> (size, size) ------------------------------------------------
@@ -80,7 +78,7 @@ def freeform_share(low: float, high: float, size: int, rng: np.random.Generator)
     return canvas > 0
 
 
-def _brush(canvas: NDArray[np.uint8], rng: np.random.Generator, width_px: float) -> None:
+def _brush(canvas: U8, rng: np.random.Generator, width_px: float) -> None:
     """Draw one stroke of ones that turns to and fro at each of its 4 to 12 vertices, in a random direction.
 
     The paper's strokes all run upright; the heading is ours.

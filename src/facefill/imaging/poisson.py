@@ -3,13 +3,10 @@
 Planes are (C, H, W) float32, so that every OpenCV call sees one contiguous plane.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facefill.arrays import F32, Bool
 
@@ -191,15 +188,15 @@ def _pairs(planes: F32, axis: int) -> F32:
     return out
 
 
-def _dots(first: F32, second: F32) -> NDArray[np.float32]:
+def _dots(first: F32, second: F32) -> F32:
     return np.array([np.vdot(a, b) for a, b in zip(first, second, strict=True)], np.float32)
 
 
-def _away_from_zero(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+def _away_from_zero(numbers: F32) -> F32:
     return np.where(np.abs(numbers) < 1e-12, np.float32(1e-12), numbers)
 
 
-def _add(planes: F32, factors: NDArray[np.float32], others: F32) -> F32:
+def _add(planes: F32, factors: F32, others: F32) -> F32:
     """planes + factors * others, a factor per plane."""
     out = np.empty_like(planes)
     for index, factor in enumerate(factors):

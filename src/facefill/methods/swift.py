@@ -16,8 +16,6 @@ What it is made of, and why:
 - Noise joins in *small* alone: other mouths, not other skin. Without it comes the default completion.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import ClassVar
 

@@ -4,16 +4,14 @@ An adapter stands before an engine: in go a picture with a hole and its mask as 
 picture. It is named (`ADAPTERS`) or read from a TOML with the fields of `Adapter`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import F32
 from facefill.catalog import Record
 from facefill.config import Frozen, build, read_toml
 from facefill.errors import InputError, pick
@@ -89,7 +87,7 @@ class Adapted:
         """See `Engine.metadata`."""
         return self.engine.metadata
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+    def run(self, inputs: Mapping[str, F32]) -> Arrays:
         """See `Engine.run`. Raises InputError where the file takes or gives something else than the adapter says."""
         adapter, missing = self.adapter, inputs["mask"] > 0.5
         picture = adapter.black + (inputs["image"] + 1) / 2 * (adapter.white - adapter.black)

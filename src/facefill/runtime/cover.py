@@ -1,7 +1,5 @@
 """Which pixels of a photo cover its faces: face masks, sunglasses, hands ..."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Draws what plans ask for: fine parts at the photo's own size, then crop after crop, each straight into the photo."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any

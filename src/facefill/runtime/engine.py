@@ -1,7 +1,5 @@
 """Runs an ONNX file: with OpenVINO where it is installed, else with ONNX Runtime. The only file that knows either."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -10,12 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import F32
 from facefill.errors import InputError, pick
 from facefill.threads import LOADING, Slots
 
-Arrays = dict[str, NDArray[np.float32]]
+Arrays = dict[str, F32]
 
 _ORT_PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -142,7 +140,7 @@ class _OpenVino:
         self._outputs = [port.get_any_name() for port in self._model.outputs]
 
     def run(self, inputs: Arrays) -> Arrays:
-        rows: list[list[NDArray[np.float32]]] = []
+        rows: list[list[F32]] = []
         with self._request_for(inputs) as request:
             for index in range(len(inputs[self._names[0]])):
                 given = {name: inputs[name][index : index + 1] for name in self._names}

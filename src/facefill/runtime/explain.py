@@ -1,7 +1,5 @@
 """Sheets that show how the crops of a plan were completed: one row for each crop."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

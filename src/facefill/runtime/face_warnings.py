@@ -1,11 +1,9 @@
 """What makes a completion likely to look wrong, told from the photo before anything is drawn."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import U8, Bool
 from facefill.imaging.crop import Crop, turn_of
 from facefill.runtime.finder import Face
 
@@ -26,7 +24,7 @@ _MIDDLE, _HALF = np.array([0.5, 0.555]), np.array([0.27, 0.365])
 """Middle and axes of the ellipse of a face in its aligned crop, as shares of the side."""
 
 
-def reasons_for_doubt(face: Face, photo: NDArray[np.uint8], missing: NDArray[np.bool_]) -> list[str]:
+def reasons_for_doubt(face: Face, photo: U8, missing: Bool) -> list[str]:
     """What makes a good completion unlikely, in words that follow "it is"; empty for most faces.
 
     photo: (H, W, 3). missing: (H, W), what is to be completed.

@@ -1,7 +1,5 @@
 """Where the faces of a photo are, covered ones too, and five landmarks of each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import F32, MIRRORED
+from facefill.arrays import F32, F64, MIRRORED, U8
 from facefill.imaging.boxes import area, overlap, share_of_smaller
 from facefill.imaging.crop import Crop
 from facefill.runtime.engine import Engine
@@ -52,7 +50,7 @@ class Face:
 
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1: hairline to chin, ear to ear, the covered part included; cut to the photo."""
-    landmarks: NDArray[np.float64]
+    landmarks: F64
     """(5, 2) x, y: eye, eye, nose tip, mouth corner, mouth corner, the viewer's left first on an upright face. Where
     something covers them they are where they should be; they may lie outside the photo."""
     score: float
@@ -61,7 +59,7 @@ class Face:
     """How far the landmarks lay apart when somebody looked again, on average, as a share of the eyes' distance."""
 
 
-Check = Callable[[NDArray[np.uint8], list[Face]], list[Face]]
+Check = Callable[[U8, list[Face]], list[Face]]
 
 
 class Finder:
@@ -72,7 +70,7 @@ class Finder:
         with better landmarks: a `SecondLook`'s `look`."""
         self._engine, self._check = engine, check
 
-    def find(self, photo: NDArray[np.uint8]) -> list[Face]:
+    def find(self, photo: U8) -> list[Face]:
         """All faces of a (H, W, 3) uint8 RGB photo, the largest first; also those too small to complete.
 
         The rule of sizes: the long side goes down to `LONG_SIDE_PX`, and once more to `COARSE_SIDE_PX`, so a face
@@ -89,11 +87,11 @@ class Finder:
         faces.sort(key=lambda face: area(face.box), reverse=True)
         return self._check(photo, faces) if self._check else faces
 
-    def suspect(self, photo: NDArray[np.uint8], least: float) -> list[tuple[float, NDArray[np.float64]]]:
+    def suspect(self, photo: U8, least: float) -> list[tuple[float, F64]]:
         """Score and (5, 2) landmarks of all that the first look takes for a face with that score or more."""
         return [(float(row[0]), row[5:].reshape(5, 2).astype(np.float64)) for row in self._suspects(photo, least)]
 
-    def _suspects(self, photo: NDArray[np.uint8], least: float) -> list[F32]:
+    def _suspects(self, photo: U8, least: float) -> list[F32]:
         """What the first look finds, in its two sizes."""
         view = _shrink(photo, LONG_SIDE_PX)
         rows = [self._look(view, photo.shape, least)]
@@ -101,7 +99,7 @@ class Finder:
             rows.append(self._look(_shrink(view, COARSE_SIDE_PX), photo.shape, least))
         return merge(np.concatenate(rows))
 
-    def _look(self, view: NDArray[np.uint8], shape: tuple[int, ...], least: float) -> F32:
+    def _look(self, view: U8, shape: tuple[int, ...], least: float) -> F32:
         """Findings (n, 15) in one size, in pixels of the photo."""
         height, width = view.shape[:2]
         down, right = -height % CANVAS_PX, -width % CANVAS_PX
@@ -112,7 +110,7 @@ class Finder:
         rows[:, 1:] = ((rows[:, 1:].reshape(-1, 7, 2) + 0.5) * scale - 0.5).reshape(-1, 14)
         return rows
 
-    def _look_again(self, photo: NDArray[np.uint8], row: F32) -> F32 | None:
+    def _look_again(self, photo: U8, row: F32) -> F32 | None:
         """The finding as seen in its aligned crop; None where no face is seen there."""
         unseen = row if row[0] >= CERTAIN else None
         try:
@@ -130,7 +128,7 @@ class Finder:
         return _into_photo(mean, crop) if mean[0] >= THRESHOLD else unseen
 
 
-def snap(points: NDArray[np.floating]) -> NDArray[np.float64]:
+def snap(points: NDArray[np.floating]) -> F64:
     """Points (n, 2) on the nearest places where landmarks stand, see `STEPS_PX`."""
     return np.asarray(np.rint(points * STEPS_PX) / STEPS_PX, np.float64)
 
@@ -200,7 +198,7 @@ def _into_photo(row: F32, crop: Crop) -> F32:
     return np.concatenate([row[:1], middle - half, middle + half, crop.to_photo(landmarks).ravel()]).astype(np.float32)
 
 
-def _shrink(picture: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
+def _shrink(picture: U8, long_side: int) -> U8:
     """The picture with its longer side brought down to `long_side`. By halves first, which is three times as fast as
     averaging in one go; an odd last row or column of a half is left out."""
     height, width = picture.shape[:2]

@@ -1,13 +1,9 @@
 """The networks that help a method: what finds faces, and what finds what covers them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from facefill.arrays import U8
 from facefill.catalog import find_weights
 from facefill.runtime.cover import Cover
 from facefill.runtime.engine import load_engine
@@ -22,7 +18,7 @@ HELPERS = ("finder", "second_look", "cover")
 class Finds(Protocol):
     """What finds faces: the shipped `Finder`, YuNet, or a detector of your own."""
 
-    def find(self, photo: NDArray[np.uint8]) -> list[Face]:
+    def find(self, photo: U8) -> list[Face]:
         """The faces of a (H, W, 3) uint8 RGB photo, which it leaves as it is."""
 
 

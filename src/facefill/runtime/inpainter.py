@@ -1,7 +1,5 @@
 """From a photo to a completed photo: plan what to complete, run the model on crops, finish in the photo."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What a method itself warns of while it draws; what speaks against a completion beforehand is in `face_warnings`."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from contextvars import ContextVar
 Warnings = list[tuple[str, list[int]]]
 """Sentences, and which pictures of the method's batch each is about."""
 
-_COLLECTORS: ContextVar[tuple[_Collector, ...]] = ContextVar("collectors", default=())
+_COLLECTORS: "ContextVar[tuple[_Collector, ...]]" = ContextVar("collectors", default=())
 
 
 class _Collector(logging.Handler):

@@ -1,7 +1,5 @@
 """A loaded method: faces and masks in, completed faces out, whatever computes them."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import U8, Bool
+from facefill.arrays import F32, U8, Bool
 from facefill.catalog import METHODS, Record, file_hash, find_weights
 from facefill.config import build
 from facefill.errors import InputError, pick
@@ -32,7 +30,7 @@ def load(
     exact: bool = False,
     settings: Sequence[str] = (),
     adapter: str | None = None,
-) -> Model:
+) -> "Model":
     """Load a method by its registry name, an .onnx file that `facefill export` wrote or that an adapter knows, or the
     .safetensors of a training run (with torch).
 
@@ -190,7 +188,7 @@ class Model:
         mode: Any = "reflect" if down < height and right < width else "symmetric"
         return np.pad(faces, ((0, 0), (0, down), (0, right), *([(0, 0)] * (faces.ndim - 3))), mode)
 
-    def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
+    def borrowed(self, faces: U8, masks: Bool) -> F32:
         """From where the method borrows: (N, 2, h, w), how many cells down and to the right each cell looks.
 
         Raises InputError for a method that borrows nothing.
@@ -213,13 +211,13 @@ class OnnxModel(Model):
             drawn.append(from_network(out)[:, : faces.shape[1], : faces.shape[2]])
         return np.stack(drawn, 1)
 
-    def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
+    def borrowed(self, faces: U8, masks: Bool) -> F32:
         given = self._run(faces, masks, {}, [None] * len(faces))
         return given["borrowed"] if "borrowed" in given else super().borrowed(faces, masks)
 
     def _run(
         self, faces: U8, masks: Bool, inputs: dict[str, NDArray[Any]], seeds: Sequence[int | None]
-    ) -> dict[str, NDArray[np.float32]]:
+    ) -> dict[str, F32]:
         arrays: dict[str, Any] = {}
         fitted = self._fit(masks)
         for name in self.record.inputs:
@@ -281,11 +279,11 @@ class TorchModel(Model):
         drawn = from_network(filled.float().numpy())[:, : faces.shape[1], : faces.shape[2]]
         return np.stack(np.split(drawn, times), 1)
 
-    def borrowed(self, faces: U8, masks: Bool) -> NDArray[np.float32]:
+    def borrowed(self, faces: U8, masks: Bool) -> F32:
         if "borrowed" not in self.method.outputs:
             return super().borrowed(faces, masks)
         given = self._run(lambda: self.method.explain(**self._batch(faces, masks, {})))
-        offsets: NDArray[np.float32] = given[self.method.outputs.index("borrowed")].numpy()
+        offsets: F32 = given[self.method.outputs.index("borrowed")].numpy()
         return offsets
 
     def _run(self, compute: Callable[[], Any]) -> Any:
@@ -342,7 +340,7 @@ def seed_of(seed: int, sample: int) -> int:
     return (seed + sample * 0x9E3779B1) % 2**32
 
 
-def draw_noise(seeds: Sequence[int | None], height: int, width: int) -> NDArray[np.float32]:
+def draw_noise(seeds: Sequence[int | None], height: int, width: int) -> F32:
     """(N, 1, H, W) normal noise, each plane from its own seed; zeros for None."""
     noise = np.zeros((len(seeds), 1, height, width), np.float32)
     for plane, seed in zip(noise, seeds, strict=True):
@@ -351,7 +349,7 @@ def draw_noise(seeds: Sequence[int | None], height: int, width: int) -> NDArray[
     return noise
 
 
-def to_network(pictures: U8) -> NDArray[np.float32]:
+def to_network(pictures: U8) -> F32:
     """(N, H, W, 3) uint8 to (N, 3, H, W) float32 in [-1, 1]."""
     planes = np.ascontiguousarray(np.moveaxis(pictures, -1, 1), np.float32)
     planes /= np.float32(127.5)
@@ -359,7 +357,7 @@ def to_network(pictures: U8) -> NDArray[np.float32]:
     return planes
 
 
-def from_network(pictures: NDArray[np.float32]) -> U8:
+def from_network(pictures: F32) -> U8:
     """(N, 3, H, W) float32 to (N, H, W, 3) uint8: clip(rint((x + 1) · 127.5), 0, 255)."""
     levels = np.clip(np.rint((pictures + np.float32(1)) * np.float32(127.5)), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.moveaxis(levels, 1, -1))

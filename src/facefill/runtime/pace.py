@@ -1,7 +1,5 @@
 """How often the faces of a live camera are drawn."""
 
-from __future__ import annotations
-
 RATE, SPARE = 25.0, 27.0
 """Below so many frames per second faces are drawn less often, above so many more often."""
 MOST_FRAMES = 8

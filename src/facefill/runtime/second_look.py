@@ -1,14 +1,11 @@
 """A second look at each face that was found, as it is and mirrored: is it one, and where exactly are its landmarks?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import MIRRORED
+from facefill.arrays import F64, MIRRORED, U8
 from facefill.runtime.cover import square_around, view_of
 from facefill.runtime.engine import Engine
 from facefill.runtime.finder import Face, snap
@@ -26,7 +23,7 @@ class SecondLook:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def look(self, photo: NDArray[np.uint8], faces: Sequence[Face]) -> list[Face]:
+    def look(self, photo: U8, faces: Sequence[Face]) -> list[Face]:
         """Those of the faces of a (H, W, 3) uint8 RGB photo that are faces, with better landmarks; the score is the
         finder's. Landmarks that fall together belong to no face."""
         seen = ((face, self._look(photo, face)) for face in faces)
@@ -36,7 +33,7 @@ class SecondLook:
             if sure >= THRESHOLD
         ]
 
-    def _look(self, photo: NDArray[np.uint8], face: Face) -> tuple[float, NDArray[np.float64]]:
+    def _look(self, photo: U8, face: Face) -> tuple[float, F64]:
         try:
             square = square_around(face, SIDE_PX)
         except ValueError:
@@ -50,7 +47,7 @@ class SecondLook:
         return float(1 / (1 + np.exp(-said[:, 0].mean()))), snap(square.to_photo(place))
 
 
-def _apart(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+def _apart(before: F64, after: F64) -> float:
     """Mean distance of two times five landmarks, as a share of the eyes' distance."""
     eyes = float(np.hypot(*(after[1] - after[0])))
     return float(np.hypot(*(after - before).T).mean()) / max(eyes, 1e-9)

@@ -4,8 +4,6 @@ Networks draw a face in every frame or every few, and wherever it changes. Betwe
 the face.
 """
 
-from __future__ import annotations
-
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace

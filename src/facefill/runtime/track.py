@@ -1,15 +1,12 @@
 """Faces followed from frame to frame of a film or a camera, in smooth paths."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from facefill.arrays import U8, Points
+from facefill.arrays import F64, U8, Points
 from facefill.imaging.boxes import overlap
 from facefill.imaging.crop import Crop, Matrix, chain, inverse
 from facefill.runtime.finder import Face
@@ -111,7 +108,7 @@ class Tracker:
             self._count += 1
 
 
-def movement(last: U8, grey: U8, box: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def movement(last: U8, grey: U8, box: F64) -> F64 | None:
     """The similarity (2, 3) by which what lies in a box x0, y0, x1, y1 of `last` moved in `grey`.
 
     None where that cannot be seen. Lucas & Kanade 1981 on pyramids, with RANSAC against what moves otherwise.

@@ -1,8 +1,6 @@
 """YuNet (Wu et al. 2023), a detector that the user brings: face_detection_yunet_*.onnx of OpenCV's model zoo. It is no
 part of facefill."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -1,7 +1,5 @@
 """The routes: from an HTTP request to a job in the queue, and its answer back."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,7 +1,5 @@
 """The page as a folder of files that needs no server of ours: the browser itself finds faces and completes them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

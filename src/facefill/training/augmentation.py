@@ -1,15 +1,12 @@
 """How pictures differ each time that they are shown: moved, of another tone, cut off by the edge of a photo."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from facefill.arrays import F32, U8, Bool
 
 
-def moved(
-    face: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def moved(face: U8, landmarks: F32, rng: np.random.Generator) -> tuple[U8, F32]:
     """The face turned, scaled and shifted, mirrored at the border."""
     side = face.shape[0]
     middle = (side - 1) / 2
@@ -19,7 +16,7 @@ def moved(
     return moved, (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
-def draw_edges(side_px: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def draw_edges(side_px: int, rng: np.random.Generator) -> Bool:
     """(S, S), True beyond the edges of a photo that ends within the crop: on each side with its own chance, mostly
     little, up to half of what lies between the middle and the side; the photo is turned by up to 12 degrees."""
     place = (np.arange(side_px) + 0.5) / side_px * 2 - 1
@@ -33,7 +30,7 @@ def draw_edges(side_px: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     return outside
 
 
-def tint(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+def tint(strength: float, rng: np.random.Generator) -> U8:
     """A (1, 256, 3) table of levels: contrast, brightness and a gain for each channel."""
     levels = np.arange(256, dtype=np.float64)[:, None] / 255
     gamma = 2 ** (strength * rng.uniform(-0.6, 0.6))

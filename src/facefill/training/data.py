@@ -1,7 +1,5 @@
 """From a dataset to batches. The order and every hole depend only on the seed and on how many pictures came before."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from facefill.arrays import mirror_points
+from facefill.arrays import F32, U8, Bool, mirror_points
 from facefill.config import Frozen
 from facefill.covers.wear import COVERS, KINDS, wear
 from facefill.datasets.cache import Pictures, digest_of, list_entries, open_pictures
@@ -87,7 +85,7 @@ class Faces:
 
     pixels: Pictures
     """(N, S, S, 3) uint8 RGB, memory-mapped or decoded when asked for."""
-    landmarks: NDArray[np.float32]
+    landmarks: F32
     """(N, 5, 2) pixels; nan where nothing needs them and the dataset has none."""
     names: tuple[str, ...]
     identities: tuple[str, ...]
@@ -96,7 +94,7 @@ class Faces:
     native_px: tuple[float, ...] = ()
     """Sides that the faces have in their photos, in pixels; nan where nothing says so."""
 
-    def subset(self, chosen: NDArray[np.int64]) -> Faces:
+    def subset(self, chosen: NDArray[np.int64]) -> "Faces":
         """The faces at these places; the pixels are copied into memory."""
         names, identities = ([values[i] for i in chosen] for values in (self.names, self.identities))
         return Faces(self.pixels[chosen], self.landmarks[chosen], tuple(names), tuple(identities), self.digest)
@@ -280,9 +278,7 @@ def open_faces(config: DataConfig, finder: Callable[[], Finds] = open_finder) ->
     return Source(lambda seed: Holes(faces, config, seed, chosen=shown), judged, len(chosen), faces.digest, faces.names)
 
 
-def draw_hole(
-    name: str, face: NDArray[np.uint8], landmarks: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def draw_hole(name: str, face: U8, landmarks: F32, rng: np.random.Generator) -> tuple[U8, Bool]:
     """The covered face and its mask; a hole that is no cover is grey, so that nobody sees what it hides. A full mask is
     drawn again."""
     if name == "none":

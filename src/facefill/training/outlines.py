@@ -1,16 +1,13 @@
 """Outlines of real face masks and sunglasses, put onto other faces as holes."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from facefill.arrays import U8, Points
+from facefill.arrays import U8, Bool, Points
 from facefill.errors import InputError
 from facefill.imaging.masks import dilate
 from facefill.runtime.cover import FACE_PX, INSET_PX
@@ -35,7 +32,7 @@ class Outlines:
                 "outlines of face masks in the split train", f"none in {folder}", "name others: data.covers"
             )
 
-    def draw(self, landmarks: Points, side_px: int, rng: Generator) -> NDArray[np.bool_]:
+    def draw(self, landmarks: Points, side_px: int, rng: Generator) -> Bool:
         """(S, S), True under a cover that somebody wears, moved onto a face. landmarks: (5, 2) pixels."""
         covers = self._glasses if self._glasses and rng.random() < DARK else self._masks
         source = draw_like(landmarks, covers, TRIED, rng)

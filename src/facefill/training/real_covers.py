@@ -6,8 +6,6 @@ any size, negatives.csv and negatives/. Outlines exist inside the aligned face o
 its colours tell (GrabCut, Rother et al. 2004).
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Mapping, Sequence
@@ -17,9 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from facefill.arrays import U8, Points, mirror_points
+from facefill.arrays import U8, Bool, Points, mirror_points
 from facefill.nets.cover import IGNORED, UNKNOWN
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 
@@ -50,7 +47,7 @@ class Covered:
     kind: str = ""
     file: str = ""
 
-    def mirrored(self) -> Covered:
+    def mirrored(self) -> "Covered":
         picture, kinds = (np.ascontiguousarray(pixels[:, ::-1]) for pixels in (self.picture, self.kinds))
         landmarks = mirror_points(self.landmarks, picture.shape[0])
         return replace(self, picture=picture, kinds=kinds, landmarks=landmarks)
@@ -117,7 +114,7 @@ def _read(folder: Path, row: dict[str, str], follow: bool) -> Covered:
     return Covered(picture, kinds, points, row["kind"], row["file"])
 
 
-def _wide(photo: U8, face: U8, row: dict[str, str]) -> tuple[U8, NDArray[np.bool_]]:
+def _wide(photo: U8, face: U8, row: dict[str, str]) -> tuple[U8, Bool]:
     """What lies around an aligned face in its photo, and where that is."""
     matrix = np.array([float(row[f"m{k}"]) for k in range(6)]).reshape(2, 3)
     scale = 1.0 if max(photo.shape[:2]) < 1024 else _stored_scale(photo, face, matrix)
@@ -128,7 +125,7 @@ def _wide(photo: U8, face: U8, row: dict[str, str]) -> tuple[U8, NDArray[np.bool
     return warp_known(photo, matrix, SIDE_PX)
 
 
-def warp_known(photo: U8, matrix: Points, side: int) -> tuple[U8, NDArray[np.bool_]]:
+def warp_known(photo: U8, matrix: Points, side: int) -> tuple[U8, Bool]:
     """(side, side) samples of a photo and which of them lie inside it. matrix: (2, 3), output -> photo."""
     shrink = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     matrix = matrix.copy()
@@ -162,7 +159,7 @@ def _stored_scale(photo: U8, face: U8, matrix: Points) -> float:
     return float(fine[int(np.argmin([gap(scale) for scale in fine]))])
 
 
-def _beyond(picture: U8, label: U8, known: NDArray[np.bool_]) -> U8:
+def _beyond(picture: U8, label: U8, known: Bool) -> U8:
     """The label outside the aligned face: nothing, but for a cover that reaches its edge and goes on."""
     kinds = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
     square = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
