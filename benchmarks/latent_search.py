@@ -60,9 +60,9 @@ ALONE: dict[str, dict[str, object]] = {
 NEAR, SPREAD = 48, 0.3
 """Faces that `ranks` compares, and how far around the best code they lie."""
 FORMS = ("{:.2f}", "{:.3f}")
-"""Of PSNR and of SSIM."""
+"""How PSNR and SSIM are printed."""
 PLAIN_RATE = 0.05
-"""Of the plain loop's Adam, whose rate never falls: at 0.15 it would end worse."""
+"""Learning rate of the plain loop's Adam, which never falls: at 0.15 it would end worse."""
 
 
 def open_search(weights: Path, kind: type[LatentSearch] = LatentSearch, **settings: object) -> LatentSearch:

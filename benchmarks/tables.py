@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def hash_now(name: str) -> str:
-    """Of a file of the repository, or of shipped weights; empty for what is not there."""
+    """Hash of a file of the repository, or of shipped weights; empty for what is not there."""
     if weights := shipped_weights().get(name):
         return weights.sha256
     return hashlib.sha256((ROOT / name).read_bytes()).hexdigest() if (ROOT / name).is_file() else ""

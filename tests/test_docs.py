@@ -28,7 +28,7 @@ def code_in(text: str) -> Iterator[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Of a page's headings, as GitHub and GitLab make them."""
+    """Anchors of a page's headings, as GitHub and GitLab make them."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -142,6 +142,7 @@ def test_the_modules_that_the_readme_lists_are_there() -> None:
         "evaluation",
         "batch",
         "server",
+        "video",
         "commands",
     ):
         listed = re.search(rf"^  {room}/(.*?)(?=^  \w)", house[1], re.DOTALL | re.MULTILINE)
@@ -149,3 +150,12 @@ def test_the_modules_that_the_readme_lists_are_there() -> None:
         there = {path.stem for path in (ROOT / "src" / "facefill" / room).glob("*.py")}
         words = re.sub(r"\([^)]*\)", "", listed[1]).rpartition(":")[2]
         assert {name.strip() for name in re.split(r",| and ", words)} <= there
+
+
+def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
+    readme, results = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md"))
+    rows = re.findall(r"^\| `([\w@-]+)`: [^|]*( \| \d+) \| ([^|]+) \| ([^|]+) \|$", readme, re.MULTILINE)
+    assert len(rows) == 6
+    for holes, n, *values in rows:
+        measured = rf"^\| {holes} \| swift \| [^|]*{re.escape(n)} \| {re.escape(' | '.join(values))} \|"
+        assert re.search(measured, results, re.MULTILINE), f"{holes} in docs/results.md is not {values}"

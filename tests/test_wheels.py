@@ -30,7 +30,7 @@ PLATFORMS = {
     "Windows x86-64": ["win_amd64"],
 }
 MOST_BYTES = 455_000_000
-"""Of all wheels of the core unpacked; more is no accident."""
+"""Size of all wheels of the core unpacked; more is no accident."""
 
 
 def wanted(system: str, version: str) -> list[str]:

@@ -25,7 +25,7 @@ from tests.toy_datasets import write_dataset
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-method.md"
 BLOCKS = dict(re.findall(r"^```\w+\n# ([^\n]+)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE))
-"""Of the page: the pieces by where they go."""
+"""The page's pieces, by where they go."""
 NAME = "plain_unet"
 
 

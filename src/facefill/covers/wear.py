@@ -47,7 +47,7 @@ SHADOW_REACH = 0.3  # eye distances from the cover within which its shadow ends
 
 @dataclass(frozen=True)
 class Worn:
-    """face: the covered (S, S, 3) uint8 RGB picture. mask: (S, S) bool, True where a cover shows. kind: of KINDS."""
+    """face: the covered (S, S, 3) uint8 RGB picture. mask: (S, S) bool, True under a cover. kind: a key of KINDS."""
 
     face: U8
     mask: Bool

@@ -96,7 +96,7 @@ def look_at(
 ) -> Look:
     """Find, align and judge the faces of one photo. It depends on nothing else, so photos can be looked at anywhere.
 
-    name: of the photo in the log, by which it is recognised; None: its path. cover: needed with `rules.max_covered`.
+    name: the photo's name in the log, which recognises it; None: its path. cover: needed with `rules.max_covered`.
     A photo that cannot be read is no exception, but a look with an error.
     """
     name = name if name is not None else str(photo) if isinstance(photo, Path) else hashlib.sha256(photo).hexdigest()

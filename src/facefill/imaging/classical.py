@@ -34,7 +34,7 @@ def fill_telea(image: U8, mask: Bool, *, radius_px: float = 3.0) -> U8:
 
 
 def fill_softly(image: U8, mask: Bool) -> U8:
-    """`fill_telea`, blurred further inside: of a neck that nobody saw there is a colour to tell, no detail."""
+    """`fill_telea`, blurred further inside: an unseen neck can be given a colour, but no detail."""
     filled = fill_telea(image, mask)
     depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)[..., None]
     inner = np.minimum(depth / np.float32(2 * SOFT_PX), np.float32(1))
@@ -51,7 +51,7 @@ def fill_total_variation(image: U8, mask: Bool, *, steps: int = 1000) -> U8:
     """Least total variation in the hole with known pixels fixed (Shen & Chan 2002, SIAM J. Appl. Math. 62(3), with
     lambda = infinity), one norm over directions and channels (Bresson & Chan 2008).
 
-    steps: of the primal-dual solver on each grid, from coarse to fine.
+    steps: number of steps of the primal-dual solver on each grid, from coarse to fine.
     """
 
     def fill(picture: U8, hole: Bool) -> U8:

@@ -36,13 +36,13 @@ from facefill.nets.sketches import trace
 from facefill.nets.small_and_detail import POINTS, STEP, SmallAndDetail, SmallNet, enlarge, hidden, shrink
 
 NOISY = 4
-"""Of how many pictures one is drawn with noise."""
+"""One picture in this many is drawn with noise."""
 ROUGHENED = 4
-"""Of how many pictures one is shown to a critic with noise, too, for all of them."""
+"""One picture in this many is also shown to a critic with noise, on behalf of all."""
 SAID = (3, 7)
-"""Of how many pictures in ten *small* is told the sketch of the mouth, of the eyes."""
+"""In how many pictures out of ten *small* is given the sketch of the mouth, and of the eyes."""
 TOLD = 2
-"""Of how many crops one is told the first stage's small picture instead of the truth's."""
+"""One crop in this many is given the first stage's small picture instead of the true one."""
 
 
 class SwiftConfig(Frozen):

@@ -83,7 +83,7 @@ class FoundCover:
     missing: Bool
     """True where the face is covered, in the window's pixels."""
     kinds: tuple[str, ...] = ()
-    """Of `KINDS`, the largest first; empty where the network does not tell."""
+    """Kinds from `KINDS`, the largest first; empty where the network does not tell."""
     cut: bool = False
     """Whether what looks like it goes on where its mask ends."""
 
@@ -115,7 +115,7 @@ class _Look:
     scores: F32
     """(kinds, S, S)."""
     score: F32
-    """Of any kind, 0 outside."""
+    """(S, S), for any kind; 0 outside the photo."""
     mask: Bool
     """What is covered, before it is grown."""
 

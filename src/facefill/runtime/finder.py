@@ -32,7 +32,7 @@ CERTAIN = 0.9
 SAME_IOU = 0.4
 """Two findings that overlap by more are one face."""
 SAME_SHARE = 0.65
-"""Of two faces that share more of the smaller one's box, the less certain is a second look at the same face."""
+"""Two faces that share more than this of the smaller one's box are one; the more certain stays."""
 AGREE_IOU = 0.6
 """Findings of one face that overlap by more are averaged."""
 LOOK_PX = 128

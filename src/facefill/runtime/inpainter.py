@@ -142,7 +142,7 @@ class Inpainter:
     ) -> list[Drawn]:
         """Complete many photos side by side.
 
-        seed: of all randomness; one for all, or one per plan. samples: completed photos per plan. tell: see
+        seed: source of all randomness; one for all, or one per plan. samples: completed photos per plan. tell: see
         `method_warnings.collect_warnings`. Raises InputError for a seed below 0, and for samples of a method that has
         only one.
         """
@@ -210,7 +210,7 @@ def unmask(
     """Find the faces of a photo and what covers each, and complete what is covered.
 
     photo: a path, an open file, its bytes, a Pillow image or (H, W, 3) uint8 RGB. method: see `facefill.METHODS`.
-    seed: of the random numbers; the same one gives the same picture. large_hole: also complete a face of which more
+    seed: the same one gives the same picture. large_hole: also complete a face of which more
     than 60 % is missing. covers: the kinds to take off, of "mask", "sunglasses" and "other" (a hand, a microphone ...);
     others stay on. finder: see `open_inpainter`.
     Raises InputError when no face could be completed; faces that could not, while others could, are warned about.

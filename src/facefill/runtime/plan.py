@@ -5,6 +5,8 @@ network's own size; beyond a face's crop its hole is filled softly. What is fine
 seams) is filled first, at the photo's own size.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import F32, F64, U8, Bool
+from facefill.arrays import U8, Bool
 from facefill.errors import NothingCompleted
 from facefill.files.photo import Photo
 from facefill.imaging.crop import Crop
@@ -51,7 +53,7 @@ class FoundFace:
 
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1 in pixels of the photo."""
-    landmarks: F64
+    landmarks: NDArray[np.float64]
     """(5, 2) pixels of the photo: eyes, nose, mouth corners; the viewer's left first."""
     score: float
     """The finder's certainty, 0 to 1."""
@@ -87,7 +89,7 @@ class Task:
     """Index into the plan's faces, None for any other crop."""
     stage: int = 1
     """Tasks of a later stage see what the earlier ones completed: 0 windows of fine parts, 1 faces, 2 context crops."""
-    landmarks: F32 = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
+    landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
     """(5, 2) pixels of the crop, NaN where it shows no face that was found."""
     softly: bool = False
     """Whether it is filled by `fill_softly`: where a face's hole goes on beyond its crop networks draw another face."""

@@ -27,7 +27,7 @@ EVERY_FRAMES = 3
 GLANCE_PX = 32
 """Side of the aligned face in which it is seen whether a face has changed."""
 BESIDE_PX = 4
-"""Of it, what is at its edges is not looked at: hair, and what lies behind the head."""
+"""Width of its rim that is ignored: hair, and what lies behind the head."""
 CHANGED_LEVELS = 16.0
 """Change of any pixel of it, in grey levels, from which the face is drawn anew at once."""
 ANCHOR_PX = 4.0

@@ -122,7 +122,7 @@ def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:
     """A protocol for uvicorn that closes connections on which no whole request head comes within `quiet_s` seconds;
     uvicorn itself waits for ever, and gives everybody who sends a byte the time again."""
 
-    class Protocol(H11Protocol):
+    class TimedOut(H11Protocol):
         deadline: asyncio.TimerHandle | None = None
         upgraded = False
 
@@ -152,4 +152,4 @@ def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:
             if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
                 self.transport.close()
 
-    return Protocol
+    return TimedOut

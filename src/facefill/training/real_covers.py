@@ -247,7 +247,7 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Seq
 
 
 def draw_like(landmarks: Points, others: Sequence[Covered], count: int, rng: Generator) -> Covered:
-    """Of `count` that are drawn, mirrored or not, the one whose pose is nearest. landmarks: (5, 2) pixels."""
+    """Draw `count` faces, mirrored or not, and return the one whose pose is nearest. landmarks: (5, 2) pixels."""
     drawn = [others[int(rng.integers(len(others)))] for _ in range(count)]
     drawn = [other.mirrored() if rng.random() < 0.5 else other for other in drawn]
     return min(drawn, key=lambda other: float(np.abs(pose_of(other.landmarks) - pose_of(landmarks)).sum()))
