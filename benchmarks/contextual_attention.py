@@ -7,7 +7,8 @@
 
 curves: draws critic gap, gradient penalty and hole PSNR over the pictures shown, and prints them. Known pixels are
 right, so a picture's hole PSNR is its PSNR, which is logged, and 10 log10 of the hole's share of the picture, in dB.
-scores: the last weights on validation faces, the same for all, and differences from the first run, paired by face.
+scores: the last weights on validation faces, the same for all, and differences from the first run, paired by face, with
+95 % intervals over people.
 --centre: square holes of half the side instead of those of the recipe. --cut: each run once more with attention
 taken out: the features that it looks at go on instead of what it borrows.
 borrows: from where the cells of a square hole of half the side take most: beyond their own side of it or beyond the
@@ -32,12 +33,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facefill.config import build
+from facefill.evaluation.statistics import bootstrap
 from facefill.imaging.metrics import measure
 from facefill.methods.contextual_attention import ContextualAttention
 from facefill.nets.attention import Borrowed
 from facefill.nets.coarse_to_fine import crop_around
 from facefill.training.checkpoint import load_newest
-from facefill.training.data import to_batch
+from facefill.training.data import read_faces, split_validation, to_batch
 from facefill.training.export import open_method
 from facefill.training.recipe import Recipe, build_method, open_source
 
@@ -137,8 +139,10 @@ def scores(options: argparse.Namespace) -> None:
     if options.centre:
         assert recipe.data is not None
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"holes": {"centre": 1.0}})})
-    first, rng = None, np.random.default_rng(0)
-    picked = rng.integers(0, options.count, (2000, options.count))
+    assert recipe.data is not None
+    identities = read_faces(recipe.data).identities
+    people = [identities[place] for place in split_validation(identities, options.count)[1][: options.count]]
+    first = None
     for run in options.runs:
         method = open_method(run / "weights.safetensors")
         batch = validation(recipe, method, options.count)
@@ -149,10 +153,10 @@ def scores(options: argparse.Namespace) -> None:
             first = first or found
             said = []
             for name, values in found.items():
-                low, high = np.percentile((values - first[name])[picked].mean(1), (2.5, 97.5))
+                more = bootstrap(values - first[name], people=people).estimate()
                 said.append(
                     f"{name} {np.median(values) if name == 'sharpness' else values.mean():.3f} "
-                    f"({(values - first[name]).mean():+.3f} [{low:.3f}, {high:.3f}])"
+                    f"({more.value:+.3f} [{more.low:.3f}, {more.high:.3f}])"
                 )
             name = f"{run.name}, attention cut out" if cut else run.name
             print(f"{name}, {options.count} faces: " + "; ".join(said), flush=True)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from latent_search import ALONE, U8, as_levels, as_tensors, interval, move, open_search, read
+from latent_search import ALONE, U8, as_levels, as_tensors, move, open_search, read
 from numpy.typing import NDArray
 
 from facefill.errors import InputError
@@ -84,7 +84,7 @@ def complete(column: str, faces: U8, masks: Masks, weights: Path) -> U8:
 
 def chosen(figure: Figure, dataset: Path, count: int) -> tuple[U8, Masks]:
     """The first faces of a figure's split, with its holes in turn."""
-    faces, _ = read(dataset, figure.split, count, figure.holes[0])
+    faces = read(dataset, figure.split, count, figure.holes[0]).faces
     if figure.moved:
         faces = np.stack([picture for face in faces[: (count + 1) // 2] for picture in (face, move(face))])[:count]
     holes = [MASKS[figure.holes[place % len(figure.holes)]] for place in range(len(faces))]
@@ -166,7 +166,7 @@ def main() -> None:
             (draw_steps(*given, options.rows), {}) if name == "6" else draw(*given, options.faces, options.rows)
         )
         cv2.imwrite(str(options.out / f"figure{name}.png"), picture[..., ::-1])
-        cells = [f"{column} {interval(values, '{:.2f}')}" for column, values in scores.items()]
+        cells = [f"{column} {np.mean(values):.2f}" for column, values in scores.items()]
         print(f"figure{name}: " + "; ".join(cells), flush=True)
 
 

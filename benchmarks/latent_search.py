@@ -29,6 +29,7 @@ import argparse
 import hashlib
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -39,6 +40,7 @@ from torch import Tensor
 
 from facefill.arrays import mirror_points
 from facefill.config import override
+from facefill.evaluation.statistics import bootstrap
 from facefill.imaging.blend import composite
 from facefill.imaging.classical import fill_total_variation
 from facefill.imaging.masks import MASKS
@@ -59,8 +61,6 @@ ALONE: dict[str, dict[str, object]] = {
 """Settings with each loss alone, figure 5."""
 NEAR, SPREAD = 48, 0.3
 """Faces that `ranks` compares, and how far around the best code they lie."""
-FORMS = ("{:.2f}", "{:.3f}")
-"""How PSNR and SSIM are printed."""
 PLAIN_RATE = 0.05
 """Learning rate of the plain loop's Adam, which never falls: at 0.15 it would end worse."""
 
@@ -72,14 +72,25 @@ def open_search(weights: Path, kind: type[LatentSearch] = LatentSearch, **settin
     return method.eval().requires_grad_(False)
 
 
-def read(dataset: Path, split: str, count: int, hole: str) -> tuple[U8, NDArray[np.bool_]]:
+class Cases(NamedTuple):
+    """N faces with a hole each."""
+
+    faces: U8
+    """(N, 64, 64, 3) uint8 RGB."""
+    masks: NDArray[np.bool_]
+    """(N, 64, 64), True = missing."""
+    people: list[str]
+    """Whose face each is."""
+
+
+def read(dataset: Path, split: str, count: int, hole: str) -> Cases:
     """The first faces of a split, by the hash of their names, at 64 px, each with a hole by its name."""
     faces = read_faces(DataConfig(folder=dataset, split=split, side_px=64, holes={hole: 1}))
     order = sorted(range(len(faces.names)), key=lambda place: hashlib.sha256(faces.names[place].encode()).digest())
     chosen = order[:count]
     seeds = [int.from_bytes(hashlib.sha256(f"{hole}/{faces.names[place]}".encode()).digest()[:8]) for place in chosen]
     masks = np.stack([MASKS[hole](64, np.random.default_rng(seed)) for seed in seeds])
-    return np.asarray(faces.pixels[np.array(chosen)]), masks
+    return Cases(np.asarray(faces.pixels[np.array(chosen)]), masks, [faces.identities[place] for place in chosen])
 
 
 def move(face: U8) -> U8:
@@ -119,8 +130,7 @@ def plain(method: LatentSearch, image: Tensor, mask: Tensor, seeds: Tensor) -> t
 
 def speed(options: argparse.Namespace) -> None:
     method = open_search(options.weights, **override({}, options.set))
-    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
-    image, mask = as_tensors(faces, masks)
+    image, mask = as_tensors(*read(options.dataset, options.split, options.faces, options.hole)[:2])
     seeds = torch.arange(len(image))
     method.search(image[:1], mask[:1], seeds[:1])
     rows = []
@@ -150,7 +160,7 @@ def clocks() -> NDArray[np.float64]:
 
 
 def start(options: argparse.Namespace) -> None:
-    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
+    faces, masks, people = read(options.dataset, options.split, options.faces, options.hole)
     image, mask = as_tensors(faces, masks)
     seeds = torch.arange(len(image))
     print(
@@ -166,8 +176,9 @@ def start(options: argparse.Namespace) -> None:
         got = open_search(options.weights, **settings).search(image, mask, seeds)
         found[f"{name} {steps}"] = got.loss, got.faces, float(got.steps.float().mean())
     for name, (loss, drawn, steps) in found.items():
-        near = interval([psnr(*pair) for pair in zip(as_levels(drawn), faces, strict=True)], "{:.2f}")
-        print(f"{name:<13}{interval(loss, '{:.4f}')}  {interval(loss - losses, '{:+.4f}')}  {near}  {steps:.0f}")
+        near = interval([psnr(*pair) for pair in zip(as_levels(drawn), faces, strict=True)], "{:.2f}", people)
+        columns = ((loss, "{:.4f}"), (loss - losses, "{:+.4f}"), (near, "{:.2f}"))
+        print(f"{name:<13}", *(interval(*column, people) for column in columns), f"{steps:.0f}", sep="  ")
 
 
 def terms(options: argparse.Namespace) -> None:
@@ -182,33 +193,26 @@ def terms(options: argparse.Namespace) -> None:
         "with mean face 0.1": (LatentSearch, {"mean_face": 0.1}),
     }
     for hole in options.hole.split(","):
-        faces, masks = read(options.dataset, options.split, options.faces, hole)
+        faces, masks, people = read(options.dataset, options.split, options.faces, hole)
+        wanted = [name for name in variants if any(part in name for part in options.only.split(","))]
         print(
-            f"{hole}, n = {len(faces)}, mean of {options.seeds} seeds: mean |difference| of known pixels in levels "
-            "and SSIM of equation 8, both of what the search drew; PSNR dB and SSIM, mean and 95 % interval, blended "
-            "| blended beyond pasted | blended, beyond that of all three, paired"
+            f"\n| {hole}, n = {len(faces)}, {options.seeds} seeds | known pixels off, levels | their SSIM | PSNR, dB "
+            "| SSIM | PSNR beyond pasted | PSNR beyond all three | SSIM beyond all three | PSNR of each seed |\n"
+            f"{'|---' * 9}|"
         )
-        wanted = [
-            "all three",
-            *(
-                name
-                for name in variants
-                if name != "all three" and any(part in name for part in options.only.split(","))
-            ),
-        ]
         all_three = None
-        for name in wanted:
+        for name in ["all three", *(name for name in wanted if name != "all three")]:
             seeds = [measure(faces, masks, options.weights, *variants[name], seed) for seed in range(options.seeds)]
             values = np.mean(seeds, 0)
             all_three = values if all_three is None else all_three
-            columns = (values[2], values[3], *(values[2:4] - values[4:6]), *(values[2:4] - all_three[2:4]))
-            cells = [interval(column, form) for column, form in zip(columns, FORMS * 3, strict=True)]
-            print(
-                f"{name:<28}{values[0].mean():5.2f} {values[1].mean():.3f}  {cells[0]}  {cells[1]}  |  {cells[2]}  "
-                f"{cells[3]}  |  {cells[4]}  {cells[5]}  |  dB of each seed "
-                + " ".join(f"{one[2].mean():.2f}" for one in seeds),
-                flush=True,
-            )
+            columns = (*values[2:4], values[2] - values[4], *(values[2:4] - all_three[2:4]))
+            cells = [
+                interval(column, form, people)
+                for column, form in zip(columns, ("{:.2f}", "{:.3f}", "{:.2f}", "{:+.2f}", "{:+.3f}"), strict=True)
+            ]
+            each = " ".join(f"{one[2].mean():.2f}" for one in seeds)
+            row = [name, f"{values[0].mean():.1f}", f"{values[1].mean():.3f}", *cells, each]
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 def measure(
@@ -237,7 +241,7 @@ def measure(
 
 
 def moved(options: argparse.Namespace) -> None:
-    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
+    faces, masks, people = read(options.dataset, options.split, options.faces, options.hole)
     off = np.stack([move(face) for face in faces])
     print(
         f"{options.hole}, n = {len(faces)}: mean |difference| of known pixels in levels; hole PSNR dB; mean and 95 % "
@@ -257,7 +261,7 @@ def moved(options: argparse.Namespace) -> None:
             near.append([known, [hole_psnr(*one) for one in zip(done, shown, masks, strict=True)]])
         aligned, turned = np.array(near)
         cells = [
-            interval(values, "{:.2f}")
+            interval(values, "{:.2f}", people)
             for pair in zip(aligned, turned, turned - aligned, strict=True)
             for values in pair
         ]
@@ -265,7 +269,7 @@ def moved(options: argparse.Namespace) -> None:
 
 
 def samples(options: argparse.Namespace) -> None:
-    faces, masks = read(options.dataset, options.split, options.faces, options.hole)
+    faces, masks, people = read(options.dataset, options.split, options.faces, options.hole)
     image, mask = as_tensors(faces, masks)
     method = open_search(options.weights)
     drawn = [
@@ -284,19 +288,22 @@ def samples(options: argparse.Namespace) -> None:
         float(np.abs(one[hole].astype(float) - truth[hole]).mean() / 255)
         for one, truth, hole in zip(done[0], faces, masks, strict=True)
     ]
-    apart_off, first_worst = (interval(apart, "{:.4f}"), interval(off, "{:.4f}")), (near[0], near.min(0))
+    apart_off, first_worst = (
+        (interval(apart, "{:.4f}", people), interval(off, "{:.4f}", people)),
+        (near[0], near.min(0)),
+    )
     print(
         f"{options.hole}, n = {len(faces)}: two of 4 samples differ by {apart_off[0]} of the range in the hole, the "
         f"first from the truth by {apart_off[1]}; hole PSNR dB of the first and of the worst of each face",
-        *(interval(values, "{:.2f}") for values in first_worst),
+        *(interval(values, "{:.2f}", people) for values in first_worst),
     )
 
 
-def interval(values: ArrayLike, form: str) -> str:
-    """Mean and percentile bootstrap over pictures, 2,000 resamples."""
-    values = np.asarray(values)
-    drawn = np.random.default_rng(0).choice(values, (2000, len(values))).mean(1)
-    return " ".join(form.format(value) for value in (np.mean(values), *np.quantile(drawn, (0.025, 0.975))))
+def interval(values: ArrayLike, form: str, people: list[str]) -> str:
+    """Mean, and the bounds of its 95 % interval where there are people enough for one (`evaluation.statistics`)."""
+    found = bootstrap(np.asarray(values, np.float64), people=people).estimate()
+    bounds = f" [{form.format(found.low)}, {form.format(found.high)}]" if np.isfinite(found.low) else ""
+    return form.format(found.value) + bounds
 
 
 def ranks(options: argparse.Namespace) -> None:
@@ -304,7 +311,7 @@ def ranks(options: argparse.Namespace) -> None:
     hole; mean over faces and 95 % interval."""
     method, dip = open_search(options.weights, start="encoder"), open_search(options.weights, Dip)
     for hole in options.hole.split(","):
-        faces, masks = read(options.dataset, options.split, options.faces, hole)
+        faces, masks, people = read(options.dataset, options.split, options.faces, hole)
         shown = []
         truth, nothing = as_tensors(faces, np.zeros_like(masks))
         image, mask = as_tensors(faces, masks)
@@ -327,7 +334,7 @@ def ranks(options: argparse.Namespace) -> None:
             )
             error = ((drawn - truth[place]).square() * mask[place]).sum((1, 2, 3))
             shown.append([spearmanr(loss, error).statistic for loss in losses])
-        cells = [interval(column, "{:.2f}") for column in np.array(shown).T]
+        cells = [interval(column, "{:.2f}", people) for column in np.array(shown).T]
         print(
             f"{hole:<9} n = {len(faces)}: DIP's l1 {cells[0]}, l1 {cells[1]}, SSIM {cells[2]}, both {cells[3]}",
             flush=True,

@@ -234,7 +234,10 @@ def main() -> None:
     inpainter = open_inpainter(given.method)
     lines: list[Line] = []
     tiles: list[U8] = []
-    paths = sorted(path for path in given.folder.iterdir() if path.is_file())[given.first :][: given.count]
+    paths = sorted(
+        (path for path in given.folder.iterdir() if path.is_file()),
+        key=lambda path: hashlib.sha256(path.name.encode()).digest(),
+    )[given.first :][: given.count]
     for path in paths:
         photo = read_photo(path)
         found: list[tuple[float, ...]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_every_shipped_file_has_a_history_that_git_and_the_recipes_know(name: st
         assert run.images > 0
         assert run.machine
         assert not run.recipe or (ROOT / run.recipe).is_file()
-        assert len(run.commit) in (0, 7)
+        assert re.fullmatch("[0-9a-f]{7}", run.commit)
 
 
 def test_the_share_of_the_papers_training_counts_pictures_times_pixels() -> None:

@@ -19,7 +19,8 @@ Left open, and what we took:
   those places instead.
 - The generator minimises -log D(G), not log(1 - D(G)) (Goodfellow et al. 2014, section 3): at first the critic always
   wins, and the latter has no gradient there.
-- Latent size: what three channels leave, 48 numbers for 128×128. `bottleneck` gives it more channels.
+- Latent size: what three channels leave, 48 numbers for 128×128. `bottleneck` gives it more channels; what ships has
+  128, and learnt in smaller batches at a higher, falling rate (configs/context_encoder.toml).
 - Batch normalisation, the paper's proposal, is an option. The paper works at 128×128 and says that it is meant for
   512×512: any multiple of 32 goes. Weights know the size of face that they were trained on; `side_px` brings others to
   it.
