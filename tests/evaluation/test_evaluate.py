@@ -205,6 +205,17 @@ def test_identity_is_told_for_covered_completed_and_true_faces(faces: Path, netw
     assert accepted == {"means", "telea", "covered", "truth"}
 
 
+def test_a_report_says_that_faces_were_shrunk_and_covariances_are_singular(network: Path, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "mixed", 3, split="test", side=64)
+    Image.fromarray(draw_face(128, 1)[0]).save(folder / "test" / "face001.png")
+    embedder = write_embedder(tmp_path / "embedder.onnx")
+    chosen = settings(folder, network, tmp_path / "report", embedder=embedder, holes=("random60@64",))
+    finish(chosen)
+    page = (chosen.report / "report.md").read_text(encoding="utf-8")
+    assert "64 px (of up to 128, shrunk)" in page
+    assert "with 3 pictures, no more than dimensions, covariances are singular" in page
+
+
 def test_methods_with_fewer_faces_are_compared_on_those(faces: Path, network: Path, tmp_path: Path) -> None:
     chosen = settings(faces, network, tmp_path / "report", methods=(str(network), "telea:5"), holes=("random20@64",))
     report = finish(chosen)
