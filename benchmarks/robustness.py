@@ -24,6 +24,7 @@ or two.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -95,7 +96,7 @@ class Bench:
     folder: Path
 
     def chosen(self, model: Model) -> list[Case]:
-        return self.cases[:: max(1, len(self.cases) // self.searched)] if searches(model) else self.cases
+        return self.cases[: self.searched] if searches(model) else self.cases
 
 
 def spoil(kind: str, level: float, picture: U8, rng: np.random.Generator) -> U8:
@@ -227,32 +228,36 @@ def measure(bench: Bench, inpainter: Inpainter, name: str) -> Measured:
     return known
 
 
-def read_cases(dataset: Path, split: str, count: int, hole: str) -> list[Case]:
+def read_cases(dataset: Path, split: str, count: int, hole: str) -> tuple[list[Case], dict[str, str]]:
+    """The first faces in the order of the SHA-256 of their names, with holes; and whose face each file is."""
     entries = [entry for entry in list_entries(dataset, split) if entry.landmarks is not None]
+    entries.sort(key=lambda entry: hashlib.sha256(entry.row["file"].encode()).digest())
     cases = []
-    for index in np.linspace(0, len(entries) - 1, min(count, len(entries))).astype(int):
-        face = read_photo(entries[index].read()).pixels
-        points = scale_landmarks(entries[index].landmarks, MANIFEST_PX, face.shape[0])
-        cases.append(draw_case(PROTOCOLS[hole], face, points, entries[index].row["file"], None))
-    return cases
+    for entry in entries[:count]:
+        face = read_photo(entry.read()).pixels
+        points = scale_landmarks(entry.landmarks, MANIFEST_PX, face.shape[0])
+        cases.append(draw_case(PROTOCOLS[hole], face, points, entry.row["file"], None))
+    return cases, {entry.row["file"]: entry.row.get("identity") or entry.row["file"] for entry in entries}
 
 
-def difference(one: dict[str, float], other: dict[str, float]) -> str:
-    """Mean paired difference over shared files, with its interval."""
-    shared = sorted(one.keys() & other.keys())
-    if not shared:
+def mean(values: dict[str, float], people: dict[str, str], form: str = ".2f") -> str:
+    """With its interval over people, where these are enough for one."""
+    if not values:
         return "none"
-    found = bootstrap(np.array([one[file] - other[file] for file in shared])).estimate()
-    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+    found = bootstrap(np.array(list(values.values())), people=[people[file] for file in values]).estimate()
+    return f"{found.value:{form}}" + (f" [{found.low:{form}}, {found.high:{form}}]" if np.isfinite(found.low) else "")
 
 
-def print_tables(table: dict[str, Measured], against: str | None) -> None:
+def print_tables(table: dict[str, Measured], people: dict[str, str], against: str | None) -> None:
+    def difference(one: dict[str, float], other: dict[str, float]) -> str:
+        return mean({file: one[file] - other[file] for file in sorted(one.keys() & other.keys())}, people, "+.2f")
+
     for columns in TABLES:
         print(f"\n| weights | n | clean | {' | '.join(columns)} |\n|---|---|---|{'---|' * len(columns)}")
         for name, found in table.items():
-            clean = bootstrap(np.array(list(found["clean 0"].values()))).estimate()
-            cells = [difference(found.get(column, {}), found["clean 0"]) for column in columns]
-            print(f"| {name} | {clean.n} | {clean.value:.2f} | {' | '.join(cells)} |")
+            clean = found["clean 0"]
+            cells = [difference(found.get(column, {}), clean) for column in columns]
+            print(f"| {name} | {len(clean)} | {mean(clean, people)} | {' | '.join(cells)} |")
     if against:
         columns = ("clean 0", *TABLES[-1])
         print(f"\n| against {against} | n | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
@@ -321,7 +326,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.pieces / f"{given.split}-{given.hole}-{given.faces}"
     folder.mkdir(parents=True, exist_ok=True)
-    cases = read_cases(given.dataset, given.split, given.faces, given.hole)
+    cases, people = read_cases(given.dataset, given.split, given.faces, given.hole)
     bench = Bench(cases, PROTOCOLS[given.hole].covers, given.searched, open_in_torch(given.stand_in), folder)
     table: dict[str, Measured] = {}
     for entry in given.methods:
@@ -330,7 +335,7 @@ def main() -> None:
         table[name] = measure(bench, inpainter, name)
         print(f"{name}: {len(bench.chosen(inpainter.model))} faces measured", flush=True)
     print(f"\n{len(cases)} faces of {given.split}, {given.hole}: mean hole PSNR in dB, then the paired change of it")
-    print_tables(table, given.against)
+    print_tables(table, people, given.against)
     if given.plot:
         plot(table, given.plot)
 

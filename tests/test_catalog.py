@@ -79,3 +79,13 @@ def test_the_share_of_the_papers_training_counts_pictures_times_pixels() -> None
     assert shipped.paper_share is None
     shares = {row["name"]: row["paper_share"] for row in catalog.describe()}
     assert shares["dip"] == shares["latent_search"] == catalog.shipped_weights()["latent_search"].paper_share
+
+
+def test_cards_say_which_share_of_the_papers_training_their_file_has_had() -> None:
+    shares = {name: weights.paper_share for name, weights in catalog.shipped_weights().items()}
+    papers = {name: share for name, share in shares.items() if share is not None}
+    assert len(papers) >= 4
+    for name, share in papers.items():
+        card = (ROOT / "weights" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"{100 * share:.0f} %" in card, name
+        assert ("short-budget variant" in " ".join(card.split())) == (share < 0.5), name
