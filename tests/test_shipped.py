@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch.nn.functional import avg_pool2d
 
 import facefill
 from facefill import catalog
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
+from facefill.imaging.crop import Crop
 from facefill.methods.opened import read_weights
+from facefill.nets.hints import CHEEKS, FACTOR, colour_of, in_small, kind_of, see_mouth
 from facefill.runtime.inpainter import open_inpainter
 from facefill.runtime.model import grey_holes
 
@@ -121,6 +125,22 @@ def test_masked_gan_sees_the_cover_and_samples_are_not_the_same() -> None:
     assert (one != other)[hole].mean() > 0.1
     assert np.abs(one.astype(int) - hidden)[hole].mean() > 1
     assert np.abs(one.astype(int) - faces[0])[hole].mean() > 15
+
+
+def test_samples_of_swift_are_closed_smiling_and_open_mouths_in_one_skin() -> None:
+    inpainter = open_inpainter("swift", threads=1)
+    plan = inpainter.plan_unmask(read_photo(ROOT / "examples/astronaut-cloth.jpg"))
+    crop = Crop.around_face(plan.faces[0].landmarks, 256)
+    points = torch.from_numpy(crop.to_crop(plan.faces[0].landmarks)).float().expand(8, 5, 2)
+    drawn = torch.from_numpy(np.stack([crop.take(photo) for photo in inpainter.run([plan], samples=8)[0].photos]))
+    small = avg_pool2d(drawn.movedim(3, 1) / 127.5 - 1, FACTOR)
+    closed, smiling, _ = kind_of(small, points).sum(0).tolist()
+    assert closed >= 2
+    assert smiling >= 2
+    assert see_mouth(small, points)[:, 0].min() < -0.7  # dark inside
+    mouth, wide = in_small(points[:, 3:].mean(1)), (points[:, 4] - points[:, 3]) / FACTOR
+    cheeks = torch.stack([colour_of(small, mouth, wide, cheek) for cheek in CHEEKS]) * 127.5
+    assert (cheeks - cheeks[:, :1]).abs().max() < 20
 
 
 @pytest.mark.parametrize("name", ["latent_search", "dip"])

@@ -53,7 +53,7 @@ def test_noise_moves_the_corners_of_the_mouth_alone_and_none_moves_nothing() -> 
     noise = torch.zeros(1, 1, 64, 64)
     assert torch.equal(move_mouth(points, noise), points)
     noise[0, 0, 0, 0] = 1
-    expected = points + torch.tensor([[[0.0, 0], [0, 0], [0, 0], [-10, -5], [10, -5]]])  # wider, and up: a smile
+    expected = points + torch.tensor([[[0.0, 0], [0, 0], [0, 0], [-1.6, -0.8], [1.6, -0.8]]])  # wider, and up: a smile
     torch.testing.assert_close(move_mouth(points, noise), expected)
     assert move_mouth(points * torch.nan, noise).isnan().all()
 

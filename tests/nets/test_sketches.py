@@ -84,6 +84,16 @@ def test_a_hidden_mouth_and_hidden_eyes_are_painted_in_the_tone_of_the_skin() ->
     torch.testing.assert_close(eyes_only[..., :34, :], painted[..., :34, :])
 
 
+def test_a_smile_is_painted_more_clearly_than_its_mean() -> None:
+    sketches, empty = Sketches(), torch.zeros(1, 3, 64, 64)
+    sketches.mouths.fill_(0.1)
+    told = torch.ones(1, 2, 64, 64)
+    closed, smiling = (
+        sketches.paint(empty, empty, POINTS, kinds, told)[0, 0, 42, 32] for kinds in torch.eye(3)[:2, None]
+    )
+    assert smiling / closed == pytest.approx(2.0 / 1.2)
+
+
 def test_a_head_that_is_turned_the_other_way_gets_the_mirrored_sketches() -> None:
     sketches = Sketches()
     generator = torch.Generator().manual_seed(0)
