@@ -15,7 +15,7 @@ from facefill.errors import InputError
 from facefill.nets.cover import IGNORED, CoverConfig, CoverNet
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
-from facefill.training.covering import CoveringConfig, held_out, open_covering, open_looks
+from facefill.training.covering import CoveringConfig, held_out, open_covering, open_looks, read_people
 from facefill.training.data import to_batch
 from facefill.training.painter import degrade, draw, draw_clear_glasses, move
 from facefill.training.real_covers import GLASSES, MASK, NOTHING, Covered, put_on, read_real
@@ -192,6 +192,40 @@ def test_both_sources_give_batches_that_their_networks_learn_from(config: Coveri
     assert 0.3 < share < 0.9
     inside = [np.abs(look["landmarks"]).max() < 0.6 for look in seen if look["faces"]]
     assert np.mean(inside) > 0.9
+
+
+class SeesOne:
+    """A teacher that sees a face in the middle of every picture."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def look(self, picture: np.ndarray, threshold: float) -> np.ndarray:
+        side = float(min(picture.shape[:2]))
+        points = draw_face(64, 0)[1].ravel() / 128 + 0.25
+        return np.array([[*(np.array([0.25, 0.25, 0.75, 0.75, *points]) * side), 0.9]], np.float32)
+
+
+def test_the_second_look_learns_from_faces_of_photos_that_do_not_judge(config: CoveringConfig, tmp_path: Path) -> None:
+    people = tmp_path / "people"
+    people.mkdir()
+    for name in ("one", "judged"):
+        cv2.imwrite(str(people / f"{name}.png"), np.full((90, 120, 3), 200, np.uint8))
+    judging = tmp_path / "judging.json"
+    judging.write_text(json.dumps({"files": {"judged.png": {}}}))
+    given = {"people": people, "judging": judging, "teacher": Path("yunet.onnx")}
+    alone = config.model_copy(update={**given, "covers": None})
+    (((photo, landmarks),),) = read_people(alone, SeesOne)
+    assert photo.shape == (90, 120, 3)
+    assert (landmarks > 0).all()
+    assert landmarks[:, 1].max() < 90
+    covers = write_covers(tmp_path / "covers")
+    rows = list(csv.DictReader((covers / "manifest.csv").open(newline="")))
+    rows[0]["split"] = "judge"
+    write_rows(covers / "manifest.csv", rows)
+    both = read_people(alone.model_copy(update={"covers": covers}), SeesOne)
+    assert len(both) == 1 + len(rows) - 1
+    assert read_people(config) == []
 
 
 def test_faces_of_one_photo_are_held_out_together() -> None:

@@ -24,14 +24,17 @@ from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
 from facefill.training.augmentation import tint
 from facefill.training.data import DataConfig, Faces, Source, read_faces, read_names, split_validation
-from facefill.training.looks import Looks
-from facefill.training.painter import Painter, degrade, draw_pool, move
-from facefill.training.real_covers import Covered, read_bodies, read_others, read_real
-from facefill.training.teacher import label_faces, open_teacher
+from facefill.training.lessons import judging_names, read_photos
+from facefill.training.looks import Looks, Person
+from facefill.training.painter import MIXES, Painter, degrade, draw_pool, move
+from facefill.training.real_covers import Covered, judging_photos, read_bodies, read_others, read_real
+from facefill.training.teacher import Teacher, label_faces, open_teacher
 
 SHOWN = {"pool": 0.52, "mask": 0.3, "glasses": 0.08, "none": 0.1}
 """How often the cover network sees what was drawn, and faces in real masks, in real sunglasses and without either."""
 JUDGED_SEED = 99
+SMALLEST_PX = 24.0
+"""Side of the smallest face in a photo that the second look learns from, the square root of its box's area."""
 
 
 class CoveringConfig(Frozen):
@@ -53,12 +56,18 @@ class CoveringConfig(Frozen):
     """A text file with the dataset's faces that are covered themselves, to leave out, a name a line."""
     teacher: Path | None = None
     """yunet.onnx, whose landmarks take the place of the dataset's; faces that it does not find are left out."""
+    people: Path | None = None
+    """A folder of photos of people beside those of `covers`, for the second look; the teacher labels their faces."""
+    judging: Path | None = None
+    """A JSON with the names of its photos to leave out under `files`: those that judge."""
     kept: int = 500
     """Faces of the split kept from training, the same as other recipes keep."""
     faces: int = 7000
     """So many of the dataset's faces, chosen by hash."""
     pool: int = 8000
     """Pictures that are drawn beforehand and shown again and again, mirrored, moved and tinted."""
+    mixes: dict[str, float] = MIXES
+    """How often each kind of picture is drawn, see `painter.MIXES`."""
     seed: int = 1
     """Seed of what is drawn."""
     validation_images: int = 200
@@ -91,9 +100,10 @@ class _Drawn:
         self.held = [face for face in real if held_out(face.file)]
         bodies = read_bodies(config.covers) if config.covers else []
         cloths = read_others(config.covers, "garment") if config.covers else []
-        painter = Painter(aligned, np.array([at for at in order if known[at]]), self.real, bodies, cloths)
-        self.judge = Painter(aligned, judged[known[judged]], self.held, bodies, cloths)
-        key = hashlib.sha256(f"{aligned.digest}/{config.model_dump_json()}".encode()).hexdigest()[:16]
+        painter = Painter(aligned, np.array([at for at in order if known[at]]), self.real, bodies, cloths, config.mixes)
+        self.judge = Painter(aligned, judged[known[judged]], self.held, bodies, cloths, config.mixes)
+        drawn_by = config.model_dump_json(exclude={"people", "judging"})
+        key = hashlib.sha256(f"{aligned.digest}/{drawn_by}".encode()).hexdigest()[:16]
         self.pool, self.marks = draw_pool(painter, config.pool, config.seed, cache / f"{key}-covering.u8")
 
 
@@ -147,13 +157,42 @@ def open_looks(config: CoveringConfig, finder: Callable[[], Any] = _open_finder)
     taught = [mistake for mistake in found if mistake[0] % 8]
     kept = [mistake for mistake in found if not mistake[0] % 8]
     pool, marks, count = drawn.pool, drawn.marks, len(drawn.pool) // 20
+    crowd = read_people(config)
     return Source(
-        lambda seed: Looks(pool[count:], marks[count:], drawn.real, photos, taught, seed),
-        Looks(pool[:count], marks[:count], drawn.held, photos, kept, 2),
+        lambda seed: Looks(
+            pool[count:],
+            marks[count:],
+            drawn.real,
+            [one for place, one in enumerate(crowd) if place % 8],
+            photos,
+            taught,
+            seed,
+        ),
+        Looks(pool[:count], marks[:count], drawn.held, crowd[::8], photos, kept, 2),
         config.validation_images,
         drawn.digest,
         ("an aligned square",),
     )
+
+
+def read_people(config: CoveringConfig, teach: Callable[[Path], Teacher] = open_teacher) -> list[list[Person]]:
+    """Of each photo that does not judge the faces that the teacher is sure of; none without a teacher."""
+    folders = [(config.people, judging_names(config.judging))] if config.people else []
+    if config.covers:
+        folders.append((config.covers / "photos", judging_photos(config.covers)))
+    if not config.teacher:
+        return []
+    teacher = teach(config.teacher)
+    scenes = [scene for folder, without in folders for scene in read_photos(folder, without, teacher)]
+    seen = [
+        [
+            Person(scene.image, points.astype(np.float64))
+            for box, points, count in zip(scene.boxes, scene.landmarks, scene.counts, strict=True)
+            if count == 1 and float(np.sqrt((box[2:] - box[:2]).prod())) > SMALLEST_PX
+        ]
+        for scene in scenes
+    ]
+    return [people for people in seen if people]
 
 
 def _mistakes(finder: Finder, photos: list[NDArray[np.uint8]]) -> list[tuple[int, NDArray[np.float64]]]:

@@ -94,7 +94,7 @@ def open_lessons(config: LessonConfig, teach: Callable[[Path], Teacher] = open_t
     teacher = teach(config.teacher)
     faces = _bank(aligned, np.sort(order[: config.faces]), teacher, cache)
     others = _bank(aligned, judged[: config.validation_images], teacher, cache)
-    photos = read_photos(config, teacher) if config.photos else []
+    photos = read_photos(config.photos, judging_names(config.without), teacher) if config.photos else []
     return Source(
         lambda seed: Lessons(faces, photos, config, seed),
         Lessons(others, [], config, 99),
@@ -171,13 +171,16 @@ def _cover_and_label(
         np.savez(part, places=places, covers=covers, boxes=boxes, landmarks=landmarks)
 
 
-def read_photos(config: LessonConfig, teacher: Teacher) -> list[LabelledScene]:
-    """The photos with what the teacher sees in them, in at most `LONG_SIDE_PX`."""
-    assert config.photos is not None
-    judging = set(json.loads(config.without.read_text(encoding="utf-8"))["files"]) if config.without else set()
+def judging_names(file: Path | None) -> set[str]:
+    """The names of photos under `files` of a JSON file: those that judge."""
+    return set(json.loads(file.read_text(encoding="utf-8"))["files"]) if file else set()
+
+
+def read_photos(folder: Path, without: set[str], teacher: Teacher) -> list[LabelledScene]:
+    """The photos with what the teacher sees in them, in at most `LONG_SIDE_PX`. without: names to leave out."""
     photos = []
-    for path in find_pictures(config.photos):
-        if path.name in judging:
+    for path in find_pictures(folder):
+        if path.name in without:
             continue
         picture = read_photo(path).pixels
         scale = LONG_SIDE_PX / max(picture.shape[:2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -30,6 +30,15 @@ USUAL = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
 """Landmarks of a face of `FACE_PX`."""
 
 
+class Person(NamedTuple):
+    """A face in a photo."""
+
+    photo: U8
+    """(H, W, 3) RGB."""
+    landmarks: Points
+    """(5, 2) pixels of the photo."""
+
+
 class Looks(Dataset[dict[str, Any]]):
     """Item `place, side_px` is the place-th picture that training sees."""
 
@@ -38,13 +47,15 @@ class Looks(Dataset[dict[str, Any]]):
         pool: NDArray[np.uint8],
         marks: NDArray[np.float32],
         real: Sequence[Covered],
+        people: Sequence[Sequence[Person]],
         others: Sequence[U8],
         found: Sequence[tuple[int, Points]],
         seed: int,
     ) -> None:
-        """pool, marks: of `covering.draw_pool`. real: faces in photos. others: photos without a face. found: where a
-        finder saw one there all the same: which photo, five landmarks."""
-        self._pool, self._marks, self._real, self._others, self._found = pool, marks, real, others, found
+        """pool, marks: of `covering.draw_pool`. real: faces in real covers. people: of each photo its faces. others:
+        photos without a face. found: where a finder saw one there all the same: which photo, five landmarks."""
+        self._pool, self._marks, self._real, self._people = pool, marks, real, people
+        self._others, self._found = others, found
         self._seed = seed
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
@@ -73,9 +84,13 @@ class Looks(Dataset[dict[str, Any]]):
         return 2**62
 
     def _face(self, rng: Generator) -> tuple[U8, Points]:
-        if rng.random() < 0.3 and self._real:
+        kind = rng.random()
+        if kind < 0.2 and self._real:
             face = self._real[int(rng.integers(len(self._real)))]
             picture, points = face.picture, face.landmarks
+        elif kind > 0.7 and self._people:
+            people = self._people[int(rng.integers(len(self._people)))]
+            picture, points = people[int(rng.integers(len(people)))]
         else:
             at = int(rng.integers(len(self._pool)))
             picture, points = self._pool[at, ..., :3], self._marks[at].astype(np.float64)

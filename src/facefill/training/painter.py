@@ -36,15 +36,21 @@ class Painter:
     """Draws pictures with labels; a picture depends on nothing but its generator."""
 
     def __init__(
-        self, faces: Faces, chosen: NDArray[np.int64], real: list[Covered], bodies: list[U8], cloths: list[U8]
+        self,
+        faces: Faces,
+        chosen: NDArray[np.int64],
+        real: list[Covered],
+        bodies: list[U8],
+        cloths: list[U8],
+        mixes: dict[str, float] = MIXES,
     ) -> None:
         """chosen: places of the faces to draw on. real: faces in real covers. bodies, cloths: see `read_bodies` and
-        `put_on`."""
+        `put_on`. mixes: as `MIXES`."""
         self._faces, self._chosen, self._bodies, self._cloths = faces, chosen, bodies, cloths
         self._masks = [face for face in real if face.kind in ("mask", "scarf")]
         self._glasses = [face for face in real if face.kind == "sunglasses"]
         self._plain = [face for face in real if face.kind == "none"]
-        self._mixes = {name: share for name, share in MIXES.items() if real or name in ("drawn", "glasses", "plain")}
+        self._mixes = {name: share for name, share in mixes.items() if real or name in ("drawn", "glasses", "plain")}
 
     def draw(self, rng: Generator) -> Covered:
         """One picture."""

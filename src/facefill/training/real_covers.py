@@ -207,6 +207,12 @@ def read_others(folder: Path, kind: str = "") -> list[U8]:
     return [_rgb(folder / row["file"]) for row in rows]
 
 
+def judging_photos(folder: Path) -> set[str]:
+    """Names of the photos that hold a face which judges."""
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        return {Path(row["photo"]).name for row in csv.DictReader(file) if row["split"] != "train"}
+
+
 def read_bodies(folder: Path) -> list[U8]:
     """What is worn below a chin: the upper parts of clothed people without their heads."""
     return [picture[: picture.shape[0] // 3] for picture in read_others(folder, "clothed")]
