@@ -1,13 +1,10 @@
-"""Curves and scores of training runs, and how the context encoder's time grows with the picture.
+"""Curves of training runs, and how the context encoder's time grows with the picture.
 
     python benchmarks/context_encoder.py curves "no normalisation=runs/base" "batch normalisation=runs/bn" -o curves.svg
-    python benchmarks/context_encoder.py scores runs/base runs/bn [--count 400]
     python benchmarks/context_encoder.py speed [--sides 128,256,512] [--runs 5]
 
 curves: reads the log.jsonl of runs and draws two panels: the generator's total loss, a mean over the pictures since the
 line before, and the validation score (PSNR of completed faces, averaged weights). Needs matplotlib.
-scores: the validation score of the last weights again, on the same faces and holes for all, as they ship: in the log
-batch normalisation takes its statistics from the batch. Faces and side are the first run's.
 speed: medians of one completion by the network at full size in float32 and in bf16, of one by the shipped file in its
 default precision (it brings other sizes to 128), and of one training step (critic and generator, bf16) per picture, the
 sides in turn in one run; beside each what it is of the time at the side before, and at the end the exponent k of
@@ -30,9 +27,7 @@ from train import example, turn
 
 from facefill.catalog import find_weights
 from facefill.runtime.engine import load_engine
-from facefill.training.data import DataConfig, batches, open_faces, plan_steps, to_batch
-from facefill.training.export import open_method
-from facefill.training.recipe import Recipe, build_method
+from facefill.training.recipe import build_method
 
 BATCH = {128: 16, 256: 8, 512: 2}
 
@@ -62,21 +57,6 @@ def curves(options: argparse.Namespace) -> None:
         if len(options.runs) > 1:
             left.legend(frameon=False, loc="upper right")
         figure.savefig(options.out, format="svg", metadata={"Date": None, "Creator": None})
-
-
-@torch.no_grad()
-def scores(options: argparse.Namespace) -> None:
-    torch.set_num_threads(1)
-    recipe = Recipe.model_validate_json((options.runs[0] / "config.json").read_text(encoding="utf-8"))
-    source = open_faces(DataConfig.model_validate(dict(recipe.pictures) | {"validation_images": options.count}))
-    methods = {run: open_method(run / "weights.safetensors") for run in options.runs}
-    found: dict[Path, list[torch.Tensor]] = {run: [] for run in methods}
-    steps = plan_steps(0, source.validation_images, 20, recipe.train.stages[0].sides_px)
-    for raw in batches(source.validation, steps, 0):
-        for run, method in methods.items():
-            found[run].append(method.score(to_batch(raw, method, torch.device("cpu"))))
-    for run, values in found.items():
-        print(f"{run}: {torch.cat(values).mean():.2f} dB, {source.validation_images} faces")
 
 
 def median(work: Callable[[], object], runs: int) -> float:
@@ -160,10 +140,6 @@ def main() -> None:
     drawn.add_argument("-o", "--out", type=Path, required=True)
     drawn.add_argument("--iterations", action="store_true", help="count steps, not pictures")
     drawn.set_defaults(work=curves)
-    judged = commands.add_parser("scores")
-    judged.add_argument("runs", nargs="+", type=Path)
-    judged.add_argument("--count", type=int, default=400)
-    judged.set_defaults(work=scores)
     timed = commands.add_parser("speed")
     timed.add_argument("--sides", default="128,256,512")
     timed.add_argument("--runs", type=int, default=5)
