@@ -16,16 +16,19 @@ import time
 import zlib
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from facefill.errors import InputError
 from facefill.files.photo import Provenance, encode_photo, read_photo
+from facefill.files.samples import use_heif
 
 from . import photo_files as files
 
@@ -69,6 +72,17 @@ def seeds() -> list[tuple[str, bytes]]:
         for lossless in (False, True)
     ]
     found.append(("AVIF", files.coded(Image.fromarray(face), "AVIF", exif=block, xmp=xmp)))
+    layouts: list[dict[str, Any]] = [{"bigtiff": True}, {"byteorder": ">"}, {}]
+    for layout, coding in zip(layouts, ({}, {"compression": "zlib"}, {"tile": (16, 16)}), strict=True):
+        stream = io.BytesIO()
+        with tifffile.TiffWriter(stream, **layout) as tiff:
+            tiff.write(face[:16, :16], photometric="rgb", subfiletype=1)
+            tiff.write(files.picture(48, 64, 4), photometric="rgb", extrasamples=[1], subifds=1, **coding)
+            tiff.write(face[:16, :16], photometric="rgb", subfiletype=1)
+        found.append(("TIFF", stream.getvalue()))
+    if find_spec("pillow_heif"):
+        use_heif()
+        found.append(("HEIF", files.coded(Image.fromarray(face), "HEIF", exif=block, xmp=xmp)))
     return found
 
 
@@ -152,14 +166,14 @@ def change_chunk(rng: Random, part: bytes) -> bytes:
 
 def change_directory(rng: Random, data: bytes) -> bytes:
     """A TIFF, or whatever holds one, with entries of its first directory changed."""
-    changed = bytearray(data)
-    at = max(data.find(b"II*\0"), 0)
-    if data[at : at + 4] != b"II*\0":
+    changed, order = bytearray(data), ">" if b"MM\0*" in data else "<"
+    at = data.find(b"MM\0*" if order == ">" else b"II*\0")
+    if at < 0 or at + 8 > len(data):
         return scramble(rng, data)
-    (start,) = struct.unpack_from("<I", data, at + 4)
+    (start,) = struct.unpack_from(order + "I", data, at + 4)
     if at + start + 2 > len(data):
         return scramble(rng, data)
-    (count,) = struct.unpack_from("<H", data, at + start)
+    (count,) = struct.unpack_from(order + "H", data, at + start)
     for _ in range(int(rng.integers(1, 5))):
         entry = at + start + 2 + 12 * int(rng.integers(0, max(count, 1)))
         if entry + 12 > len(changed):
@@ -167,14 +181,14 @@ def change_directory(rng: Random, data: bytes) -> bytes:
         field = int(rng.integers(4))
         if field == 0:
             number = int(rng.choice([0x8769, 0x8825, 330, 700, 34675, 258, 262, 273, 277, 279, 338, 339, 254]))
-            struct.pack_into("<H", changed, entry, number)
+            struct.pack_into(order + "H", changed, entry, number)
         elif field == 1:
-            struct.pack_into("<H", changed, entry + 2, int(rng.integers(0, 20)))
+            struct.pack_into(order + "H", changed, entry + 2, int(rng.integers(0, 20)))
         elif field == 2:
-            struct.pack_into("<I", changed, entry + 4, int(rng.choice([0, 1, 2, 1000, 0x7FFFFFFF, 0xFFFFFFFF])))
+            struct.pack_into(order + "I", changed, entry + 4, int(rng.choice([0, 1, 2, 1000, 0x7FFFFFFF, 0xFFFFFFFF])))
         else:
             value = int(rng.choice([0, 1, 8, start, len(data), 0xFFFFFFFF, int(rng.integers(0, 99999))]))
-            struct.pack_into("<I", changed, entry + 8, value)
+            struct.pack_into(order + "I", changed, entry + 8, value)
     return bytes(changed)
 
 

@@ -64,6 +64,16 @@ def test_a_jpeg_of_which_a_part_is_missing_is_refused_even_if_its_end_is_marked(
         read_photo(source[: int(len(source) * share)] + b"\xff\xd9")
 
 
+def test_a_jpeg_that_ends_where_a_restart_should_be_is_refused() -> None:
+    source = source_of("RGB", 160, 200, restart_marker_rows=1)
+    ends = [at for at in range(len(source) - 1) if source[at] == 0xFF and source[at + 1] in range(0xD0, 0xD8)]
+    assert len(ends) == 9
+    for at in ends:
+        for cut in (at, at + 2):
+            with pytest.raises(InputError, match="cut off"):
+                read_photo(source[:cut] + b"\xff\xd9")
+
+
 def test_a_progressive_jpeg_that_lacks_scans_is_refused() -> None:
     whole = parse_jpeg(source_of("RGB", 64, 64, progressive=True)).segments
     scans = [number for number, segment in enumerate(whole) if segment.marker == 0xDA]
@@ -197,6 +207,26 @@ def test_coefficients_beyond_what_8_bits_can_be_are_not_written_again_in_silence
     away[16:32, 16:32] = False
     same = np.array_equal(read_photo(result).pixels[away], photo.pixels[away])
     assert same or any("largest difference" in note for note in notes)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("value", [1023, 1024, 1500, -1400])
+def test_coefficients_beyond_what_huffman_codes_hold_are_coded_anew_and_that_is_said(
+    mode: str, value: int, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(source_of(mode, 96, 96, subsampling=0))
+    picture = jpegio.read(str(tmp_path / "photo.jpg"))
+    picture.coef_arrays[0][80, 80] = value
+    picture.write(str(tmp_path / "photo.jpg"))
+    source = (tmp_path / "photo.jpg").read_bytes()
+    photo = read_photo(source)
+    result, notes = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape))
+    away = np.ones((96, 96), bool)
+    away[16:40, 24:56] = away[-8:, -8:] = False
+    seen = [np.asarray(files.opened(data).convert("RGB")).astype(int) for data in (source, result)]
+    largest = np.abs(seen[0] - seen[1])[away].max()
+    assert any("blocks could not be kept" in note for note in notes) == (abs(value) > 1023)
+    assert largest == 0 or int(notes[-1].split("difference is ")[1].split()[0]) >= largest
 
 
 def test_no_memory_is_lost_on_damaged_files() -> None:

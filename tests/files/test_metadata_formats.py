@@ -62,7 +62,7 @@ def png_with(*chunks: Chunk, behind: bool = False, trailer: bytes = b"") -> byte
 def test_no_chunk_of_a_png_keeps_the_old_face(chunk: Chunk, behind: bool) -> None:
     result, notes = completed(png_with(chunk, behind=behind, trailer=OLD))
     assert "left out" in notes[0]
-    assert "data behind the picture" in notes[0]
+    assert "further pictures" in notes[0]
     for payload in (payload for _, payload in parse_png(result)[0]):
         assert not any(trace in payload for trace in TRACES)
 
@@ -141,6 +141,32 @@ def test_colours_by_number_stay_and_what_they_mean_is_said(numbers: bytes, wide:
 def test_a_chunk_without_which_the_picture_means_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="nobody knows"):
         read_photo(png_with(Chunk(b"CgBI", bytes(4))))
+
+
+OTHERS: dict[str, dict[str, bool]] = {"WEBP": {"lossless": True}, "AVIF": {}, "BMP": {}}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("behind", [OLD, b"old " * 100, files.VIDEO], ids=["a picture", "bytes", "a video"])
+def test_what_lies_behind_a_picture_goes_and_that_is_said(name: str, behind: bytes) -> None:
+    source = files.coded(files.image("RGB", 40, 48), name, **OTHERS[name])
+    result, notes = completed(source + behind)
+    said = {OLD: "further pictures", files.VIDEO: "the video of a motion photo"}.get(behind, "data behind the picture")
+    assert said in notes[0]
+    assert behind[:200] not in result
+    assert completed(source)[1] == completed(source + bytes(50))[1]
+    assert "left out" not in " ".join(completed(source)[1])
+
+
+def test_unknown_parts_of_webp_and_avif_go_and_that_is_said() -> None:
+    source = files.coded(files.image("RGB", 40, 48), "WEBP", lossless=True)
+    part = b"prVt" + struct.pack("<I", len(OLD)) + OLD + bytes(len(OLD) % 2)
+    larger = b"RIFF" + struct.pack("<I", len(source + part) - 8) + source[8:] + part
+    boxes = files.coded(files.image("RGB", 40, 48), "AVIF") + struct.pack(">I", 8 + len(OLD)) + b"skip" + OLD
+    for file, said in ((larger, "the part prVt"), (boxes, "the part skip")):
+        result, notes = completed(file)
+        assert said in notes[0]
+        assert not any(trace in result for trace in TRACES)
 
 
 def test_chunks_about_a_palette_go_with_it() -> None:

@@ -21,7 +21,6 @@ MOTION = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.
 <Container:Directory><rdf:Seq><rdf:li rdf:parseType="Resource">
 <Container:Item Item:Mime="video/mp4" Item:Length="4000"/>
 </rdf:li></rdf:Seq></Container:Directory></rdf:Description></rdf:RDF></x:xmpmeta>"""
-VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(range(256)) * 8
 GAIN_MAP = files.coded(files.image("L", 20, 24, seed=5), "JPEG")
 MARKS = (b"MotionPhoto", b"MicroVideo", b"hdrgm", b"Container", b"GDepth", b"21496", b"MPF\0", b"ftyp", b"SEFT")
 
@@ -38,7 +37,7 @@ def completed(source: bytes) -> tuple[bytes, str]:
 @pytest.mark.parametrize(
     ("metadata", "trailer", "said"),
     [
-        ([], VIDEO, "the video of a motion photo"),
+        ([], files.VIDEO, "the video of a motion photo"),
         ([], b"\0\0SEFHMotionPhoto_Data" + bytes(200) + b"SEFT", "the video of a motion photo"),
         ([], GAIN_MAP, "further pictures"),
         ([Segment(0xE2, b"MPF\0II*\0" + bytes(60))], GAIN_MAP, "further pictures"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from facefill.errors import InputError
 from facefill.files.photo import encode_photo, read_photo
+from facefill.files.png import SIGNATURE, parse_png
 
 from . import photo_files as files
 
@@ -66,9 +68,32 @@ def test_a_16_bit_png_that_is_cut_off_is_refused() -> None:
     assert "cut off" in refusal(source[: len(source) // 2]).got
 
 
-def test_damage_behind_the_samples_of_a_png_is_refused_when_it_is_read_and_not_when_it_is_written() -> None:
-    source = files.png(files.picture(60, 80, 3, bits=16), 2, 16)
-    assert "cut off" in refusal(source[:-6]).got
+@pytest.mark.parametrize("missing", [4, 6, 11, 12])
+@pytest.mark.parametrize("mode", ["1", "P", "RGB", "I;16", "16 bits of colour"])
+def test_a_png_without_its_end_is_taken_when_all_its_pixels_are_there(mode: str, missing: int) -> None:
+    deep = files.png(files.picture(60, 80, 3, bits=16), 2, 16)
+    source = deep if mode.startswith("16") else files.coded(files.image(mode, 60, 80), "PNG")
+    photo, mask = read_photo(source[:-missing]), np.eye(60, 80, dtype=bool)
+    assert np.array_equal(photo.pixels, read_photo(source).pixels)
+    assert encode_photo(photo, photo.pixels, mask) == encode_photo(read_photo(source), photo.pixels, mask)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "P", "I;16"])
+def test_a_png_that_holds_half_its_rows_is_refused_even_if_each_chunk_is_whole(mode: str) -> None:
+    chunks, _ = parse_png(files.coded(files.image(mode, 60, 80), "PNG"))
+    packed = next(chunk.payload for chunk in chunks if chunk.name == b"IDAT")
+    for rows in (zlib.decompress(packed)[: len(zlib.decompress(packed)) // 2], b""):
+        half = [chunk._replace(payload=zlib.compress(rows)) if chunk.name == b"IDAT" else chunk for chunk in chunks]
+        assert "cut off" in refusal(SIGNATURE + b"".join(chunk.coded() for chunk in half)).got
+    for ending in ([], chunks[-1:]):
+        cut = [chunk._replace(payload=packed[:-60]) if chunk.name == b"IDAT" else chunk for chunk in chunks[:-1]]
+        refusal(SIGNATURE + b"".join(chunk.coded() for chunk in (*cut, *ending)))
+
+
+def test_a_png_whose_last_row_is_black_is_whole() -> None:
+    samples = files.picture(60, 80)
+    samples[-1] = 0
+    assert np.array_equal(read_photo(files.png(samples, 2, 8)).pixels, samples)
 
 
 def test_a_picture_too_wide_for_the_library_that_decodes_it_is_refused() -> None:

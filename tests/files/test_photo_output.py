@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from facefill.errors import InputError
 from facefill.files import photo as photo_module
@@ -138,11 +140,36 @@ def test_a_new_file_has_the_permissions_of_any_other(photo: Photo, tmp_path: Pat
     assert (tmp_path / "out.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-@pytest.mark.parametrize(("format", "side"), [("JPEG", 70_000), ("WEBP", 16_384), ("AVIF", 70_000)])
+@pytest.mark.parametrize(("format", "side"), [("JPEG", 65_501), ("WEBP", 16_384), ("AVIF", 32_769), ("HEIF", 16_385)])
 def test_sides_beyond_what_a_format_holds_are_one_line(format: str, side: int) -> None:
-    wide = read_photo(files.picture(1, side))
-    with pytest.raises(InputError, match=f"for {format}"):
-        encode_photo(wide, wide.pixels, np.ones((1, side), bool), format=format)
+    wide = files.picture(1, side)
+    for photo in (read_photo(wide), read_photo(wide.swapaxes(0, 1))):
+        with pytest.raises(InputError, match=f"for {format}"):
+            encode_photo(photo, photo.pixels, np.ones(photo.pixels.shape[:2], bool), format=format)
+
+
+@pytest.mark.parametrize(("format", "side"), [("JPEG", 65_500), ("WEBP", 16_383), ("AVIF", 32_768)])
+def test_the_longest_sides_that_a_format_holds_are_read_again(format: str, side: int) -> None:
+    wide = read_photo(np.zeros((1, side, 3), np.uint8))
+    result, _ = encode_photo(wide, wide.pixels, np.ones((1, side), bool), format=format)
+    assert read_photo(result).pixels.shape == (1, side, 3)
+
+
+def test_what_an_encoder_does_not_take_is_one_line() -> None:
+    pytest.importorskip("pillow_heif")
+    thin = read_photo(np.zeros((1, 5000, 3), np.uint8))
+    with pytest.raises(InputError, match="a picture that HEIF can hold, got 5000 x 1"):
+        encode_photo(thin, thin.pixels, np.ones((1, 5000), bool), format="HEIF")
+
+
+def test_16_bits_wider_than_a_png_holds_are_one_line() -> None:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((1, 1_000_001), np.uint16), photometric="minisblack")
+    wide = read_photo(stream.getvalue())
+    mask = np.ones(wide.pixels.shape[:2], bool)
+    with pytest.raises(InputError, match="1,000,000 pixels for a PNG of 16 bits"):
+        encode_photo(wide, wide.pixels, mask, format="PNG")
+    assert encode_photo(wide, wide.pixels, mask)[0]
 
 
 def test_the_notes_come_back(photo: Photo, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from facefill.errors import InputError
 from facefill.files.jpeg import join_resources
@@ -68,6 +69,15 @@ def test_premultiplied_colours_become_straight_in_other_formats() -> None:
     assert np.array_equal(files.samples_of(result)[..., :3], photo.pixels)
 
 
+def test_colours_under_no_alpha_are_black_in_the_view_and_stay_in_the_file() -> None:
+    samples = files.picture(30, 41, 4)
+    samples[20:, :, 3] = 0
+    photo = read_photo(tiff(samples, extrasamples=[1]))
+    assert not photo.pixels[20:].any()
+    after, mask, _, _ = completed(photo)
+    assert np.array_equal(after[~mask], samples[~mask])
+
+
 def test_a_channel_that_may_be_anything_stays_behind_and_that_is_said() -> None:
     photo = read_photo(tiff(files.picture(30, 41, 4), extrasamples=[0]))
     result, notes = encode_photo(photo, photo.pixels, np.eye(30, 41, dtype=bool), format="PNG")
@@ -101,9 +111,38 @@ def test_iptc_and_photoshops_blocks_of_a_tiff_keep_their_texts_alone() -> None:
     assert "Photoshop's thumbnail" in notes[0]
 
 
-def test_several_further_channels_are_one_line() -> None:
-    with pytest.raises(InputError, match="one channel beside the colours"):
+def test_more_channels_than_can_be_kept_are_one_line() -> None:
+    with pytest.raises(InputError, match="at most 1 channels beside 3 of colour, got 2"):
         read_photo(tiff(files.picture(30, 41, 5), extrasamples=[0, 0]))
+    with pytest.raises(InputError, match="at most 0 channels beside 4 of colour, got 1"):
+        read_photo(tiff(files.picture(30, 41, 5), photometric="separated", extrasamples=[2]))
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "JPEG"])
+def test_16_bits_that_are_multiplied_by_alpha_become_straight_before_they_are_rounded(format: str) -> None:
+    samples = files.picture(30, 41, 4, bits=16)
+    samples[..., 3] = np.linspace(300, 65535, 41)
+    samples[..., :3] = samples[..., :3].astype(np.uint32) * samples[..., 3:] // 65535
+    photo = read_photo(tiff(samples, extrasamples=[1]))
+    result, _ = encode_photo(photo, photo.pixels, np.eye(30, 41, dtype=bool), format=format)
+    difference = np.abs(read_photo(result).pixels.astype(int) - photo.pixels)
+    assert difference.mean() < 3 if format == "JPEG" else difference.max() == 0
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_of_few_bits_or_upside_down_is_said(bits: int) -> None:
+    few = Image.fromarray(files.picture(30, 41, 1)[..., 0] >> (8 - bits))
+    source = bytearray(files.coded(few, "TIFF"))
+    rows = np.packbits(np.unpackbits(np.asarray(few)[..., None], axis=2)[..., 8 - bits :].reshape(30, -1), axis=1)
+    start = struct.unpack_from("<I", source, source.index(struct.pack("<HHI", 273, 4, 1)) + 8)[0]
+    source[start : start + rows.size] = rows.tobytes()
+    struct.pack_into("<H", source, source.index(struct.pack("<HHI", 258, 3, 1)) + 8, bits)
+    photo = read_photo(bytes(source))
+    assert photo.notes == (f"its {bits}-bit grey becomes 8-bit",)
+    assert np.array_equal(photo.pixels[..., 0], np.asarray(few) * (255 // (2**bits - 1)))
+    negative = read_photo(tiff(files.picture(30, 41, 1)[..., 0], photometric="miniswhite"))
+    assert "0 is black" in negative.notes[0]
+    assert np.array_equal(negative.pixels[..., 0], 255 - files.picture(30, 41, 1)[..., 0])
 
 
 def test_of_several_pictures_the_largest_is_taken_and_written_alone() -> None:
@@ -133,6 +172,49 @@ def test_16_bits_of_a_later_page_keep_their_bits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pages", "chosen"),
+    [
+        ([(48, {"subfiletype": 4, "photometric": "minisblack"}), (40, {})], 1),
+        ([(40, {"subfiletype": 1}), (40, {}), (10, {})], 1),
+        ([(44, {"subfiletype": 1}), (40, {"subfiletype": 2})], 1),
+        ([(10, {"subfiletype": 1}), (40, {"subfiletype": 1})], 1),
+    ],
+    ids=["a mask", "reduced and as large", "reduced and larger", "all are reduced"],
+)
+def test_reduced_pictures_and_masks_come_last(pages: list[Any], chosen: int) -> None:
+    stream, written = io.BytesIO(), []
+    with tifffile.TiffWriter(stream, byteorder=">") as writer:
+        for seed, (side, options) in enumerate(pages):
+            samples = files.picture(side, side, seed=seed)
+            written.append(samples[..., 0] > 128 if "photometric" in options else samples)
+            writer.write(written[-1], metadata=None, **({"photometric": "rgb"} | options))
+    assert np.array_equal(read_photo(stream.getvalue()).pixels, written[chosen])
+
+
+@pytest.mark.parametrize("options", [{}, {"photometric": 32803}, {"byteorder": ">"}, {"bigtiff": True}])
+def test_a_picture_that_hides_a_larger_one_or_a_raw_one_is_one_line(options: dict[str, Any]) -> None:
+    layout = {key: options[key] for key in ("byteorder", "bigtiff") if key in options}
+    for first, second in ((12, 40), (40, 12)):
+        stream = io.BytesIO()
+        with tifffile.TiffWriter(stream, **layout) as writer:
+            writer.write(files.picture(first, first), photometric="rgb", metadata=None, subifds=1)
+            within = files.picture(second, second, 1)[..., 0]
+            writer.write(within, photometric=options.get("photometric", "minisblack"), metadata=None)
+        if second > first or "photometric" in options:
+            with pytest.raises(InputError, match="raw file"):
+                read_photo(stream.getvalue())
+        else:
+            assert np.array_equal(read_photo(stream.getvalue()).pixels, files.picture(first, first))
+
+
+@pytest.mark.parametrize("within", [0, 8, 600, 2**31 - 1])
+def test_a_directory_within_that_is_none_costs_nothing(within: int) -> None:
+    source = tiff(files.picture(30, 41), extratags=[(60000, 4, 1, within, True)])
+    photo = read_photo(source.replace(struct.pack("<HHI", 60000, 4, 1), struct.pack("<HHI", 330, 4, 1)))
+    assert np.array_equal(photo.pixels, files.picture(30, 41))
+
+
+@pytest.mark.parametrize(
     ("name", "extratags"),
     [("DNG", [(50706, 1, 4, b"\1\4\0\0", True)]), ("a pattern of colours", [(33422, 1, 4, b"\0\1\1\2", True)])],
 )
@@ -156,6 +238,36 @@ def test_a_resolution_that_is_no_number_is_no_resolution(density: tuple[int, int
     source[at : at + 8] = struct.pack("<II", *density)
     after, mask, _, _ = completed(read_photo(bytes(source)))
     assert np.array_equal(after[~mask], files.picture(30, 41)[~mask])
+
+
+def test_a_resolution_of_an_unknown_unit_becomes_one_of_none() -> None:
+    exif = Image.Exif()
+    exif[282] = exif[283] = 72.0
+    exif[296] = 9
+    photo = read_photo(files.coded(files.image("RGB"), "JPEG", exif=exif))
+    result, _ = encode_photo(photo, photo.pixels, np.eye(37, 53, dtype=bool), format="TIFF")
+    with tifffile.TiffFile(io.BytesIO(result)) as written:
+        assert written.pages[0].tags[296].value == 1
+        assert written.pages[0].tags[282].value == (72, 1)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    "options", [{}, {"rowsperstrip": 8}, {"tile": (16, 16)}, {"compression": "zlib"}, {"bigtiff": True}]
+)
+def test_a_picture_of_which_strips_or_tiles_are_missing_is_one_line(options: dict[str, Any], bits: int) -> None:
+    source = tiff(files.picture(48, 64, bits=bits), **options)
+    assert read_photo(source).pixels.shape == (48, 64, 3)
+    with tifffile.TiffFile(io.BytesIO(source)) as whole:
+        tags = whole.pages[0].tags
+        starts, height = tags[324 if "tile" in options else 273], tags[257]
+    taller, nowhere = bytearray(source), bytearray(source)
+    struct.pack_into("<H", taller, height.valueoffset, 96)
+    wide = starts.dtype == 16
+    struct.pack_into("<Q" if wide else "<I", nowhere, starts.valueoffset + (8 if wide else 4) * (starts.count - 1), 0)
+    for broken in (taller, nowhere):
+        with pytest.raises(InputError, match="cut off"):
+            read_photo(bytes(broken))
 
 
 def test_directories_that_share_bytes_or_point_outside_are_one_line() -> None:

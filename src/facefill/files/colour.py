@@ -136,6 +136,7 @@ def straight(native: Native) -> Native:
         return native
     most, alpha = (65535 if native.bits == 16 else 255), native.samples[..., -1:].astype(np.uint32)
     colours = np.minimum((native.colours * np.uint32(most) + alpha // 2) // np.maximum(alpha, 1), most)
+    colours *= alpha > 0  # what is wholly transparent is black, as Pillow shows it
     samples = np.dstack([colours.astype(native.samples.dtype), native.samples[..., -1:]])
     return replace(native, samples=samples, extra=2)
 

@@ -103,6 +103,11 @@ def numbers(order: str, tag: Tag | None) -> tuple[int, ...]:
     return struct.unpack(f"{order}{tag.length}{_NUMBERS[tag.kind]}", tag.value)
 
 
+def number_of(order: str, tag: Tag | None, default: int = 0) -> int:
+    """The first of an entry's unsigned numbers."""
+    return next(iter(numbers(order, tag)), default)
+
+
 def tag_numbers(listed: str) -> frozenset[int]:
     """Numbers of tags and ranges of them: "270-272 274"."""
     ends = [part.partition("-") for part in listed.split()]

@@ -47,10 +47,10 @@ FORMATS: dict[str, Format] = {
     ),
     "PNG": Format("image/png", (".png",), ("grey", "rgb"), (1, 8, 16)),
     "WEBP": Format("image/webp", (".webp",), longest_side=16_383),
-    "AVIF": Format("image/avif", (".avif",), longest_side=65_536),
+    "AVIF": Format("image/avif", (".avif",), longest_side=32_768),
     "TIFF": Format("image/tiff", (".tif", ".tiff"), ("grey", "rgb", "cmyk"), (1, 8, 16)),
     "BMP": Format("image/bmp", (".bmp", ".dib"), ("grey", "rgb"), (1, 8), metadata=False),
-    "HEIF": Format("image/heic", (".heic", ".heif", ".hif")),
+    "HEIF": Format("image/heic", (".heic", ".heif", ".hif"), longest_side=16_384),
 }
 
 
@@ -137,16 +137,16 @@ def fit(native: Native, target: str) -> tuple[Native, list[str]]:
     if max(native.samples.shape[:2]) > longest:
         got = f"{native.samples.shape[1]} x {native.samples.shape[0]}"
         raise InputError(f"sides of at most {longest:,} pixels for {target}", got, "write a PNG or TIFF instead")
+    if native.extra == 0 and target != "TIFF":
+        notes.append("its further channel is left out")
+        native = replace(native, samples=native.colours, extra=None)
+    native = native if target == "TIFF" else straight(native)
     if native.bits not in entry.bits:
         if native.bits == 16:
             notes.append(f"{target} holds 8 bits: the photo's 16 are rounded")
             shape = native.samples.shape
             native = replace(native, samples=cv2.convertScaleAbs(native.samples, alpha=1 / 257).reshape(shape))
         native = replace(native, bits=8)
-    if native.extra == 0 and target != "TIFF":
-        notes.append("its further channel is left out")
-        native = replace(native, samples=native.colours, extra=None)
-    native = native if target == "TIFF" else straight(native)
     if native.extra is not None and not entry.alpha:
         notes.append(f"{target} holds no alpha: its transparent pixels become opaque")
         native = replace(native, samples=native.colours, extra=None)

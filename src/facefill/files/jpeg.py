@@ -22,7 +22,7 @@ from PIL import JpegImagePlugin
 
 from facefill.errors import InputError
 from facefill.files.colour import Native
-from facefill.files.metadata import CREDENTIALS, Dpi, Found, Kept, keep
+from facefill.files.metadata import CREDENTIALS, Dpi, Found, Kept, keep, trailing
 from facefill.files.samples import image_of
 
 EXIF_HEADER = b"Exif\0\0"
@@ -184,7 +184,7 @@ def decode_jpeg(jpeg: Jpeg) -> tuple[Native, list[str]]:
         samples = simplejpeg.decode_jpeg(data, space, strict=True)
     except ValueError as error:
         said = str(error).removeprefix("Corrupt JPEG data: ")
-        if "premature end" in said.lower():
+        if "premature end" in said.lower() or "marker 0xd9 instead" in said:
             raise ValueError("its samples are cut off") from error
         samples = _decode_leniently(data, space)
         if "subsampling" not in said:
@@ -228,8 +228,7 @@ def _found_in(jpeg: Jpeg) -> Found:
             dropped += ["the JFIF thumbnail"] * (len(payload) > 14)
         elif marker != ADOBE or not payload.startswith(b"Adobe") or len(payload) > 12:
             dropped.append(_name_of(marker, payload))
-    if jpeg.trailer.strip(b"\0"):
-        dropped.append(_name_of_trailer(jpeg.trailer))
+    dropped += trailing(jpeg.trailer)
     profile = b"".join(icc[number] for number in sorted(icc))
     return Found(tuple(exif), tuple(xmp), iptc, profile, dpi=dpi, dropped=tuple(dropped))
 
@@ -271,12 +270,6 @@ def _name_of(marker: int, payload: bytes) -> str:
     label = re.match(rb"[A-Za-z][A-Za-z0-9_ .:/-]{2,30}", payload)
     kind = "a comment" if marker == 0xFE else f"an APP{marker - 0xE0} block"
     return kind + (f" ({label[0].decode()})" if label and marker != 0xFE else "")
-
-
-def _name_of_trailer(trailer: bytes) -> str:
-    if b"ftyp" in trailer[:4096] or b"MotionPhoto_Data" in trailer:
-        return "the video of a motion photo"
-    return "further pictures (previews, gain map)" if trailer[:3] == b"\xff\xd8\xff" else "data behind the picture"
 
 
 def segments_of(kept: Kept, source: Jpeg | None = None) -> tuple[list[Segment], list[str]]:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from facefill.files.directories import Directories, Tag, build_block, numbers, tag_numbers, tag_of
+from facefill.files.directories import Directories, Tag, build_block, number_of, tag_numbers, tag_of
 from facefill.files.orientation import ORIENTATION, orientation_of
 from facefill.files.xmp import as_text, keep_xmp
 
@@ -144,7 +144,7 @@ def _keep_tags(directories: Directories, name: int, tags: dict[int, Tag], droppe
     kept = []
     for number, entry in tags.items():
         if number in _WITHIN.get(name, ()):
-            pointer = next(iter(numbers(directories.order, entry)), 0)
+            pointer = number_of(directories.order, entry)
             inside = _keep_tags(directories, number, directories.read(pointer)[0], dropped)
             kept += [Tag(number, 4, 1, tuple(inside))] if inside else []
         elif number in _DIRECTORIES[name] and _is_harmless_tag(directories.order, entry):
@@ -224,6 +224,15 @@ def _keep_profile(icc: bytes, dropped: list[str]) -> bytes:
     dropped.append("unknown parts of the colour profile")
     head = struct.pack(">I", 132 + len(table) + len(body)) + icc[4:84] + bytes(16) + icc[100:128]
     return head + struct.pack(">I", len(kept)) + table + body
+
+
+def trailing(data: bytes) -> list[str]:
+    """What a person knows by name of what lies behind a picture; nothing where that is empty."""
+    if not data.strip(b"\0"):
+        return []
+    if b"ftyp" in data[:4096] or b"MotionPhoto_Data" in data:
+        return ["the video of a motion photo"]
+    return ["further pictures (previews, gain map)" if data[:3] == b"\xff\xd8\xff" else "data behind the picture"]
 
 
 def names_of(dropped: Iterable[str]) -> str:

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from facefill.errors import InputError
 from facefill.files.colour import Native, Samples
-from facefill.files.metadata import CREDENTIALS, Found, Kept, keep
+from facefill.files.metadata import CREDENTIALS, Found, Kept, keep, trailing
 from facefill.files.samples import CLEAR, image_of, samples_of, wide_colours
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -26,7 +27,7 @@ _CODING = {b"hIST", b"bKGD", b"sBIT", b"pHYs", b"tIME", b"sPLT"}  # speak of the
 _NAMES = {b"caBX": CREDENTIALS, b"acTL": "further frames", b"fcTL": "further frames", b"fdAT": "further frames"}
 _WORDS = re.compile("Title|Author|Description|Copyright|Creation Time|Software|Disclaimer|Warning|Source|Comment")
 _LEVEL = 4  # of zlib: half the time of 6, for 2 % more bytes
-_MOST_UNPACKED, _MOST_CHUNKS = 16_000_000, 200_000
+_MOST_UNPACKED, _MOST_CHUNKS, _PIECE = 16_000_000, 200_000, 1 << 14
 
 
 class Chunk(NamedTuple):
@@ -41,13 +42,13 @@ class Chunk(NamedTuple):
 
 
 def parse_png(data: bytes) -> tuple[list[Chunk], bytes]:
-    """All chunks up to IEND, in order, and what lies behind it."""
+    """All chunks up to IEND, in order, and what lies behind it. A missing IEND is no damage."""
     chunks: list[Chunk] = []
     at = len(SIGNATURE)
     while at + 12 <= len(data) and len(chunks) < _MOST_CHUNKS:
         (length,) = struct.unpack_from(">I", data, at)
         if at + 12 + length > len(data):
-            break
+            raise ValueError("a PNG chunk is cut off")
         chunk = Chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length])
         critical = not chunk.name[0] & 0x20
         if critical and data[at + 8 + length : at + 12 + length] != chunk.coded()[-4:]:
@@ -57,10 +58,14 @@ def parse_png(data: bytes) -> tuple[list[Chunk], bytes]:
         chunks.append(chunk)
         at += 12 + length
         if chunk.name == b"IEND":
-            if chunks[0].name != b"IHDR" or len(chunks[0].payload) != 13:
-                raise ValueError("its header is damaged")
-            return chunks, data[at:]
-    raise ValueError("a PNG chunk is cut off")
+            break
+    if len(chunks) >= _MOST_CHUNKS:
+        raise ValueError("it has too many chunks")
+    if not chunks or chunks[0].name != b"IHDR" or len(chunks[0].payload) != 13:
+        raise ValueError("its header is damaged")
+    if chunks[-1].name != b"IEND":
+        return [*chunks, Chunk(b"IEND", b"")], b""
+    return chunks, data[at:]
 
 
 def size_of(chunks: list[Chunk]) -> tuple[int, int, int, int]:
@@ -81,12 +86,28 @@ def decode_png(chunks: list[Chunk], trailer: bytes) -> tuple[Native, list[str]]:
     colours = tuple(chunk for chunk in chunks if len(chunk.payload) <= _COLOURS.get(chunk.name, -1))
     with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
         image.load()
+        _check_rows(chunks, image)
         if data[24] == 16:
             return _decode_deep(data, image, kept, colours, notes)
         if image.mode == "L" and data[24] < 8:
             notes.append(f"its {data[24]}-bit grey becomes 8-bit")
         samples, kind, extra, bits, more = samples_of(image)
     return Native(samples, kind, extra, bits, kept, colours), notes + more
+
+
+def _check_rows(chunks: list[Chunk], image: Image.Image) -> None:
+    """Raises ValueError where the samples end before the last row, which Pillow leaves black without a word."""
+    if np.asarray(image.crop((0, image.height - 1, *image.size))).any():
+        return
+    bits, kind = chunks[0].payload[8:10]
+    row = 1 + (image.width * bits * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind] + 7) // 8
+    packed, inflate = b"".join(payload for name, payload in chunks if name == b"IDAT"), zlib.decompressobj()
+    found = at = 0
+    while found < image.height * row and at < len(packed) and not inflate.eof:
+        found += len(inflate.decompress(packed[at : at + _PIECE]))
+        at += _PIECE
+    if found < image.height * row:
+        raise ValueError("its samples are cut off")
 
 
 def _decode_deep(
@@ -132,7 +153,7 @@ def _found_in(chunks: list[Chunk], trailer: bytes) -> Found:
             dpi = (across * 0.0254, down * 0.0254) if across and down and unit == 1 else None
         elif name not in _PICTURE | _CODING and len(payload) > _COLOURS.get(name, -1):
             dropped.append(_NAMES.get(name, f"the chunk {name.decode('latin-1')}"))
-    dropped += ["data behind the picture"] * bool(trailer.strip(b"\0"))
+    dropped += trailing(trailer)
     return Found(tuple(exif), tuple(xmp), b"", icc, tuple(texts), dpi, tuple(dropped))
 
 
@@ -177,7 +198,8 @@ def encode_png(native: Native) -> tuple[bytes, list[str]]:
         order = [2, 1, 0, 3][: samples.shape[2]] if samples.shape[2] > 1 else [0]
         done, packed = cv2.imencode(".png", samples[..., order], [cv2.IMWRITE_PNG_COMPRESSION, _LEVEL])
         if not done:
-            raise ValueError("OpenCV cannot write it")
+            got = f"{samples.shape[1]} x {samples.shape[0]}"
+            raise InputError("sides of at most 1,000,000 pixels for a PNG of 16 bits", got, "write a TIFF instead")
         coded = packed.tobytes()
     else:
         stream = io.BytesIO()

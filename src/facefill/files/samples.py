@@ -5,6 +5,7 @@ Private to the reader and writer of photos.
 
 import io
 import re
+import struct
 from typing import Any
 
 import cv2
@@ -13,11 +14,12 @@ from PIL import Image
 
 from facefill.errors import InputError
 from facefill.files.colour import MODES, Native, Samples
-from facefill.files.directories import Directories, numbers
-from facefill.files.metadata import CREDENTIALS, Dpi, Found, keep
+from facefill.files.directories import Directories, number_of
+from facefill.files.metadata import CREDENTIALS, Dpi, Found, keep, trailing
 
 CLEAR = "its transparent colour becomes an alpha channel"
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
+_PARTS = set(b"VP8 ,VP8L,VP8X,ALPH,ICCP,EXIF,XMP ,ANIM,ANMF,C2PA,ftyp,meta,mdat,moov".split(b","))
 _EXIF_MARKS = re.compile(rb"II\*\0|MM\0\*")
 
 
@@ -66,7 +68,7 @@ def open_other(data: bytes, name: str) -> Image.Image:
         for count, mark in enumerate(_EXIF_MARKS.finditer(data)):
             block = Directories(memoryview(data)[mark.start() :])
             for number in (0x8769, 0x8825):
-                block.read(next(iter(numbers(block.order, block.first.get(number))), 0))
+                block.read(number_of(block.order, block.first.get(number)))
             if block.exhausted or count > 20:
                 raise ValueError("its EXIF shares bytes")
     Image.init()
@@ -87,7 +89,7 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
         more = any(info.get(key) for key in ("aux", "depth_images", "thumbnails"))
         dropped += ["further pictures (depth, gain map, thumbnails)"] * more
         dropped += [CREDENTIALS] * (b"jumb" in data and b"c2pa" in data)
-        dropped += ["the video of a motion photo"] * (b"mpvd" in data and name == "HEIF")
+        dropped += _beside(data, name)
     blocks = (exif.removeprefix(b"Exif\0\0"),) if exif else ()
     packets = (xmp.encode() if isinstance(xmp, str) else xmp,) if xmp else ()
     found = Found(blocks, packets, icc=info.get("icc_profile") or b"", dpi=dpi, dropped=tuple(dropped))
@@ -95,6 +97,31 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
     native = Native(samples, kind, extra, bits, keep(found))
     notes += [f"it holds {frames} pictures: only the first is used"] * (frames > 1)
     return native, notes + _coding_notes(data, name, bool(native.kept.icc), info)
+
+
+def _beside(data: bytes, name: str) -> list[str]:
+    """Names of what lies beside and behind the picture in a BMP, WebP, AVIF or HEIF file."""
+    riff, at, end, names = name == "WEBP", 0, len(data), list[str]()
+    if name == "BMP":
+        (end,) = struct.unpack_from("<I", data, 2)
+        return trailing(data[end:]) if end > 26 else []  # some writers leave it 0
+    if riff:
+        at, end = 12, 8 + struct.unpack_from("<I", data, 4)[0]
+    while at + 8 <= min(end, len(data)):
+        kind, (size,) = data[at : at + 4], struct.unpack_from("<I", data, at + 4)
+        size += 8 + size % 2
+        if not riff:  # ISO 14496-12, 4.2: 1 is for a length of eight bytes, 0 for all that follows
+            (size,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+            size = int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size or end - at
+        if size < 8 or at + size > len(data) + 1 or not kind.strip().isalnum():
+            break
+        part = data[at + 8 : at + size]
+        if kind == b"mpvd" or (kind == b"ftyp" and at):
+            names.append("the video of a motion photo")
+        elif kind not in _PARTS and part.strip(b"\0") and b"c2pa" not in part:
+            names.append(f"the part {kind.decode('latin-1').strip()}")
+        at += size
+    return names + trailing(data[min(at, end) :])
 
 
 def _coding_notes(data: bytes, name: str, profiled: bool, info: dict[Any, Any]) -> list[str]:
@@ -135,5 +162,9 @@ def encode_other(native: Native, name: str, lossless: bool) -> bytes:
     if lossless and name == "WEBP":
         options |= {"lossless": True, "exact": True, "quality": 60}
     blocks = {"icc_profile": native.kept.icc, "exif": native.kept.exif, "xmp": native.kept.xmp}
-    image_of(native).save(coded, name, **options, **{key: block for key, block in blocks.items() if block})
+    try:
+        image_of(native).save(coded, name, **options, **{key: block for key, block in blocks.items() if block})
+    except (OSError, RuntimeError, ValueError) as error:  # x265 takes none of 5000 x 1
+        got = f"{native.samples.shape[1]} x {native.samples.shape[0]} ({' '.join(str(error).split())[:100]})"
+        raise InputError(f"a picture that {name} can hold", got, "write a PNG or TIFF instead") from error
     return coded.getvalue()

@@ -16,40 +16,56 @@ from PIL import TiffImagePlugin
 
 from facefill.errors import InputError
 from facefill.files.colour import Native, Samples
-from facefill.files.directories import Directories, Tag, numbers, tag_numbers, write_directory
+from facefill.files.directories import Directories, Tag, number_of, numbers, tag_numbers, write_directory
 from facefill.files.jpeg import split_resources
 from facefill.files.metadata import CREDENTIALS, Dpi, Found, Kept, exif_of, keep, tags_of
 from facefill.files.samples import samples_of
 
 _XMP, _ICC, _IPTC, _PHOTOSHOP, _LAYERS, _CREDENTIALS = 700, 34675, 33723, 34377, 37724, 52545
-_EXTRA, _ORIENTATION, _SUBFILE = 338, 274, 254
+_EXTRA, _ORIENTATION, _SUBFILE, _WITHIN = 338, 274, 254, 330
 _CODING = tag_numbers("254-259 262 266 273 277-281 284 292 293 317 320-325 332-334 336-341 347 512-521 529-532")
 Fraction = tuple[int, int]
-_NAMES = {_LAYERS: "Photoshop's layers", _CREDENTIALS: CREDENTIALS, 330: "further pictures", 37500: "the maker's notes"}
+_NAMES = {
+    _LAYERS: "Photoshop's layers",
+    _CREDENTIALS: CREDENTIALS,
+    _WITHIN: "further pictures",
+    37500: "the maker's notes",
+}
 _RAW = "a photo, not a camera's raw file"
 
 
 class Tiff:
-    """The largest picture of a TIFF file. tags: its directory. extra: what its further channel is, as in `Native`."""
+    """The largest picture of a TIFF file that is neither reduced nor a mask, if there is one.
+
+    tags: its directory. extra: what its further channel is, as in `Native`.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.directories = Directories(data)
         pages = self.directories.pages()
         self.count = len(pages)
         self.order, self._data = self.directories.order, data
-        self.at, self.tags = max(pages, key=lambda page: self._area(page[1]))
-        raw = {50706, 33421, 33422} & set().union(*(tags for _, tags in pages)) or data[8:10] == b"CR"
-        reduced = self.number(_SUBFILE, 0) & 1 and 330 in self.tags
-        if raw or reduced or any(numbers(self.order, tags.get(262)) in ((32803,), (34892,)) for _, tags in pages):
+        self.at, self.tags = max(pages, key=lambda page: self._rank(page[1]))
+        further, area = Directories(data), self._area(self.tags)
+        within = [further.read(at)[0] for _, tags in pages for at in numbers(self.order, tags.get(_WITHIN))]
+        every = [*(tags for _, tags in pages), *within]
+        raw = {50706, 33421, 33422} & set().union(*every) or data[8:10] == b"CR"
+        reduced = (self.number(_SUBFILE, 0) & 1 and _WITHIN in self.tags) or any(
+            self._area(tags) > area for tags in within
+        )
+        if raw or reduced or any(number_of(self.order, tags.get(262)) in (32803, 34892) for tags in every):
             raise InputError(_RAW, "one (DNG, NEF, CR2 or alike)", "develop it to JPEG or TIFF first")
         tile = self.number(322, 0) * self.number(323, 0)
-        if self.directories.broken or self._area(self.tags) == 0 or tile > max(1 << 24, 4 * self._area(self.tags)):
+        if self.directories.broken or area == 0 or tile > max(1 << 24, 4 * area):
             raise ValueError("its directories are damaged")
+        self._check_parts()
         extras = self._numbers(_EXTRA)
         channels = self.number(277, 1)
         colours = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}.get(self.number(262, 1), channels)
-        if channels - colours > 1 or (colours == 4 and channels > 4):
-            raise InputError("one channel beside the colours", f"{channels - colours}", "save it without the others")
+        most = int(colours < 4)
+        if channels - colours > most:
+            expected = f"at most {most} channels beside {colours} of colour"
+            raise InputError(expected, f"{channels - colours}", "save it without the others")
         self.extra = (extras[0] if extras and extras[0] in (1, 2) else 0) if channels > colours else None
 
     @property
@@ -63,11 +79,23 @@ class Tiff:
 
     def number(self, name: int, default: int) -> int:
         """The first number of a tag."""
-        return next(iter(self._numbers(name)), default)
+        return number_of(self.order, self.tags.get(name), default)
+
+    def _check_parts(self) -> None:
+        """Raises ValueError where strips or tiles are missing, whose place decoders fill with anything."""
+        width, height, _, _ = self.size
+        across, down = self.number(322, width), self.number(323, min(self.number(278, height), height))
+        planes = self.number(277, 1) if self.number(284, 1) == 2 else 1
+        starts, parts = self._numbers(324) or self._numbers(273), -(-width // across) * -(-height // down) * planes
+        if len(starts) < parts or 0 in starts[:parts]:
+            raise ValueError("its samples are cut off")
 
     def _area(self, tags: dict[int, Tag]) -> int:
-        sides = [numbers(self.order, tags.get(name)) for name in (256, 257)]
-        return sides[0][0] * sides[1][0] if all(sides) else 0
+        return number_of(self.order, tags.get(256)) * number_of(self.order, tags.get(257))
+
+    def _rank(self, tags: dict[int, Tag]) -> tuple[bool, int]:
+        """Whole pictures before reduced ones and masks (TIFF 6.0, NewSubfileType), then by area."""
+        return not number_of(self.order, tags.get(_SUBFILE)) & 5, self._area(tags)
 
     def plain(self) -> bytes:
         """The file with this picture alone, upright, straight, and without XMP, of which a decoder would take heed."""
@@ -96,6 +124,8 @@ def decode_tiff(tiff: Tiff) -> tuple[Native, list[str]]:
         deep = bits == 16 and not (image.mode.startswith("I;16") and tiff.number(262, 1) == 1)
         if not deep:
             samples, kind, extra, held, more = samples_of(image)
+            notes += [f"its {bits}-bit grey becomes 8-bit"] * (image.mode == "L" and bits < 8)
+            notes += ["its grey, of which 0 is white, becomes one of which 0 is black"] * (tiff.number(262, 1) == 0)
     if deep:
         samples, kind, extra, held, more = _decode_deep(data, tiff), "rgb", None, 16, []
         extra = 2 if samples.shape[2] == 4 else None
@@ -170,5 +200,6 @@ def _resolution_of(tags: dict[int, Tag], order: str, dpi: Dpi | None) -> tuple[t
     sides = [tags[number].value for number in (282, 283) if number in tags and tags[number].kind == 5]
     found = [struct.unpack(order + "II", side) for side in sides if isinstance(side, bytes) and len(side) == 8]
     if len(found) == 2 and all(above and below for above, below in found):
-        return (found[0], found[1]), next(iter(numbers(order, tags.get(296))), 2)
+        unit = number_of(order, tags.get(296), 2)
+        return (found[0], found[1]), unit if unit in (2, 3) else 1
     return (((round(dpi[0] * 100), 100), (round(dpi[1] * 100), 100)), 2) if dpi else (None, 1)
