@@ -63,6 +63,15 @@ def test_a_clean_picture_stays_clean() -> None:
     assert np.array_equal(match_grain(image, image, HOLE, np.random.default_rng(1)), image)
 
 
+def test_grain_of_a_grey_photo_has_no_colour() -> None:
+    image = grainy(25, 1)
+    image[:] = image[..., 1:2]
+    smooth = np.where(HOLE[..., None], np.uint8(140), image)
+    completed = match_grain(image, smooth, HOLE, np.random.default_rng(1), detail_px=2)
+    assert grain(completed, INNER, 2) > 2
+    assert np.ptp(completed[HOLE].astype(int), axis=1).max() <= 1
+
+
 def test_grain_repeats_with_its_seed() -> None:
     image = grainy(5, 1)
     smooth = cv2.GaussianBlur(image, (0, 0), 3)

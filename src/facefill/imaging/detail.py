@@ -133,9 +133,9 @@ def _lacking_grain(
     power = np.maximum(spectrum[0] - spectrum[1], 0) / np.maximum(passed, 0.25)
     kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(power)).real)[reach + 1 : -reach, reach + 1 : -reach]
     field = cv2.filter2D(white, cv2.CV_32F, kernel.astype(np.float32), borderType=cv2.BORDER_REFLECT)
-    known = fine[around]
+    known = fine[around].astype(np.float64)  # those of a grey photo are one: its grain is to have no colour
     channels = known.T @ known / (len(known) * variance)
-    return np.asarray(field @ np.linalg.cholesky(channels + 1e-4 * np.eye(3)).T.astype(np.float32))
+    return np.asarray(field @ np.linalg.cholesky(channels + 1e-7 * np.eye(3)).T.astype(np.float32))
 
 
 def _by_brightness(luma: F32, brightness: F32, around: Bool, known: Bool, wanted: F32) -> F32:

@@ -112,7 +112,7 @@ function channelsOf(fine: Floats, around: Mask, variance: number): number[][] {
   const factor = [[0, 0, 0], [0, 0, 0], [0, 0, 0]];
   for (let a = 0; a < 3; a++) {
     for (let b = 0; b <= a; b++) {
-      let rest = sums[a]![b]! / all + (a === b ? 1e-4 : 0);
+      let rest = sums[a]![b]! / all + (a === b ? 1e-7 : 0);
       for (let k = 0; k < b; k++) rest -= factor[a]![k]! * factor[b]![k]!;
       factor[a]![b] = a === b ? Math.sqrt(rest) : rest / factor[b]![b]!;
     }
