@@ -161,11 +161,8 @@ def find_weights(name: str) -> tuple[Path, str]:
     entry = table[name]
     path = _path_of(entry)
     if not path.is_file() and path.suffix == ".safetensors":
-        raise InputError(
-            f"the weights {entry.file}, which only torch runs",
-            "none in this installation",
-            "they lie in weights/ of the sources: name that folder in FACEFILL_WEIGHTS",
-        )
+        fix = "they lie in weights/ of the sources: name that folder in FACEFILL_WEIGHTS"
+        raise InputError(f"the weights {entry.file}, which only torch runs", "none in this installation", fix)
     if not path.is_file():
         raise InputError(f"the weights {entry.file}", "no such file", "reinstall facefill")
     if (found := file_hash(path)) != entry.sha256:

@@ -112,11 +112,8 @@ def _check_apart(source: str, target: str) -> None:
         Path(place.rstrip("/")) if is_url(place) else local_path(place).resolve() for place in (source, target)
     )
     if one == other or other in one.parents:
-        raise InputError(
-            "OUT apart from IN",
-            f"{target}, which is or holds {source}",
-            "choose another OUT: results would replace the photos",
-        )
+        fix = "choose another OUT: results would replace the photos"
+        raise InputError("OUT apart from IN", f"{target}, which is or holds {source}", fix)
 
 
 def _hash_model(method: str) -> str:

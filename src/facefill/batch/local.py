@@ -133,11 +133,8 @@ class WorkerPool:
         member.process.join()
         code = member.process.exitcode
         if not member.ready:
-            raise InputError(
-                "a worker process that starts",
-                f"one that ended with {code}",
-                "free some memory, or give fewer --workers",
-            )
+            fix = "free some memory, or give fewer --workers"
+            raise InputError("a worker process that starts", f"one that ended with {code}", fix)
         held = list(member.items.values())
         if len(held) == 1:
             said = f"the process that worked on it died ({code}): out of memory, or a crash in a library"

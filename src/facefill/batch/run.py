@@ -191,11 +191,8 @@ def _check_ours(target: Folder, force: bool) -> None:
             return
         found = next(target.names(Selection(include=("*",))), "")
     if found:
-        raise InputError(
-            "a new or empty OUT, or one that a batch has written",
-            f"{target} with {found}",
-            "choose another OUT, or --force to write into it",
-        )
+        fix = "choose another OUT, or --force to write into it"
+        raise InputError("a new or empty OUT, or one that a batch has written", f"{target} with {found}", fix)
 
 
 def _check_recipe(manifest: Manifest, job: BatchJob, force: bool) -> None:
@@ -209,8 +206,5 @@ def _check_recipe(manifest: Manifest, job: BatchJob, force: bool) -> None:
             )
         )
         got = f"now {other}" if one != other else "other options or networks now"
-        raise InputError(
-            f"what OUT was begun with, {one}",
-            got,
-            "give the same options, choose another OUT, or --force to do everything again",
-        )
+        fix = "give the same options, choose another OUT, or --force to do everything again"
+        raise InputError(f"what OUT was begun with, {one}", got, fix)

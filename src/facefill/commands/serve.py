@@ -100,11 +100,8 @@ def _run(settings: Any, log: Path | None) -> None:
     except SystemExit:
         if server.started:
             raise
-        raise InputError(
-            f"a free port at {settings.host}:{settings.port}",
-            "one that cannot be opened",
-            "choose another with --port, or --port 0",
-        ) from None
+        fix = "choose another with --port, or --port 0"
+        raise InputError(f"a free port at {settings.host}:{settings.port}", "one that cannot be opened", fix) from None
 
 
 def _log_config(log: Path | None) -> dict[str, Any]:

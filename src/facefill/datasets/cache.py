@@ -96,11 +96,8 @@ def list_entries(folder: Path, split: str | None) -> list[Entry]:
         return read_shards(folder, split)
     paths = find_pictures(folder) if folder.is_dir() else []
     if not paths:
-        raise InputError(
-            "a dataset with a manifest.csv, tar shards or pictures",
-            f"none in {folder}",
-            "name another folder (train: --set data.folder=DATASET)",
-        )
+        fix = "name another folder (train: --set data.folder=DATASET)"
+        raise InputError("a dataset with a manifest.csv, tar shards or pictures", f"none in {folder}", fix)
     return [Entry({"file": path.relative_to(folder).as_posix()}, path) for path in paths]
 
 
@@ -151,11 +148,8 @@ def open_pictures(
             folder.mkdir(parents=True, exist_ok=True)
             _build(entries, side_px, (index, pixels, skipped), stream, finder)
         except OSError as error:
-            raise InputError(
-                f"room for decoded pictures in {folder}",
-                str(error.strerror),
-                "free some, set data.cache to another folder, or data.stream",
-            ) from None
+            fix = "free some, set data.cache to another folder, or data.stream"
+            raise InputError(f"room for decoded pictures in {folder}", str(error.strerror), fix) from None
     about = json.loads(index.read_text(encoding="utf-8"))
     kept = [entries[place] for place in about["kept"]]
     if len(kept) < len(entries):

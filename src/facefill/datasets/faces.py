@@ -122,11 +122,8 @@ def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) ->
             pixels = read_pixels(face)
             found = finder.find(pixels)
             if not found:
-                raise InputError(
-                    "a face in every picture",
-                    f"none found in {face.file}",
-                    "add its landmarks to manifest.csv or remove it",
-                )
+                fix = "add its landmarks to manifest.csv or remove it"
+                raise InputError("a face in every picture", f"none found in {face.file}", fix)
             largest = max(found, key=lambda one: area(one.box))
             face = replace(face, landmarks=(largest.landmarks + 0.5) / pixels.shape[0])
         faces.append(face)

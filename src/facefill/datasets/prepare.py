@@ -118,18 +118,12 @@ class Log:
         if not lines:
             self.add({"rules": said, "hash": HASH})
         elif (hashed := lines[0].get("hash")) != HASH:
-            raise InputError(
-                f"faces hashed by {HASH} in {dataset}",
-                hashed or "those of an earlier version",
-                "make the dataset anew in another folder",
-            )
+            fix = "make the dataset anew in another folder"
+            raise InputError(f"faces hashed by {HASH} in {dataset}", hashed or "those of an earlier version", fix)
         elif (before := lines[0].get("rules") or {}) != said:
             other = next(key for key in {**said, **before} if before.get(key) != said.get(key))
-            raise InputError(
-                f"{other} = {before.get(other)}, as {dataset} was begun",
-                str(said.get(other)),
-                "give the same options or choose another folder",
-            )
+            fix = "give the same options or choose another folder"
+            raise InputError(f"{other} = {before.get(other)}, as {dataset} was begun", str(said.get(other)), fix)
         self.photos: dict[str, dict[str, Any]] = {line["photo"]: line for line in lines[1:] if "photo" in line}
         self.alike: dict[tuple[str, str, bool], float] = {
             (first, second, mirrored): line["alike"]
@@ -181,11 +175,8 @@ def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str], again
         dropped = sorted(dropped + leaks, key=lambda row: (row["file"], row["reason"]))
     if not kept:
         said = ", ".join(f"{n} {reason}" for reason, n in Counter(row["reason"] for row in dropped).items())
-        raise InputError(
-            "faces to keep",
-            f"none in {len(records)} photos ({said or 'no photo'})",
-            "give other photos or loosen the rules",
-        )
+        fix = "give other photos or loosen the rules"
+        raise InputError("faces to keep", f"none in {len(records)} photos ({said or 'no photo'})", fix)
     columns = (*COLUMNS[:-1], "reason", "detail")
     write_whole(dataset / "dropped.csv", format_manifest(dropped, columns))
     manifest = format_manifest(kept)

@@ -38,11 +38,8 @@ def write_shards(dataset: Path, folder: Path, per_shard: int) -> list[Path]:
             listed[name] = {"split": split, "faces": len(part), "sha256": hashlib.sha256(data).hexdigest()}
     others = sorted(path.name for path in folder.glob("*.tar") if path.name not in listed)
     if others:
-        raise InputError(
-            f"a folder for {len(listed)} shards",
-            f"{others[0]} of another dataset in {folder}",
-            "choose another folder or remove it",
-        )
+        fix = "choose another folder or remove it"
+        raise InputError(f"a folder for {len(listed)} shards", f"{others[0]} of another dataset in {folder}", fix)
     write_whole(folder / INDEX, json.dumps(listed, indent=1).encode())
     return [folder / name for name in listed]
 
@@ -85,11 +82,8 @@ def read_shards(folder: Path, split: str | None = None) -> list[Entry]:
             raise InputError(f"{about['faces']} faces in {path.name}", str(len(found)), "copy the shard again")
         entries += [entry for entry in found if split is None or entry.row.get("split") in (None, "", split)]
     if not entries:
-        raise InputError(
-            f"faces of the split {split}" if split else "faces in the shards",
-            f"none in {folder}",
-            "choose another data.split",
-        )
+        fix = "choose another data.split"
+        raise InputError(f"faces of the split {split}" if split else "faces in the shards", f"none in {folder}", fix)
     return entries
 
 

@@ -79,11 +79,8 @@ def wear_faces(
             refused.append({"split": entry.row.get("split") or "", "file": entry.row["file"], "reason": str(error)})
     write_whole(out / "refused.csv", format_manifest(refused, ("split", "file", "reason")))
     if not rows:
-        raise InputError(
-            "faces to cover",
-            f"{len(refused)} refused, the first {refused[0]['file']}: {refused[0]['reason']}",
-            f"see {out / 'refused.csv'}",
-        )
+        got = f"{len(refused)} refused, the first {refused[0]['file']}: {refused[0]['reason']}"
+        raise InputError("faces to cover", got, f"see {out / 'refused.csv'}")
     columns = list(dict.fromkeys((*COLUMNS, *entries[0].row, "mask", "truth", "kind")))
     manifest = format_manifest(rows, columns)
     write_whole(out / "manifest.csv", manifest)

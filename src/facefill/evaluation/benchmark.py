@@ -176,11 +176,8 @@ def prepare(settings: EvaluationSettings) -> Bench:
     largest = max(protocols, key=lambda protocol: protocol.size_px)
     for dataset in datasets:
         if dataset.side_px < largest.size_px and not whole:
-            raise InputError(
-                f"faces of at least {largest.size_px} px for {largest.name}",
-                f"{dataset.side_px} px",
-                "choose other holes, or larger faces",
-            )
+            fix = "choose other holes, or larger faces"
+            raise InputError(f"faces of at least {largest.size_px} px for {largest.name}", f"{dataset.side_px} px", fix)
     groups = read_groups(settings.groups) if settings.groups else {}
     entries = _load_entries(settings)
     features = load_features(settings.features, settings.heads)

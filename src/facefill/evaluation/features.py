@@ -114,11 +114,8 @@ def load_features(paths: Sequence[Path], heads: Path | None = None) -> list[Feat
             raise InputError(f"whole weights of {kind.title}", f"{path.name} ({error})", "get the file again") from None
     if head_list is not None and heads is not None:
         fits = ", ".join(f"{features.title}" for features in loaded)
-        raise InputError(
-            f"heads for {fits}",
-            f"{heads.name} with {[h.shape[1] for h in head_list]} channels",
-            "give the heads that were calibrated for the network",
-        )
+        fix = "give the heads that were calibrated for the network"
+        raise InputError(f"heads for {fits}", f"{heads.name} with {[h.shape[1] for h in head_list]} channels", fix)
     return loaded
 
 
@@ -138,11 +135,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError("a file of weights", f"nothing at {path}", "check the path")
     if path.suffix not in (".npz", ".safetensors"):
-        raise InputError(
-            "weights as .npz or .safetensors",
-            path.name,
-            "save its state_dict by safetensors.torch.save_file first: pickles are never opened",
-        )
+        fix = "save its state_dict by safetensors.torch.save_file first: pickles are never opened"
+        raise InputError("weights as .npz or .safetensors", path.name, fix)
     arrays: dict[str, Any]
     try:
         if path.suffix == ".npz":

@@ -57,9 +57,6 @@ def _crops(plan: Plan) -> list[tuple[int, Task, U8, Bool]]:
         if not task.softly
     ]
     if not crops:
-        raise InputError(
-            "a hole that a network completes in a crop",
-            "one that is filled at the photo's own size",
-            "use another method, or a wider hole",
-        )
+        fix = "use another method, or a wider hole"
+        raise InputError("a hole that a network completes in a crop", "one that is filled at the photo's own size", fix)
     return crops

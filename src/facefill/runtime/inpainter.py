@@ -90,11 +90,8 @@ class Inpainter:
         """
         found = self.finder().find(photo.pixels)
         if not found:
-            raise InputError(
-                "a photo with a face",
-                "none in it",
-                "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT",
-            )
+            fix = "mark the hole yourself: facefill complete PHOTO --mask MASK -o OUT"
+            raise InputError("a photo with a face", "none in it", fix)
         warnings = [small and f"{small}: left as it is" for small in map(too_small, found)]
         hidden = self.cover().find(photo.pixels, found, covers)
         for index, cover in enumerate(hidden):

@@ -86,11 +86,8 @@ def _record_of(path: Path, said: dict[str, str], adapter: str | None) -> tuple[R
     if "facefill.method" in said:  # exported before files carried their record
         return pick(METHODS, said["facefill.method"], "method"), None
     if adapter is None:
-        raise InputError(
-            "an .onnx file that `facefill export` wrote",
-            f"{path.name} without a method's name",
-            f"export it again, or say what it takes: --adapter {'|'.join(ADAPTERS)}|FILE.toml",
-        )
+        fix = f"export it again, or say what it takes: --adapter {'|'.join(ADAPTERS)}|FILE.toml"
+        raise InputError("an .onnx file that `facefill export` wrote", f"{path.name} without a method's name", fix)
     chosen = read_adapter(adapter)
     return chosen.record(path, f"a network of somebody else, by {adapter}"), chosen
 
@@ -139,19 +136,13 @@ class Model:
         if faces.ndim != 4 or faces.shape[-1] != 3 or faces.dtype != np.uint8:
             raise InputError("faces as (N, H, W, 3) uint8", f"{faces.shape} {faces.dtype}", "stack RGB pictures")
         if masks.shape != faces.shape[:3] or masks.dtype != np.bool_:
-            raise InputError(
-                f"masks as {faces.shape[:3]} bool",
-                f"{masks.shape} {masks.dtype}",
-                "give one mask per face, True = missing",
-            )
+            fix = "give one mask per face, True = missing"
+            raise InputError(f"masks as {faces.shape[:3]} bool", f"{masks.shape} {masks.dtype}", fix)
         self.check_samples(first + samples)
         side, (height, width) = self.record.size_px, faces.shape[1:3]
         if self.record.fixed_size and (height, width) != (side, side):
-            raise InputError(
-                f"faces of {side}x{side} px for {self.name}",
-                f"{width}x{height}",
-                "use facefill.complete(photo, mask, aligned=True), which takes any size",
-            )
+            fix = "use facefill.complete(photo, mask, aligned=True), which takes any size"
+            raise InputError(f"faces of {side}x{side} px for {self.name}", f"{width}x{height}", fix)
         if not len(faces):
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
         if "worn" in self.record.inputs and "worn" not in inputs:

@@ -32,11 +32,8 @@ class YuNet:
         try:
             self.look(np.zeros((multiple_px, multiple_px, 3), np.uint8), SURE)
         except Exception as error:  # engines' own have no class in common
-            raise InputError(
-                "the file of YuNet",
-                f"{file.name}, which is another network",
-                "take face_detection_yunet_2023mar.onnx of OpenCV's model zoo",
-            ) from error
+            fix = "take face_detection_yunet_2023mar.onnx of OpenCV's model zoo"
+            raise InputError("the file of YuNet", f"{file.name}, which is another network", fix) from error
 
     def find(self, photo: U8) -> list[Face]:
         """All faces of a (H, W, 3) uint8 RGB photo, the largest first."""

@@ -118,12 +118,8 @@ class Service:
     async def progress(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in self._named:
-            raise refuse(
-                404,
-                "a request that is being worked on",
-                "none of that name",
-                "name it in the header Facefill-Job when you send it",
-            )
+            fix = "name it in the header Facefill-Job when you send it"
+            raise refuse(404, "a request that is being worked on", "none of that name", fix)
         job = self._named[name]
         if job is None:
             return JSONResponse({"stage": "uploading", "ahead": 0, "wait_s": 0.0})

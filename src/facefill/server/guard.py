@@ -110,12 +110,8 @@ class Guard:
             return
         shown = given.get(b"authorization", "").partition(" ")
         if shown[0].lower() != "bearer" or not hmac.compare_digest(shown[2].encode(), self._settings.token.encode()):
-            raise refuse(
-                401,
-                "the server's token",
-                "another one" if shown[2] else "none",
-                "send it as Authorization: Bearer TOKEN",
-            )
+            fix = "send it as Authorization: Bearer TOKEN"
+            raise refuse(401, "the server's token", "another one" if shown[2] else "none", fix)
 
 
 def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:

@@ -73,11 +73,8 @@ def check_reach(settings: Settings) -> None:
     if settings.root_path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", settings.root_path):
         raise InputError("a --root-path such as /faces", settings.root_path, "begin with / and end without")
     if not settings.is_local and not settings.token:
-        raise InputError(
-            f"a --token with --host {settings.host}",
-            "none",
-            "give one (or set FACEFILL_TOKEN), or keep 127.0.0.1 and put a proxy before it: docs/serve.md",
-        )
+        fix = "give one (or set FACEFILL_TOKEN), or keep 127.0.0.1 and put a proxy before it: docs/serve.md"
+        raise InputError(f"a --token with --host {settings.host}", "none", fix)
     if settings.token is not None and (
         len(settings.token) < 16 or not settings.token.isascii() or not settings.token.isprintable()
     ):

@@ -89,12 +89,8 @@ async def read_upload(request: Request, memory: UploadMemory, settings: Settings
                 body += chunk
             await asyncio.to_thread(_take_json, body, upload, names)
         else:
-            raise refuse(
-                415,
-                "multipart/form-data or application/json",
-                kind.decode("latin-1")[:80] or "no type",
-                "send the photo as the form field `photo`",
-            )
+            fix = "send the photo as the form field `photo`"
+            raise refuse(415, "multipart/form-data or application/json", kind.decode("latin-1")[:80] or "no type", fix)
         for name, data in upload.files.items():
             if len(data) > settings.max_bytes:
                 raise TooLarge(f"at most {settings.max_bytes:,} bytes", f"{len(data):,} in {name}", "shrink it")

@@ -108,11 +108,8 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
     for difference in differences:
         if not difference.largest <= WORST:
             out.unlink()
-            raise InputError(
-                f"ONNX within {WORST} of torch",
-                f"{difference.largest:.1e} in {difference.engine}",
-                "report this with the weights",
-            )
+            fix = "report this with the weights"
+            raise InputError(f"ONNX within {WORST} of torch", f"{difference.largest:.1e} in {difference.engine}", fix)
     return differences
 
 

@@ -81,11 +81,8 @@ def open_lessons(config: LessonConfig, teach: Callable[[Path], Teacher] = open_t
     teach: opens the teacher's file. Raises InputError where that is missing.
     """
     if config.teacher is None or not config.teacher.is_file():
-        raise InputError(
-            "the file of lessons.teacher",
-            str(config.teacher or "none"),
-            "name yunet.onnx with --set lessons.teacher=FILE",
-        )
+        fix = "name yunet.onnx with --set lessons.teacher=FILE"
+        raise InputError("the file of lessons.teacher", str(config.teacher or "none"), fix)
     aligned = read_faces(DataConfig(folder=config.folder, split=config.split, holes={"none": 1}, cache=config.cache))
     places, judged = split_validation(aligned.identities, config.validation_images)
     # By hash, so that a subset is the same on every machine.

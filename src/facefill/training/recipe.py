@@ -100,11 +100,8 @@ class Recipe(Frozen):
         wanted = SOURCES.get(self.method, "data")
         given = [name for name in ("data", "lessons", "covering") if getattr(self, name) is not None]
         if given != [wanted]:
-            raise InputError(
-                f"[{wanted}] and nothing else for {self.method}",
-                " and ".join(f"[{name}]" for name in given) or "none",
-                "see configs/",
-            )
+            got = " and ".join(f"[{name}]" for name in given) or "none"
+            raise InputError(f"[{wanted}] and nothing else for {self.method}", got, "see configs/")
         chosen: DataConfig | LessonConfig | CoveringConfig = getattr(self, wanted)
         return chosen
 

@@ -251,11 +251,8 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def check_batches(settings: TrainConfig, world: World) -> None:
     """Raise InputError where a batch has no picture for some process."""
     if small := next((stage.batch for stage in settings.stages if stage.batch < world.size), 0):
-        raise InputError(
-            f"batches of at least {world.size} pictures for {world.size} processes",
-            str(small),
-            "raise the batch of every stage or start fewer processes",
-        )
+        fix = "raise the batch of every stage or start fewer processes"
+        raise InputError(f"batches of at least {world.size} pictures for {world.size} processes", str(small), fix)
 
 
 @torch.no_grad()
@@ -289,8 +286,5 @@ def _remember(recipe: Recipe, path: Path) -> None:
 def _stop_at(names: list[str], terms: dict[str, Tensor], run: Path) -> None:
     (run / "not-finite.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
     bad = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
-    raise InputError(
-        "finite losses",
-        f"{bad} that is not",
-        "lower train.stages.rate; not-finite.txt names the pictures, and the last good state is kept",
-    )
+    fix = "lower train.stages.rate; not-finite.txt names the pictures, and the last good state is kept"
+    raise InputError("finite losses", f"{bad} that is not", fix)

@@ -47,11 +47,8 @@ def read_frames(film: Any, since: int | None) -> Iterator[Any]:
     try:
         for frame in film.decode(stream):
             if frame.pts is None or (last is not None and frame.pts <= last):
-                raise InputError(
-                    "frames with rising time stamps",
-                    f"one that has none after {_time(last, stream)}",
-                    "remux the film with ffmpeg -fflags +genpts",
-                )
+                got = f"one that has none after {_time(last, stream)}"
+                raise InputError("frames with rising time stamps", got, "remux the film with ffmpeg -fflags +genpts")
             last = frame.pts
             if since is None or frame.pts >= since:
                 yield _upright(frame)

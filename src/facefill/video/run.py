@@ -91,11 +91,8 @@ def convert(
     encoder_of(target)
     film = open_film(source)
     if target.exists() and (target.samefile(source) or not overwrite):
-        raise InputError(
-            "a new file",
-            f"{target}, which exists",
-            "choose another" if target.samefile(source) else "choose another, or give --overwrite",
-        )
+        fix = "choose another" if target.samefile(source) else "choose another, or give --overwrite"
+        raise InputError("a new file", f"{target}, which exists", fix)
     copied, left_out = _copied(film, target)
     job = job | {
         "version": __version__,
