@@ -7,17 +7,18 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from facefill.arrays import U8, Bool
+from facefill.arrays import U8
 from facefill.batch.folder import LocalFolder, Unwritable
 from facefill.batch.job import BatchJob, Item, open_places
 from facefill.batch.manifest import Outcome, hash_sources
 from facefill.errors import InputError, NothingCompleted
 from facefill.files.mask import read_mask
-from facefill.files.photo import Photo, encode_photo, read_photo
+from facefill.files.photo import encode_photo, read_photo
 from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds, open_cover, open_finder
@@ -173,7 +174,10 @@ class Worker:
         with _timed(work):
             source = read_photo(work.data)
             work.px = source.pixels.size // 3
-            mask = _decode_mask(work.mask, source) if self._masks else None
+            if self._masks and not work.mask:
+                fix = "add one of the same name, or with .png"
+                raise InputError("a mask for the photo", "none in --mask-dir", fix)
+            mask = read_mask(work.mask, source.pixels.shape[:2]) if self._masks else None
             work.data = work.mask = b""
             nets.finder.found = 0
             try:
@@ -223,18 +227,15 @@ class Worker:
         _end(work, status="completed")
 
 
-class _timed:
+@contextmanager
+def _timed(work: _PhotoWork) -> Iterator[None]:
     """Add the time of the block to the photo's seconds."""
-
-    def __init__(self, work: _PhotoWork) -> None:
-        self._work, self._start = work, time.perf_counter()
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        spent = time.perf_counter() - self._start
-        self._work.outcome = replace(self._work.outcome, seconds=round(self._work.outcome.seconds + spent, 4))
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        spent = time.perf_counter() - start
+        work.outcome = replace(work.outcome, seconds=round(work.outcome.seconds + spent, 4))
 
 
 def _end(work: _PhotoWork, **said: Any) -> None:
@@ -249,20 +250,13 @@ def _fail(work: _PhotoWork, reason: str) -> None:
 
 def _take(waiting: queue.Queue[_PhotoWork | None]) -> list[_PhotoWork] | None:
     """Everything that is ready, up to `TOGETHER`; waits only for the first. None: nothing more will come."""
-    first = waiting.get()
-    if first is None:
-        return None
-    batch = [first]
-    while len(batch) < TOGETHER:
-        try:
-            work = waiting.get_nowait()
-        except queue.Empty:
-            break
-        if work is None:
-            waiting.put(None)
-            break
-        batch.append(work)
-    return batch
+    batch: list[_PhotoWork] = []
+    with suppress(queue.Empty):
+        while len(batch) < TOGETHER and (work := waiting.get(block=not batch)) is not None:
+            batch.append(work)
+        if batch and len(batch) < TOGETHER:
+            waiting.put(None)  # the others', too
+    return batch or None
 
 
 def _start(work: Callable[[], None], count: int, finish: Callable[[], object]) -> None:
@@ -287,9 +281,3 @@ def _start(work: Callable[[], None], count: int, finish: Callable[[], object]) -
 def _put_ends(waiting: queue.Queue[_PhotoWork | None], count: int) -> None:
     for _ in range(count):
         waiting.put(None)
-
-
-def _decode_mask(data: bytes, photo: Photo) -> Bool:
-    if not data:
-        raise InputError("a mask for the photo", "none in --mask-dir", "add one of the same name, or with .png")
-    return read_mask(data, photo.pixels.shape[:2])

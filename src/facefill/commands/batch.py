@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from facefill.batch.folder import Selection
     from facefill.batch.job import BatchJob
     from facefill.batch.manifest import Outcome
-    from facefill.batch.progress import Tally
     from facefill.batch.run import Complete
 
 
@@ -67,6 +67,8 @@ def batch(
     """Complete the faces of all photos in a folder or bucket; manifest.jsonl in OUT says what became of each."""
     from facefill.batch.folder import Selection
     from facefill.batch.job import make_job
+    from facefill.batch.local import WorkerPool, plan_workers
+    from facefill.batch.run import run
     from facefill.commands.output import open_signature
 
     job = make_job(
@@ -86,7 +88,16 @@ def batch(
     if dry_run:
         _preview(job, select, force, as_json)
         return
-    tally = _run(job, select, force, max_errors, workers, threads, ray, as_json)
+    tell = partial(_tell, as_json)
+    with ExitStack() as stack:
+        complete: Complete
+        if ray is None:
+            complete = stack.enter_context(WorkerPool(job, *plan_workers(workers, threads))).complete
+        else:
+            from facefill.batch.ray import Cluster
+
+            complete = stack.enter_context(Cluster(ray, threads)).complete_with(job)
+        tally = run(job, complete, select=select, force=force, max_errors=max_errors, each=tell)
     print(f"{target}: {tally}", file=sys.stderr if as_json else sys.stdout, flush=True)
     if tally.done["completed"] and not as_json:
         from facefill.runtime.inpainter import HONEST
@@ -96,33 +107,11 @@ def batch(
         raise typer.Exit(3)
 
 
-def _run(
-    job: BatchJob,
-    select: Selection,
-    force: bool,
-    max_errors: int | None,
-    workers: int | None,
-    threads: int | None,
-    ray: str | None,
-    as_json: bool,
-) -> Tally:
-    from facefill.batch.local import WorkerPool, plan_workers
-    from facefill.batch.run import run
-
-    def tell(outcome: Outcome) -> None:
-        if as_json:
-            print(outcome.encode().decode("utf-8"), end="", flush=True)
-        elif outcome.status != "completed":
-            print(f"{outcome.photo}: {outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
-
-    with ExitStack() as stack:
-        if ray is None:
-            complete: Complete = stack.enter_context(WorkerPool(job, *plan_workers(workers, threads))).complete
-        else:
-            from facefill.batch.ray import Cluster
-
-            complete = stack.enter_context(Cluster(ray, threads)).complete_with(job)
-        return run(job, complete, select=select, force=force, max_errors=max_errors, each=tell)
+def _tell(as_json: bool, outcome: Outcome) -> None:
+    if as_json:
+        print(outcome.encode().decode("utf-8"), end="", flush=True)
+    elif outcome.status != "completed":
+        print(f"{outcome.photo}: {outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
 
 
 def _preview(job: BatchJob, select: Selection, force: bool, as_json: bool) -> None:

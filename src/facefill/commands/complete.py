@@ -46,9 +46,7 @@ def complete(
     samples: Annotated[
         int,
         typer.Option(
-            min=1,
-            help="Different completions, where the method has noise; they are "
-            "written as <stem>-1<suffix>, <stem>-2<suffix> ...",
+            min=1, help="Different completions, where the method has noise: <stem>-1<suffix>, <stem>-2<suffix> ..."
         ),
     ] = 1,
     aligned: Annotated[bool, typer.Option("--aligned", help="The photo is an aligned square face already.")] = False,

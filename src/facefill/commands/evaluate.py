@@ -33,9 +33,8 @@ def evaluate(
     protocol: Annotated[
         str,
         typer.Option(
-            help="Papers whose definitions are printed beside ours, with commas: "
-            "contextual-attention-paper, masked-gan-paper, latent-search-paper; or "
-            "all."
+            help="Papers whose definitions are printed beside ours, with commas: contextual-attention-paper, "
+            "masked-gan-paper, latent-search-paper; or all."
         ),
     ] = "",
     split: Annotated[str, typer.Option(help="Rows of the manifest, with commas; each is a dataset of its own.")] = "",
@@ -52,8 +51,7 @@ def evaluate(
     groups: Annotated[
         Path | None,
         typer.Option(
-            help="A CSV with the column file and one for each kind of group, such "
-            "as glasses: values are told by them too."
+            help="A CSV with the column file and one for each kind of group, such as glasses: values by group."
         ),
     ] = None,
     results: Annotated[Path | None, typer.Option(help="A Markdown file to write the tables into.")] = None,

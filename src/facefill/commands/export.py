@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from facefill.commands.options import Overwrite, need
-from facefill.errors import InputError
+from facefill.commands.options import Overwrite, need, new_file
 
 
 def export(
@@ -24,11 +23,7 @@ def export(
     need("train", "torch", "safetensors")
     from facefill.training.export import export as write
 
-    if out.suffix != ".onnx" or not out.parent.is_dir():
-        raise InputError("an .onnx file in an existing folder", str(out), "choose another with -o")
-    if out.exists() and not overwrite:
-        raise InputError("a new output file", f"{out} exists", "add --overwrite or choose another with -o")
-    for difference in write(weights, out):
+    for difference in write(weights, new_file(out, ".onnx", overwrite)):
         print(
             f"{difference.engine}: largest difference from torch {difference.largest:.1e}, mean {difference.mean:.1e}"
         )

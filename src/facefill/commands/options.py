@@ -38,3 +38,12 @@ def need(extra: str, *packages: str) -> None:
     for package in packages:
         if find_spec(package) is None:
             raise InputError(f"the package {package}", "none installed", f"pip install 'facefill[{extra}]'")
+
+
+def new_file(out: Path, suffix: str, overwrite: bool) -> Path:
+    """The path of a file to be written. Raises InputError for another suffix, no such folder, and an existing file."""
+    if out.suffix != suffix or not out.parent.is_dir():
+        raise InputError(f"the name of a {suffix} file in an existing folder", str(out), "choose another with -o")
+    if out.exists() and not overwrite:
+        raise InputError("a new output file", f"{out} exists", "add --overwrite or choose another with -o")
+    return out

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +14,7 @@ from facefill.commands.output import list_left_out
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
-    from facefill.datasets.looking import Rules
+    from facefill.datasets.looking import Look, Rules
     from facefill.datasets.prepare import Against, Report
 
 
@@ -64,9 +65,7 @@ def prepare(
         typer.Option(
             "--ray",
             metavar="auto|ADDRESS",
-            help="Look at the photos on a Ray "
-            "cluster; also writes shards, of 1,000 faces unless --shards says "
-            "otherwise.",
+            help="Look at photos on a Ray cluster; also writes shards, of 1,000 faces unless --shards says otherwise.",
         ),
     ] = None,
     device: Device = "cpu",
@@ -76,7 +75,9 @@ def prepare(
     `prepare`)."""
     need("prepare", "imagehash")
     from facefill.config import build
-    from facefill.datasets.looking import Rules
+    from facefill.datasets.looking import Rules, look_at
+    from facefill.datasets.prepare import prepare as make
+    from facefill.datasets.progress import track
     from facefill.datasets.shards import write_shards
 
     rules = build(
@@ -96,8 +97,18 @@ def prepare(
         "the options",
     )
     paths = _find(photos, dataset)
-    other = _open_other(against, embedder, max_cosine, device, threads)
-    report = _look_over(paths, dataset, rules, identities, other, ray, device, threads)
+    known: Any = {"identities": identities, "against": _open_other(against, embedder, max_cosine, device, threads)}
+    if ray is None:
+        look = _open_look(rules, device, threads)
+        report = make(track(paths, "looking", len(paths)), dataset, look, rules, **known)
+    else:
+        from facefill.batch.ray import Cluster
+
+        def spread(_: Any, some: Iterable[Path]) -> Iterable[Look]:
+            return track(cluster.look_with(rules, max_covered is not None, some), "looking", len(paths))
+
+        with Cluster(ray, threads) as cluster:
+            report = make(paths, dataset, partial(look_at, rules=rules), rules, **known, each=spread)
     _tell(report, dataset)
     if shards or ray:
         print(f"{len(write_shards(dataset, dataset / 'shards', shards or 1000))} shards in {dataset / 'shards'}")
@@ -123,43 +134,13 @@ def _tell(report: Report, dataset: Path) -> None:
     print(f"sha256 {report.sha256}")
 
 
-def _look_over(
-    paths: list[Path],
-    dataset: Path,
-    rules: Rules,
-    identities: Path | None,
-    other: Against | None,
-    ray: str | None,
-    device: str,
-    threads: int | None,
-) -> Report:
-    """Make the dataset in this process, or on a cluster."""
+def _open_look(rules: Rules, device: str, threads: int | None) -> Callable[[Path], Look]:
+    """How this process looks at a photo."""
     from facefill.datasets.looking import look_at
-    from facefill.datasets.prepare import prepare as make
-    from facefill.datasets.progress import track
     from facefill.runtime.helpers import open_cover, open_finder
 
-    covers = rules.max_covered is not None
-    if ray is None:
-        look = partial(
-            look_at,
-            finder=open_finder(device=device, threads=threads),
-            rules=rules,
-            cover=open_cover(device=device, threads=threads) if covers else None,
-        )
-        return make(track(paths, "looking", len(paths)), dataset, look, rules, identities=identities, against=other)
-    from facefill.batch.ray import Cluster
-
-    with Cluster(ray, threads) as cluster:
-        return make(
-            paths,
-            dataset,
-            partial(look_at, rules=rules),
-            rules,
-            identities=identities,
-            against=other,
-            each=lambda _, some: track(cluster.look_with(rules, covers, some), "looking", len(paths)),
-        )
+    cover = None if rules.max_covered is None else open_cover(device=device, threads=threads)
+    return partial(look_at, finder=open_finder(device=device, threads=threads), rules=rules, cover=cover)
 
 
 def _open_other(

@@ -19,9 +19,8 @@ def serve(
         str | None,
         typer.Option(
             envvar="FACEFILL_TOKEN",
-            help="The secret that clients must send as "
-            "Authorization: Bearer. Better set in FACEFILL_TOKEN: others on this "
-            "machine can read a command line.",
+            help="The secret that clients must send as Authorization: Bearer. Better set in FACEFILL_TOKEN: others on "
+            "this machine can read a command line.",
         ),
     ] = None,
     name: Annotated[

@@ -49,8 +49,7 @@ def unmask(
         typer.Option(
             "-o",
             "--out",
-            help="File, or folder for several photos; - is standard "
-            "output. Default: <stem>-unmasked<suffix> beside the photo.",
+            help="File, or folder for several; - is standard output. Default: <stem>-unmasked<suffix> beside it.",
         ),
     ] = None,
     method: Method = "swift",

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from facefill.commands.options import Overwrite, need
-from facefill.errors import InputError
+from facefill.commands.options import Overwrite, need, new_file
 
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The .safetensors file to write.")]
 
@@ -24,7 +23,7 @@ def average(
     need("train", "torch", "safetensors")
     from facefill.training.average import average_weights
 
-    average_weights(first, second, share, _new(out, overwrite))
+    average_weights(first, second, share, new_file(out, ".safetensors", overwrite))
 
 
 def settle(
@@ -41,7 +40,8 @@ def settle(
     need("train", "torch", "safetensors")
     from facefill.training.settle import settle_weights, validation_faces
 
-    settled = settle_weights(weights, _new(out, overwrite), validation_faces(dataset, faces), generated)
+    out = new_file(out, ".safetensors", overwrite)
+    settled = settle_weights(weights, out, validation_faces(dataset, faces), generated)
     print("c_min {:.0f}, c_max {:.0f}, s_min {:.4f}, s_max {:.4f}".format(*settled.bounds))
 
 
@@ -58,11 +58,3 @@ def ship(
 
     for line in ship_weights(name, weights):
         print(line)
-
-
-def _new(out: Path, overwrite: bool) -> Path:
-    if out.suffix != ".safetensors" or not out.parent.is_dir():
-        raise InputError("a .safetensors file in an existing folder", str(out), "choose another with -o")
-    if out.exists() and not overwrite:
-        raise InputError("a new output file", f"{out} exists", "add --overwrite or choose another with -o")
-    return out

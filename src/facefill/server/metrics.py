@@ -1,6 +1,7 @@
 """What the server counts, as Prometheus text. Nothing in it comes from a photo or a file name."""
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -13,33 +14,16 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self.answers = Counter(
-            "facefill_answers", "Answers by path and HTTP status.", ("path", "status"), registry=self._registry
-        )
-        self.seconds = Histogram(
-            "facefill_request_seconds",
-            "From the first byte to the whole answer.",
-            ("path",),
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self.stages = Histogram(
-            "facefill_stage_seconds",
-            "Time of a request in each stage.",
-            ("stage",),
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self.crops = Counter("facefill_crops", "Crops that the model completed.", ("method",), registry=self._registry)
-        self.batches = Histogram(
-            "facefill_batch_requests",
-            "Requests that shared a call of the model.",
-            buckets=(1, 2, 3, 4, 6, 8, 16),
-            registry=self._registry,
-        )
-        self.gone = Counter(
-            "facefill_clients_gone", "Requests given up because nobody waited any more.", registry=self._registry
-        )
+        count = partial(Counter, namespace="facefill", registry=self._registry)
+        spread = partial(Histogram, namespace="facefill", registry=self._registry)
+        self.answers = count("answers", "Answers by path and HTTP status.", ("path", "status"))
+        self.crops = count("crops", "Crops that the model completed.", ("method",))
+        self.gone = count("clients_gone", "Requests given up because nobody waited any more.")
+        said = "From the first byte to the whole answer."
+        self.seconds = spread("request_seconds", said, ("path",), buckets=_SECONDS)
+        self.stages = spread("stage_seconds", "Time of a request in each stage.", ("stage",), buckets=_SECONDS)
+        said = "Requests that shared a call of the model."
+        self.batches = spread("batch_requests", said, buckets=(1, 2, 3, 4, 6, 8, 16))
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
         """Report the value of a function, read on request."""
