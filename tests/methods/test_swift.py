@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facefill.arrays import mirror_points
 from facefill.methods.base import draw_noise
-from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole, mirror_points
+from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole
 from facefill.nets.hints import heat_maps, luminance
 from facefill.nets.small_and_detail import brightest_near, enlarge, is_grey, shrink
 
@@ -95,7 +96,9 @@ def test_unknown_landmarks_are_as_none_and_known_ones_count() -> None:
 
 def test_the_mirrored_face_has_mirrored_landmarks() -> None:
     points = torch.tensor([[[10.0, 1], [50, 2], [20, 3], [12, 4], [48, 5]]])
-    heat, mirrored = (heat_maps(p, torch.zeros(1, 1, 16, 16)) for p in (points, mirror_points(points, 64)))
+    heat, mirrored = (
+        heat_maps(p, torch.zeros(1, 1, 16, 16)) for p in (points, torch.from_numpy(mirror_points(points.numpy(), 64)))
+    )
     torch.testing.assert_close(heat.flip(3)[:, [1, 0, 2, 4, 3]], mirrored)
 
 
@@ -106,7 +109,7 @@ def test_a_mirrored_picture_is_drawn_as_the_mirrored_face() -> None:
     with torch.no_grad():
         drawn = method.generator.draw(batch["image"], batch["mask"], points, silent)
         mirrored = method.generator.draw(
-            batch["image"].flip(3), batch["mask"].flip(3), mirror_points(points, 128), silent
+            batch["image"].flip(3), batch["mask"].flip(3), torch.from_numpy(mirror_points(points.numpy(), 128)), silent
         )
         once = method.generator.complete(
             *shrink(batch["image"], batch["mask"]),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facefill.training.scenes import LabelledFaces, LabelledScene, compose_scene, draw_covers, paste_face, place
+from facefill.covers.wear import wear
+from facefill.training.scenes import LabelledFaces, LabelledScene, compose_scene, paste_face, place
 from tests.faces import draw_face
 
 
@@ -14,7 +15,9 @@ def faces() -> LabelledFaces:
     drawn = [draw_face(96, seed) for seed in range(4)]
     pictures = np.stack([picture for picture, _ in drawn])
     landmarks = np.stack([points for _, points in drawn]).astype(np.float32)
-    covered, covers = draw_covers(pictures, landmarks, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    worn = [wear(picture, points.astype(np.float64), rng) for picture, points in zip(pictures, landmarks, strict=True)]
+    covered, covers = np.stack([one.face for one in worn]), np.stack([one.mask for one in worn])
     boxes = np.tile(np.array([22, 18, 74, 88], np.float32), (4, 1))
     return LabelledFaces(pictures, covered, covers, boxes, landmarks)
 

@@ -42,23 +42,10 @@ def facefill(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-for command in (
-    unmask,
-    complete,
-    methods,
-    batch,
-    prepare,
-    wear,
-    serve,
-    page,
-    video,
-    train,
-    evaluate,
-    export,
-    average,
-    settle,
-    ship,
-):
+COMMANDS = (
+    unmask, complete, methods, batch, prepare, wear, serve, page, video, train, evaluate, export, average, settle, ship,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facefill.commands import output
 from facefill.commands.options import AsJson, Device, Exact, Finder, Large, Method, Overwrite, Seed, Sign, Threads
-from facefill.commands.output import (
-    STREAM,
-    check_stdout,
-    end,
-    open_given,
-    open_signature,
-    read_source,
-    report,
-    save,
-    save_picture,
-)
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,7 +63,7 @@ def complete(
     from facefill.runtime.explain import draw_attention, draw_samples, draw_steps
     from facefill.runtime.inpainter import open_inpainter
 
-    if photo == mask == STREAM:
+    if photo == mask == output.STREAM:
         raise InputError("one picture from standard input", "photo and mask", "name a file for one of them")
     targets, beside = _outputs(out, samples)
     beside = [path for path in (show_steps, show_attention) if path] + beside
@@ -81,9 +71,9 @@ def complete(
     if len(set(files)) < len(files):
         raise InputError("outputs with different names", "two of the same name", "choose another name for one")
     for path in files:
-        check_output(path, inputs=[Path(name) for name in (photo, mask) if name != STREAM], overwrite=overwrite)
-    signature, source = open_signature(sign), read_source(photo)
-    missing = read_mask(open_given(mask, "mask"), source.pixels.shape, dilate_px=dilate)
+        check_output(path, inputs=[Path(name) for name in (photo, mask) if name != output.STREAM], overwrite=overwrite)
+    signature, source = output.open_signature(sign), output.read_source(photo)
+    missing = read_mask(output.open_given(mask, "mask"), source.pixels.shape, dilate_px=dilate)
     inpainter: Inpainter = open_inpainter(
         method, device=device, threads=threads, exact=exact, settings=settings or (), finder=finder
     )
@@ -98,18 +88,18 @@ def complete(
             print(f"{samples} samples: mean distance of two inside the hole {distance:.4f} of the range of values")
     for index, target in enumerate(targets):
         result = inpainter.finish(plan, drawn, seed=seed, sample=index)
-        report(photo, target, result, save(result, target, overwrite, signature), as_json, missing)
+        output.report(photo, target, result, output.save(result, target, overwrite, signature), as_json, missing)
     for picture, path in zip(pictures, beside, strict=True):
-        save_picture(picture, path, overwrite)
-    end(0, 1, as_json, out == STREAM)
+        output.save_picture(picture, path, overwrite)
+    output.end(0, 1, as_json, out == output.STREAM)
 
 
 def _outputs(out: str, samples: int) -> tuple[list[Path | None], list[Path]]:
     """The paths of the completed photos (None: standard output) and of the sheets of several samples."""
-    if out == STREAM:
+    if out == output.STREAM:
         if samples > 1:
             raise InputError("a file to write to with --samples", "standard output", "name one with -o")
-        check_stdout()
+        output.check_stdout()
         return [None], []
     path = Path(out)
     if not path.name:

@@ -10,30 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facefill.commands.options import (
-    AsJson,
-    Covers,
-    Device,
-    Exact,
-    Finder,
-    Large,
-    Method,
-    Overwrite,
-    Seed,
-    Sign,
-    Threads,
-)
-from facefill.commands.output import (
-    STREAM,
-    check_stdout,
-    end,
-    make_folder,
-    open_signature,
-    read_source,
-    report,
-    save,
-    save_picture,
-)
+from facefill.commands import options, output
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,39 +29,39 @@ def unmask(
             help="File, or folder for several; - is standard output. Default: <stem>-unmasked<suffix> beside it.",
         ),
     ] = None,
-    method: Method = "swift",
-    seed: Seed = 0,
-    large_hole: Large = False,
+    method: options.Method = "swift",
+    seed: options.Seed = 0,
+    large_hole: options.Large = False,
     save_mask: Annotated[
         bool, typer.Option("--save-mask", help="Also write what was completed, white on black, as <stem>-mask.png.")
     ] = False,
-    device: Device = "cpu",
-    threads: Threads = None,
-    exact: Exact = False,
-    overwrite: Overwrite = False,
-    sign: Sign = None,
-    as_json: AsJson = False,
-    covers: Covers = "all",
-    finder: Finder = None,
+    device: options.Device = "cpu",
+    threads: options.Threads = None,
+    exact: options.Exact = False,
+    overwrite: options.Overwrite = False,
+    sign: options.Sign = None,
+    as_json: options.AsJson = False,
+    covers: options.Covers = "all",
+    finder: options.Finder = None,
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
     from facefill.files.photo import check_output
     from facefill.runtime.cover import read_kinds
     from facefill.runtime.inpainter import open_inpainter
 
-    signature, folder = open_signature(sign), _folder(photos, out)
+    signature, folder = output.open_signature(sign), _folder(photos, out)
     to_stdout = _goes_to_stdout(photos, out, save_mask)
     outputs = [[] if to_stdout else _outputs(photo, out, folder, save_mask) for photo in photos]
     if len({path for paths in outputs for path in paths}) < sum(map(len, outputs)):
         raise InputError("photos with different names", "two of the same name", "run them into different folders")
     kinds = read_kinds(covers)
     inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, finder=finder)
-    made = make_folder(folder) if folder else None
+    made = output.make_folder(folder) if folder else None
 
     def one(photo: str, paths: list[Path]) -> Result:
-        source = read_source(photo)
+        source = output.read_source(photo)
         for path in paths:
-            check_output(path, inputs=[Path(photo) for photo in photos if photo != STREAM], overwrite=overwrite)
+            check_output(path, inputs=[Path(photo) for photo in photos if photo != output.STREAM], overwrite=overwrite)
         plan = inpainter.plan_unmask(source, covers=kinds, large_hole=large_hole)
         return inpainter.complete(plan, seed=seed, tell=True)
 
@@ -93,10 +70,10 @@ def unmask(
         try:
             result = one(photo, paths)
             target = None if to_stdout else paths[0]
-            notes = save(result, target, overwrite, signature)
+            notes = output.save(result, target, overwrite, signature)
             if save_mask:
                 _save_mask(result, paths[1], overwrite)
-            report(photo, target, result, notes, as_json)
+            output.report(photo, target, result, notes, as_json)
         except InputError as error:
             failed += 1
             if len(photos) == 1:
@@ -104,14 +81,14 @@ def unmask(
             _complain(error, photo, as_json)
     if made and failed == len(photos):
         made.rmdir()
-    end(failed, len(photos), as_json, to_stdout)
+    output.end(failed, len(photos), as_json, to_stdout)
 
 
 def _folder(photos: list[str], out: str | None) -> Path | None:
     """The folder for the results; None if they go to one file or beside their photos."""
     from facefill.files.photo import FORMATS
 
-    if out is None or out == STREAM:
+    if out is None or out == output.STREAM:
         return None
     if not out:
         raise InputError("a file or folder to write to", "an empty name", "name one with -o")
@@ -125,13 +102,13 @@ def _folder(photos: list[str], out: str | None) -> Path | None:
 
 
 def _goes_to_stdout(photos: list[str], out: str | None, save_mask: bool) -> bool:
-    if STREAM in (*photos, out) and len(photos) > 1:
+    if output.STREAM in (*photos, out) and len(photos) > 1:
         raise InputError("one photo with -", f"{len(photos)} of them", "complete them one at a time")
-    if out != STREAM and not (out is None and photos == [STREAM]):
+    if out != output.STREAM and not (out is None and photos == [output.STREAM]):
         return False
     if save_mask:
         raise InputError("a file to write to with --save-mask", "standard output", "name one with -o")
-    check_stdout()
+    output.check_stdout()
     return True
 
 
@@ -150,7 +127,7 @@ def _outputs(photo: str, out: str | None, folder: Path | None, save_mask: bool) 
 def _save_mask(result: Result, path: Path, overwrite: bool) -> None:
     import numpy as np
 
-    save_picture(np.repeat(result.mask[..., None] * np.uint8(255), 3, 2), path, overwrite)
+    output.save_picture(np.repeat(result.mask[..., None] * np.uint8(255), 3, 2), path, overwrite)
 
 
 def _complain(error: InputError, photo: str, as_json: bool) -> None:

@@ -15,8 +15,7 @@ from facefill.covers.masks import (
     ear_loops,
     fit,
     label,
-    sheet_size,
-    sheet_uv,
+    texture,
     tucked,
     valve,
     weave,
@@ -33,8 +32,7 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     if not fitted:
         cut = Cut(0.33, 0.45, 0.52, 1.9, 1.78, 1.42, float(rng.uniform(1.0, 1.25)), 0.95)
     cut = fit(rng, cut, coverage)
-    rows, columns = sheet_size(scene)
-    u, v = sheet_uv(rows, columns)
+    rows, columns, u, v = texture(scene)
     colour = pattern(rng, rows, columns)
     height = crumple(scene, rng, u, v, float(rng.uniform(0.3, 1.5)))
     factor = np.ones((rows, columns), np.float32)
@@ -120,8 +118,7 @@ def wrapped(
     thick: float,
 ) -> list[Layer]:
     """A cloth around the whole head. folds: fewest and most creases. flare: how far its lower half stands off."""
-    rows, columns = sheet_size(scene, 0.6)
-    _, v = sheet_uv(rows, columns)
+    rows, columns, _, v = texture(scene, 0.6)
     colour = pattern(rng, rows, columns, pattern_name)
     swing = fabric.noise(rng, rows, columns, float(rng.uniform(4, 10)), float(rng.uniform(1, 3)))
     height = np.abs(swing) * np.float32(rng.uniform(0.04, 0.15) + 1.5 * thick)

@@ -7,7 +7,7 @@ from facefill.arrays import U8
 from facefill.covers import fabric
 from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Floats, surface
-from facefill.covers.masks import Cut, cover, fit, headbands, sheet_size, sheet_uv, with_sheet
+from facefill.covers.masks import Cut, cover, fit, headbands, texture, with_sheet
 from facefill.covers.patterns import pattern
 from facefill.covers.sheet import Cloth, Layer, Scene, drape, fill, lit, window
 
@@ -17,8 +17,7 @@ CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 40)), np.sin(np.linspace(0, 
 def half_mask(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """Rubber half mask: a face piece, one filter in front or two at the sides, a valve, two bands."""
     cut = fit(rng, Cut(0.22, 0.55, 0.95, 1.8, 1.68, 1.4, float(rng.uniform(0.75, 1.0)), 0.7), coverage)
-    rows, columns = sheet_size(scene)
-    u, v = sheet_uv(rows, columns)
+    rows, columns, u, v = texture(scene)
     base = fabric.tint(rng, "black", "charcoal", "charcoal", "grey", "silver", "navy", "blue", "white")
     factor = 1 - 0.3 * np.clip(np.abs(u) * 12 - 10, 0, 1) + 0 * v
     factor = factor * (1 - 0.25 * np.exp(-(((np.abs(u) - 0.55) * 14) ** 2)) * np.clip(v * 2, 0, 1))

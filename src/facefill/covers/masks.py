@@ -88,17 +88,13 @@ def cover(cut: Cut, rng: Rng, bulge: Surface | None = None, wave: float = 0.014)
     return points
 
 
-def sheet_size(scene: Scene, share: float = 0.5) -> tuple[int, int]:
-    """Rows and columns of a texture about as fine as the picture."""
+def texture(scene: Scene, share: float = 0.5) -> tuple[int, int, Image, Image]:
+    """Rows and columns of a texture about as fine as the picture, and u (1, columns) and v (rows, 1) of its texels."""
     rows = int(np.clip(scene.head.scale * 3.6 * share, 48, 320))
-    return rows, int(rows * 1.5)
-
-
-def sheet_uv(rows: int, columns: int) -> tuple[Image, Image]:
-    """u (1, columns) and v (rows, 1) of texels."""
+    columns = int(rows * 1.5)
     u = np.linspace(-1 - 2 * MARGIN, 1 + 2 * MARGIN, columns, dtype=np.float32)[None]
     v = np.linspace(-MARGIN, 1 + MARGIN, rows, dtype=np.float32)[:, None]
-    return u, v
+    return rows, columns, u, v
 
 
 def bump(x: Image, width: float) -> Image:
@@ -162,8 +158,7 @@ def surgical(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """Three-ply mask: pleats, nose wire, sewn borders, ear loops."""
     reach = float(rng.uniform(0.95, 1.25))
     cut = fit(rng, Cut(0.3, 0.43, 0.52, 1.88, 1.76, 1.4, reach, 0.95), coverage)
-    rows, columns = sheet_size(scene)
-    u, v = sheet_uv(rows, columns)
+    rows, columns, u, v = texture(scene)
     base = fabric.tint(rng, *SURGICAL)
     colour = pattern(rng, rows, columns) if rng.random() < 0.07 else fabric.sheet_of(base, rows, columns)
     height, factor = pleats(rng, u, v)
@@ -225,8 +220,7 @@ def respirator(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """KN95 and its kin: folded along the middle, standing off like a beak."""
     cut = Cut(0.26, 0.55, 0.72, 1.9, 1.7, 1.2, float(rng.uniform(1.0, 1.25)), 0.8)
     cut = fit(rng, cut, coverage)
-    rows, columns = sheet_size(scene)
-    u, v = sheet_uv(rows, columns)
+    rows, columns, u, v = texture(scene)
     whites = ("white", "white", "white", "white", "silver", "sky", "ivory")
     base = fabric.tint(rng, *whites, "black", "black", "grey", "pink", "navy", "skin")
     colour = fabric.sheet_of(base, rows, columns)
@@ -287,8 +281,7 @@ def cup(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """N95 cup: a moulded dome with two headbands, a nose clip and sometimes a valve."""
     cut = Cut(0.3, 0.46, 0.86, 1.86, 1.7, 1.2, float(rng.uniform(0.82, 1.0)), 0.6)
     cut = fit(rng, cut, coverage)
-    rows, columns = sheet_size(scene)
-    u, v = sheet_uv(rows, columns)
+    rows, columns, u, v = texture(scene)
     base = fabric.tint(rng, "white", "white", "white", "ivory", "sky", "silver", "grey", "black")
     colour = fabric.sheet_of(base, rows, columns)
     if rng.random() < 0.6:

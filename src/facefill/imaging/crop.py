@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import F32, F64, U8, Bool, Points
+from facefill.arrays import F32, F64, U8, Bool, Box, Points
 from facefill.imaging.masks import bounding_box, nearest
 
 Matrix = F64
@@ -170,9 +170,7 @@ class Crop:
             placed[y0:y1, x0:x1] = (sampled > 127) & self._covers(x0, y0, x1, y1)
         return placed
 
-    def bounds(
-        self, shape: tuple[int, ...], part: tuple[int, int, int, int] | None = None
-    ) -> tuple[int, int, int, int]:
+    def bounds(self, shape: tuple[int, ...], part: Box | None = None) -> Box:
         """Return the photo's pixels (x0, y0, x1, y1) that the crop, or a part of it, can touch; empty if x1 <= x0."""
         left, top, right, bottom = part or (0, 0, self.size, self.size)
         edges = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) - 0.5
@@ -181,7 +179,7 @@ class Crop:
         x1, y1 = np.minimum(np.ceil(corners.max(axis=0)) + 1, shape[1::-1]).astype(int)
         return int(x0), int(y0), int(x1), int(y1)
 
-    def _reach(self, mask: Bool) -> tuple[int, int, int, int]:
+    def _reach(self, mask: Bool) -> Box:
         """Return the bounding box of the missing pixels that the crop can touch."""
         x0, y0, x1, y1 = self.bounds(mask.shape)
         if x1 <= x0 or y1 <= y0:

@@ -24,7 +24,6 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, cat, nn
 
-from facefill.arrays import MIRRORED
 from facefill.config import Frozen
 from facefill.methods.base import Batch, Method, draw_noise
 from facefill.nets.critics import ROUGHEN, ResidualCritic, move_and_tone, relative_loss, sum_over_maps
@@ -285,11 +284,6 @@ class Swift(Method):
 def outside_of(batch: Batch) -> Tensor:
     """(N, 1, H, W), 1 beyond the photo: missing, and not to be judged."""
     return batch["outside"] if "outside" in batch else torch.zeros_like(batch["mask"])
-
-
-def mirror_points(points: Tensor, side_px: int) -> Tensor:
-    """Landmarks (N, 5, 2) of the mirrored picture."""
-    return torch.stack([side_px - 1 - points[..., 0], points[..., 1]], -1)[:, MIRRORED]
 
 
 def bend(small: Tensor, share: Tensor, seeds: Tensor) -> Tensor:

@@ -31,8 +31,8 @@ THRESHOLD = 0.5
 SURE = 0.95
 """Probability that a tenth of a cover's pixels have; of real ones even small and blurred sunglasses do, of shadows and
 clothes that are taken for covers few."""
-SMALLEST_SHARE = 0.004
-"""A spot below this share of the aligned face is no cover: it is dropped, as are holes in a cover below it filled."""
+SMALLEST_PX = 0.004 * FACE_PX**2
+"""A spot of less than this, 0.4 % of the aligned face, is no cover and is dropped; such a hole in a cover is filled."""
 DOUBT = 0.1
 """Probability up to which the network rules a pixel out, whatever it looks like."""
 LIKE_LEVELS = 20.0
@@ -67,7 +67,7 @@ REST_LEVELS, NEARER = 60.0, 0.6
 MOST_REST = 0.1
 """Share of a rim above which something of the cover is left beside the hole."""
 _MARGIN_PX = 17
-"""Around what may be covered: a square of this side is no pinhole, see `SMALLEST_SHARE`, nor is what lies beyond."""
+"""Around what may be covered: a square of this side is no pinhole, see `SMALLEST_PX`, nor is what lies beyond."""
 GROW_PX = 6
 """How far the mask grows beyond the found edge: the network is exact to a pixel or two, and a rim of the cover that
 stays bleeds into the completed skin. Of 3, 5, 7 and 9 on twelve real masks, 3 left coloured rims and casts on three,
@@ -229,7 +229,7 @@ def kinds_of(mask: Bool, scores: F32) -> tuple[str, ...]:
     if len(scores) == 1:
         return ()
     counts = np.bincount(scores[:, mask].argmax(0), minlength=len(KINDS))
-    return tuple(KINDS[kind] for kind in np.argsort(-counts, kind="stable") if counts[kind] >= _smallest())
+    return tuple(KINDS[kind] for kind in np.argsort(-counts, kind="stable") if counts[kind] >= SMALLEST_PX)
 
 
 def outline(score: F32, view: U8) -> Bool:
@@ -244,18 +244,14 @@ def outline(score: F32, view: U8) -> Bool:
     return covered
 
 
-def _smallest() -> float:
-    return SMALLEST_SHARE * FACE_PX**2
-
-
 def clean(mask: Bool) -> Bool:
-    """A copy without specks, and with pinholes filled; both below `SMALLEST_SHARE` of an aligned face."""
+    """A copy without specks, and with pinholes filled; both below `SMALLEST_PX`."""
     cleaned = mask.copy()
     x0, y0, x1, y1 = bounding_box(mask, _MARGIN_PX)
     part = cleaned[y0:y1, x0:x1]
     for value in (True, False) if part.size else ():
         labels, areas = _pieces(part == value, 4)
-        small = areas < _smallest()
+        small = areas < SMALLEST_PX
         small[0] = False
         if small.any():
             part ^= small[labels]

@@ -21,17 +21,7 @@ from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import HONEST, Inpainter, Result
 from facefill.runtime.plan import LARGEST_SHARE, Plan, place_of, too_small
-from facefill.server.schema import (
-    Completed,
-    CompleteOptions,
-    CompletionOptions,
-    Cover,
-    Detected,
-    DetectOptions,
-    FoundFace,
-    Options,
-    UnmaskOptions,
-)
+from facefill.server import schema
 from facefill.server.settings import Settings
 from facefill.server.upload import Upload
 
@@ -50,7 +40,7 @@ class PhotoRequest:
     """A request for one photo, from its upload to its answer."""
 
     upload: Upload
-    options: Options
+    options: schema.Options
     as_json: bool
     answer: Future[Answer] = field(default_factory=Future)
     stage: str = "waiting"
@@ -67,14 +57,14 @@ class PhotoRequest:
 
     @property
     def method(self) -> str:
-        return self.options.method if isinstance(self.options, CompletionOptions) else usable()[0]
+        return self.options.method if isinstance(self.options, schema.CompletionOptions) else usable()[0]
 
     @property
     def key(self) -> tuple[str, int, int]:
         """Jobs with one key can share a call of the model: method, seed, samples."""
         options = self.options
-        assert isinstance(options, CompletionOptions)
-        return options.method, options.seed, options.samples if isinstance(options, CompleteOptions) else 1
+        assert isinstance(options, schema.CompletionOptions)
+        return options.method, options.seed, options.samples if isinstance(options, schema.CompleteOptions) else 1
 
 
 # ---- look
@@ -86,10 +76,10 @@ def look(job: PhotoRequest, inpainter: Inpainter, settings: Settings) -> Plan | 
     Raises InputError for what the user can fix.
     """
     photo = read_photo(job.upload.files["photo"], max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
-    if not isinstance(job.options, CompletionOptions):
+    if not isinstance(job.options, schema.CompletionOptions):
         return _detect(job, photo, inpainter)
-    if not isinstance(job.options, CompleteOptions):
-        assert isinstance(job.options, UnmaskOptions)
+    if not isinstance(job.options, schema.CompleteOptions):
+        assert isinstance(job.options, schema.UnmaskOptions)
         kinds = read_kinds(job.options.covers)
         return inpainter.plan_unmask(photo, covers=kinds, large_hole=job.options.large_hole)
     mask = read_mask(job.upload.files["mask"], photo.pixels.shape[:2])
@@ -98,7 +88,7 @@ def look(job: PhotoRequest, inpainter: Inpainter, settings: Settings) -> Plan | 
 
 def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
     found = inpainter.finder().find(photo.pixels)
-    assert isinstance(job.options, DetectOptions)
+    assert isinstance(job.options, schema.DetectOptions)
     covers = inpainter.cover().find(photo.pixels, found, read_kinds(job.options.covers))
     faces = [_found(face, cover) for face, cover in zip(found, covers, strict=True)]
     job.enter("writing")
@@ -106,7 +96,7 @@ def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
     if not found:
         warnings.append("no face found: mark the hole yourself")
     height, width = photo.pixels.shape[:2]
-    said = Detected(
+    said = schema.Detected(
         width=width,
         height=height,
         format=photo.format,
@@ -118,7 +108,7 @@ def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
     return Answer(said.model_dump_json().encode(), "application/json", {})
 
 
-def _found(face: Face, covered: FoundCover) -> FoundFace:
+def _found(face: Face, covered: FoundCover) -> schema.FoundFace:
     warning = too_small(face)
     cover = None
     if not warning and covered.missing.any():
@@ -126,7 +116,7 @@ def _found(face: Face, covered: FoundCover) -> FoundFace:
         share = covered.missing.sum() / Crop.around_face(face.landmarks, 1).scale ** 2
         if share > LARGEST_SHARE:
             warning = f"{place_of(face)}: {share:.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
-    return FoundFace(
+    return schema.FoundFace(
         box=tuple(round(float(value), 1) for value in face.box),  # type: ignore[arg-type]
         landmarks=face.landmarks.round(1).tolist(),
         score=round(float(face.score), 3),
@@ -137,10 +127,12 @@ def _found(face: Face, covered: FoundCover) -> FoundFace:
     )
 
 
-def _window(missing: Bool, left: int, top: int) -> Cover:
+def _window(missing: Bool, left: int, top: int) -> schema.Cover:
     """The rectangle of a mask that holds all that is missing; the mask's corner lies at (left, top) of the photo."""
     x0, y0, x1, y1 = bounding_box(missing)
-    return Cover(x=left + x0, y=top + y0, width=x1 - x0, height=y1 - y0, png=_base64(_grey(missing[y0:y1, x0:x1])))
+    return schema.Cover(
+        x=left + x0, y=top + y0, width=x1 - x0, height=y1 - y0, png=_base64(_grey(missing[y0:y1, x0:x1]))
+    )
 
 
 # ---- finish
@@ -151,7 +143,7 @@ def finish(
 ) -> Answer:
     """Encode the answer. signature: signs it."""
     options = job.options
-    assert isinstance(options, CompletionOptions)
+    assert isinstance(options, schema.CompletionOptions)
     results = [inpainter.finish(plan, drawn, seed=options.seed, sample=index) for index in range(len(drawn.photos))]
     coded = [
         encode_photo(
@@ -185,18 +177,18 @@ def finish(
 
 def _completed(
     job: PhotoRequest, plan: Plan, results: list[Result], files: list[bytes], warnings: list[str], media_type: str
-) -> Completed:
+) -> schema.Completed:
     first, several = results[0], len(results) > 1
     pictures = np.stack([result.photo for result in results]) if several else None
     height, width = plan.mask.shape
-    return Completed(
+    return schema.Completed(
         width=width,
         height=height,
         format=plan.photo.format,
         warnings=warnings,
         timings_ms=job.times,
         faces=[
-            FoundFace(
+            schema.FoundFace(
                 box=tuple(round(value, 1) for value in face.box),  # type: ignore[arg-type]
                 landmarks=face.landmarks.round(1).tolist(),
                 score=round(face.score, 3),
@@ -232,7 +224,7 @@ def _grey(mask: Bool) -> bytes:
     return encode_picture(mask.astype(np.uint8) * 255)
 
 
-def _preview(pixels: U8, options: Options) -> str | None:
+def _preview(pixels: U8, options: schema.Options) -> str | None:
     return _base64(encode_picture(pixels, "JPEG", 92)) if options.preview else None
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Subset
 
 from facefill.arrays import F64
 from facefill.config import Frozen
+from facefill.covers.wear import wear
 from facefill.datasets.cache import Stored
 from facefill.datasets.manifest import find_pictures
 from facefill.datasets.progress import track
@@ -23,22 +24,10 @@ from facefill.files.photo import read_photo
 from facefill.files.whole import whole
 from facefill.imaging.crop import Crop
 from facefill.offline import cache_folder
-from facefill.training import backdrops
+from facefill.training import backdrops, scenes
 from facefill.training.data import DataConfig, Source, read_faces, split_validation
 from facefill.training.data import Faces as Aligned
-from facefill.training.scenes import (
-    LEAST_SEEN,
-    SMALLEST_PX,
-    LabelledFaces,
-    LabelledScene,
-    compose_decoy,
-    compose_portrait,
-    compose_scene,
-    draw_covers,
-    label,
-    place,
-    share_inside,
-)
+from facefill.training.scenes import LabelledFaces, LabelledScene
 from facefill.training.teacher import Teacher, label_faces, label_photo, open_teacher
 
 MOST_FACES = 24
@@ -123,11 +112,11 @@ class Lessons(Dataset[dict[str, Any]]):
         from_photo = bool(self._photos) and rng.random() < self._config.photo_share
         if side_px > LOOK_PX:
             scene = cut_scene(self._photos, self._faces, rng, side_px) if from_photo else None
-            return scene or compose_scene(self._faces, rng, side_px)
+            return scene or scenes.compose_scene(self._faces, rng, side_px)
         scene = cut_portrait(self._photos, rng, side_px) if from_photo else None
         if scene is None and rng.random() < self._config.decoy_share:
-            return compose_decoy(self._faces, rng, side_px)
-        return scene or compose_portrait(self._faces, rng, side_px)
+            return scenes.compose_decoy(self._faces, rng, side_px)
+        return scene or scenes.compose_portrait(self._faces, rng, side_px)
 
     def __len__(self) -> int:
         return 2**62
@@ -154,14 +143,14 @@ def _cover_and_label(
     places, covers, boxes, landmarks = [], [], [], []
     with whole(covered) as part, part.open("wb") as file:
         for at in track(chosen.tolist(), "labelling", len(chosen)):
-            picture = aligned.pixels[at][None]
-            box, points, found = label_faces(picture, teacher)
+            picture = aligned.pixels[at]
+            box, points, found = label_faces(picture[None], teacher)
             if not found[0]:
                 continue
-            worn, cover = draw_covers(picture, points, np.random.default_rng([at, 5]))
-            file.write(worn.tobytes())
+            worn = wear(np.ascontiguousarray(picture), points[0].astype(np.float64), np.random.default_rng([at, 5]))
+            file.write(worn.face.tobytes())
             places.append(at)
-            covers.append(np.packbits(cover[0], axis=-1))
+            covers.append(np.packbits(worn.mask, axis=-1))
             boxes.append(box[0])
             landmarks.append(points[0])
     with whole(labels) as part:
@@ -205,7 +194,7 @@ def cut_scene(photos: list[LabelledScene], faces: LabelledFaces, rng: Generator,
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.column_stack([linear, at - linear @ middle])
     scene = LabelledScene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
-    place(scene.image, photo.image, np.ones(photo.image.shape[:2], np.float32), matrix)
+    scenes.place(scene.image, photo.image, np.ones(photo.image.shape[:2], np.float32), matrix)
     _move_labels(scene, photo, matrix)
     return _seen(scene, rng)
 
@@ -232,10 +221,12 @@ def _move_labels(scene: LabelledScene, photo: LabelledScene, matrix: F64) -> Non
     for box, landmarks, count in zip(photo.boxes, photo.landmarks, photo.counts, strict=True):
         middle, half = matrix[:, :2] @ ((box[:2] + box[2:]) / 2) + matrix[:, 2], (box[2:] - box[:2]) / 2 * scale
         placed = np.array([*(middle - half), *(middle + half)], np.float32)
-        inside = share_inside(placed, frame)
+        inside = scenes.share_inside(placed, frame)
         if inside > 0.03:
-            fits = inside >= LEAST_SEEN and SMALLEST_PX <= 2 * float(np.sqrt(half.prod())) < 1.25 * frame[2]
-            label(scene, placed, landmarks, matrix, count if fits else 0)
+            fits = (
+                inside >= scenes.LEAST_SEEN and scenes.SMALLEST_PX <= 2 * float(np.sqrt(half.prod())) < 1.25 * frame[2]
+            )
+            scenes.label(scene, placed, landmarks, matrix, count if fits else 0)
 
 
 def _seen(scene: LabelledScene, rng: Generator) -> LabelledScene:

@@ -14,7 +14,6 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from facefill.arrays import F32, F64, MIRRORED, U8, Bool, mirror_points
-from facefill.covers.wear import wear
 from facefill.training import backdrops
 
 KINDS = {"portrait": 0.34, "group": 0.34, "crowd": 0.22, "empty": 0.10}
@@ -234,16 +233,6 @@ def place(image: U8, picture: U8, alpha: F32, matrix: F64) -> None:
     piece = cv2.warpAffine(picture, matrix, span, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.warpAffine(alpha, matrix, span, flags=cv2.INTER_LINEAR)
     image[y0:y1, x0:x1] = cv2.blendLinear(piece, image[y0:y1, x0:x1], weight, 1 - weight)
-
-
-def draw_covers(pictures: U8, landmarks: F32, rng: Generator) -> tuple[U8, Bool]:
-    """`LabelledFaces.covered` and `LabelledFaces.covers`: each face with a cover of a random kind."""
-    covered = np.empty_like(pictures)
-    covers = np.empty(pictures.shape[:3], bool)
-    for index, (picture, points) in enumerate(zip(pictures, landmarks, strict=True)):
-        worn = wear(np.ascontiguousarray(picture), points.astype(np.float64), rng)
-        covered[index], covers[index] = worn.face, worn.mask
-    return covered, covers
 
 
 def _between(rng: Generator, low: float, high: float) -> float:

@@ -113,9 +113,8 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
                             counts[term] += pictures
                     if draws(name):
                         nn.utils.clip_grad_norm_(players[name].parameters(), settings.clip_norm)
-                        _set_rate(optimizers[name], rate)
-                    else:
-                        _set_rate(optimizers[name], rate * settings.critic_rate)
+                    for group in optimizers[name].param_groups:
+                        group["lr"] = rate if draws(name) else rate * settings.critic_rate
                     optimizers[name].step()
                 if any(draws(name) for name in moves):
                     since_last = count * (1 if settings.critic_turns == 1 else settings.critic_turns + 1)
@@ -241,11 +240,6 @@ def _rate(stage: Stage, images: int, warmup_images: int) -> float:
     if stage.schedule == "constant":
         return stage.rate * rise
     return stage.rate * rise * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, images / stage.images))))
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
 
 
 def check_batches(settings: TrainConfig, world: World) -> None:
