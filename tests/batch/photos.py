@@ -117,4 +117,4 @@ def upload(folder: Path, url: str) -> None:
 def contents(url: str) -> dict[str, bytes]:
     """Every result in a bucket."""
     bucket = Bucket(url)
-    return {name: bucket.read(name) for name in bucket.names(Selection(include=("*.png",)))}
+    return {entry.name: bucket.read(entry.name) for entry in bucket.entries(Selection(include=("*.png",)))}

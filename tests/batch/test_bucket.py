@@ -93,7 +93,7 @@ def test_a_bucket_is_listed_by_the_page_and_files_in_parts_appear_whole(
         return call(method, MaxKeys=3, **options)
 
     monkeypatch.setattr(bucket.fs, "call_s3", small)
-    assert set(bucket.names(Selection())) == names
+    assert {entry.name for entry in bucket.entries(Selection())} == names
     assert pages == ["list_objects_v2"] * 3
     large = tmp_path / "large.bin"
     large.write_bytes(os.urandom(1 << 20) * 11)

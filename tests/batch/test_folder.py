@@ -34,7 +34,7 @@ def put(folder: Path, names: list[str]) -> LocalFolder:
 
 
 def found(folder: LocalFolder, select: Selection | None = None) -> list[str]:
-    names = sorted(folder.names(select or Selection()))
+    names = sorted(entry.name for entry in folder.entries(select or Selection()))
     assert sorted(entry.name for entry in folder.entries(select or Selection())) == names
     return names
 

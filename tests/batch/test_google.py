@@ -104,7 +104,7 @@ def test_names_of_all_kinds_and_large_files(google: str, tmp_path: Path, monkeyp
     names = {"with space/x y.jpg", "käse 顔 🙂.jpg", "a#b?.jpg", "%41.jpg", "x" * 200 + ".jpg", "A.jpg", "a.jpg"}
     for name in names:
         bucket.write(name, name.encode())
-    assert set(bucket.names(Selection())) == names
+    assert {entry.name for entry in bucket.entries(Selection())} == names
     assert {name: bucket.read(name).decode() for name in names} == {name: name for name in names}
     large = tmp_path / "large.bin"
     large.write_bytes(os.urandom(3 * PART + 7))

@@ -50,7 +50,7 @@ def worker(folder: Path) -> Worker:
 
 
 def items_of(folder: Path) -> list[Item]:
-    names = sorted(LocalFolder(folder / "in").names(Selection()))
+    names = sorted(entry.name for entry in LocalFolder(folder / "in").entries(Selection()))
     return [Item(name, "s", mask=name if (folder / "masks" / name).exists() else "") for name in names]
 
 

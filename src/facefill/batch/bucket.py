@@ -49,9 +49,6 @@ class Bucket:
         """What fsspec calls the file."""
         return f"{self.root}/{name}"
 
-    def names(self, select: Selection) -> Iterator[str]:
-        return (entry.name for entry in self.entries(select))
-
     def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[ListedFile]:
         start = len(self.root) + 1
         for about in self._pages() if self.kinds & {"s3", "s3a"} else self._walk():

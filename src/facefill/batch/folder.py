@@ -77,11 +77,8 @@ class Selection:
 class Folder(Protocol):
     """Where photos come from or go to. Everything that fails raises InputError."""
 
-    def names(self, select: Selection) -> Iterator[str]:
-        """The names of wanted files, in any order, without holding them all."""
-
     def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[ListedFile]:
-        """The same with what is known of each. What cannot be looked at is an entry with a problem.
+        """Wanted files, in any order, without holding them all. What cannot be looked at is an entry with a problem.
 
         missed: called for each file that is left out because its name has no suffix.
         """
@@ -118,9 +115,6 @@ class LocalFolder:
 
     def __str__(self) -> str:
         return str(self.root)
-
-    def names(self, select: Selection) -> Iterator[str]:
-        return (name for name, found, _ in self._walk() if found and select.takes(name))
 
     def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[ListedFile]:
         for name, found, problem in self._walk():

@@ -75,7 +75,7 @@ class Display:
 
     def _count(self, source: Folder, select: Selection) -> None:
         try:
-            for _ in source.names(select):
+            for _ in source.entries(select):
                 self._total += 1
                 if self._ended:
                     return
@@ -107,12 +107,8 @@ class Display:
             return
         self._shown = now
         if self._bar:
-            self._bar.update(
-                0,
-                description=self.text(now),
-                completed=self._tally.settled,
-                total=self._total if self._counted else None,
-            )
+            total = self._total if self._counted else None
+            self._bar.update(0, description=self.text(now), completed=self._tally.settled, total=total)
         else:
             print(self.text(now), file=sys.stderr, flush=True)
 

@@ -38,8 +38,8 @@ class _Plan:
         self._masks = NameTable((entry.name, (hash64(entry.stamp),)) for entry in rows) if masks else None
         self._there: NameTable | None = None
         if isinstance(self.target, Bucket) and len(self.manifest):
-            names = self.target.names(Selection(include=("*",)))
-            self._there = NameTable(((name, ()) for name in names), 0)
+            there = self.target.entries(Selection(include=("*",)))
+            self._there = NameTable(((entry.name, ()) for entry in there), 0)
         self._one_case = isinstance(self.target, LocalFolder) and ignores_case(self.target)
 
     def items(self) -> Iterator[Item]:
@@ -168,7 +168,7 @@ def _open_checked(job: BatchJob, select: Selection, force: bool) -> tuple[Folder
     if isinstance(target, LocalFolder):
         target.check_state()
     _check_ours(target, force)
-    if next(iter(source.names(select)), None) is None:
+    if all(entry.problem for entry in source.entries(select)):
         raise InputError("photos", f"none in {source}", "check the path; --include takes files of other names")
     return source, target
 
@@ -189,7 +189,7 @@ def _check_ours(target: Folder, force: bool) -> None:
     else:
         if isinstance(target, Bucket) and target.list_state(""):
             return
-        found = next(target.names(Selection(include=("*",))), "")
+        found = next((entry.name for entry in target.entries(Selection(include=("*",)))), "")
     if found:
         fix = "choose another OUT, or --force to write into it"
         raise InputError("a new or empty OUT, or one that a batch has written", f"{target} with {found}", fix)

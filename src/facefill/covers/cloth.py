@@ -24,6 +24,8 @@ from facefill.covers.masks import (
 from facefill.covers.patterns import pattern
 from facefill.covers.sheet import Cloth, Layer, Scene, drape
 
+Span = tuple[float, float]
+
 
 def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """Sewn or moulded fashion mask in any colour and pattern, with or without a seam down its middle."""
@@ -83,14 +85,14 @@ def bandana(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     tip, hem = float(rng.uniform(2.2, 2.8)), float(rng.uniform(1.1, 1.4))
     cut = fit(rng, Cut(top, top + 0.08, top + 0.1, tip, 1.9, hem, 1.6, 0.9, 1.03), coverage)
     name = "paisley" if rng.random() < 0.5 else None
-    return wrapped(scene, rng, cut, pattern_name=name, folds=(4, 16), flare=(0.15, 0.7), thick=0.0)
+    return wrapped(scene, rng, cut, name=name, folds=(4, 16), flare=(0.15, 0.7), thick=0.0)
 
 
 def gaiter(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """A stretched tube around head and neck, close to the face, with few fine folds."""
     top = float(rng.uniform(0.26, 0.46))
     cut = Cut(top, top + 0.08, top + float(rng.uniform(-0.05, 0.3)), 2.7, 2.7, 2.6, 1.65, 0.9, 1.02)
-    return wrapped(scene, rng, fit(rng, cut, coverage), pattern_name=None, folds=(2, 9), flare=(0.1, 0.35), thick=0.01)
+    return wrapped(scene, rng, fit(rng, cut, coverage), name=None, folds=(2, 9), flare=(0.1, 0.35), thick=0.01)
 
 
 def scarf(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
@@ -99,27 +101,21 @@ def scarf(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     cut = Cut(top, top + 0.1, top + float(rng.uniform(0.1, 0.4)), 2.8, 2.8, 2.75, 1.65, 0.75, 1.08)
     knitted = ("knit", "ribs", "heather", "tweed", "tartan", "plain")
     name = knitted[int(rng.integers(len(knitted)))] if rng.random() < 0.75 else None
-    high = wrapped(scene, rng, fit(rng, cut, coverage), pattern_name=name, folds=(5, 14), flare=(0.4, 1.1), thick=thick)
+    high = wrapped(scene, rng, fit(rng, cut, coverage), name=name, folds=(5, 14), flare=(0.4, 1.1), thick=thick)
     if rng.random() < 0.5:
         return high
     low = Cut(1.35, 1.4, 1.2, 2.8, 2.8, 2.75, 1.7, 0.5, 1.3)
-    below = wrapped(scene, rng, fit(rng, low, "full"), pattern_name=name, folds=(5, 14), flare=(0.4, 0.9), thick=thick)
+    below = wrapped(scene, rng, fit(rng, low, "full"), name=name, folds=(5, 14), flare=(0.4, 0.9), thick=thick)
     return [*below, *high]
 
 
 def wrapped(
-    scene: Scene,
-    rng: Rng,
-    cut: Cut,
-    *,
-    pattern_name: str | None,
-    folds: tuple[int, int],
-    flare: tuple[float, float],
-    thick: float,
+    scene: Scene, rng: Rng, cut: Cut, *, name: str | None, folds: tuple[int, int], flare: Span, thick: float
 ) -> list[Layer]:
-    """A cloth around the whole head. folds: fewest and most creases. flare: how far its lower half stands off."""
+    """A cloth around the whole head. name: its pattern's, None for any. folds: fewest and most creases. flare: how far
+    its lower half stands off."""
     rows, columns, _, v = texture(scene, 0.6)
-    colour = pattern(rng, rows, columns, pattern_name)
+    colour = pattern(rng, rows, columns, name)
     swing = fabric.noise(rng, rows, columns, float(rng.uniform(4, 10)), float(rng.uniform(1, 3)))
     height = np.abs(swing) * np.float32(rng.uniform(0.04, 0.15) + 1.5 * thick)
     factor = np.clip(0.85 + 2 * height, 0.7, 1.1) * (1 - np.float32(0.15) * bump(v - 0.03, 0.012))

@@ -16,6 +16,8 @@ from facefill.arrays import U8
 Image = NDArray[np.floating]
 Colour = NDArray[np.floating]
 Rng = np.random.Generator
+Odds = dict[str, float]
+"""How often each of some names is drawn."""
 
 NAMED = {
     "sky": (0.60, 0.80, 0.91), "blue": (0.42, 0.66, 0.86), "teal": (0.42, 0.76, 0.70),
@@ -101,7 +103,7 @@ def noise(rng: Rng, rows: int, columns: int, cells_y: float, cells_x: float) -> 
     return np.asarray(cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_LINEAR))
 
 
-def choose(rng: Rng, weights: dict[str, float]) -> str:
+def choose(rng: Rng, weights: Odds) -> str:
     """A key, drawn by its weight."""
     edges = np.cumsum(list(weights.values()))
     return list(weights)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]

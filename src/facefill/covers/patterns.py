@@ -7,7 +7,7 @@ import numpy as np
 
 from facefill.arrays import U8
 from facefill.covers import fabric
-from facefill.covers.fabric import Colour, Image, Rng, any_tint, between, ink, tint
+from facefill.covers.fabric import Colour, Image, Odds, Rng, any_tint, between, ink, tint
 from facefill.covers.weaves import SHARES, grid, step, wave
 
 Motif = Callable[[U8, tuple[int, int], float, Rng], None]
@@ -225,7 +225,7 @@ STAMPED: dict[str, Callable[[Rng], Motif]] = {
     "dots": dots, "rings": rings, "confetti": confetti, "stars": stars, "hearts": hearts, "flowers": flowers,
     "leaves": leaves, "paisley": paisley,
 }  # fmt: skip
-WEIGHTS: dict[str, float] = dict.fromkeys((*SHARES, *PAINTED, *STAMPED), 1.0) | {
+WEIGHTS: Odds = dict.fromkeys((*SHARES, *PAINTED, *STAMPED), 1.0) | {
     "plain": 27.0, "flowers": 4.0, "dots": 3.0, "gingham": 2.0, "tartan": 2.0, "camouflage": 3.0, "stripes": 2.0,
     "heather": 3.0, "paisley": 2.0, "splash": 3.0, "slogan": 2.0, "quilt": 2.0, "lace": 0.5,
 }  # fmt: skip

@@ -8,12 +8,12 @@ import numpy as np
 
 from facefill.arrays import U8, Bool, Box
 from facefill.covers import cloth, damage, gear, glasses, masks, objects
-from facefill.covers.fabric import Image, Rng, choose, white_noise
+from facefill.covers.fabric import Image, Odds, Rng, choose, white_noise
 from facefill.covers.head import Floats, Head, Light, estimate_light
 from facefill.covers.sheet import INVERSE, Layer, Scene
 from facefill.errors import InputError, pick
 
-KINDS: dict[str, float] = {
+KINDS: Odds = {
     "surgical": 0.27, "respirator": 0.11, "cup": 0.07, "half-mask": 0.02, "cloth": 0.22, "bandana": 0.03,
     "gaiter": 0.03, "scarf": 0.03, "shield": 0.015, "hand": 0.05, "sunglasses": 0.045, "microphone": 0.02,
     "thing": 0.04, "hair": 0.01, "text": 0.015, "scratches": 0.015, "blocks": 0.01,
@@ -23,13 +23,13 @@ FACE_MASKS = ("surgical", "respirator", "cup", "half-mask", "cloth", "bandana", 
 """Kinds that are worn over nose and mouth."""
 DAMAGE = ("hair", "text", "scratches", "blocks")
 """Kinds that are no thing before the face."""
-COVERS: dict[str, float] = {kind: weight for kind, weight in KINDS.items() if kind not in DAMAGE}
+COVERS: Odds = {kind: weight for kind, weight in KINDS.items() if kind not in DAMAGE}
 """Kinds that are."""
 
-BESIDE: dict[str, float] = {"sunglasses": 0.5, "hand": 0.35, "microphone": 0.15}
+BESIDE: Odds = {"sunglasses": 0.5, "hand": 0.35, "microphone": 0.15}
 """What is seen together with a face mask now and then."""
 
-COVERAGES: dict[str, float] = {"full": 0.84, "nose-out": 0.11, "chin": 0.05}
+COVERAGES: Odds = {"full": 0.84, "nose-out": 0.11, "chin": 0.05}
 
 DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
     "surgical": masks.surgical, "respirator": masks.respirator, "cup": masks.cup, "half-mask": gear.half_mask,
@@ -55,13 +55,7 @@ class Worn:
 
 
 def wear(
-    face: U8,
-    landmarks: Floats,
-    rng: Rng,
-    kind: str | None = None,
-    *,
-    coverage: str | None = None,
-    kinds: dict[str, float] = KINDS,
+    face: U8, landmarks: Floats, rng: Rng, kind: str | None = None, *, coverage: str | None = None, kinds: Odds = KINDS
 ) -> Worn:
     """Draw a cover over an aligned face, lit, blurred and grained like the picture.
 

@@ -63,14 +63,9 @@ def evaluate(settings: EvaluationSettings, results: Path | None = None) -> Itera
         write_costs(bench, measure_costs(bench))
     if results:
         # Read again: somebody may have written on the page meanwhile.
-        about = summary.about
-        table = Written(
-            settings.report.resolve().name,
-            short_tables(bench, summary),
-            about["command"],
-            about["commit"],
-            speaks_of(bench),
-        )
+        about, name = summary.about, settings.report.resolve().name
+        shown = short_tables(bench, summary)
+        table = Written(name, shown, about["command"], about["commit"], speaks_of(bench))
         write_whole(results, put_table(_read_page(results), table).encode())
     yield benchmark.EvaluationProgress("report", 1, 1)
 

@@ -40,6 +40,11 @@ class Metric:
     """Whether pages show differences between methods."""
 
 
+Names = NDArray[np.str_]
+Groups = dict[str, list[str]]
+"""The group of each face, by the kind of group."""
+Tables = dict[str, Measurements]
+"""What was measured of each method."""
 _TABLES = read_toml(Path(__file__).with_name("metrics.toml"))
 
 
@@ -149,12 +154,7 @@ def _fitted(bench: Bench, width: int) -> str:
 
 
 def _add_cell(
-    summary: Summary,
-    bench: Bench,
-    dataset: Dataset,
-    protocol: Protocol,
-    tables: dict[str, Measurements],
-    groups: dict[str, list[str]],
+    summary: Summary, bench: Bench, dataset: Dataset, protocol: Protocol, tables: Tables, groups: Groups
 ) -> None:
     people = np.array(dataset.people)
     values = {label: dict(table.values) for label, table in tables.items()}
@@ -191,7 +191,7 @@ def _row(
     group: str,
     column: F64,
     inside: Bool,
-    people: NDArray[np.str_],
+    people: Names,
     statistic: Statistic,
 ) -> ReportRow:
     there = inside & np.isfinite(column)
@@ -199,7 +199,7 @@ def _row(
     return ReportRow(*place, kind, group, identical=int(np.isposinf(column[inside]).sum()), **asdict(found))
 
 
-def _paired(columns: Sequence[F64], people: NDArray[np.str_], statistic: Statistic) -> Estimate:
+def _paired(columns: Sequence[F64], people: Names, statistic: Statistic) -> Estimate:
     """The difference over pictures that both have a value for."""
     pair = np.array([column[: min(map(len, columns))] for column in columns])
     both = np.isfinite(pair).all(axis=0)
@@ -207,7 +207,7 @@ def _paired(columns: Sequence[F64], people: NDArray[np.str_], statistic: Statist
     return first.minus(second)
 
 
-def _identity(dataset: Dataset, tables: dict[str, Measurements]) -> dict[str, dict[str, F64]]:
+def _identity(dataset: Dataset, tables: Tables) -> dict[str, dict[str, F64]]:
     """Cosines to the truth, and who is accepted at which rate; the same partners and thresholds for all."""
     truths = tables[TRUTH].vectors["embedder"]
     identities, files = zip(*((face.identity, face.file) for face in dataset.faces), strict=True)
@@ -224,9 +224,7 @@ def _identity(dataset: Dataset, tables: dict[str, Measurements]) -> dict[str, di
     return found
 
 
-def _add_distances(
-    summary: Summary, dataset: Dataset, protocol: Protocol, tables: dict[str, Measurements], people: NDArray[np.str_]
-) -> None:
+def _add_distances(summary: Summary, dataset: Dataset, protocol: Protocol, tables: Tables, people: Names) -> None:
     for label, table in tables.items():
         for name, ours in table.vectors.items() if label != TRUTH else ():
             true = tables[TRUTH].vectors[name][: len(ours)]

@@ -112,14 +112,7 @@ class Model:
         """Hash of the weights; None for a method without any."""
 
     def complete(
-        self,
-        faces: U8,
-        masks: Bool,
-        *,
-        seeds: Sequence[int] | None = None,
-        samples: int = 1,
-        first: int = 0,
-        **inputs: Any,
+        self, faces: U8, masks: Bool, *, seeds: Sequence[int] = (), samples: int = 1, first: int = 0, **inputs: Any
     ) -> U8:
         """Complete aligned faces.
 
@@ -237,13 +230,7 @@ class TorchModel(Model):
     """A method that stays in torch because it needs gradients to complete, or weights that are not exported yet."""
 
     def __init__(
-        self,
-        path: Path,
-        sha256: str,
-        *,
-        threads: int | None = None,
-        name: str | None = None,
-        settings: Sequence[str] = (),
+        self, path: Path, sha256: str, *, threads: int | None, name: str | None = None, settings: Sequence[str] = ()
     ) -> None:
         """name: the registry name, where it is not the one that the weights were trained under."""
         if find_spec("torch") is None or find_spec("safetensors") is None:

@@ -5,6 +5,7 @@ import json
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -145,17 +146,8 @@ def finish(
     options = job.options
     assert isinstance(options, schema.CompletionOptions)
     results = [inpainter.finish(plan, drawn, seed=options.seed, sample=index) for index in range(len(drawn.photos))]
-    coded = [
-        encode_photo(
-            result.source,
-            result.photo,
-            result.mask,
-            format=options.format,
-            provenance=result.provenance,
-            signature=signature,
-        )
-        for result in results
-    ]
+    how: Any = {"format": options.format, "signature": signature}
+    coded = [encode_photo(one.source, one.photo, one.mask, provenance=one.provenance, **how) for one in results]
     warnings = [*results[0].warnings, *coded[0][1]]
     media_type = FORMATS[options.format or plan.photo.format].media_type
     job.enter("done")

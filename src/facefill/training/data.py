@@ -29,6 +29,8 @@ from facefill.training.augmentation import draw_edges, moved, tint
 from facefill.training.distributed import World
 from facefill.training.outlines import open_outlines
 
+Places = NDArray[np.int64]
+"""(n,) places in a dataset."""
 TURNED = 0.15
 """A face turned by more than this `turn_of` counts as turned: about half way to a half profile."""
 SHARP = 0.875
@@ -94,7 +96,7 @@ class Faces:
     native_px: tuple[float, ...] = ()
     """Sides that the faces have in their photos, in pixels; nan where nothing says so."""
 
-    def subset(self, chosen: NDArray[np.int64]) -> "Faces":
+    def subset(self, chosen: Places) -> "Faces":
         """The faces at these places; the pixels are copied into memory."""
         names, identities = ([values[i] for i in chosen] for values in (self.names, self.identities))
         return Faces(self.pixels[chosen], self.landmarks[chosen], tuple(names), tuple(identities), self.digest)
@@ -149,7 +151,7 @@ def _shared(entries: list[Entry], config: DataConfig) -> list[Entry]:
     return [entries[place] for place in sorted(kept)]
 
 
-def split_validation(identities: Sequence[str], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_validation(identities: Sequence[str], count: int) -> tuple[Places, Places]:
     """Places of (learning, validation) faces: at least `count` for validation, whole identities in the order of the
     SHA-256 of "validation/identity", so that another machine or a grown dataset chooses alike."""
     people: dict[str, list[int]] = {}
@@ -163,7 +165,7 @@ def split_validation(identities: Sequence[str], count: int) -> tuple[NDArray[np.
     return np.setdiff1d(np.arange(len(identities)), kept), np.array(sorted(kept), np.int64)
 
 
-def keep_share(names: Sequence[str], places: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+def keep_share(names: Sequence[str], places: Places, share: float) -> Places:
     """That share of the places, at least one, in the order of the SHA-256 of "share/name"."""
     order = sorted(places, key=lambda place: hashlib.sha256(f"share/{names[place]}".encode()).digest())
     return np.array(sorted(order[: max(1, round(share * len(places)))]), np.int64)
@@ -173,13 +175,7 @@ class Holes(Dataset[dict[str, Any]]):
     """Item `place, side_px` is the place-th picture that training sees, whoever asks for it, with its hole."""
 
     def __init__(
-        self,
-        faces: Faces,
-        config: DataConfig,
-        seed: int,
-        *,
-        chosen: NDArray[np.int64] | None = None,
-        frozen: bool = False,
+        self, faces: Faces, config: DataConfig, seed: int, *, chosen: Places | None = None, frozen: bool = False
     ) -> None:
         """chosen: places of the faces to draw from, None for all. frozen: every face once, in order, not mirrored."""
         holes = config.holes
@@ -293,7 +289,7 @@ def draw_hole(name: str, face: U8, landmarks: F32, rng: np.random.Generator) -> 
 
 
 @lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def _order(count: int, seed: int, epoch: int) -> Places:
     return np.random.default_rng([seed, 1, epoch]).permutation(count)
 
 

@@ -44,6 +44,10 @@ class Second:
     """Frames in which a face was left as it is, because too much of it is hidden."""
 
 
+Tell = Callable[[Second, float], None]
+"""What is told of a second, and the film's length in seconds."""
+
+
 @dataclass
 class _State:
     """What is done: kept beside the segments."""
@@ -79,7 +83,7 @@ def convert(
     job: dict[str, Any],
     *,
     overwrite: bool = False,
-    tell: Callable[[Second, float], None] = lambda second, length_s: None,
+    tell: Tell = lambda second, length_s: None,
 ) -> Done:
     """Complete the faces of a film. open_stream: a fresh `Stream` for each segment. job: what decides the result
     (method, weights, ...); segments of another job are done again. tell: called after every second of the film, with
@@ -157,14 +161,7 @@ def _open_state(folder: Path, job: dict[str, Any]) -> _State:
     return _State(job)
 
 
-def _work(
-    film: Any,
-    target: Path,
-    folder: Path,
-    state: _State,
-    open_stream: Callable[[], Stream],
-    tell: Callable[[Second, float], None],
-) -> None:
+def _work(film: Any, target: Path, folder: Path, state: _State, open_stream: Callable[[], Stream], tell: Tell) -> None:
     source = film.streams.video[0]
     recent: deque[tuple[int, U8]] = deque(maxlen=WARM_FRAMES)
     frames = read_frames(film, state.warm)
@@ -213,7 +210,7 @@ def _finish(stream: Stream, seen: Seen, frame: Any, coded: Any, out: Any) -> tup
 class _Told:
     """Counts frames by the second, and tells of a second when the next one begins."""
 
-    def __init__(self, tell: Callable[[Second, float], None], length_s: float) -> None:
+    def __init__(self, tell: Tell, length_s: float) -> None:
         self._tell, self._length_s = tell, length_s
         self._now: Second | None = None
 
