@@ -1,7 +1,8 @@
 """The one exception that the person using facefill can cause, and can fix."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -42,6 +43,15 @@ class NothingCompleted(InputError):
 
     def __reduce__(self) -> tuple["type[InputError]", tuple[Any, ...]]:
         return type(self), (self.expected, self.fix, self.reasons)
+
+
+@contextmanager
+def explained(expected: str, what: object, fix: str) -> Iterator[None]:
+    """Turn the system's errors in a block into an InputError. what: the file or folder that they are about."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(expected, f"{what} ({error.strerror})", fix) from None
 
 
 def pick(table: Mapping[str, T], key: str, what: str, *, nearness: float = 0.6) -> T:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 from facefill.files.photo import FORMATS
 from facefill.files.whole import beside
 
@@ -159,10 +159,8 @@ class LocalFolder:
         return os.path.lexists(self.root / name)
 
     def read(self, name: str) -> bytes:
-        try:
+        with explained("a readable file", name, "check it, then run again"):
             return (self.root / name).read_bytes()
-        except OSError as error:
-            raise InputError("a readable file", f"{name} ({error.strerror})", "check it, then run again") from None
 
     def write(self, name: str, data: bytes) -> None:
         try:
@@ -173,18 +171,13 @@ class LocalFolder:
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             kind = Unwritable if error.errno in _FULL or not self.root.is_dir() else InputError
-            raise kind(
-                "a folder that can be written",
-                f"{name} ({error.strerror})",
-                "make room, then run again: the same command goes on",
-            ) from None
+            fix = "make room, then run again: the same command goes on"
+            raise kind("a folder that can be written", f"{name} ({error.strerror})", fix) from None
 
     def remove(self, name: str) -> None:
         self._check_links(name)
-        try:
+        with explained("a folder that can be written", name, "check its rights"):
             (self.root / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError("a folder that can be written", f"{name} ({error.strerror})", "check its rights") from None
 
     def _check_links(self, name: str) -> None:
         """A folder in OUT that is a link may lead anywhere, also to the photos themselves."""

@@ -15,7 +15,7 @@ from filelock import lock_descriptor
 
 from facefill.batch.bucket import Bucket
 from facefill.batch.folder import STATE, Folder, LocalFolder
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 
 LEASE = f"{STATE}/lease.json"
 BEAT_S = 15.0
@@ -40,11 +40,9 @@ def lock(folder: Folder) -> Iterator[None]:
 @contextmanager
 def _lock_file(root: Path) -> Iterator[None]:
     """The system releases it when the process ends, however it ends."""
-    try:
+    with explained("a folder that can be written", root, "choose another OUT"):
         (root / STATE).mkdir(parents=True, exist_ok=True)
         file = open(root / STATE / "lock", "a+b")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise InputError("a folder that can be written", f"{root} ({error.strerror})", "choose another OUT") from None
     with file:
         if not lock_descriptor(file.fileno(), blocking=False):
             who = b""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 
 if TYPE_CHECKING:
     from facefill.arrays import Bool
@@ -49,10 +49,8 @@ def make_folder(out: Path) -> Path | None:
     """Return the folder if it had to be made."""
     if out.is_dir():
         return None
-    try:
+    with explained("a folder to write to", out, "choose another with -o"):
         out.mkdir(parents=True)
-    except OSError as error:
-        raise InputError("a folder to write to", f"{out}: {error.strerror}", "choose another with -o") from None
     return out
 
 

@@ -25,7 +25,7 @@ from facefill.datasets.manifest import (
 )
 from facefill.datasets.progress import track
 from facefill.datasets.shards import read_shards
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 from facefill.files.photo import read_photo
 from facefill.files.whole import write_whole
 from facefill.runtime.helpers import Finds
@@ -144,12 +144,10 @@ def open_pictures(
     key = _key(entries, side_px, finder is not None)
     index, pixels, skipped = (folder / f"{key}{suffix}" for suffix in (".json", ".u8", "-skipped.txt"))
     if not index.is_file() or not (stream or pixels.is_file()):
-        try:
+        fix = "free some, set data.cache to another folder, or data.stream"
+        with explained("room for decoded pictures", folder, fix):
             folder.mkdir(parents=True, exist_ok=True)
             _build(entries, side_px, (index, pixels, skipped), stream, finder)
-        except OSError as error:
-            fix = "free some, set data.cache to another folder, or data.stream"
-            raise InputError(f"room for decoded pictures in {folder}", str(error.strerror), fix) from None
     about = json.loads(index.read_text(encoding="utf-8"))
     kept = [entries[place] for place in about["kept"]]
     if len(kept) < len(entries):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facefill.arrays import Points
 from facefill.covers.head import check_landmarks
-from facefill.errors import InputError, pick
+from facefill.errors import InputError, explained, pick
 from facefill.files.photo import FORMATS
 from facefill.imaging.crop import Crop
 
@@ -56,12 +56,9 @@ class Entry:
 
 def read_part(path: Path, offset: int = 0, length: int | None = None) -> bytes:
     """`length` bytes of a file from `offset`, None for all. Raises InputError where it cannot be read so far."""
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read(-1 if length is None else length)
-    except OSError as error:
-        raise InputError("a readable picture", f"{path} ({error.strerror})", "restore it or remove its row") from None
+    with explained("a readable picture", path, "restore it or remove its row"), path.open("rb") as file:
+        file.seek(offset)
+        data = file.read(-1 if length is None else length)
     if length is not None and len(data) < length:
         raise InputError(f"{length} bytes", f"{len(data)} at the end of {path}", "write the shard again")
     return data

@@ -20,7 +20,7 @@ from facefill.datasets.duplicates import HASH, likeness, thumb_of
 from facefill.datasets.looking import Look, Rules
 from facefill.datasets.manifest import COLUMNS, Entry, Row, format_manifest, read_manifest
 from facefill.datasets.selection import choose, read_identities
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 from facefill.files.photo import read_photo
 from facefill.files.whole import write_whole
 
@@ -99,11 +99,9 @@ class Log:
 
     def __init__(self, dataset: Path, rules: Rules) -> None:
         self._path = dataset / LOG
-        try:
+        with explained("a folder for the dataset", dataset, "choose another"):
             dataset.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("a+b")
-        except OSError as error:
-            raise InputError("a folder for the dataset", f"{dataset} ({error.strerror})", "choose another") from None
         if not lock_descriptor(self._file.fileno(), blocking=False):  # held until its process ends, however that ends
             raise InputError(f"{dataset} for itself", "another process that writes it", "wait for it to end")
         self._file.seek(0)
@@ -134,11 +132,9 @@ class Log:
 
     def add(self, record: dict[str, Any]) -> None:
         """Write a line. It is out of this process when this returns."""
-        try:
+        with explained("room for the log", self._path, "free some, run again"):
             self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
             self._file.flush()
-        except OSError as error:
-            raise InputError("room for the log", f"{self._path} ({error.strerror})", "free some, run again") from None
 
     def close(self) -> None:
         """Let other processes have it."""

@@ -23,7 +23,7 @@ from facefill.datasets.faces import (
     read_face,
     read_pixels,
 )
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 from facefill.evaluation.cases import complete_cases, show_covered
 from facefill.evaluation.features import Embedder, Features, load_features
 from facefill.evaluation.groups import read_groups, read_tones
@@ -195,7 +195,7 @@ def prepare(settings: EvaluationSettings) -> Bench:
 
 def _check_folder(report: Path, *, make: bool) -> None:
     """A new or empty folder, or one that an evaluation made. make: create what is missing."""
-    try:
+    with explained("a folder to write to", report, "choose another with --report"):
         ours = not report.exists() or (report / "pictures").is_dir() or (report.is_dir() and not any(report.iterdir()))
         if not ours:
             raise InputError(
@@ -205,10 +205,6 @@ def _check_folder(report: Path, *, make: bool) -> None:
             )
         if make:
             (report / "pictures").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            "a folder to write to", f"{report}: {error.strerror}", "choose another with --report"
-        ) from None
 
 
 def _load_entries(settings: EvaluationSettings) -> list[Competitor]:

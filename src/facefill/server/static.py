@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facefill.catalog import describe, find_weights
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; "
@@ -41,7 +41,7 @@ def write_page(folder: Path) -> int:
     if not (built / "runtime").is_dir():
         raise InputError("the page's runtime", "none in this installation", "build it with: make page")
     weights = {name: find_weights(name) for name in NETWORKS}
-    try:
+    with explained("a folder to write into", folder, "name another one"):
         shutil.copytree(built, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build.json", "docs*"))
         (folder / "weights").mkdir()
         for path, _ in weights.values():
@@ -49,8 +49,6 @@ def write_page(folder: Path) -> int:
         index = folder / "index.html"
         index.write_text(_changed(index.read_text(encoding="utf-8")), encoding="utf-8")
         _write_contents(folder, {name: (f"weights/{path.name}", sha256) for name, (path, sha256) in weights.items()})
-    except OSError as error:
-        raise InputError(f"a folder to write into at {folder}", str(error.strerror), "name another one") from None
     return sum(path.stat().st_size for path in _files(folder))
 
 

@@ -15,7 +15,7 @@ import av
 
 from facefill import __version__
 from facefill.arrays import U8
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 from facefill.files.whole import whole, write_whole
 from facefill.runtime.inpainter import HONEST
 from facefill.runtime.stream import Seen, Stream, StreamFrame
@@ -152,12 +152,8 @@ def _open_state(folder: Path, job: dict[str, Any]) -> _State:
     except (OSError, ValueError, TypeError):
         pass  # nothing, or nothing that can be gone on with: from the beginning
     shutil.rmtree(folder, ignore_errors=True)
-    try:
+    with explained("a folder that can be written to", folder.parent, "choose another"):
         folder.mkdir()
-    except OSError as error:
-        raise InputError(
-            "a folder that can be written to", f"{folder.parent}: {error.strerror}", "choose another"
-        ) from None
     return _State(job)
 
 
