@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -74,14 +75,13 @@ def in_own_thread(work: Callable[[], T]) -> T:
     When this returns, that thread and those that OpenMP started for it are gone, and not only done (on Linux): a thread
     that leaves holds locks of MKL's, for which a child that is forked meanwhile would wait for ever.
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
+    done: Future[T] = Future()
 
     def run() -> None:
         try:
-            results.append(context.run(work))
+            done.set_result(context.run(work))
         except BaseException as error:  # raised again below
-            errors.append(error)
+            done.set_exception(error)
         finally:
             for openmp in _openmp():
                 openmp.omp_pause_resource_all(_PAUSE_SOFT)
@@ -92,9 +92,7 @@ def in_own_thread(work: Callable[[], T]) -> T:
     thread.join()
     while (_TASKS / str(thread.native_id)).exists():
         time.sleep(0)
-    if errors:
-        raise errors[0]
-    return results[0]
+    return done.result()
 
 
 _TASKS = Path("/proc/self/task")

@@ -21,7 +21,7 @@ from facefill.runtime.cover import FoundCover, read_kinds
 from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import HONEST, Inpainter, Result
-from facefill.runtime.plan import LARGEST_SHARE, Plan, place_of, too_small
+from facefill.runtime.plan import LARGEST_SHARE, FoundFace, Plan, place_of, too_small
 from facefill.server import schema
 from facefill.server.settings import Settings
 from facefill.server.upload import Upload
@@ -117,15 +117,19 @@ def _found(face: Face, covered: FoundCover) -> schema.FoundFace:
         share = covered.missing.sum() / Crop.around_face(face.landmarks, 1).scale ** 2
         if share > LARGEST_SHARE:
             warning = f"{place_of(face)}: {share:.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
-    return schema.FoundFace(
-        box=tuple(round(float(value), 1) for value in face.box),  # type: ignore[arg-type]
-        landmarks=face.landmarks.round(1).tolist(),
-        score=round(float(face.score), 3),
-        cover=cover,
-        covers=list(covered.kinds),
-        cut=covered.cut,
-        warnings=[warning] if warning else [],
+    return _face(face, cover=cover, covers=covered.kinds, cut=covered.cut, warnings=[warning] if warning else [])
+
+
+def _face(face: Face | FoundFace, **said: Any) -> schema.FoundFace:
+    """A face as answers tell it. said: their other fields."""
+    box, score = [round(float(value), 1) for value in face.box], round(float(face.score), 3)
+    return schema.FoundFace.model_validate(
+        {"box": box, "landmarks": face.landmarks.round(1).tolist(), "score": score, **said}
     )
+
+
+def _window_of(face: FoundFace) -> schema.Cover | None:
+    return _window(face.missing, face.window[1].start, face.window[0].start) if face.missing.any() else None
 
 
 def _window(missing: Bool, left: int, top: int) -> schema.Cover:
@@ -180,15 +184,7 @@ def _completed(
         warnings=warnings,
         timings_ms=job.times,
         faces=[
-            schema.FoundFace(
-                box=tuple(round(value, 1) for value in face.box),  # type: ignore[arg-type]
-                landmarks=face.landmarks.round(1).tolist(),
-                score=round(face.score, 3),
-                cover=_window(face.missing, face.window[1].start, face.window[0].start) if face.missing.any() else None,
-                covers=list(face.covers),
-                cut=face.cut,
-                warnings=list(face.warnings),
-            )
+            _face(face, cover=_window_of(face), covers=face.covers, cut=face.cut, warnings=face.warnings)
             for face in first.faces
         ],
         preview=_preview(first.photo, job.options),

@@ -6,7 +6,6 @@ any size, negatives.csv and negatives/. Outlines exist inside the aligned face o
 its colours tell (GrabCut, Rother et al. 2004).
 """
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from facefill.arrays import U8, Bool, Points, mirror_points
+from facefill.datasets.manifest import PLACES, Row, read_csv
 from facefill.nets.cover import IGNORED, UNKNOWN
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 
@@ -64,8 +64,7 @@ def read_real(
     """The faces of a split. unsure: files whose cover is not followed below the aligned face; follow: whether any is.
     corrections: a JSON file with the `Strokes` of each file whose outline is corrected; a file with none is left out.
     """
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    rows = [row for row in _rows(folder / "manifest.csv") if row["split"] == split]
     known: Mapping[str, Strokes] = json.loads(corrections.read_text(encoding="utf-8")) if corrections else {}
     chosen = [row for row in rows if known.get(row["file"]) != []]
     faces = [_read(folder, row, follow and row["file"] not in unsure) for row in chosen]
@@ -98,8 +97,7 @@ def _read(folder: Path, row: dict[str, str], follow: bool) -> Covered:
         label[_grey(folder / row["mask"]) > 127] = LABELS[row["kind"]]
     if row["ignore"]:
         label[_grey(folder / row["ignore"]) > 127] = IGNORED
-    names = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
-    points = np.array([[float(row[f"{name}_x"]) + INSET_PX, float(row[f"{name}_y"])] for name in names])
+    points = np.reshape([float(row[place]) for place in PLACES], (5, 2)) + np.array([INSET_PX, 0.0])
     square = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
     kinds = np.full((SIDE_PX, SIDE_PX), IGNORED, np.uint8)
     picture = np.full((SIDE_PX, SIDE_PX, 3), OUTSIDE, np.uint8)
@@ -190,6 +188,10 @@ def _beyond(picture: U8, label: U8, known: Bool) -> U8:
     return kinds
 
 
+def _rows(path: Path) -> list[Row]:
+    return read_csv(path, f"a {path.name} of real covers", "file", "split", "kind", fix="see `training.real_covers`")
+
+
 def _rgb(path: Path) -> U8:
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     assert picture is not None, path
@@ -202,15 +204,13 @@ def _grey(path: Path) -> U8:
 
 def read_others(folder: Path, kind: str = "") -> list[U8]:
     """Photos without a face to learn from. kind: what their kind begins with."""
-    with (folder / "negatives.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "train" and row["kind"].startswith(kind)]
+    rows = [row for row in _rows(folder / "negatives.csv") if row["split"] == "train" and row["kind"].startswith(kind)]
     return [_rgb(folder / row["file"]) for row in rows]
 
 
 def judging_photos(folder: Path) -> set[str]:
     """Names of the photos that hold a face which judges."""
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        return {Path(row["photo"]).name for row in csv.DictReader(file) if row["split"] != "train"}
+    return {Path(row["photo"]).name for row in _rows(folder / "manifest.csv") if row["split"] != "train"}
 
 
 def read_bodies(folder: Path) -> list[U8]:
