@@ -45,6 +45,8 @@ def unmask(
     finder: options.Finder = None,
 ) -> None:
     """Take face masks and other covers off the faces of photos."""
+    import numpy as np
+
     from facefill.files.photo import check_output
     from facefill.runtime.cover import read_kinds
     from facefill.runtime.inpainter import open_inpainter
@@ -72,13 +74,15 @@ def unmask(
             target = None if to_stdout else paths[0]
             notes = output.save(result, target, overwrite, signature)
             if save_mask:
-                _save_mask(result, paths[1], overwrite)
+                output.save_picture(np.repeat(result.mask[..., None] * np.uint8(255), 3, 2), paths[1], overwrite)
             output.report(photo, target, result, notes, as_json)
         except InputError as error:
             failed += 1
             if len(photos) == 1:
                 raise
-            _complain(error, photo, as_json)
+            if as_json:
+                print(json.dumps({"photo": photo, "error": str(error)}), flush=True)
+            print(f"{photo}: {error}", file=sys.stderr)
     if made and failed == len(photos):
         made.rmdir()
     output.end(failed, len(photos), as_json, to_stdout)
@@ -122,15 +126,3 @@ def _outputs(photo: str, out: str | None, folder: Path | None, save_mask: bool) 
     else:
         target = Path(out) if out else path.with_name(f"{path.stem}-unmasked{path.suffix}")
     return [target, target.with_name(f"{target.stem}-mask.png")] if save_mask else [target]
-
-
-def _save_mask(result: Result, path: Path, overwrite: bool) -> None:
-    import numpy as np
-
-    output.save_picture(np.repeat(result.mask[..., None] * np.uint8(255), 3, 2), path, overwrite)
-
-
-def _complain(error: InputError, photo: str, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"photo": photo, "error": str(error)}), flush=True)
-    print(f"{photo}: {error}", file=sys.stderr)

@@ -59,7 +59,7 @@ def video(
         lambda: Stream(finder, cover, model, every=every),
         job,
         overwrite=overwrite,
-        tell=_tell_json if as_json else _tell,
+        tell=(lambda second, _: print(json.dumps(asdict(second)), flush=True)) if as_json else _tell,
     )
     said: Any = sys.stderr if as_json else sys.stdout
     if not as_json and sys.stderr.isatty():
@@ -69,10 +69,6 @@ def video(
     for line in done.left_out:
         print(f"{source}: {line} is not copied", file=sys.stderr)
     print(HONEST, file=said)
-
-
-def _tell_json(second: Second, length_s: float) -> None:
-    print(json.dumps(asdict(second)), flush=True)
 
 
 def _tell(second: Second, length_s: float) -> None:

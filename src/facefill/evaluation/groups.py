@@ -27,13 +27,12 @@ def group_faces(dataset: Dataset, tones: F64, named: dict[str, dict[str, str]] |
     tones: of each face, as `skin_tone` measures it; the terciles are the dataset's own. Kinds with one group only are
     left out; a face that a kind says nothing about has "".
     """
-    kinds: dict[str, Callable[[int], str]] = {
-        "source": lambda index: dataset.faces[index].source,
-        "native resolution": lambda index: _resolution(dataset.faces[index].native_side_px),
-        "skin tone": lambda index: _tercile(tones, index),
-        "view": lambda index: _view(dataset.faces[index].landmarks),
+    groups = {
+        "source": [face.source for face in dataset.faces],
+        "native resolution": [_resolution(face.native_side_px) for face in dataset.faces],
+        "skin tone": [_tercile(tones, index) for index in range(len(dataset.faces))],
+        "view": [_view(face.landmarks) for face in dataset.faces],
     }
-    groups = {kind: [of(index) for index in range(len(dataset.faces))] for kind, of in kinds.items()}
     for kind, group_of in (named or {}).items():
         groups[kind] = [group_of.get(face.file, "") for face in dataset.faces]
     return {kind: names for kind, names in groups.items() if len(set(names) - {""}) > 1}
