@@ -19,11 +19,15 @@ demo: .venv-demo/ready
 	.venv-demo/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt .
 	touch $@
 
-## test: everything that CI runs; installs what the tests need, with the CPU build of torch first
-test: $(VENV)/ready
+## lint: rules, format and types, as CI checks them; the page's too where its packages are installed (npm ci in web/)
+lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	if [ -d web/node_modules ]; then cd web && npm run lint && npm test; fi
+
+## test: everything that CI runs; installs what the tests need, with the CPU build of torch first
+test: lint
 	OMP_NUM_THREADS=1 FACEFILL_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m "not soak" --ignore tests/training
 	$(VENV)/bin/python -m pytest -m "not soak" tests/training
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,13 @@ def test_the_demo_follows_changed_sources(tree: Path) -> None:
     assert "pip" not in make(tree, "-n", "demo").stdout
     (tree / "src" / "facefill" / "some.py").touch()
     assert "install -c constraints.txt ." in make(tree, "-n", "demo").stdout
+
+
+def test_every_target_that_is_named_has_a_rule(tree: Path) -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)[0].split()
+    assert [target for target in named if not re.search(rf"^{target}:", text, re.MULTILINE)] == []
+    assert "ruff format --check" in make(tree, "-n", "lint").stdout
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
