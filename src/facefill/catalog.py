@@ -176,16 +176,11 @@ def code_commit() -> str:
     folder = weights_folder().parents[2]
     if not (folder / ".git").exists():
         return ""
+    command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--dirty", "--abbrev=12"]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:
         return ""
-    return done.stdout.strip()
 
 
 def file_hash(path: Path) -> str:

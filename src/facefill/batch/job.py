@@ -53,16 +53,8 @@ class Item:
 
     def failed(self, job: BatchJob, reason: str = "") -> Outcome:
         """Its outcome unless something better happens."""
-        return Outcome(
-            self.name,
-            "failed",
-            reason,
-            self.stamp,
-            method=job.method,
-            model_sha256=job.model_sha256,
-            seed=job.seed,
-            recipe=job.recipe,
-        )
+        same: Any = {name: getattr(job, name) for name in ("method", "model_sha256", "seed", "recipe")}
+        return Outcome(self.name, "failed", reason, self.stamp, **same)
 
 
 def make_job(source: str, target: str, **options: Any) -> BatchJob:

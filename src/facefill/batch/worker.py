@@ -196,30 +196,20 @@ class Worker:
             drawn = drawn or nets.inpainter.run([work.plan], seed=self.job.seed)[0]
             result = nets.inpainter.finish(work.plan, drawn, seed=self.job.seed)
             work.plan = None
-            work.data, notes = encode_photo(
-                result.source,
-                result.photo,
-                result.mask,
-                provenance=result.provenance,
-                signature=self.job.signature,
-                title=work.item.name,
-            )
+            told: Any = {"provenance": result.provenance, "signature": self.job.signature, "title": work.item.name}
+            work.data, notes = encode_photo(result.source, result.photo, result.mask, **told)
             digest = hashlib.sha256(work.data).hexdigest()
+        completed = [face for face in result.faces if face.missing.any()]
+        left = [face for face in result.faces if not face.missing.any()]
+        doubts = [said for face in completed for said in face.warnings]
         work.outcome = replace(
             work.outcome,
             result_sha256=digest,
             faces_found=len(result.faces),
-            faces_completed=sum(bool(face.missing.any()) for face in result.faces),
-            faces_refused=tuple(
-                "; ".join(face.warnings) for face in result.faces if face.warnings and not face.missing.any()
-            ),
+            faces_completed=len(completed),
+            faces_refused=tuple("; ".join(face.warnings) for face in left if face.warnings),
             hole_share=round(float(result.mask.mean()), 6),
-            warnings=(
-                *result.source.notes,
-                *(said for face in result.faces if face.missing.any() for said in face.warnings),
-                *notes,
-                *drawn.warnings,
-            ),
+            warnings=(*result.source.notes, *doubts, *notes, *drawn.warnings),
         )
 
     def _write(self, work: _PhotoWork) -> None:

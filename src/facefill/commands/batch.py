@@ -71,17 +71,8 @@ def batch(
     from facefill.batch.run import run
     from facefill.commands.output import open_signature
 
-    job = make_job(
-        source,
-        target,
-        masks=mask_dir or "",
-        method=method,
-        seed=seed,
-        large_hole=large_hole,
-        device=device,
-        exact=exact,
-        signature=open_signature(sign),
-    )
+    chosen = {"method": method, "seed": seed, "large_hole": large_hole, "device": device, "exact": exact}
+    job = make_job(source, target, masks=mask_dir or "", signature=open_signature(sign), **chosen)
     select = Selection(tuple(include or ()), tuple(exclude or ()))
     if ray is not None and workers is not None:
         raise InputError("--workers or --ray", "both", "Ray shares the cluster's cores itself: leave --workers out")

@@ -27,12 +27,8 @@ from facefill.commands.wear import wear
 from facefill.commands.weights import average, settle, ship
 from facefill.errors import InputError
 
-app = typer.Typer(
-    help="Completes the hidden part of a face: takes covers off photos and fills holes. Works offline.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+HELP = "Completes the hidden part of a face: takes covers off photos and fills holes. Works offline."
+app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)

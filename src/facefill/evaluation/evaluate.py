@@ -205,15 +205,10 @@ def write_costs(bench: Bench, costs: Sequence[Cost]) -> None:
         "exact": bench.settings.exact,
     }
     names = [protocol.name for protocol in bench.protocols]
-    lines = [
-        [
-            cost.method,
-            f"{cost.load_s:.2f}",
-            "–" if cost.peak_mb is None else f"{cost.peak_mb:.0f}",
-            *(f"{cost.ms[name]:.1f}" for name in names),
-        ]
-        for cost in costs
-    ]
+    lines = []
+    for cost in costs:
+        memory = "–" if cost.peak_mb is None else f"{cost.peak_mb:.0f}"
+        lines.append([cost.method, f"{cost.load_s:.2f}", memory, *(f"{cost.ms[name]:.1f}" for name in names)])
     text = (
         "# Times and memory\n\n"
         + "".join(f"- {key}: {value}\n" for key, value in machine.items())

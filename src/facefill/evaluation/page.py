@@ -87,15 +87,8 @@ def _plots(bench: Bench, summary: Summary, dataset: str) -> str:
     methods = [entry.label for entry in bench.entries]
     found = []
     for metric in summary.metrics:
-        rows = [
-            row
-            for row in summary.rows
-            if row.dataset == dataset
-            and row.metric == metric.name
-            and not row.kind
-            and row.method in methods
-            and math.isfinite(row.value)
-        ]
+        ours = [row for row in summary.rows if (row.dataset, row.metric, row.kind) == (dataset, metric.name, "")]
+        rows = [row for row in ours if row.method in methods and math.isfinite(row.value)]
         if rows and (metric.name in PLOTTED or metric.name.startswith(("lpips", "cosine", "frechet"))):
             found.append(
                 f"<figure>{plot_intervals(metric, rows, methods)}<figcaption>{html.escape(metric.title)} on "

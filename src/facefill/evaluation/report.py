@@ -196,17 +196,10 @@ def _count(rows: Sequence[ReportRow | None]) -> int:
 
 def paper_table(lines: Sequence[PaperLine]) -> Table:
     """The same completions by every definition."""
-    names = [variant.name for variant in VARIANTS]
-    cells = [
-        [
-            line.dataset,
-            line.protocol,
-            line.method,
-            str(line.n),
-            *(f"{number(line.values[name][0], 2)} / {number(line.values[name][1], 3)}" for name in names),
-        ]
-        for line in lines
-    ]
+    names, cells = [variant.name for variant in VARIANTS], []
+    for line in lines:
+        values = [f"{number(line.values[name][0], 2)} / {number(line.values[name][1], 3)}" for name in names]
+        cells.append([line.dataset, line.protocol, line.method, str(line.n), *values])
     return ["dataset", "protocol", "method", "n", *names], cells
 
 

@@ -41,6 +41,8 @@ class Metric:
 
 
 Names = NDArray[np.str_]
+Place = tuple[str, str, str, str, str, str]
+"""The first six fields of a `ReportRow`."""
 Groups = dict[str, list[str]]
 """The group of each face, by the kind of group."""
 Tables = dict[str, Measurements]
@@ -167,11 +169,13 @@ def _add_cell(
                 continue
             place, column = (dataset.name, protocol.name, label, metric.name), columns[metric.name]
             everybody = np.ones(len(column), bool)
-            summary.rows.append(_row(place, "", "", column, everybody, people, metric.statistic))
+            summary.rows.append(_row((*place, "", ""), column, everybody, people, metric.statistic))
             for kind, names in groups.items() if metric.grouped else ():
                 group_of = np.array(names[: len(column)])
                 for group in sorted(set(group_of) - {""}):
-                    summary.rows.append(_row(place, kind, group, column, group_of == group, people, metric.statistic))
+                    summary.rows.append(
+                        _row((*place, kind, group), column, group_of == group, people, metric.statistic)
+                    )
     for metric in summary.metrics:
         for first, second in combinations([entry.label for entry in bench.entries], 2):
             if metric.name in values[first]:
@@ -185,18 +189,10 @@ def _add_cell(
     _add_cases(summary, dataset, protocol, tables[reference].files, values[reference]["hole_psnr"])
 
 
-def _row(
-    place: tuple[str, str, str, str],
-    kind: str,
-    group: str,
-    column: F64,
-    inside: Bool,
-    people: Names,
-    statistic: Statistic,
-) -> ReportRow:
+def _row(place: Place, column: F64, inside: Bool, people: Names, statistic: Statistic) -> ReportRow:
     there = inside & np.isfinite(column)
     found = bootstrap(column[there], statistic, people[: len(column)][there]).estimate()
-    return ReportRow(*place, kind, group, identical=int(np.isposinf(column[inside]).sum()), **asdict(found))
+    return ReportRow(*place, identical=int(np.isposinf(column[inside]).sum()), **asdict(found))
 
 
 def _paired(columns: Sequence[F64], people: Names, statistic: Statistic) -> Estimate:

@@ -275,13 +275,8 @@ class LatentSearch(Method):
         )
         log = logging.getLogger("facefill")
         clamped = ", ".join(f"{name} {float(values.mean()):.3f}" for name, values in found.terms.items())
-        log.info(
-            "%d faces: mean loss %.4f after %.0f iterations; %s",
-            len(image),
-            float(found.loss.mean()),
-            float(found.steps.float().mean()),
-            clamped,
-        )
+        loss, steps = float(found.loss.mean()), float(found.steps.float().mean())
+        log.info("%d faces: mean loss %.4f after %.0f iterations; %s", len(image), loss, steps, clamped)
         if found.lost.any():
             rows = found.lost.nonzero()[:, 0].tolist()
             log.warning("%d of %d faces: %s", len(rows), len(image), LOST, extra={"warning": LOST, "rows": rows})

@@ -16,11 +16,9 @@ from facefill.threads import LOADING, Slots
 Arrays = dict[str, F32]
 
 _ORT_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
+    "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
-}
+}  # fmt: skip
 
 
 def thread_count(threads: int | None = None) -> int:

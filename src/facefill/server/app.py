@@ -106,14 +106,8 @@ class Service:
         )
 
     async def health(self, request: Request) -> Response:
-        return JSONResponse(
-            {
-                "status": "stopping" if self.stopping else "ok",
-                "version": __version__,
-                "waiting": self.queue.waiting(),
-                "working": self.queue.working(),
-            }
-        )
+        status, waiting, working = "stopping" if self.stopping else "ok", self.queue.waiting(), self.queue.working()
+        return JSONResponse({"status": status, "version": __version__, "waiting": waiting, "working": working})
 
     async def progress(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -124,13 +118,8 @@ class Service:
         if job is None:
             return JSONResponse({"stage": "uploading", "ahead": 0, "wait_s": 0.0})
         ahead = self.queue.ahead(job)
-        return JSONResponse(
-            {
-                "stage": "writing" if job.stage == "done" else job.stage,
-                "ahead": ahead,
-                "wait_s": self.queue.wait_s(ahead),
-            }
-        )
+        stage = "writing" if job.stage == "done" else job.stage
+        return JSONResponse({"stage": stage, "ahead": ahead, "wait_s": self.queue.wait_s(ahead)})
 
     async def counts(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -231,14 +220,10 @@ def build_app(settings: Settings, service: Service | None = None) -> Starlette:
     routes += [Route(path, endpoint, methods=["GET"]) for path, endpoint in words.items()]
     routes += [_page_route(path, *entry) for path, entry in page.items()]
     paths = frozenset([*KINDS, *words, *page])
+    errors: Any = {Refused: _on_refused, InputError: _on_input_error, HTTPException: _on_http_error, Exception: _on_bug}
     return Starlette(
         routes=routes,
         lifespan=service.lifespan,
         middleware=[Middleware(Guard, settings=settings, metrics=service.metrics, paths=paths)],
-        exception_handlers={
-            Refused: _on_refused,
-            InputError: _on_input_error,
-            HTTPException: _on_http_error,
-            Exception: _on_bug,
-        },
+        exception_handlers=errors,
     )

@@ -80,12 +80,8 @@ class Live:
 
     async def _fill(self, socket: WebSocket, stream: Stream, seen: Seen, start: float) -> None:
         frame, coded = await asyncio.to_thread(_complete, stream, seen)
-        said = {
-            "faces": frame.faces,
-            "completed": frame.completed,
-            "too_covered": frame.too_covered,
-            "ms": round((time.perf_counter() - start) * 1e3, 1),
-        }
+        ms = round((time.perf_counter() - start) * 1e3, 1)
+        said = {"faces": frame.faces, "completed": frame.completed, "too_covered": frame.too_covered, "ms": ms}
         async with asyncio.timeout(self._settings.answer_s):
             await socket.send_text(json.dumps(said))
             await socket.send_bytes(coded)

@@ -75,14 +75,9 @@ class RequestQueue:
             if self._closed:
                 raise refuse(503, "a running server", "one that stops", "send it again when it is back", 30)
             if len(self._new) >= self._settings.most_waiting:
-                wait_s = math.ceil(self._pace_s * len(self._new) / len(self._threads))
-                raise refuse(
-                    429,
-                    f"at most {self._settings.most_waiting} waiting requests",
-                    "one more",
-                    "send it again later",
-                    min(60, max(1, wait_s)),
-                )
+                wait_s = min(60, max(1, math.ceil(self._pace_s * len(self._new) / len(self._threads))))
+                most = f"at most {self._settings.most_waiting} waiting requests"
+                raise refuse(429, most, "one more", "send it again later", wait_s)
             self._new.append(job)
             self._change.notify()
 

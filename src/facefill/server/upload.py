@@ -142,9 +142,6 @@ class _Form:
         self._header, self._value = bytearray(), bytearray()
         self._disposition = b""
 
-    def begin(self) -> None:
-        self._disposition = b""
-
     def header_name(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
 
@@ -157,9 +154,10 @@ class _Form:
         self._header, self._value = bytearray(), bytearray()
 
     def headers_finished(self) -> None:
+        disposition, self._disposition = self._disposition, b""
         if self.problem:
             return
-        _, options = parse_options_header(self._disposition)
+        _, options = parse_options_header(disposition)
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         try:
             pick(dict.fromkeys(self._names), self._name[:40], "field")
@@ -189,7 +187,6 @@ async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes, upload: Uplo
         parser = MultipartParser(
             boundary,
             {
-                "on_part_begin": form.begin,
                 "on_part_data": form.data,
                 "on_header_field": form.header_name,
                 "on_header_value": form.header_value,

@@ -223,14 +223,8 @@ class Holes(Dataset[dict[str, Any]]):
             face, worn = (
                 cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for shown in (face, worn)
             )
-        item_of = {
-            "truth": face,
-            "worn": worn,
-            "mask": mask,
-            "landmarks": landmarks.astype(np.float32),
-            "seed": int(rng.integers(2**62)),
-            "index": index,
-        }
+        item_of = {"truth": face, "worn": worn, "mask": mask, "landmarks": landmarks.astype(np.float32)}
+        item_of |= {"seed": int(rng.integers(2**62)), "index": index}
         if self._has_edges:
             outside = np.zeros_like(mask)
             if rng.random() < self._edges:

@@ -38,12 +38,8 @@ class Outlines:
         source = draw_like(landmarks, covers, TRIED, rng)
         apart = float(np.hypot(*(landmarks[1] - landmarks[0])))
         target = landmarks + rng.normal(0, 0.04 * apart, (1, 2))
-        hole = (
-            cv2.warpAffine(
-                outline_of(source), fit_points(source.landmarks, target), (side_px, side_px), flags=cv2.INTER_LINEAR
-            )
-            > 127
-        )
+        matrix = fit_points(source.landmarks, target)
+        hole = cv2.warpAffine(outline_of(source), matrix, (side_px, side_px), flags=cv2.INTER_LINEAR) > 127
         return dilate(hole, 1) if hole.any() else hole
 
 

@@ -22,14 +22,9 @@ from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 
 NOTHING, MASK, GLASSES, OTHER = range(4)
 LABELS = {
-    "none": NOTHING,
-    "mask": MASK,
-    "scarf": MASK,
-    "mask on a mannequin": MASK,
-    "sunglasses": GLASSES,
-    "mask+hand": UNKNOWN,
-    "mask+sunglasses": UNKNOWN,
-}
+    "none": NOTHING, "mask": MASK, "scarf": MASK, "mask on a mannequin": MASK, "sunglasses": GLASSES,
+    "mask+hand": UNKNOWN, "mask+sunglasses": UNKNOWN,
+}  # fmt: skip
 FOLLOWED_PX = 46
 """How far below its outline a cover is followed."""
 
@@ -280,16 +275,9 @@ def _light(face: Covered) -> Points:
     """Mean colour of what shows between the eyes and on the cheeks, RGB."""
     eyes, nose, mouth = face.landmarks[:2].mean(0), face.landmarks[2], face.landmarks[3:].mean(0)
     apart = float(np.hypot(*(face.landmarks[1] - face.landmarks[0])))
-    spots = np.stack(
-        [
-            eyes - 0.25 * (mouth - eyes),
-            (eyes + nose) / 2,
-            *(face.landmarks[:2] + 0.35 * (mouth - eyes)),
-            *(face.landmarks[3:] + (mouth - eyes) * 0.3),
-        ]
-    )
-    colours = []
-    for x, y in np.rint(spots).astype(int):
+    down, colours = mouth - eyes, []
+    cheeks = *(face.landmarks[:2] + 0.35 * down), *(face.landmarks[3:] + 0.3 * down)
+    for x, y in np.rint(np.stack([eyes - 0.25 * down, (eyes + nose) / 2, *cheeks])).astype(int):
         half = max(2, int(0.1 * apart))
         part = np.s_[max(y - half, 0) : max(y + half + 1, 1), max(x - half, 0) : max(x + half + 1, 1)]
         shown = face.kinds[part] == NOTHING
