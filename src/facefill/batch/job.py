@@ -65,11 +65,9 @@ def make_job(source: str, target: str, **options: Any) -> BatchJob:
     job = BatchJob(source, target, **options)
     for place in filter(None, (source, job.masks)):
         if not is_url(place) and not local_path(place).is_dir():
-            raise InputError(
-                "a folder of photos" if place == source else "a folder of masks",
-                f"nothing at {place}",
-                "check the path; for a single photo: facefill unmask",
-            )
+            got = f"nothing at {place}"
+            fix = "check the path; for a single photo: facefill unmask"
+            raise InputError("a folder of photos" if place == source else "a folder of masks", got, fix)
     _check_apart(source, target)
     sha256 = _hash_model(job.method)
     shipped = shipped_weights()

@@ -67,11 +67,9 @@ def _lease(bucket: Bucket) -> Iterator[None]:
         held = _read(bucket)
         if not _is_dead(held):
             age_s = max(0.0, time.time() - float(held["beat"]))
-            raise InputError(
-                f"{bucket} for itself",
-                f"process {held['pid']} on {held['host']}, which wrote there {age_s:.0f} s ago",
-                f"wait for it to end; {DEAD_S:.0f} s after its death run again",
-            )
+            got = f"process {held['pid']} on {held['host']}, which wrote there {age_s:.0f} s ago"
+            fix = f"wait for it to end; {DEAD_S:.0f} s after its death run again"
+            raise InputError(f"{bucket} for itself", got, fix)
         bucket.write(LEASE, _signed(token))
         time.sleep(0.2)  # of two who take over, the later one stays
         if _read(bucket)["token"] != token:

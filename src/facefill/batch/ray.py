@@ -103,14 +103,9 @@ class Cluster:
             except ConnectionError:
                 _keep_to_itself()
                 # Ray's own niceness of 15 leaves its actors next to nothing beside any other work: they seem to hang.
-                ray.init(
-                    "local",
-                    num_cpus=thread_count(self._threads),
-                    include_dashboard=False,
-                    object_store_memory=STORE_BYTES,
-                    _system_config={"worker_niceness": 0},
-                    **options,
-                )
+                options |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
+                options["_system_config"] = {"worker_niceness": 0}
+                ray.init("local", num_cpus=thread_count(self._threads), **options)
         except Exception as error:  # Ray raises plain ones where a machine is too busy to start it
             raise InputError(
                 "a Ray cluster that answers", f"{self._address} ({error})", "check the address, or --ray auto"
@@ -167,12 +162,8 @@ class Cluster:
                     continue
                 tries, patience_s = tries + 1, 2 * patience_s
                 if tries == TRIES:
-                    raise InputError(
-                        "a cluster that does the work",
-                        str(error),
-                        "install the same facefill on every "
-                        "machine and look whether one is overloaded; see docs/batch.md",
-                    ) from error
+                    fix = "install the same facefill on every machine, and see if one is overloaded: docs/batch.md"
+                    raise InputError("a cluster that does the work", str(error), fix) from error
 
     def _stream(
         self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
@@ -188,22 +179,16 @@ class Cluster:
         # Alone is alone: an actor that dies takes no second photo with it that waited for its turn.
         waiting = 1 if block == 1 else None
         pool = ActorPoolStrategy(size=min(self._actors, blocks), max_tasks_in_flight_per_actor=waiting)
+        whole: Any = {"batch_size": None, "batch_format": "pyarrow"}
+        actors: Any = {"num_cpus": 1, "compute": pool, "max_restarts": -1, "max_task_retries": 0}
         with warnings.catch_warnings():
             # Ray 2.64 will take no number of tries.
             warnings.simplefilter("ignore", DeprecationWarning)
             # `from_arrow` would first run a task for each block, and wait for ever where no core is free for it.
-            done = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
-                _Actor,
-                fn_constructor_args=(make, self._registry),
-                batch_size=None,
-                batch_format="pyarrow",
-                num_cpus=1,
-                compute=pool,
-                max_restarts=-1,
-                max_task_retries=0,
-            )
+            placed = ray.data.from_items(rows, override_num_blocks=blocks)
+            done = placed.map_batches(_Actor, fn_constructor_args=(make, self._registry), **whole, **actors)
         try:
-            for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            for batch in done.iter_batches(**whole, prefetch_batches=0):
                 yield from zip(batch["number"].to_pylist(), batch["result"].to_pylist(), strict=True)
         except ExecutionTimeoutError as error:
             raise _Broken(f"none of {len(left)} photos done in {patience_s:.0f} s") from error

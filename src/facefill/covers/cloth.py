@@ -4,23 +4,10 @@ import cv2
 import numpy as np
 
 from facefill.arrays import U8
-from facefill.covers import fabric
+from facefill.covers import fabric, masks
 from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Floats
-from facefill.covers.masks import (
-    Cut,
-    bump,
-    cover,
-    crumple,
-    ear_loops,
-    fit,
-    label,
-    texture,
-    tucked,
-    valve,
-    weave,
-    with_sheet,
-)
+from facefill.covers.masks import Cut, bump, cover, fit, texture, tucked, weave, with_sheet
 from facefill.covers.patterns import pattern
 from facefill.covers.sheet import Cloth, Layer, Scene, drape
 
@@ -36,7 +23,7 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     cut = fit(rng, cut, coverage)
     rows, columns, u, v = texture(scene)
     colour = pattern(rng, rows, columns)
-    height = crumple(scene, rng, u, v, float(rng.uniform(0.3, 1.5)))
+    height = masks.crumple(scene, rng, u, v, float(rng.uniform(0.3, 1.5)))
     factor = np.ones((rows, columns), np.float32)
     if fitted and rng.random() < 0.7:
         factor -= rng.uniform(0.05, 0.35) * bump(u, 0.025)
@@ -44,10 +31,10 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     colour, factor = border(rng, u, v, colour, factor)
     if rng.random() < 0.15:
         spot = (rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.75))
-        colour = label(rng, colour, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.12))
+        colour = masks.label(rng, colour, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.12))
     factor *= fabric.relief(height, scene.light.toward, float(rng.uniform(2, 9)))
     if rng.random() < 0.1:
-        colour, factor = valve(rng, colour, factor)
+        colour, factor = masks.valve(rng, colour, factor)
     peak = rng.uniform(0.03, 0.16) if fitted else 0.0
 
     def bulge(u: Floats, v: Floats) -> Floats:
@@ -58,7 +45,7 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     if rng.random() < 0.5:
         cord = fabric.tint(rng, "white", "black", "black")
     wide = float(rng.uniform(0.02, 0.075) if rng.random() < 0.9 else rng.uniform(0.1, 0.2))
-    layers = ear_loops(scene, sheet, rng, cord, wide, flat=float(rng.random()))
+    layers = masks.ear_loops(scene, sheet, rng, cord, wide, flat=float(rng.random()))
     shine = float(rng.choice([0.0, 0.08, 0.2, 0.35]))
     weft, thick = float(rng.uniform(0.0, 0.07)), float(rng.uniform(0.0, 0.06))
     return with_sheet(layers, drape(scene, sheet, Cloth(colour, weave(rng, factor, weft), shine, tucked(rng), thick)))

@@ -13,16 +13,8 @@ import cv2
 import numpy as np
 
 from facefill.arrays import F32, U8, Points
-from facefill.datasets.manifest import (
-    MANIFEST_PX,
-    PLACES,
-    Entry,
-    Row,
-    find_pictures,
-    read_manifest,
-    read_part,
-    scale_landmarks,
-)
+from facefill.datasets import manifest
+from facefill.datasets.manifest import MANIFEST_PX, PLACES, Entry, Row, scale_landmarks
 from facefill.datasets.progress import track
 from facefill.datasets.shards import read_shards
 from facefill.errors import InputError, explained
@@ -70,7 +62,7 @@ class Streamed:
 
     def __getitem__(self, where: Any) -> U8:
         if isinstance(where, int | np.integer):
-            return decode(read_part(*self._parts[int(where)]), self._side_px)
+            return decode(manifest.read_part(*self._parts[int(where)]), self._side_px)
         chosen = np.arange(len(self._parts))[where]
         return np.stack([self[int(place)] for place in chosen])
 
@@ -91,10 +83,10 @@ def list_entries(folder: Path, split: str | None) -> list[Entry]:
     split: of a manifest or of shards only this one; None: all. Raises InputError where there are none.
     """
     if (folder / "manifest.csv").is_file():
-        return read_manifest(folder, split)
+        return manifest.read_manifest(folder, split)
     if folder.is_dir() and any(folder.glob("*.tar")):
         return read_shards(folder, split)
-    paths = find_pictures(folder) if folder.is_dir() else []
+    paths = manifest.find_pictures(folder) if folder.is_dir() else []
     if not paths:
         fix = "name another folder (train: --set data.folder=DATASET)"
         raise InputError("a dataset with a manifest.csv, tar shards or pictures", f"none in {folder}", fix)
@@ -191,11 +183,9 @@ def _build(
         if reasons:
             skipped.write_text("\n".join(reasons) + "\n", encoding="utf-8")
         if len(reasons) > MOST_DAMAGED * len(entries):
-            raise InputError(
-                f"at most {MOST_DAMAGED:.0%} damaged pictures",
-                f"{len(reasons)} of {len(entries)}, the first {reasons[0]}",
-                f"mend or remove them; {skipped} lists all",
-            )
+            got = f"{len(reasons)} of {len(entries)}, the first {reasons[0]}"
+            fix = f"mend or remove them; {skipped} lists all"
+            raise InputError(f"at most {MOST_DAMAGED:.0%} damaged pictures", got, fix)
         if not stream:
             beside.replace(pixels)
     finally:

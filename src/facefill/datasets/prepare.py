@@ -123,11 +123,8 @@ class Log:
             fix = "give the same options or choose another folder"
             raise InputError(f"{other} = {before.get(other)}, as {dataset} was begun", str(said.get(other)), fix)
         self.photos: dict[str, dict[str, Any]] = {line["photo"]: line for line in lines[1:] if "photo" in line}
-        self.alike: dict[tuple[str, str, bool], float] = {
-            (first, second, mirrored): line["alike"]
-            for line in lines[1:]
-            if "pair" in line
-            for first, second, mirrored in [line["pair"]]
+        self.alike: dict[tuple[Any, ...], float] = {
+            tuple(line["pair"]): line["alike"] for line in lines[1:] if "pair" in line
         }
 
     def add(self, record: dict[str, Any]) -> None:

@@ -8,17 +8,9 @@ import numpy as np
 
 from facefill.arrays import U8, Points
 from facefill.covers.wear import Worn, wear
+from facefill.datasets import manifest
 from facefill.datasets.cache import OpenFinder, find_landmarks, list_entries
-from facefill.datasets.manifest import (
-    COLUMNS,
-    MANIFEST_PX,
-    Entry,
-    Row,
-    format_manifest,
-    implausible,
-    places_of,
-    scale_landmarks,
-)
+from facefill.datasets.manifest import COLUMNS, MANIFEST_PX, Entry, Row, implausible, scale_landmarks
 from facefill.datasets.progress import track
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
@@ -77,15 +69,15 @@ def wear_faces(
             names.add(name)
         except InputError as error:
             refused.append({"split": entry.row.get("split") or "", "file": entry.row["file"], "reason": str(error)})
-    write_whole(out / "refused.csv", format_manifest(refused, ("split", "file", "reason")))
+    write_whole(out / "refused.csv", manifest.format_manifest(refused, ("split", "file", "reason")))
     if not rows:
         got = f"{len(refused)} refused, the first {refused[0]['file']}: {refused[0]['reason']}"
         raise InputError("faces to cover", got, f"see {out / 'refused.csv'}")
     columns = list(dict.fromkeys((*COLUMNS, *entries[0].row, "mask", "truth", "kind")))
-    manifest = format_manifest(rows, columns)
-    write_whole(out / "manifest.csv", manifest)
+    written = manifest.format_manifest(rows, columns)
+    write_whole(out / "manifest.csv", written)
     return WornDataset(
-        len(rows), tuple(f"{row['file']}: {row['reason']}" for row in refused), hashlib.sha256(manifest).hexdigest()
+        len(rows), tuple(f"{row['file']}: {row['reason']}" for row in refused), hashlib.sha256(written).hexdigest()
     )
 
 
@@ -111,7 +103,7 @@ def _write(entry: Entry, data: bytes, points: Points, worn: Worn, name: PurePosi
     write_whole(out / truth, data)
     return {
         **entry.row,
-        **places_of(points),
+        **manifest.places_of(points),
         "file": picture,
         "mask": mask,
         "truth": truth,

@@ -198,11 +198,9 @@ def _check_folder(report: Path, *, make: bool) -> None:
     with explained("a folder to write to", report, "choose another with --report"):
         ours = not report.exists() or (report / "pictures").is_dir() or (report.is_dir() and not any(report.iterdir()))
         if not ours:
-            raise InputError(
-                "a new folder for the report, or one of an evaluation",
-                f"{report}, which holds other things",
-                "choose another with --report",
-            )
+            got = f"{report}, which holds other things"
+            fix = "choose another with --report"
+            raise InputError("a new folder for the report, or one of an evaluation", got, fix)
         if make:
             (report / "pictures").mkdir(parents=True, exist_ok=True)
 

@@ -171,11 +171,9 @@ class Embedder:
         try:
             self.width = self.look(np.zeros((1, SIDE_PX, SIDE_PX, 3), np.uint8), TEMPLATE[None]).shape[1]
         except Exception as error:
-            raise InputError(
-                f"an embedder of one {SIDE_PX}x{SIDE_PX} RGB picture",
-                f"{path.name}, which takes another",
-                "give an ONNX file with the input 1x3x112x112",
-            ) from error
+            got = f"{path.name}, which takes another"
+            fix = "give an ONNX file with the input 1x3x112x112"
+            raise InputError(f"an embedder of one {SIDE_PX}x{SIDE_PX} RGB picture", got, fix) from error
 
     def look(self, faces: U8, landmarks: Points) -> F32:
         """Vectors of length 1, (N, D). faces: (N, S, S, 3). landmarks: (N, 5, 2) pixels of the uncovered faces."""

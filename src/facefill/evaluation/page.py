@@ -53,12 +53,8 @@ def as_html(bench: Bench, summary: Summary) -> str:
             place = dataset.name, protocol.name
             parts.append(f"<h3>{html.escape(', '.join(place))}</h3>")
             parts.append(_table(report.method_table(bench, summary, *place)))
-            for title, table in (
-                ("Differences", report.difference_table(summary, *place)),
-                ("Groups", report.group_table(bench, summary, *place)),
-            ):
-                if table[1]:
-                    parts.append(f"<details><summary>{title}</summary>{_table(table)}</details>")
+            for title, table in report.further_tables(bench, summary, *place):
+                parts.append(f"<details><summary>{title}</summary>{_table(table)}</details>")
             parts.append(_pictures(bench, summary, dataset, protocol))
     for paper in bench.papers.values():
         title, says = html.escape(paper.title), html.escape(report.says(paper))

@@ -34,11 +34,8 @@ Table = tuple[list[str], list[list[str]]]
 def write_report(bench: Bench, summary: Summary) -> None:
     """Write report.json, report.csv and report.md into the settings' folder, each whole or not at all."""
     folder = bench.settings.report
-    for name, text in (
-        ("json", _as_json(bench, summary)),
-        ("csv", _as_csv(summary)),
-        ("md", as_markdown(bench, summary)),
-    ):
+    texts = {"json": _as_json(bench, summary), "csv": _as_csv(summary), "md": as_markdown(bench, summary)}
+    for name, text in texts.items():
         write_whole(folder / f"report.{name}", text.encode())
 
 
@@ -87,12 +84,8 @@ def as_markdown(bench: Bench, summary: Summary) -> str:
         for protocol in bench.protocols:
             place = dataset.name, protocol.name
             parts += [f"## {dataset.name}, {protocol.name}\n", markdown_table(method_table(bench, summary, *place))]
-            for title, table in (
-                ("Differences", difference_table(summary, *place)),
-                ("Groups", group_table(bench, summary, *place)),
-            ):
-                if table[1]:
-                    parts += [f"### {title}: {dataset.name}, {protocol.name}\n", markdown_table(table)]
+            for title, table in further_tables(bench, summary, *place):
+                parts += [f"### {title}: {dataset.name}, {protocol.name}\n", markdown_table(table)]
     for paper in bench.papers.values():
         values = markdown_table(paper_table(paper_lines(bench, summary, paper)))
         parts += [f"## By the definitions of: {paper.title}\n", f"{says(paper)}\n", values]
@@ -144,6 +137,12 @@ def method_table(bench: Bench, summary: Summary, dataset: str, protocol: str) ->
             identical = max(row.identical for row in rows if row)
             lines.append([label, trained(bench, label), str(_count(rows)), str(identical), *_intervals(rows, metrics)])
     return ["method", TRAINED, "n", "identical", *map(heading, metrics)], lines
+
+
+def further_tables(bench: Bench, summary: Summary, dataset: str, protocol: str) -> list[tuple[str, Table]]:
+    """Titles and tables below that of the methods, as far as they have lines."""
+    differences, groups = difference_table(summary, dataset, protocol), group_table(bench, summary, dataset, protocol)
+    return [(title, table) for title, table in (("Differences", differences), ("Groups", groups)) if table[1]]
 
 
 def difference_table(summary: Summary, dataset: str, protocol: str) -> Table:

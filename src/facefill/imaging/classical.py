@@ -82,12 +82,9 @@ def fill_patchmatch(image: U8, mask: Bool, *, patch_radius_px: int = 3, seed: in
 
 
 CLASSICAL: dict[str, Fill] = {
-    "telea": fill_telea,
-    "navier_stokes": fill_navier_stokes,
-    "biharmonic": biharmonic,
-    "total_variation": fill_total_variation,
-    "patchmatch": fill_patchmatch,
-}
+    "telea": fill_telea, "navier_stokes": fill_navier_stokes, "biharmonic": biharmonic,
+    "total_variation": fill_total_variation, "patchmatch": fill_patchmatch,
+}  # fmt: skip
 
 
 def least_variation(values: F32, free: Bool, steps: int) -> F32:

@@ -124,14 +124,11 @@ def _put(work: _Work, sample: int, group: list[int], patches: Sequence[U8]) -> N
     for part, task in zip(parts, tasks, strict=True):
         part[within(task.window, window)] = task.missing
     # The patch holds the photo's own pixels beside the hole, so there is nothing left to blend.
-    shown = [
-        restore_contrast(
-            patch, task.crop.take_mask(work.hidden) | task.crop.outside(work.hidden.shape), task.crop.scale
-        )
-        if task.crop.scale > 1
-        else patch
-        for patch, task in zip(patches, tasks, strict=True)
-    ]
+    shown = list(patches)
+    for place, crop in enumerate(task.crop for task in tasks):
+        if crop.scale > 1:
+            unseen = crop.take_mask(work.hidden) | crop.outside(work.hidden.shape)
+            shown[place] = restore_contrast(shown[place], unseen, crop.scale)
     completed, missing = put_all(known, crops, shown, parts), np.logical_or.reduce(parts)
     scale = max(crop.scale for crop in crops)
     if scale > 1:

@@ -144,12 +144,8 @@ class Model:
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
         limit = None if self.record.blend == "poisson" else 3.0  # papers trust every border pixel
-        return np.stack(
-            [
-                np.stack([composite(face, one, mask, blend=self.record.blend, limit=limit) for one in several])
-                for face, mask, several in zip(faces, masks, filled, strict=True)
-            ]
-        )
+        rows, how = zip(faces, masks, filled, strict=True), dict[str, Any](blend=self.record.blend, limit=limit)
+        return np.stack([np.stack([composite(face, one, mask, **how) for one in some]) for face, mask, some in rows])
 
     def check_samples(self, count: int) -> None:
         """Raises InputError for several samples of a method that has only one."""

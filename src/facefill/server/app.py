@@ -30,12 +30,9 @@ from facefill.server.settings import Settings
 from facefill.server.upload import Upload, UploadMemory, read_upload
 
 _PAGE_TYPES = {
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "svg": "image/svg+xml",
-    "jpg": "image/jpeg",
-}
+    "html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8",
+    "svg": "image/svg+xml", "jpg": "image/jpeg",
+}  # fmt: skip
 _JOB_NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 

@@ -78,8 +78,6 @@ def check_reach(settings: Settings) -> None:
     if settings.token is not None and (
         len(settings.token) < 16 or not settings.token.isascii() or not settings.token.isprintable()
     ):
-        raise InputError(
-            "a --token of at least 16 printable ASCII characters",
-            f"{len(settings.token)} characters",
-            "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
-        )
+        got = f"{len(settings.token)} characters"
+        fix = "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+        raise InputError("a --token of at least 16 printable ASCII characters", got, fix)

@@ -113,11 +113,9 @@ def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) ->
     needed = {"worn", "cover", "real"} & set(config.holes)
     unknown = next((entry for entry in entries if entry.landmarks is None), None) if needed else None
     if unknown and finder is None:
-        raise InputError(
-            f"landmarks, which the hole {min(needed)} needs",
-            f"none for {unknown.row['file']} in {config.folder}",
-            "make the dataset with: facefill prepare",
-        )
+        got = f"none for {unknown.row['file']} in {config.folder}"
+        fix = "make the dataset with: facefill prepare"
+        raise InputError(f"landmarks, which the hole {min(needed)} needs", got, fix)
     folder = config.cache or cache_folder()
     opened = open_pictures(entries, config.side_px, folder, stream=config.stream, finder=finder if unknown else None)
     names, identities = _named(opened.rows)
@@ -320,14 +318,8 @@ def batches(
         for step in steps
     )
     items = ([(place, step.side_px) for place in shared] for shared, step in places)
-    return DataLoader(
-        pictures,
-        batch_sampler=items,
-        num_workers=workers,
-        collate_fn=_collate,
-        multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=4 if workers else None,
-    )
+    beside: Any = {"multiprocessing_context": "spawn", "prefetch_factor": 4} if workers else {}
+    return DataLoader(pictures, batch_sampler=items, num_workers=workers, collate_fn=_collate, **beside)
 
 
 def _collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:

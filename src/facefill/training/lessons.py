@@ -81,13 +81,8 @@ def open_lessons(config: LessonConfig, teach: Callable[[Path], Teacher] = open_t
     faces = _bank(aligned, np.sort(order[: config.faces]), teacher, cache)
     others = _bank(aligned, judged[: config.validation_images], teacher, cache)
     photos = read_photos(config.photos, judging_names(config.without), teacher) if config.photos else []
-    return Source(
-        lambda seed: Lessons(faces, photos, config, seed),
-        Lessons(others, [], config, 99),
-        config.validation_images,
-        aligned.digest,
-        ("a scene",),
-    )
+    judging, count = Lessons(others, [], config, 99), config.validation_images
+    return Source(lambda seed: Lessons(faces, photos, config, seed), judging, count, aligned.digest, ("a scene",))
 
 
 class Lessons(Dataset[dict[str, Any]]):

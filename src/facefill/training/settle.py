@@ -77,11 +77,8 @@ def settle_weights(weights: Path, out: Path, truth: Tensor, count: int = 12_800)
     method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
     settled = settle(method, truth, count)
     runs = [run.model_dump() for run in history_of(weights)]
-    save_weights(
-        out,
-        method.generator.state_dict(),
-        about | {"bounds": settled.bounds, "settled_with": len(truth), "history": runs},
-    )
+    about |= {"bounds": settled.bounds, "settled_with": len(truth), "history": runs}
+    save_weights(out, method.generator.state_dict(), about)
     return settled
 
 

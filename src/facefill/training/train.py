@@ -129,27 +129,17 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
                     speed = since / (time.monotonic() - begun)
                     with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
                         score, rows = _validate(method, average, source, max(stage.sides_px), workers, device)
-                    log.write(
-                        shown, {"score": score, "rate": rate, "side_px": step.side_px, "images_per_s": speed, **means}
-                    )
+                    said = {"score": score, "rate": rate, "side_px": step.side_px, "images_per_s": speed}
+                    log.write(shown, said | means)
                     log.show(shown, rows)
                     now = runs_so_far(recipe_file, _stages(settings.stages), shown, world.size, about["commit"])
                     history = [entry.model_dump() for entry in (*before, *now)]
-                    best = _keep(
-                        run, score, best, average, {**about, "images": shown, "score": score, "history": history}
-                    )
-                    save_state(
-                        run,
-                        shown,
-                        {
-                            "method": method.state_dict(),
-                            "average": average,
-                            "shown": shown,
-                            "turn": turn,
-                            "best": best,
-                            "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
-                        },
-                    )
+                    known = about | {"images": shown, "score": score, "history": history}
+                    best = _keep(run, score, best, average, known)
+                    state = {"method": method.state_dict(), "average": average}
+                    state |= {"shown": shown, "turn": turn, "best": best}
+                    state["optimizers"] = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+                    save_state(run, shown, state)
                 sums, counts = defaultdict(float), defaultdict(float)
                 begun, since = time.monotonic(), 0
     return run / "weights.safetensors"

@@ -130,11 +130,9 @@ def _copied(film: Any, target: Path) -> tuple[list[Any], tuple[str, ...]]:
             for stream in kept:
                 trial.add_stream_from_template(stream)
         except (av.FFmpegError, ValueError):
-            raise InputError(
-                f"sound and subtitles that {target.suffix} holds",
-                " and ".join(stream.codec_context.name for stream in kept),
-                "choose a name that ends in .mkv",
-            ) from None
+            got = " and ".join(stream.codec_context.name for stream in kept)
+            fix = "choose a name that ends in .mkv"
+            raise InputError(f"sound and subtitles that {target.suffix} holds", got, fix) from None
     return kept, tuple(left)
 
 
