@@ -16,7 +16,7 @@ from PIL import PngImagePlugin, TiffImagePlugin
 from facefill.errors import InputError
 from facefill.files import xmp as packets
 from facefill.files.metadata import is_harmless
-from facefill.files.photo import read_photo
+from facefill.files.photo import encode_photo, read_photo
 from facefill.files.png import Chunk, parse_png
 from facefill.files.xmp import stamp_xmp
 from tests.files.test_metadata import (
@@ -117,6 +117,21 @@ def test_large_texts_and_texts_that_are_called_like_settings_are_no_damage() -> 
     named = [Chunk(b"tEXt", word + b"\0text") for word in (b"dpi", b"icc_profile", b"exif", b"gamma", b"transparency")]
     photo = read_photo(png_with(large, *named))
     assert np.array_equal(photo.pixels, np.asarray(files.image("RGB", 40, 48)))
+
+
+@pytest.mark.parametrize("word", ["dpi", "icc_profile", "exif", "xmp", "transparency", "bit_depth"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_texts_that_are_called_like_settings_are_none_of_a_pillow_image(word: str, mode: str) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text(word, "text")
+    given = files.opened(files.coded(files.image(mode, 40, 48), "PNG", pnginfo=info))
+    given.load()
+    before = dict(given.info)
+    photo = read_photo(given)
+    assert np.array_equal(photo.pixels, np.asarray(files.image(mode, 40, 48).convert("RGB")))
+    assert encode_photo(photo, photo.pixels, np.eye(40, 48, dtype=bool))[0]
+    assert given.info == before
+    assert word in before
 
 
 def test_texts_that_unpack_without_end_cost_no_memory() -> None:

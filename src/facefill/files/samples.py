@@ -20,6 +20,10 @@ from facefill.files.metadata import CREDENTIALS, Dpi, Found, keep, trailing
 CLEAR = "its transparent colour becomes an alpha channel"
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
 _PARTS = set(b"VP8 ,VP8L,VP8X,ALPH,ICCP,EXIF,XMP ,ANIM,ANMF,C2PA,ftyp,meta,mdat,moov".split(b","))
+_SETTINGS: dict[str, tuple[type, ...]] = {
+    **{"dpi": (tuple,), "bit_depth": (int,), "transparency": (int, tuple, bytes)},
+    **{"exif": (bytes,), "icc_profile": (bytes,), "xmp": (bytes,), "XML:com.adobe.xmp": (str,)},
+}
 _EXIF_MARKS = re.compile(rb"II\*\0|MM\0\*")
 
 
@@ -78,6 +82,10 @@ def open_other(data: bytes, name: str) -> Image.Image:
 
 def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple[Native, list[str]]:
     """The samples of an opened image, and notes on them. data, name: of its file, where there is one."""
+    odd = [key for key, kinds in _SETTINGS.items() if not isinstance(image.info.get(key, kinds[0]()), kinds)]
+    if odd:  # Pillow puts a PNG's texts among its own settings
+        image = image.copy()
+        image.info = {key: value for key, value in image.info.items() if key not in odd}
     info: dict[Any, Any] = image.info
     exif = info.get("exif") or (image.getexif().tobytes() if not data and image.getexif() else b"")
     xmp = info.get("xmp") or info.get("XML:com.adobe.xmp") or b""
