@@ -18,6 +18,7 @@ from facefill.datasets import cache
 from facefill.errors import InputError
 from facefill.imaging.masks import MASKS
 from facefill.training import data
+from facefill.training.augmentation import moved, tint
 from facefill.training.data import (
     DataConfig,
     Faces,
@@ -175,6 +176,33 @@ def test_beyond_an_edge_all_is_missing_and_most_of_the_picture_stays(faces: Face
     assert shares.max() < 0.8
     assert not Holes(faces, config, 0, frozen=True)[0, 64]["outside"].any(), "validation shows whole pictures"
     assert "outside" not in Holes(faces, config.model_copy(update={"edges": 0.0}), 0)[0, 64]
+
+
+def test_landmarks_move_with_the_face_by_as_much_as_is_said() -> None:
+    points, rng = (
+        np.array([[90, 100], [166, 104], [130, 140], [100, 170], [160, 172]], np.float32),
+        np.random.default_rng(0),
+    )
+    face = np.zeros((256, 256, 3), np.uint8)
+    for x, y in points.astype(int):
+        face[y - 4 : y + 5, x - 4 : x + 5] = 255
+    turns = []
+    for _ in range(20):
+        picture, landmarks = moved(face, points, rng)
+        assert all(picture[y, x].min() > 200 for x, y in np.rint(landmarks).astype(int))
+        (x, y), (before_x, before_y) = landmarks[1] - landmarks[0], points[1] - points[0]
+        turns.append(np.degrees(np.arctan2(y, x) - np.arctan2(before_y, before_x)))
+        assert 0.88 < np.hypot(x, y) / np.hypot(before_x, before_y) < 1.13
+    assert -10.01 < min(turns) < -4
+    assert 4 < max(turns) < 10.01
+
+
+def test_a_tint_makes_pictures_darker_lighter_and_of_another_colour() -> None:
+    middle = np.array([tint(1.0, np.random.default_rng(seed))[0, 128].astype(int) for seed in range(40)])
+    assert middle.mean(1).min() < 100
+    assert middle.mean(1).max() > 156
+    assert np.ptp(middle, axis=1).max() > 10
+    assert (tint(0.0, np.random.default_rng(0)) == np.arange(256)[:, None]).all()
 
 
 def test_grey_pictures_have_no_colour_and_come_as_often_as_asked(faces: Faces, folder: Path) -> None:
