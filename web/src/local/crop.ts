@@ -3,9 +3,9 @@
 import {
   all, any, boundingBox, bytes, clamp, copyOf, cut, floats, paste, rint, type Box, type Bytes, type Floats, type Mask, type Point,
 } from "./arrays";
-import { blur, extend, nearest, resize, warp, type How, type Matrix } from "./opencv";
+import { blur, extend, nearest, resize, warp, type Matrix } from "./opencv";
 
-const SHARP_UP_TO = 1.25, ENLARGES_BELOW = 0.5, FADE = 1 / 16;
+const SHARP_UP_TO = 1.25, LINEAR_UP_TO = 2.6, ENLARGES_BELOW = 0.5, FADE = 1 / 16;
 
 export const apply = (m: Matrix, [x, y]: Point): Point => [m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5]];
 
@@ -58,13 +58,13 @@ export class Crop {
   /** The crop of a photo, antialiased, mirrored where it leaves it. */
   take(photo: Bytes): Bytes {
     const [region, matrix] = regionOf(photo, this.matrix, this.size);
-    return resample(region, matrix, this.size, this.size, "cubic");
+    return resample(region, matrix, this.size, this.size, true);
   }
 
   /** The crop without what is hidden: each hidden pixel first takes the colour of the nearest known one. */
   takeKnown(photo: Bytes, hidden: Mask): Bytes {
     const [region, matrix] = regionOf(photo, this.matrix, this.size);
-    return resample(extended(region, regionOf(hidden, this.matrix, this.size)[0]), matrix, this.size, this.size, "cubic");
+    return resample(extended(region, regionOf(hidden, this.matrix, this.size)[0]), matrix, this.size, this.size, true);
   }
 
   /** Which share of the crop's area is missing by a photo's mask. */
@@ -252,14 +252,14 @@ function extended(region: Bytes, holes: Mask): Bytes {
   return filled;
 }
 
-/** Samples of the source; `matrix` maps output pixels to source pixels. how: at about the source's own size. */
-function resample(source: Bytes, matrix: Matrix, width: number, height: number, how: How = "lanczos"): Bytes {
+/** Samples of the source; `matrix` maps output pixels to source pixels. shown: to a network. */
+function resample(source: Bytes, matrix: Matrix, width: number, height: number, shown = false): Bytes {
   const shrinks = shrinkage(matrix);
   if (shrinks > SHARP_UP_TO) {
     const [blocks, finer] = inBlocks(source, matrix, meanPool);
-    return meanPool(warp(blocks, finer, 2 * width, 2 * height, "cubic"), 2);
+    return meanPool(warp(blocks, finer, 2 * width, 2 * height, shown && shrinks < LINEAR_UP_TO ? "linear" : "cubic"), 2);
   }
-  if (shrinks > ENLARGES_BELOW) return warp(source, matrix, width, height, how);
+  if (shrinks > ENLARGES_BELOW) return warp(source, matrix, width, height, shown ? "cubic" : "lanczos");
   const [part, m] = used(source, matrix, width, height);
   const enlarged = resize(part, 4 * part.width, 4 * part.height, "lanczos");
   return warp(enlarged, [4 * m[0], 4 * m[1], 4 * m[2] + 1.5, 4 * m[3], 4 * m[4], 4 * m[5] + 1.5], width, height, "linear");
