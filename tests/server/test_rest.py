@@ -21,9 +21,12 @@ from facefill.catalog import METHODS
 from facefill.errors import InputError
 from facefill.files.photo import encode_picture, read_photo
 from facefill.files.provenance import read_signature
+from facefill.runtime.cover import FoundCover
+from facefill.runtime.finder import Face
 from facefill.runtime.model import Model
 from facefill.server.app import Service, build_app
 from facefill.server.errors import Refused
+from facefill.server.jobs import _found
 from facefill.server.schema import Completed, Detected, Failure
 from facefill.server.upload import Upload, UploadMemory, _take_json
 from tests.files.test_provenance import write_key
@@ -121,6 +124,20 @@ def test_detect_finds_faces_and_their_covers_and_completes_nothing(client: TestC
     assert found.faces[0].cover is not None
     assert read_photo(base64.b64decode(said["preview"])).format == "JPEG"
     assert "photo" not in said
+
+
+def test_what_of_a_cover_lies_beyond_the_face_does_not_make_it_too_covered() -> None:
+    landmarks = np.array([[40.0, 40], [60, 40], [50, 50], [42, 62], [58, 62]])
+    face = Face((25.0, 15.0, 75.0, 85.0), landmarks, 0.9)
+
+    def warnings(top: int, bottom: int) -> list[str]:
+        return _found(
+            face, FoundCover((slice(top, bottom), slice(0, 100)), np.ones((bottom - top, 100), bool)), (400, 100)
+        ).warnings
+
+    assert warnings(60, 400) == []
+    (said,) = warnings(30, 400)
+    assert "of it is covered, more than 60%" in said
 
 
 def test_another_format_is_answered_on_request(client: TestClient) -> None:

@@ -17,7 +17,7 @@ from facefill.files.provenance import Signature
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box
 from facefill.imaging.sheets import mean_distance, spread_map
-from facefill.runtime.cover import FoundCover, read_kinds
+from facefill.runtime.cover import FACE_PX, FoundCover, read_kinds
 from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import HONEST, Inpainter, Result
@@ -91,12 +91,12 @@ def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
     found = inpainter.finder().find(photo.pixels)
     assert isinstance(job.options, schema.DetectOptions)
     covers = inpainter.cover().find(photo.pixels, found, read_kinds(job.options.covers))
-    faces = [_found(face, cover) for face, cover in zip(found, covers, strict=True)]
+    height, width = photo.pixels.shape[:2]
+    faces = [_found(face, cover, (height, width)) for face, cover in zip(found, covers, strict=True)]
     job.enter("writing")
     warnings = list(photo.notes)
     if not found:
         warnings.append("no face found: mark the hole yourself")
-    height, width = photo.pixels.shape[:2]
     said = schema.Detected(
         width=width,
         height=height,
@@ -109,12 +109,12 @@ def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
     return Answer(said.model_dump_json().encode(), "application/json", {})
 
 
-def _found(face: Face, covered: FoundCover) -> schema.FoundFace:
+def _found(face: Face, covered: FoundCover, shape: tuple[int, ...]) -> schema.FoundFace:
     warning = too_small(face)
     cover = None
     if not warning and covered.missing.any():
         cover = _window(covered.missing, covered.window[1].start, covered.window[0].start)
-        share = covered.missing.sum() / Crop.around_face(face.landmarks, 1).scale ** 2
+        share = Crop.around_face(face.landmarks, FACE_PX).share(covered.mask(shape))
         if share > LARGEST_SHARE:
             warning = f"{place_of(face)}: {share:.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
     return _face(face, cover=cover, covers=covered.kinds, cut=covered.cut, warnings=[warning] if warning else [])

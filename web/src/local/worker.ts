@@ -1,7 +1,7 @@
 /** The engine in the browser: takes orders one after the other, and works on them away from the page. */
 
 import type { Completed, Detected, Face as Said } from "../engine";
-import { any, boundingBox, count, cut, type Mask } from "./arrays";
+import { any, boundingBox, bytes, cut, paste, type Bytes, type Mask } from "./arrays";
 import { findCover, type Cover } from "./cover";
 import { Crop } from "./crop";
 import { draw } from "./draw";
@@ -10,7 +10,7 @@ import { findFaces, type Face } from "./finder";
 import { lend } from "./lend";
 import { load, type Networks } from "./load";
 import type { Answer, Contents, Order } from "./messages";
-import { LARGEST_SHARE, percent, placeOf, plan, Refusal, tooSmall, type PlannedFace } from "./plan";
+import { LARGEST_SHARE, percent, placeOf, plan, Refusal, SIDE_PX, tooSmall, type PlannedFace } from "./plan";
 import { watch } from "./watch";
 
 export const HONEST = "What was hidden is invented: it shows what could be there, and is no evidence of anyone's identity.";
@@ -53,7 +53,7 @@ async function detect({ id, photo: blob, kinds, preview }: Order & { kind: "dete
   const start = performance.now(), { photo, faces } = await look(id, blob), { cover } = await ready(id), found: Said[] = [];
   for (const [index, face] of faces.entries()) {
     await breathe(id, "Finding what covers them", index / faces.length);
-    found.push(await saidOf(face, await findCover(photo.pixels, face, cover, kinds)));
+    found.push(await saidOf(face, await findCover(photo.pixels, face, cover, kinds), photo.pixels));
   }
   const { width, height } = photo.pixels, warnings = [...photo.notes, ...faces.length ? [] : ["no face found: mark the hole yourself"]];
   return {
@@ -62,10 +62,12 @@ async function detect({ id, photo: blob, kinds, preview }: Order & { kind: "dete
   };
 }
 
-async function saidOf(face: Face, cover: Cover): Promise<Said> {
+async function saidOf(face: Face, cover: Cover, { height, width }: Bytes): Promise<Said> {
   let warning = tooSmall(face);
-  const covered = !warning && any(cover.missing), share = count(cover.missing) / Crop.aroundFace(face.landmarks, 1)!.scale ** 2;
-  if (covered && share > LARGEST_SHARE) warning = `${placeOf(face)}: ${percent(share)} of it is covered, more than ${percent(LARGEST_SHARE)}`;
+  const covered = !warning && any(cover.missing), mask = bytes(height, width);
+  paste(mask, cover.missing, cover.box[0], cover.box[1]);
+  const share = covered ? Crop.aroundFace(face.landmarks, SIDE_PX)!.share(mask) : 0;
+  if (share > LARGEST_SHARE) warning = `${placeOf(face)}: ${percent(share)} of it is covered, more than ${percent(LARGEST_SHARE)}`;
   return { ...shapeOf(face), cover: covered ? await windowOf(cover.missing, cover.box[0], cover.box[1]) : null, covers: cover.kinds,
     cut: cover.cut, warnings: warning ? [warning] : [] };
 }
