@@ -13,7 +13,7 @@ from facefill.runtime.model import to_network
 
 SIDE_PX = 160
 """Side of the picture that the network looks at: the square in which covers are looked for."""
-THRESHOLD = 0.5
+THRESHOLD = 0.3
 """Certainty from which it is a face."""
 
 

@@ -7,7 +7,7 @@ import { mirror, toNetwork, type Network } from "./network";
 import { resize } from "./opencv";
 
 const STRIDES = [8, 16, 32], LONG_SIDE_PX = 640, COARSE_SIDE_PX = 320, CANVAS_PX = 160, CANDIDATE = 0.4, THRESHOLD = 0.66, CERTAIN = 0.9;
-const SAME_IOU = 0.4, SAME_SHARE = 0.65, AGREE_IOU = 0.6, LOOK_PX = 128, SECOND_PX = 160, IS_FACE = 0.5;
+const SAME_IOU = 0.4, SAME_SHARE = 0.65, AGREE_IOU = 0.6, LOOK_PX = 128, SECOND_PX = 160, IS_FACE = 0.3;
 const USUAL = [0.23, 0.19, 0.77, 0.92].map((share) => share * LOOK_PX);
 const MIRRORED = [1, 0, 2, 4, 3];
 
