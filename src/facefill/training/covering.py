@@ -33,7 +33,7 @@ from facefill.training.teacher import Teacher, label_faces, open_teacher
 SHOWN = {"pool": 0.52, "mask": 0.3, "glasses": 0.08, "none": 0.1}
 """How often the cover network sees what was drawn, and faces in real masks, in real sunglasses and without either."""
 JUDGED_SEED = 99
-SMALLEST_PX = 24.0
+LEAST_FACE_PX = 24.0
 """Side of the smallest face in a photo that the second look learns from, the square root of its box's area."""
 
 
@@ -188,7 +188,7 @@ def read_people(config: CoveringConfig, teach: Callable[[Path], Teacher] = open_
         [
             Person(scene.image, points.astype(np.float64))
             for box, points, count in zip(scene.boxes, scene.landmarks, scene.counts, strict=True)
-            if count == 1 and float(np.sqrt((box[2:] - box[:2]).prod())) > SMALLEST_PX
+            if count == 1 and float(np.sqrt((box[2:] - box[:2]).prod())) > LEAST_FACE_PX
         ]
         for scene in scenes
     ]
