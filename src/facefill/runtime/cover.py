@@ -41,6 +41,8 @@ REACH_PX = 16
 """How far from the found edge a pixel is looked at, twice over."""
 STRAP = 0.25
 """Probability from which a pixel belongs to what leads away from a cover as an ear strap does."""
+HUG_PX = 3
+"""So near to a cover's edge it is that edge of which the network is unsure, and no strap."""
 STRAP_REACH_PX = 10
 """How far a strap leads away from its cover, at least."""
 STRAP_WIDTH_PX = 10
@@ -60,6 +62,9 @@ GARMENT = 0.25
 """What goes on over more than this share of the aligned face's area is worn as a garment, and stays below the chin."""
 HELD, HELD_DEPTH_PX, HELD_PX = 0.9, 5, 15
 """Above it, what is a cover is left of it: what lies deep inside pixels of this probability, and so near to that."""
+COLLAR_MIDDLE_PX, COLLAR_AXES_PX = (160, 150), (125, 140)
+"""The ellipse in the square, (column, row), outside of which nothing of a garment is held: it ends in a collar, and not
+at an edge of the square."""
 RIM_PX, BEYOND_PX = 6, (9, 18)
 """Beside a hole: what may be a rest of the cover, and what that is compared with."""
 REST_LEVELS, NEARER = 60.0, 0.6
@@ -307,8 +312,17 @@ def goes_on(mask: Bool, score: F32, leaves: Bool) -> bool:
 
 
 def end_garment(mask: Bool, score: F32, part: Bool) -> Bool:
-    """A copy of a mask in which of this part only what the network is sure of, and what is near, is left."""
-    return clean(mask & (~part | grow(_deep(mask & part & (score > HELD)), HELD_PX)))
+    """A copy of a mask in which of this part only what the network is sure of near the face, and what is near that, is
+    left."""
+    sure = _deep(mask & part & (score > HELD)) & within_collar()
+    return clean(mask & (~part | grow(sure, HELD_PX)))
+
+
+def within_collar() -> Bool:
+    """(S, S), the part of the square in which a garment is held."""
+    rows, columns = np.ogrid[:SIDE_PX, :SIDE_PX]
+    (x, y), (across, down) = COLLAR_MIDDLE_PX, COLLAR_AXES_PX
+    return np.asarray(((columns - x) / across) ** 2 + ((rows - y) / down) ** 2 <= 1)
 
 
 def _deep(mask: Bool) -> Bool:
@@ -335,13 +349,14 @@ def with_straps(mask: Bool, score: F32) -> Bool:
     """A copy with what begins at the mask and leads away from it, long and narrow; the network is less sure of ear
     straps than of what they hold."""
     away = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 5)
-    labels, areas = _pieces((score > STRAP) & ~mask, 8)
+    able = (score > STRAP) & ~mask
+    labels, areas = _pieces(able & (away > HUG_PX), 8)
     near, far = np.full(len(areas), np.inf), np.zeros(len(areas))
     beside = labels > 0
     np.minimum.at(near, labels[beside], away[beside])
     np.maximum.at(far, labels[beside], away[beside])
-    strap = (near < 2) & (far >= STRAP_REACH_PX) & (areas < STRAP_WIDTH_PX * far)
-    return np.asarray(mask | strap[labels], bool)
+    strap = ((near < HUG_PX + 2) & (far >= STRAP_REACH_PX) & (areas < STRAP_WIDTH_PX * far))[labels]
+    return np.asarray(mask | strap | (able & grow(strap, HUG_PX + 1)), bool)
 
 
 def grow(mask: Bool, radius_px: int) -> Bool:

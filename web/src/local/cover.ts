@@ -10,7 +10,8 @@ import { dilate, distance, gauss, nearest, pieces, warp } from "./opencv";
 
 export const KINDS = ["mask", "sunglasses", "other"];
 const FACE_PX = 256, SIDE_PX = 320, INSET_PX = 32, OUTSIDE = 128, THRESHOLD = 0.5, SURE = 0.95, SMALLEST_PX = 0.004 * FACE_PX ** 2;
-const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6, STRAP = 0.25, STRAP_REACH_PX = 10, STRAP_WIDTH_PX = 10;
+const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6, STRAP = 0.25;
+const HUG_PX = 3, STRAP_REACH_PX = 10, STRAP_WIDTH_PX = 10, COLLAR_MIDDLE_PX = [160, 150] as const, COLLAR_AXES_PX = [125, 140] as const;
 const BESIDE_PX = [32, 64] as const, GOES_ON = 0.92, WIDER = 1.25, LOWER_PX = [0, 80], GARMENT = 0.25;
 const HELD = 0.9, HELD_DEPTH_PX = 5, HELD_PX = 15, RIM_PX = 6, BEYOND_PX = [9, 18] as const;
 const REST_LEVELS = 60, NEARER = 0.6, MOST_REST = 0.1;
@@ -114,10 +115,17 @@ function goesOn(mask: Mask, score: Floats, leaves: Mask): boolean {
   return quantile(chosen(score, beside), 0.5) >= GOES_ON;
 }
 
-/** A copy of a mask in which of this part only what the network is sure of, and what is near, is left. */
+/** A copy of a mask in which of this part only what the network is sure of near the face, and what is near that, is left. */
 function endGarment(mask: Mask, score: Floats, part: Mask): Mask {
-  const near = dilate(deep(mapBytes(mask, (value, at) => value && part.data[at]! && score.data[at]! > HELD)), "disc", HELD_PX);
+  const sure = deep(mapBytes(mask, (value, at) => value && part.data[at]! && score.data[at]! > HELD));
+  const near = dilate(mapBytes(sure, (value, at) => value && withinCollar(at)), "disc", HELD_PX);
   return clean(mapBytes(mask, (value, at) => value && (!part.data[at] || near.data[at]!)));
+}
+
+/** Whether a garment is held at this place of the square. */
+function withinCollar(at: number): boolean {
+  const [x, y] = COLLAR_MIDDLE_PX, [across, down] = COLLAR_AXES_PX;
+  return ((at % SIDE_PX - x) / across) ** 2 + ((Math.floor(at / SIDE_PX) - y) / down) ** 2 <= 1;
 }
 
 const deep = (mask: Mask): Mask => mapBytes(distance(mask, 5), (value) => value > HELD_DEPTH_PX);
@@ -223,13 +231,15 @@ function follow(mask: Mask, view: Bytes, score: Floats): Mask {
 
 /** With what begins at the mask and leads away from it, long and narrow, as ear straps do. */
 function withStraps(mask: Mask, score: Floats): Mask {
-  const away = distance(not(mask), 5), { labels, areas } = pieces(mapBytes(mask, (value, at) => !value && score.data[at]! > STRAP), 8);
+  const away = distance(not(mask), 5), able = mapBytes(mask, (value, at) => !value && score.data[at]! > STRAP);
+  const { labels, areas } = pieces(mapBytes(able, (value, at) => value && away.data[at]! > HUG_PX), 8);
   const near = areas.map(() => Infinity), far = areas.map(() => 0);
   labels.forEach((piece, at) => {
     near[piece] = Math.min(near[piece]!, away.data[at]!);
     far[piece] = Math.max(far[piece]!, away.data[at]!);
   });
-  const strap = areas.map((area, piece) =>
-    piece > 0 && near[piece]! < 2 && far[piece]! >= STRAP_REACH_PX && area < STRAP_WIDTH_PX * far[piece]!);
-  return mapBytes(mask, (value, at) => value || strap[labels[at]!]!);
+  const leads = areas.map((area, piece) =>
+    piece > 0 && near[piece]! < HUG_PX + 2 && far[piece]! >= STRAP_REACH_PX && area < STRAP_WIDTH_PX * far[piece]!);
+  const strap = mapBytes(mask, (_, at) => leads[labels[at]!]!), beside = dilate(strap, "disc", HUG_PX + 1);
+  return mapBytes(mask, (value, at) => value || strap.data[at]! || (able.data[at]! && beside.data[at]!));
 }
