@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,19 @@ def test_a_face_that_changes_is_drawn_at_once(model: Model) -> None:
     for frame, drawn in ((PHOTO, 1), (PHOTO, 1), (winks, 2), (winks, 2), (PHOTO, 3)):
         film.complete(frame)
         assert cover.frames == drawn
+
+
+def test_two_frames_of_a_film_are_completed_at_the_same_time(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    both, complete = Barrier(2), model.complete
+
+    def meet(*given: Any, **inputs: Any) -> np.ndarray:
+        both.wait(60)  # raises where the other frame's completion begins only after this one's
+        return complete(*given, **inputs)
+
+    monkeypatch.setattr(model, "complete", meet)
+    film = stream(model, every=1)
+    seen = [film.look(moved(step, 0)[0]) for step in range(4)]
+    assert [film.fill(one).completed for one in seen] == [1] * 4
 
 
 def test_a_live_camera_waits_for_the_first_drawing_of_a_face_only(model: Model) -> None:

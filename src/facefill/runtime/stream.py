@@ -76,7 +76,8 @@ class _Drawing:
 
 
 _Drawn = Future[dict[int, _Drawing]]
-"""What networks made of faces of one frame, by the number of the track."""
+"""What networks made of faces of one frame, by the number of the track; where only the cover is found, the patch is the
+face as it is."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,16 @@ class _Order:
     """(S, S), where it does not look as it did when it was drawn before."""
     fresh: float = 1.0
     before: _Drawn | None = None
+    """What covered it then."""
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """The order that was given last for a face, and what comes of it."""
+
+    order: _Order
+    covered: _Drawn
+    drawn: _Drawn
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ class Stream:
         self._every, self._pace = every, pace
         self._networks = ThreadPoolExecutor(1 if pace else 2)
         self._frame = 0
-        self._ordered: dict[int, tuple[_Order, _Drawn]] = {}
+        self._ordered: dict[int, _Ordered] = {}
         self._ready: dict[int, _Drawn] = {}
         self._shown: dict[int, _Shown] = {}
 
@@ -161,12 +172,13 @@ class Stream:
         tracks = self._tracker.follow(pixels)
         orders = [order for track in tracks if (order := self._order(track, pixels))]
         if orders:
-            drawn = self._networks.submit(self._draw, pixels, orders)
-            self._ordered |= {order.track.number: (order, drawn) for order in orders}
+            covered: _Drawn = Future()
+            drawn = self._networks.submit(self._draw, pixels, orders, covered)
+            self._ordered |= {order.track.number: _Ordered(order, covered, drawn) for order in orders}
         self._ordered = {track.number: self._ordered[track.number] for track in tracks}
         self._ready = {
-            number: drawn if drawn.done() or not self._pace else self._ready.get(number, drawn)
-            for number, (_, drawn) in self._ordered.items()
+            number: last.drawn if last.drawn.done() or not self._pace else self._ready.get(number, last.drawn)
+            for number, last in self._ordered.items()
         }
         self._frame += 1
         return Seen(
@@ -179,44 +191,57 @@ class Stream:
         home = aligned.after(inverse(track.motion))
         if track.number not in self._ordered:
             return _Order(track, self._frame, home, _glance(aligned, pixels), np.ones((home.size, home.size), bool))
-        last, drawn = self._ordered[track.number]
+        ordered = self._ordered[track.number]
+        last = ordered.order
         carried = last.home.after(track.motion)
         change = np.nan_to_num(np.abs(_glance(carried, pixels) - last.glance))
         changed = change.max(2) >= CHANGED_LEVELS
         if not changed.any() and self._frame - last.frame < self._every:
             return None
-        if self._pace and not drawn.done():
+        if self._pace and not ordered.drawn.done():
             return None
         if np.abs(carried.corners() - aligned.corners()).max() <= ANCHOR_PX * aligned.scale:
             home = last.home
         fresh = min(1.0, STILL + float(change.mean()) / MOVED_LEVELS)
         glance, changed = _glance(home.after(track.motion), pixels), _enlarged(changed, home.size)
-        return _Order(track, self._frame, home, glance, changed, fresh, drawn)
+        return _Order(track, self._frame, home, glance, changed, fresh, ordered.covered)
 
-    def _draw(self, pixels: U8, orders: list[_Order]) -> dict[int, _Drawing]:
+    def _draw(self, pixels: U8, orders: list[_Order], covered: _Drawn) -> dict[int, _Drawing]:
+        """covered: told as soon as the covers are found, so that the next drawing need not wait for this one's end."""
         start = time.perf_counter()
-        tracks = [order.track for order in orders]
-        crops = [order.home.after(order.track.motion) for order in orders]
-        masks = [cover.mask(pixels.shape) for cover in self._cover.find(pixels, [track.face for track in tracks])]
-        covers = [_held(order, crop.take_mask(mask)) for order, crop, mask in zip(orders, crops, masks, strict=True)]
-        faces = np.stack([crop.take_known(pixels, mask) for crop, mask in zip(crops, masks, strict=True)])
-        landmarks = np.stack([crop.to_crop(track.face.landmarks) for crop, track in zip(crops, tracks, strict=True)])
-        outside = np.stack([crop.outside(pixels.shape) for crop in crops])
-        drawings = [
-            _Drawing(order.frame, order.home, cover, order.fresh, order.changed, face.astype(np.float32))
-            for order, cover, face in zip(orders, covers, faces, strict=True)
-        ]
-        chosen = [index for index, drawing in enumerate(drawings) if drawing.is_wanted]
-        if chosen:
-            holes = np.stack([drawings[index].hole(orders[index].frame) for index in chosen]) | outside[chosen]
-            given = {"worn": faces[chosen], "landmarks": landmarks[chosen].astype(np.float32)}
-            wanted: dict[str, Any] = {name: given[name] for name in self._model.record.inputs if name in given}
-            filled = self._model.complete(faces[chosen], holes, seeds=[0] * len(chosen), **wanted)[:, 0]
-            for index, patch in zip(chosen, filled, strict=True):
-                drawings[index] = replace(drawings[index], patch=patch.astype(np.float32))
+        try:
+            found = self._find(pixels, orders)
+        except BaseException as error:
+            covered.set_exception(error)
+            raise
+        covered.set_result(found)
+        drawn = {
+            order.track.number: self._completed(found[order.track.number], order, pixels.shape) for order in orders
+        }
         if self._pace:
             self._pace.drew(time.perf_counter() - start)
-        return {track.number: drawing for track, drawing in zip(tracks, drawings, strict=True)}
+        return drawn
+
+    def _find(self, pixels: U8, orders: list[_Order]) -> dict[int, _Drawing]:
+        """The faces with what covers them."""
+        found = {}
+        covers = self._cover.find(pixels, [order.track.face for order in orders])
+        for order, mask in zip(orders, (cover.mask(pixels.shape) for cover in covers), strict=True):
+            crop = order.home.after(order.track.motion)
+            face = crop.take_known(pixels, mask).astype(np.float32)
+            cover = _held(order, crop.take_mask(mask))
+            found[order.track.number] = _Drawing(order.frame, order.home, cover, order.fresh, order.changed, face)
+        return found
+
+    def _completed(self, drawing: _Drawing, order: _Order, shape: tuple[int, ...]) -> _Drawing:
+        if not drawing.is_wanted:
+            return drawing
+        crop, hole = order.home.after(order.track.motion), drawing.hole(order.frame)
+        face, missing = drawing.patch.astype(np.uint8)[None], (hole | crop.outside(shape))[None]
+        given = {"worn": face, "landmarks": crop.to_crop(order.track.face.landmarks)[None].astype(np.float32)}
+        wanted: dict[str, Any] = {name: given[name] for name in self._model.record.inputs if name in given}
+        patch = self._model.complete(face, missing, seeds=[0], **wanted)[0, 0].astype(np.float32)
+        return replace(drawing, patch=patch)
 
     def fill(self, seen: Seen) -> StreamFrame:
         """Complete what was found. Frames come in the order in which they were looked at."""
