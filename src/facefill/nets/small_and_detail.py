@@ -14,6 +14,7 @@ from facefill.arrays import MIRRORED
 from facefill.nets.hints import FACTOR, UNKNOWN, UNSEEN, choose_mouth, heat_maps, luminance, move_mouth, tellable
 from facefill.nets.layers import UNet
 from facefill.nets.sketches import Sketches
+from facefill.nets.texture import add_texture
 
 STEP = FACTOR * 16
 """The picture's side is a multiple of this: the small network halves its picture four times."""
@@ -70,7 +71,9 @@ class SmallAndDetail(nn.Module):
     def forward(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
         """The filled picture; grey where everything known is grey."""
         small = self.draw(image, mask, landmarks, noise)
-        filled = torch.minimum(self.refine(image, mask, enlarge(small)), brightest_near(small))
+        most = brightest_near(small)
+        filled = torch.minimum(self.refine(image, mask, enlarge(small)), most)
+        filled = torch.minimum(add_texture(image, mask, shrink(image, mask)[1], small, filled), most)
         return torch.where(is_grey(image, mask), luminance(filled), filled)
 
     def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:

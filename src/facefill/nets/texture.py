@@ -1,0 +1,147 @@
+"""Texture that a network leaves out of what it draws: sharp features, and grain.
+
+Grain, the fine unevenness of skin, film and sensor, is measured on the known skin of the picture, and as much as a
+completion lacks is laid over it. Both are added to all channels alike, so that no colour comes of them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, cat
+
+from facefill.nets.hints import FACTOR, luminance
+
+Ellipse = tuple[tuple[float, float], tuple[float, float]]
+SOFT, NEAR_PX = 1.4, 5
+"""What is finer than a Gaussian of that many pixels is made stronger, in the range of the square of so many pixels
+around, so that no rim comes beside an edge."""
+SHARPER, BESIDE = 1.2, 0.35
+"""How much stronger, within and beside `FEATURES`: jaws and hair, which are soft where nothing tells their place, would
+be ragged."""
+FEATURES = (0.5, 0.56), (0.22, 0.28)
+"""Middle and half axes of an ellipse around eyes and mouth of the aligned face, (across, down)."""
+FADE = 5
+"""Nothing is sharper at the hole's edge, and all from half so many small pixels inside."""
+FINE, COARSE = 0.8, 1.6
+"""Standard deviations in pixels of the Gaussians between which grain is measured: finer than the first, and between."""
+LEVEL = 2 / 255
+"""A grey level on [-1, 1]."""
+LEAST = 0.3 * LEVEL
+"""Grain that is hardly seen. Of the variances around all pixels the harmonic mean with this one's square is taken: it
+is that of plain skin, whatever edges there are."""
+SHARE, MOST = 0.85, 6 * LEVEL
+"""So much of what is lacking is laid over it, by eye, and at most grain of that standard deviation."""
+TONE, SHADE = 0.06, 0.5
+"""Distance from the mean skin at which something is hardly skin any more: of the shares of red, green and blue in a
+colour, and of the logarithm of its brightness."""
+FACE = (0.5, 0.55), (0.3, 0.37)
+"""Middle and half axes of an ellipse in the aligned face, (across, down), in which skin is looked for."""
+EDGE = 2
+"""Small pixels beside the hole that tell nothing: what is known there is blended with the cover."""
+FEW = 12.0
+"""Small pixels of skin from which the measure is half trusted."""
+TILE_PX = 128
+
+
+def _gaussians() -> Tensor:
+    """(3, 1, K, K), those of `FINE`, `SOFT` and `COARSE`; one convolution takes a third of the time of three."""
+    radius = math.ceil(3 * COARSE)
+    away = torch.arange(-radius, radius + 1.0)
+    lines = torch.stack([torch.exp(-((away / sigma) ** 2) / 2) for sigma in (FINE, SOFT, COARSE)])
+    lines /= lines.sum(1, keepdim=True)
+    return (lines[:, None, :, None] * lines[:, None, None, :]).contiguous()
+
+
+GAUSSIANS = _gaussians()
+
+
+def _noise() -> Tensor:
+    """(1, 2, T, T): random values of both kinds of grain, tiled without a seam, with standard deviation 1."""
+    white = torch.randn((1, 1, TILE_PX, TILE_PX), generator=torch.Generator().manual_seed(3))
+    around = GAUSSIANS.shape[3] // 2
+    fine, _, coarse = F.conv2d(F.pad(white, (around,) * 4, mode="circular"), GAUSSIANS).chunk(3, 1)
+    parts = cat([white - fine, fine - coarse], 1)
+    return parts / parts.std((2, 3), keepdim=True)
+
+
+NOISE = _noise()
+
+
+def add_texture(image: Tensor, mask: Tensor, share: Tensor, small: Tensor, filled: Tensor) -> Tensor:
+    """The filled picture (N, 3, H, W) with the texture that it lacks.
+
+    image: (N, 3, H, W), 0 in the hole. mask: (N, 1, H, W), 1 = missing. share: (N, 1, h, w) of each block that is
+    missing. small: (N, 3, h, w), the completed small picture.
+    """
+    whole = luminance(torch.lerp(image, filled, mask))
+    padded = F.pad(whole, (GAUSSIANS.shape[3] // 2,) * 4, mode="replicate")
+    fine, soft, coarse = F.conv2d(padded, GAUSSIANS.to(whole)).chunk(3, 1)
+    grain = cat([whole - fine, fine - coarse], 1)
+    return filled + _sharpening(whole, whole - soft, share) + _grain(grain, share, small)
+
+
+def _sharpening(whole: Tensor, edges: Tensor, share: Tensor) -> Tensor:
+    """(N, 1, H, W), what makes features in the hole of a luma picture sharper."""
+    within = ((1.25 - _away(FEATURES, whole)) * 2).clamp(0, 1)
+    inside = enlarged((2 * F.avg_pool2d(share, FADE, 1, FADE // 2) - 1).clamp(0, 1))
+    more = inside * (BESIDE + (SHARPER - BESIDE) * within) * edges
+    most, least = F.max_pool2d(whole, NEAR_PX, 1, NEAR_PX // 2), -F.max_pool2d(-whole, NEAR_PX, 1, NEAR_PX // 2)
+    return torch.maximum(torch.minimum(more, most - whole), least - whole)
+
+
+def _grain(grain: Tensor, share: Tensor, small: Tensor) -> Tensor:
+    """(N, 1, H, W), what the hole lacks of both kinds (N, 2, H, W)."""
+    height, width = grain.shape[2:]
+    variance = F.avg_pool2d(grain.square(), 2 * FACTOR, FACTOR, FACTOR // 2)
+    face = (_away(FACE, small) <= 1).to(small)
+    inside = face * (1 - F.max_pool2d(1 - share, 3, 1, 1))
+    skin = _alike(small, _mean(small, inside))
+    known = skin * face * (1 - F.max_pool2d((share > 0).to(share), 2 * EDGE + 1, 1, EDGE))
+    wanted, there = (_plain(variance, weight) for weight in (known, skin * inside))
+    trusted = torch.minimum(*(weight.sum((1, 2, 3)) for weight in (known, inside)))
+    lacking = (SHARE * F.relu(wanted - there).sqrt()).clamp(max=MOST) * (trusted / (trusted + FEW))[:, None]
+    times = math.ceil(height / TILE_PX), math.ceil(width / TILE_PX)
+    noise = NOISE.to(grain).repeat(1, 1, *times)[..., :height, :width]
+    return (lacking[..., None, None] * noise).sum(1, keepdim=True) * enlarged(F.avg_pool2d(skin, 3, 1, 1))
+
+
+def enlarged(small: Tensor) -> Tensor:
+    return F.interpolate(small, scale_factor=float(FACTOR), mode="bilinear", align_corners=False)
+
+
+def _away(ellipse: Ellipse, like: Tensor) -> Tensor:
+    """(1, 1, H, W), how far each pixel is from the middle of an ellipse, over its half axis in that direction."""
+    (x, y), (across, down) = ellipse
+    columns, rows = ((torch.arange(count).to(like) + 0.5) / count for count in (like.shape[3], like.shape[2]))
+    return (((columns - x) / across).square() + ((rows[:, None] - y) / down).square()).sqrt()[None, None]
+
+
+def _mean(picture: Tensor, weight: Tensor) -> Tensor:
+    """(N, C, 1, 1)."""
+    total = weight.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    return (picture * weight).sum((2, 3), keepdim=True) / total
+
+
+def _alike(small: Tensor, tone: Tensor) -> Tensor:
+    """(N, 1, h, w), 1 where something has the colour of the tone, and 0 far from it."""
+    (shares, brightness), (skin, bright) = (_colour(colour) for colour in (small, tone))
+    apart = (shares - skin).abs().sum(1, keepdim=True) / TONE
+    darker = (brightness - bright) / SHADE
+    return torch.exp(-(apart.square() + darker.square()))
+
+
+def _colour(colour: Tensor) -> tuple[Tensor, Tensor]:
+    """What share of a colour is red, green and blue, and the logarithm of their sum."""
+    light = (colour + 1) / 2 + 0.02
+    total = light.sum(1, keepdim=True)
+    return light / total, total.log()
+
+
+def _plain(variance: Tensor, weight: Tensor) -> Tensor:
+    """(N, 2), the variance of both kinds of grain where there is little else."""
+    least = LEAST**2
+    inverse = (weight / (variance + least)).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1e-3)
+    return F.relu(1 / inverse.clamp_min(1e-3) - least)

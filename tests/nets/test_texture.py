@@ -1,0 +1,80 @@
+"""Texture: the hole gets as much grain as the skin around has, and sharper features without rims."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facefill.nets.small_and_detail import shrink
+from facefill.nets.texture import BESIDE, LEVEL, add_texture
+
+SIDE = 256
+SKIN, WALL = (0.5, 0.1, -0.1), (-0.6, -0.2, 0.6)
+
+
+def face(levels: float, *, seed: int = 1) -> Tensor:
+    """(1, 3, S, S), skin with that much grain in grey levels before a wall to the right."""
+    picture = torch.tensor(SKIN)[:, None, None].repeat(1, SIDE, SIDE)
+    picture = picture + levels * LEVEL * torch.randn((1, SIDE, SIDE), generator=torch.Generator().manual_seed(seed))
+    picture[:, :, 200:] = torch.tensor(WALL)[:, None, None]
+    return picture[None]
+
+
+def hole() -> Tensor:
+    mask = torch.zeros(1, 1, SIDE, SIDE)
+    mask[..., 128:232, 60:240] = 1
+    return mask
+
+
+def textured(picture: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """The drawn picture with texture, and what that added."""
+    mask = hole()
+    image = picture * (1 - mask)
+    small = F.avg_pool2d(torch.lerp(image, drawn, mask), 4)
+    filled = add_texture(image, mask, shrink(image, mask)[1], small, drawn)
+    return filled, filled - drawn
+
+
+@pytest.mark.parametrize("levels", [1.5, 4.0])
+def test_the_hole_gets_the_grain_of_the_skin_and_the_wall_none(levels: float) -> None:
+    filled, added = textured(face(levels), face(0.0))
+    skin, wall = filled[0, 0, 140:220, 80:180], added[0, 0, 140:220, 212:230]
+    assert 0.7 * levels < skin.std() / LEVEL < 1.2 * levels
+    assert wall.std() < 0.05 * LEVEL
+    assert (added[0, 0] - added[0, 1]).abs().max() < 1e-6
+
+
+def test_smooth_skin_and_skin_with_edges_give_no_grain() -> None:
+    assert textured(face(0.0), face(0.0))[1].abs().max() < 0.2 * LEVEL
+    lines = face(0.0)
+    lines[..., 40:120:32, :200] -= 0.3
+    assert textured(lines, face(0.0))[1][..., 140:220, 80:180].std() < 0.5 * LEVEL
+
+
+def test_a_hole_that_has_grain_gets_no_more() -> None:
+    assert textured(face(3.0), face(3.0, seed=2))[1][..., 140:220, 80:180].std() < 2.0 * LEVEL
+
+
+def test_soft_features_become_sharper_without_rims_and_not_at_the_holes_edge() -> None:
+    soft = face(0.0)
+    soft[..., 180:, :200] -= 0.4
+    soft[..., 176:184, :200] = torch.linspace(0, -0.4, 8)[:, None] + torch.tensor(SKIN)[:, None, None]
+    filled, added = textured(face(0.0), soft)
+    inside, edge = filled[0, 0, 165:195, 128], added[0, 0, 165:195, 62]
+    assert (inside[1:] - inside[:-1]).abs().max() > 1.1 * (
+        soft[0, 0, 166:195, 128] - soft[0, 0, 165:194, 128]
+    ).abs().max()
+    assert inside.max() <= soft[0, 0, 165:195, 128].max() + 0.2 * LEVEL
+    assert inside.min() >= soft[0, 0, 165:195, 128].min() - 0.2 * LEVEL
+    assert edge.abs().max() < BESIDE * added[0, 0, 165:195, 128].abs().max()
+
+
+def test_without_skin_to_measure_nothing_is_added_but_sharpness() -> None:
+    everything = torch.ones(1, 1, SIDE, SIDE)
+    drawn = face(0.0)
+    small = F.avg_pool2d(drawn, 4)
+    share = torch.ones(1, 1, SIDE // 4, SIDE // 4)
+    filled = add_texture(torch.zeros_like(drawn), everything, share, small, drawn)
+    assert (filled - drawn)[..., :190].abs().max() < 0.01 * LEVEL
