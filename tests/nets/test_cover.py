@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from facefill.nets.cover import IGNORED, KINDS, UNKNOWN, CoverConfig, CoverNet
+from facefill.nets.cover import BESIDE, IGNORED, KINDS, THIN, UNKNOWN, CoverConfig, CoverNet, weights_of
 from facefill.nets.layers import UNet
 
 
@@ -88,3 +88,28 @@ def test_blocks_of_four_pixels_are_decided_pixel_by_pixel() -> None:
     assert result.shape == (2, 1, 24, 40)
     assert (result[:, :, ::4, ::4] != result[:, :, 1::4, ::4]).all()
     assert net.stem.in_channels == 48
+
+
+def test_straps_and_what_lies_beside_them_count_more() -> None:
+    kinds = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    kinds[0, 20:50, 10:40] = 1
+    kinds[0, 30:34, 40:60] = 1
+    kinds[0, :, :4] = IGNORED
+    weights = weights_of(kinds)[0]
+    assert (weights[30:34, 44:60] == 1 + THIN).all()
+    assert (weights[27:30, 44:60] == 1 + BESIDE).all()
+    assert (weights[26:44, 12:30] == 1).all()
+    assert (weights[:, :4] == 1).all()
+    assert (weights[:16, 44:] == 1).all()
+
+
+def test_a_strap_that_is_missed_costs_more_than_as_many_pixels_of_an_edge() -> None:
+    net, costs = small(), []
+    strap, edge = torch.zeros(1, 64, 64, dtype=torch.uint8), torch.zeros(1, 64, 64, dtype=torch.uint8)
+    strap[0, 20:50, 10:40] = edge[0, 20:50, 10:40] = 1
+    strap[0, 30:33, 40:50] = 1
+    edge[0, 20:50, 40] = 1
+    for kinds in (strap, edge):
+        batch = {"worn": torch.zeros(1, 3, 64, 64), "kinds": kinds}
+        costs.append(float(net.losses("generator", batch)["entropy"].detach()))
+    assert costs[0] > 1.02 * costs[1]

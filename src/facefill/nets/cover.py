@@ -16,6 +16,11 @@ UNKNOWN, IGNORED = 9, 255
 """What a label says beside 0 = nothing and 1, 2, 3 = a cover of that kind: a cover of a kind that nobody told, and a
 pixel that does not count."""
 
+THIN_PX, BESIDE_PX = 13, 7
+"""What is narrower than this is thin, as ear straps are; and how wide what lies beside it is."""
+THIN, BESIDE = 4.0, 2.0
+"""So much more than others its pixels count, and those beside it: few as they are, a strap left on a face is seen."""
+
 
 class CoverConfig(Frozen):
     """Sizes of the network."""
@@ -64,18 +69,19 @@ class CoverNet(Helper):
         return covered
 
     def losses(self, player: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cross-entropy over the pixels that count, and 1 - Dice (Milletari et al. 2016, equation for D) of any cover,
-        which weighs a small cover like a large one. batch: `worn`, and `kinds` (N, H, W), see `UNKNOWN`."""
+        """Cross-entropy over the pixels that count, thin parts most, and 1 - Dice (Milletari et al. 2016, equation for
+        D) of any cover, which weighs a small cover like a large one. batch: `worn`, and `kinds` (N, H, W), see `UNKNOWN`."""
         logits, kinds = self.generator(batch["worn"]).float(), batch["kinds"]
         logs = F.pad(logits, (0, 0, 0, 0, 1, 0)).log_softmax(1)
         any_log = logs[:, 1:].logsumexp(1)
         named = torch.where(kinds <= KINDS, kinds, 0).long()
         log = torch.where(kinds == UNKNOWN, any_log, logs.gather(1, named[:, None])[:, 0])
         counts = (kinds != IGNORED).float()
+        weights = counts * weights_of(kinds)
         covered, mask = any_log.exp() * counts, ((kinds > 0) & (kinds != IGNORED)).float()
         overlap = (covered * mask).sum((1, 2)) + 8
         dice = 2 * overlap / ((covered.square() + mask).sum((1, 2)) + 16)
-        return {"entropy": -(log * counts).sum() / counts.sum().clamp_min(1), "dice": 0.5 * (1 - dice.mean())}
+        return {"entropy": -(log * weights).sum() / counts.sum().clamp_min(1), "dice": 0.5 * (1 - dice.mean())}
 
     def show(self, batch: dict[str, Tensor]) -> list[Tensor]:
         """Pictures for a sample sheet: the covered face; the probabilities of the kinds as colours; the label."""
@@ -92,3 +98,17 @@ class CoverNet(Helper):
         found = (self.forward(worn=batch["worn"]).sum(1) > 0.5) & counts
         both, either = (found & mask).sum((1, 2)), (found | mask).sum((1, 2))
         return (both + 1e-6) / (either + 1e-6)
+
+
+def weights_of(kinds: Tensor) -> Tensor:
+    """(N, H, W) float, how much each pixel of a label counts: 1, and more in and beside thin covers."""
+    mask = (kinds > 0).float()
+    opened = dilated(-dilated(-mask, THIN_PX), THIN_PX)
+    thin = mask * (1 - opened) * (kinds != IGNORED)
+    return 1 + BESIDE * dilated(thin, BESIDE_PX) + (THIN - BESIDE) * thin
+
+
+def dilated(mask: Tensor, size: int) -> Tensor:
+    """The highest value within a square of that odd side, (N, H, W)."""
+    rows = F.max_pool2d(mask[:, None], (size, 1), 1, (size // 2, 0))
+    return F.max_pool2d(rows, (1, size), 1, (0, size // 2))[:, 0]
