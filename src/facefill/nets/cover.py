@@ -70,7 +70,8 @@ class CoverNet(Helper):
 
     def losses(self, player: str, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Cross-entropy over the pixels that count, thin parts most, and 1 - Dice (Milletari et al. 2016, equation for
-        D) of any cover, which weighs a small cover like a large one. batch: `worn`, and `kinds` (N, H, W), see `UNKNOWN`."""
+        D) of any cover, which weighs a small cover like a large one. batch: `worn`, and `kinds` (N, H, W), see
+        `UNKNOWN`."""
         logits, kinds = self.generator(batch["worn"]).float(), batch["kinds"]
         logs = F.pad(logits, (0, 0, 0, 0, 1, 0)).log_softmax(1)
         any_log = logs[:, 1:].logsumexp(1)
