@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facefill.nets.small_and_detail import shrink
 from facefill.nets.texture import BESIDE, LEVEL, add_texture
 
 SIDE = 256
@@ -33,7 +32,7 @@ def textured(picture: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
     mask = hole()
     image = picture * (1 - mask)
     small = F.avg_pool2d(torch.lerp(image, drawn, mask), 4)
-    filled = add_texture(image, mask, shrink(image, mask)[1], small, drawn)
+    filled = add_texture(image, mask, small, drawn)
     return filled, filled - drawn
 
 
@@ -75,6 +74,5 @@ def test_without_skin_to_measure_nothing_is_added_but_sharpness() -> None:
     everything = torch.ones(1, 1, SIDE, SIDE)
     drawn = face(0.0)
     small = F.avg_pool2d(drawn, 4)
-    share = torch.ones(1, 1, SIDE // 4, SIDE // 4)
-    filled = add_texture(torch.zeros_like(drawn), everything, share, small, drawn)
+    filled = add_texture(torch.zeros_like(drawn), everything, small, drawn)
     assert (filled - drawn)[..., :190].abs().max() < 0.01 * LEVEL

@@ -14,7 +14,7 @@ from facefill.arrays import MIRRORED
 from facefill.nets.hints import FACTOR, UNKNOWN, UNSEEN, choose_mouth, heat_maps, luminance, move_mouth, tellable
 from facefill.nets.layers import UNet
 from facefill.nets.sketches import Sketches
-from facefill.nets.texture import add_texture
+from facefill.nets.texture import add_texture, enlarged
 
 STEP = FACTOR * 16
 """The picture's side is a multiple of this: the small network halves its picture four times."""
@@ -73,7 +73,7 @@ class SmallAndDetail(nn.Module):
         small = self.draw(image, mask, landmarks, noise)
         most = brightest_near(small)
         filled = torch.minimum(self.refine(image, mask, enlarge(small)), most)
-        filled = torch.minimum(add_texture(image, mask, shrink(image, mask)[1], small, filled), most)
+        filled = torch.minimum(add_texture(image, mask, small, filled), most)
         return torch.where(is_grey(image, mask), luminance(filled), filled)
 
     def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
@@ -157,8 +157,7 @@ def enlarge(small: Tensor) -> Tensor:
 def brightest_near(small: Tensor) -> Tensor:
     """(N, 3, H, W): of each channel the most that the small picture has around, and `BRIGHTER`. What is to sharpen the
     edge of a soft jaw would else leave a pale rim on the wall behind it."""
-    most = F.max_pool2d(small, 3, 1, 1) + BRIGHTER
-    return F.interpolate(most, scale_factor=float(FACTOR), mode="bilinear", align_corners=False)
+    return enlarged(F.max_pool2d(small, 3, 1, 1) + BRIGHTER)
 
 
 def is_grey(image: Tensor, mask: Tensor) -> Tensor:

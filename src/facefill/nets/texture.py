@@ -44,6 +44,7 @@ EDGE = 2
 FEW = 12.0
 """Small pixels of skin from which the measure is half trusted."""
 TILE_PX = 128
+"""Side of the noise that is repeated."""
 
 
 def _gaussians() -> Tensor:
@@ -70,13 +71,13 @@ def _noise() -> Tensor:
 NOISE = _noise()
 
 
-def add_texture(image: Tensor, mask: Tensor, share: Tensor, small: Tensor, filled: Tensor) -> Tensor:
+def add_texture(image: Tensor, mask: Tensor, small: Tensor, filled: Tensor) -> Tensor:
     """The filled picture (N, 3, H, W) with the texture that it lacks.
 
-    image: (N, 3, H, W), 0 in the hole. mask: (N, 1, H, W), 1 = missing. share: (N, 1, h, w) of each block that is
-    missing. small: (N, 3, h, w), the completed small picture.
+    image: (N, 3, H, W) on [-1, 1], 0 in the hole. mask: (N, 1, H, W), 1 = missing. small: (N, 3, h, w), the completed
+    small picture.
     """
-    whole = luminance(torch.lerp(image, filled, mask))
+    whole, share = luminance(torch.lerp(image, filled, mask)), F.avg_pool2d(mask, FACTOR)
     padded = F.pad(whole, (GAUSSIANS.shape[3] // 2,) * 4, mode="replicate")
     fine, soft, coarse = F.conv2d(padded, GAUSSIANS.to(whole)).chunk(3, 1)
     grain = cat([whole - fine, fine - coarse], 1)
@@ -109,6 +110,7 @@ def _grain(grain: Tensor, share: Tensor, small: Tensor) -> Tensor:
 
 
 def enlarged(small: Tensor) -> Tensor:
+    """(N, C, H, W), a small picture at the full size, bilinear."""
     return F.interpolate(small, scale_factor=float(FACTOR), mode="bilinear", align_corners=False)
 
 

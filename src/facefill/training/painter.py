@@ -151,7 +151,7 @@ def _pick(values: list[Any], rng: Generator) -> Any:
 
 
 def draw(face: Covered, rng: Generator, kind: str) -> Covered:
-    """The face with a cover of `imaging.wear`."""
+    """The face with a cover of `covers.wear`."""
     worn = wear(face.picture, face.landmarks, rng, kind)
     label = MASK if kind in FACE_MASKS else GLASSES if kind == "sunglasses" else OTHER
     return _relabel(face, worn.face, worn.mask, label)
