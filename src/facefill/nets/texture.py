@@ -65,7 +65,7 @@ def _noise() -> Tensor:
     around = GAUSSIANS.shape[3] // 2
     fine, _, coarse = F.conv2d(F.pad(white, (around,) * 4, mode="circular"), GAUSSIANS).chunk(3, 1)
     parts = cat([white - fine, fine - coarse], 1)
-    return parts / parts.std((2, 3), keepdim=True)
+    return (parts / parts.std((2, 3), keepdim=True)).half().float()  # as it is stored in an exported file
 
 
 NOISE = _noise()

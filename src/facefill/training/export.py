@@ -98,6 +98,7 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
     assert program is not None
     model = program.model_proto
     _forget_origin(model)
+    _rename_constants(model, tensors)
     _branch(model)
     del model.graph.value_info[:]  # sizes, which engines find themselves
     if half:
@@ -177,6 +178,19 @@ def _forget_origin(model: Any) -> None:
     for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
         del part.metadata_props[:]
         part.doc_string = ""
+
+
+def _rename_constants(model: Any, tensors: dict[str, Tensor]) -> None:
+    """Take the weights' prefix from constants of the code, which would be read as weights."""
+    graph = model.graph
+    others = {part.name for part in graph.initializer if part.name.startswith(PREFIX)} - {PREFIX + n for n in tensors}
+    for part in graph.initializer:
+        if part.name in others:
+            part.name = f"constant.{part.name.removeprefix(PREFIX)}"
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name in others:
+                node.input[place] = f"constant.{name.removeprefix(PREFIX)}"
 
 
 def _branch(model: Any) -> None:
