@@ -1,7 +1,7 @@
 """swift in 8-bit integers: what post-training quantisation costs in quality and saves in time.
 
     pip install nncf
-    python benchmarks/int8.py DATASET [--calibrate 200] [--faces 100] [--threads 2] [--sheet sheet.png]
+    python benchmarks/int8.py DATASET COVERS [--calibrate 200] [--faces 100] [--threads 2] [--sheet sheet.png]
 
 NNCF quantises the shipped ONNX file, calibrated on validation faces with training's mixture of holes; other validation
 faces judge it against float32 and bf16: hole PSNR of the completed picture with a 95 % bootstrap interval, paired
@@ -35,6 +35,7 @@ SIDE_PX = 256
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
+    parser.add_argument("covers", type=Path)
     parser.add_argument("--weights", type=Path, default=ROOT / "src/facefill/weights/swift.onnx")
     parser.add_argument("--calibrate", type=int, default=200)
     parser.add_argument("--faces", type=int, default=100)
@@ -45,7 +46,8 @@ def main() -> None:
     import openvino
 
     method = open_method(given.weights)
-    recipe = read_recipe(ROOT / "configs/swift.toml", [f"data.folder={given.dataset.resolve()}"])
+    folders = (("folder", given.dataset), ("covers", given.covers))
+    recipe = read_recipe(ROOT / "configs/swift.toml", [f"data.{name}={folder.resolve()}" for name, folder in folders])
     assert recipe.data is not None
     source = open_faces(recipe.data)
     shown, truths, masks = [], [], []

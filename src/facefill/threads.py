@@ -17,10 +17,42 @@ T = TypeVar("T")
 KEPT = 8
 """Results that `once` keeps of one function."""
 
+_TASKS = Path("/proc/self/task")
+"""A folder for each thread of this process, on Linux."""
+_LONGEST_S = 10.0
+"""A thread that still is there after that time is not leaving."""
+_callers = set[int]()
+"""Threads that have called a library that keeps something for each of them."""
+
+
+def note_caller() -> None:
+    """Say that this thread calls such a library (OpenCV, OpenVINO, MKL): a fork waits until it has left, once it does.
+    While a thread leaves, the library locks what it keeps of all, and a child would wait for that for ever."""
+    if number := threading.current_thread().native_id:
+        _callers.add(number)
+
+
+def _wait_until_left(threads: set[int]) -> None:
+    """Until those of the threads that have come to their end are gone, and not only done (on Linux)."""
+    latest = time.monotonic() + _LONGEST_S
+    while any((_TASKS / str(number)).exists() for number in threads - _living()) and time.monotonic() < latest:
+        time.sleep(0)
+
+
+def _living() -> set[int]:
+    return {thread.native_id for thread in threading.enumerate() if thread.native_id}
+
+
+def _before_fork() -> None:
+    _wait_until_left(_callers)
+    _callers.intersection_update(_living())
+
+
 LOADING = threading.RLock()
 """Held while networks are loaded and compiled. Nobody forks meanwhile: a child would find it locked by a thread that
 the child does not have, and OpenVINO's own locks too."""
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)  # what is registered first is done last
     os.register_at_fork(before=LOADING.acquire, after_in_parent=LOADING.release, after_in_child=LOADING.release)
 
 
@@ -50,22 +82,33 @@ def once(make: Callable[P, T]) -> Callable[P, T]:
 
 
 class Slots:
-    """Lets a number of threads in at the same time; use as a context. In a child after a fork all slots are free: the
-    threads that held them are not there."""
+    """Lets a number of threads in at the same time; use as a context. A fork waits until none is in, so that a child
+    finds nothing locked by a thread that it does not have. One that is made lives as long as the process."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._free = os.getpid(), threading.Semaphore(count)
+        self._free, self._forking = threading.Semaphore(count), threading.Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self._pause, after_in_parent=self._go_on, after_in_child=self._begin)
 
     def __enter__(self) -> None:
-        if self._free[0] != os.getpid():
-            with LOADING:
-                if self._free[0] != os.getpid():
-                    self._free = os.getpid(), threading.Semaphore(self._count)
-        self._free[1].acquire()
+        self._free.acquire()
+        note_caller()
 
     def __exit__(self, *_: object) -> None:
-        self._free[1].release()
+        self._free.release()
+
+    def _pause(self) -> None:
+        self._forking.acquire()
+        for _ in range(self._count):
+            self._free.acquire()
+
+    def _go_on(self) -> None:
+        self._free.release(self._count)
+        self._forking.release()
+
+    def _begin(self) -> None:
+        self._free, self._forking = threading.Semaphore(self._count), threading.Lock()
 
 
 def in_own_thread(work: Callable[[], T]) -> T:
@@ -90,13 +133,10 @@ def in_own_thread(work: Callable[[], T]) -> T:
     thread = threading.Thread(target=run, name="facefill", daemon=True)
     thread.start()
     thread.join()
-    while (_TASKS / str(thread.native_id)).exists():
-        time.sleep(0)
+    _wait_until_left({thread.native_id or 0})
     return done.result()
 
 
-_TASKS = Path("/proc/self/task")
-"""A folder for each thread of this process, on Linux."""
 _PAUSE_SOFT = 1
 """OpenMP 5.0: end and join the threads that serve the calling one."""
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Event, Lock, Thread
+from threading import Barrier, Event, Lock, Thread, Timer
 
 import numpy as np
 import pytest
@@ -212,6 +212,29 @@ def test_a_fork_waits_for_the_search_that_runs() -> None:
         pass
 
 
+@needs_fork
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no list of a process's threads on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_waits_until_a_caller_has_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """OpenCV and OpenVINO lock what they keep of their callers while one leaves."""
+    monkeypatch.setattr("facefill.threads._TASKS", tmp_path)
+    slots = Slots(1)
+
+    def call() -> None:
+        with slots:
+            pass
+
+    caller = Thread(target=call)
+    caller.start()
+    caller.join()
+    folder = tmp_path / str(caller.native_id)
+    folder.mkdir()
+    leaving = Timer(0.2, folder.rmdir)
+    leaving.start()
+    assert in_child(lambda: not folder.exists())
+    leaving.join()
+
+
 def test_what_eight_threads_ask_for_first_is_made_once() -> None:
     made: list[str] = []
 
@@ -269,6 +292,17 @@ def test_eight_threads_with_shipped_weights_in_mixed_sizes(method: str) -> None:
         assert together(complete, given) == alone
     if hasattr(os, "fork"):
         assert in_child(lambda: together(complete, given[:8]) == alone[:8])
+
+
+@pytest.mark.soak
+@needs_fork
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forks_while_the_callers_of_a_network_are_leaving() -> None:
+    complete, given = completer(load("swift")), cases(8, (64, 96, 128, 256))
+    alone = [complete(case) for case in given]
+    for _ in range(40):
+        assert together(complete, given) == alone
+        assert in_child(lambda: together(complete, given) == alone)
 
 
 @pytest.mark.soak

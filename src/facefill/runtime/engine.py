@@ -100,10 +100,9 @@ def _unreadable(path: Path) -> InputError:
     return InputError("an ONNX file that can be run", f"{path.name}, damaged or of an unknown kind", "export it again")
 
 
-_MOST_AT_ONCE = 8
-"""Requests of one network that compute at the same time, where there are as many cores. Each has compiled weights of
-its own, 45 MB for swift at 256 px; OpenVINO's threads go to whichever has work for them, all of them to a single one.
-"""
+_AT_ONCE = Slots(min(8, core_count()))
+"""Requests that compute at the same time: each has compiled weights of its own, 45 MB for swift at 256 px, and
+OpenVINO's threads go to whichever has work for them, all of them to a single one."""
 _MOST_IDLE = 8
 """Compiled requests that a network keeps, the last used."""
 
@@ -133,7 +132,7 @@ class _OpenVino:
         has_said = self._model.has_rt_info(["framework"])
         self.metadata = dict(self._model.get_rt_info(["framework"]).value) if has_said else {}
         self._core, self._settings = core, settings
-        self._slots, self._idle = Slots(min(_MOST_AT_ONCE, core_count())), list[tuple[Shapes, Any]]()
+        self._idle = list[tuple[Shapes, Any]]()
         self._names = [port.get_any_name() for port in self._model.inputs]
         self._outputs = [port.get_any_name() for port in self._model.outputs]
 
@@ -153,15 +152,14 @@ class _OpenVino:
         """A request that is the caller's alone meanwhile, compiled for exactly these sizes: several times faster than
         one for any size."""
         shapes = tuple((1, *inputs[name].shape[1:]) for name in self._names)
-        with self._slots:
+        with _AT_ONCE:
             request = self._take(shapes) or self._compile(shapes)
             yield request
             self._idle.append((shapes, request))
             del self._idle[:-_MOST_IDLE]
 
     def _take(self, shapes: Shapes) -> Any | None:
-        """The idle request of these sizes that was used last. Others take and give back meanwhile: there is no lock, as
-        one that another thread holds during a fork would stay locked in the child."""
+        """The idle request of these sizes that was used last; others take and give back meanwhile."""
         for entry in reversed(self._idle.copy()):
             if entry[0] == shapes:
                 with suppress(ValueError):  # taken by another
@@ -186,12 +184,11 @@ class _OnnxRuntime:
         except Exception as error:  # its own have no class in common
             raise _unreadable(path) from error
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
-        self._slots = Slots(min(_MOST_AT_ONCE, core_count()))
         self._names = [port.name for port in self._session.get_inputs()]
         self._outputs = [port.name for port in self._session.get_outputs()]
 
     def run(self, inputs: Arrays) -> Arrays:
-        with self._slots:
+        with _AT_ONCE:
             rows = [
                 self._session.run(self._outputs, {name: inputs[name][index : index + 1] for name in self._names})
                 for index in range(len(inputs[self._names[0]]))

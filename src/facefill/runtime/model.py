@@ -1,7 +1,6 @@
 """A loaded method: faces and masks in, completed faces out, whatever computes them."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,7 @@ from facefill.files.whole import path_of
 from facefill.imaging.blend import composite
 from facefill.runtime.adapter import ADAPTERS, Adapted, Adapter, read_adapter
 from facefill.runtime.engine import Engine, load_engine, thread_count
-from facefill.threads import Slots, in_own_thread
+from facefill.threads import Slots, in_own_thread, note_caller
 
 
 def load(
@@ -140,6 +139,7 @@ class Model:
             return np.empty((0, samples, *faces.shape[1:]), np.uint8)
         if "worn" in self.record.inputs and "worn" not in inputs:
             inputs["worn"] = grey_holes(faces, masks)
+        note_caller()
         filled = self.fill(faces, masks, list(seeds or range(len(faces))), range(first, first + samples), inputs)
         if self.record.blend == "paste":
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
@@ -216,10 +216,7 @@ class OnnxModel(Model):
 
 
 _TORCH = Slots(1)
-if hasattr(os, "register_at_fork"):
-    # A fork waits for the run that goes on: MKL locks its memory, and a child would wait for ever for a thread that is
-    # not there.
-    os.register_at_fork(before=_TORCH.__enter__, after_in_parent=_TORCH.__exit__)
+"""A fork waits for the run that goes on: MKL locks its memory."""
 
 
 class TorchModel(Model):
