@@ -4,7 +4,7 @@
  * with its face. */
 
 import {
-  any, boundingBox, bytes, copyOf, count, cut, floats, mapBytes, mapFloats, not, or, paste, rint, type Box, type Bytes, type Floats, type Mask, type Point,
+  any, boundingBox, bytes, copyOf, count, floats, mapBytes, mapFloats, not, or, rint, type Box, type Bytes, type Floats, type Mask,
 } from "./arrays";
 import { lookAt } from "./cover";
 import { Crop } from "./crop";
@@ -22,8 +22,6 @@ const EVERY = 4;
 /** A frame waits for networks that took no longer for the one before: the rest of a tenth of a second is for following
  * and showing. */
 const PATIENCE_MS = 75;
-/** What of a face is drawn: the hole with that margin, in steps that the network takes. */
-const MARGIN_PX = 12, STEP_PX = 64, LEAST_PX = 192;
 
 /** What was drawn last on a face, in its aligned square. */
 interface Patch {
@@ -114,7 +112,8 @@ export class Stream {
     const fresh = before && mapBytes(hole, (value, at) => value && !before.hole.data[at]);
     const sudden = !fresh || movedLevels(seen, before.face, not(fresh)) > CHANGED_LEVELS;
     if (tooCovered || !any(hole)) return { frame: now, cover, hole, face: seen, drawn: floats(0, 0), shown: seen, tooCovered, sudden };
-    const made = await complete(seen, hole, or(hole, outside), face.landmarks.map((point) => crop.toCrop(point)), this.networks.swift);
+    const missing = or(hole, outside), noise = new Float32Array(missing.data.length);
+    const made = await fill(seen, missing, face.landmarks.map((point) => crop.toCrop(point)), noise, this.networks.swift);
     const way = before?.drawn.data.length ? Math.min(1, STILL + movedLevels(seen, before.face, or(covered, before.hole)) / MOVED_LEVELS) : 1;
     const drawn = floats(made.height, made.width, 3), shown = copyOf(made);
     for (let at = 0; at < shown.data.length; at++) {
@@ -123,25 +122,6 @@ export class Stream {
     }
     return { frame: now, cover, hole, face: seen, drawn, shown, tooCovered, sudden };
   }
-}
-
-/** The aligned face completed in a part that holds all of the hole: a network's time grows with what it is shown. */
-async function complete(face: Bytes, hole: Mask, missing: Mask, landmarks: readonly Point[], swift: Networks["swift"]): Promise<Bytes> {
-  const box = partOf(boundingBox(hole, MARGIN_PX)), part = cut(face, box), mask = cut(missing, box), made = copyOf(face);
-  const noise = new Float32Array(mask.data.length);
-  paste(made, await fill(part, mask, landmarks.map(([x, y]) => [x - box[0], y - box[1]]), noise, swift), box[0], box[1]);
-  return made;
-}
-
-/** A box of sides that the network takes, around another one in the aligned square. */
-export function partOf([x0, y0, x1, y1]: Box): Box {
-  const along = (low: number, high: number): [number, number] => {
-    const side = Math.max(LEAST_PX, Math.ceil((high - low) / STEP_PX) * STEP_PX), start = Math.round((low + high - side) / 8) * 4;
-    const from = Math.min(Math.max(start, 0), SIDE_PX - side);
-    return [from, from + side];
-  };
-  const [left, right] = along(x0, x1), [top, bottom] = along(y0, y1);
-  return [left, top, right, bottom];
 }
 
 /** How much of what is drawn a face shows in this frame: what is newly covered comes, and what no longer is goes, from its
