@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facefill.evaluation.statistics import bootstrap
+from facefill.evaluation.intervals import bootstrap
 from facefill.imaging.metrics import hole_psnr
 from facefill.runtime.model import from_network
 from facefill.training.data import Source, batches, open_faces, plan_steps, read_faces, split_validation, to_batch

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facefill.config import build
-from facefill.evaluation.statistics import bootstrap
+from facefill.evaluation.intervals import bootstrap
 from facefill.imaging.metrics import measure
 from facefill.methods.contextual_attention import ContextualAttention
 from facefill.nets.attention import Borrowed

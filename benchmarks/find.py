@@ -37,8 +37,8 @@ from facefill.covers.wear import COVERS, wear
 from facefill.datasets.cache import decode, list_entries
 from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
 from facefill.errors import InputError
+from facefill.evaluation.intervals import bootstrap
 from facefill.evaluation.protocols import PROTOCOLS, draw_case, hole_rng
-from facefill.evaluation.statistics import bootstrap
 from facefill.files.photo import read_photo
 from facefill.imaging.boxes import overlap
 from facefill.imaging.crop import Crop

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from facefill.catalog import find_weights
-from facefill.evaluation.statistics import bootstrap
+from facefill.evaluation.intervals import bootstrap
 from facefill.imaging.metrics import measure
 from facefill.runtime.model import from_network
 from facefill.training.data import batches, open_faces, plan_steps, to_batch

@@ -40,7 +40,7 @@ from torch import Tensor
 
 from facefill.arrays import mirror_points
 from facefill.config import override
-from facefill.evaluation.statistics import bootstrap
+from facefill.evaluation.intervals import bootstrap
 from facefill.imaging.blend import composite
 from facefill.imaging.classical import fill_total_variation
 from facefill.imaging.masks import MASKS
@@ -300,7 +300,7 @@ def samples(options: argparse.Namespace) -> None:
 
 
 def interval(values: ArrayLike, form: str, people: list[str]) -> str:
-    """Mean, and the bounds of its 95 % interval where there are people enough for one (`evaluation.statistics`)."""
+    """Mean, and the bounds of its 95 % interval where there are people enough for one (`evaluation.intervals`)."""
     found = bootstrap(np.asarray(values, np.float64), people=people).estimate()
     bounds = f" [{form.format(found.low)}, {form.format(found.high)}]" if np.isfinite(found.low) else ""
     return form.format(found.value) + bounds

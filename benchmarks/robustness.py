@@ -45,8 +45,8 @@ import facefill
 from facefill.catalog import METHODS, file_hash, find_weights
 from facefill.datasets.cache import list_entries
 from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
+from facefill.evaluation.intervals import bootstrap
 from facefill.evaluation.protocols import PROTOCOLS, Case, draw_case, hole_rng
-from facefill.evaluation.statistics import bootstrap
 from facefill.files.photo import read_photo
 from facefill.imaging.metrics import hole_psnr
 from facefill.methods.base import Method

@@ -24,7 +24,7 @@ import numpy as np
 from facefill.files.photo import read_photo
 from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.model import load
-from facefill.runtime.stream import EVERY_FRAMES, Seen, Stream
+from facefill.runtime.stream import DRAWN_EVERY, Seen, Stream
 from facefill.video.film import open_film, read_frames, to_rgb
 from facefill.video.run import convert
 
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--every", type=lambda text: [int(every) for every in text.split(",")], default=[EVERY_FRAMES])
+    parser.add_argument("--every", type=lambda text: [int(every) for every in text.split(",")], default=[DRAWN_EVERY])
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     threads = max(1, options.threads // 2)  # as the command shares them out

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from facefill.errors import InputError
-from facefill.files.directories import Directories, Tag, build_block, tag_of
 from facefill.files.jpeg import Segment, join_resources, parse_jpeg
 from facefill.files.metadata import Found, is_harmless, keep
 from facefill.files.orientation import orientation_of
 from facefill.files.photo import encode_photo, read_photo
 from facefill.files.png import Chunk
+from facefill.files.tags import Directories, Tag, build_block, tag_of
 from facefill.files.xmp import Provenance, keep_xmp, stamp_xmp
 
 from . import photo_files as files

@@ -12,12 +12,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from facefill.files.directories import Tag, build_block, tag_of
 from facefill.files.jpeg import Segment, parse_jpeg
 from facefill.files.mask import read_mask
 from facefill.files.orientation import as_stored, orientation_of
 from facefill.files.photo import encode_photo, read_photo
 from facefill.files.png import Chunk
+from facefill.files.tags import Tag, build_block, tag_of
 
 from . import photo_files as files
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facefill.runtime.finder import Face
-from facefill.runtime.track import EVERY_FRAMES, Tracker, movement
+from facefill.runtime.track import FOUND_EVERY, Tracker, movement
 from tests.faces import draw_photo
 from tests.runtime.test_inpainter import Finds
 
@@ -36,7 +36,7 @@ class Once(Finds):
 def test_between_looks_a_face_moves_with_the_picture() -> None:
     finder = Once(LANDMARKS)
     tracker = Tracker(finder)
-    for step in range(EVERY_FRAMES):
+    for step in range(FOUND_EVERY):
         frame, truth = moved(2.0 * step, 1.0 * step, 0.5 * step)
         (track,) = tracker.follow(frame)
         assert np.abs(track.measured - truth).max() < 1.5
@@ -48,8 +48,8 @@ def test_between_looks_a_face_moves_with_the_picture() -> None:
 
 def test_a_face_that_the_finder_no_longer_sees_is_let_go() -> None:
     tracker = Tracker(Once(LANDMARKS))
-    counts = [len(tracker.follow(PHOTO)) for _ in range(3 * EVERY_FRAMES)]
-    assert counts[: 2 * EVERY_FRAMES] == [1] * (2 * EVERY_FRAMES), "one look that misses it is forgiven"
+    counts = [len(tracker.follow(PHOTO)) for _ in range(3 * FOUND_EVERY)]
+    assert counts[: 2 * FOUND_EVERY] == [1] * (2 * FOUND_EVERY), "one look that misses it is forgiven"
     assert counts[-1] == 0
 
 
@@ -75,7 +75,7 @@ def test_where_the_finder_sees_the_face_elsewhere_it_has_moved_there() -> None:
             return found
 
     tracker = Tracker(Corrects(LANDMARKS))
-    for _ in range(EVERY_FRAMES + 1):
+    for _ in range(FOUND_EVERY + 1):
         (track,) = tracker.follow(PHOTO)
     assert np.abs(track.motion - np.array([[1, 0, 14], [0, 1, 14]])).max() < 0.2
 

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from facefill.catalog import METHODS
 from facefill.files import metadata
-from facefill.files.directories import tag_numbers
+from facefill.files.tags import tag_numbers
 from facefill.server import app
 from facefill.server.app import build_app, read_page
 from tests.server.service import Gate, service

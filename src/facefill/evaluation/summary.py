@@ -17,9 +17,9 @@ from facefill.datasets.faces import Dataset
 from facefill.evaluation.benchmark import PLAIN, TRUTH, Bench
 from facefill.evaluation.features import RATES, accept_from, partners, verify
 from facefill.evaluation.groups import group_faces
+from facefill.evaluation.intervals import Estimate, Statistic, bootstrap, frechet_distance, jackknife
 from facefill.evaluation.protocols import VARIANTS, Paper, Protocol
 from facefill.evaluation.records import Measurements
-from facefill.evaluation.statistics import Estimate, Statistic, bootstrap, frechet_distance, jackknife
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from facefill.files.directories import Directories, Tag, build_block, number_of, tag_numbers, tag_of
 from facefill.files.orientation import ORIENTATION, orientation_of
+from facefill.files.tags import Directories, Tag, build_block, number_of, tag_numbers, tag_of
 from facefill.files.xmp import as_text, keep_xmp
 
 Dpi = tuple[float, float]

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.files.directories import Directories
+from facefill.files.tags import Directories
 
 ORIENTATION = 0x0112
 _IN_XMP = re.compile(r"\btiff:Orientation(?:\s*=\s*[\"']|\s*>)\s*([1-8])\b")

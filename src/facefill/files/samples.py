@@ -14,8 +14,8 @@ from PIL import Image
 
 from facefill.errors import InputError
 from facefill.files.colour import MODES, Native, Samples
-from facefill.files.directories import Directories, number_of
 from facefill.files.metadata import CREDENTIALS, Dpi, Found, keep, trailing
+from facefill.files.tags import Directories, number_of
 
 CLEAR = "its transparent colour becomes an alpha channel"
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}

@@ -16,10 +16,10 @@ from PIL import TiffImagePlugin
 
 from facefill.errors import InputError
 from facefill.files.colour import Native, Samples
-from facefill.files.directories import Directories, Tag, number_of, numbers, tag_numbers, write_directory
 from facefill.files.jpeg import split_resources
 from facefill.files.metadata import CREDENTIALS, Dpi, Found, Kept, exif_of, keep, tags_of
 from facefill.files.samples import samples_of
+from facefill.files.tags import Directories, Tag, number_of, numbers, tag_numbers, write_directory
 
 _XMP, _ICC, _IPTC, _PHOTOSHOP, _LAYERS, _CREDENTIALS = 700, 34675, 33723, 34377, 37724, 52545
 _EXTRA, _ORIENTATION, _SUBFILE, _WITHIN = 338, 274, 254, 330

@@ -22,7 +22,7 @@ from facefill.runtime.pace import Pace
 from facefill.runtime.plan import LARGEST_SHARE
 from facefill.runtime.track import Track, Tracker
 
-EVERY_FRAMES = 3
+DRAWN_EVERY = 3
 """A face of a film that does not change is drawn in every third frame: 20 frames a second on two cores."""
 GLANCE_PX = 32
 """Side of the aligned face in which it is seen whether a face has changed."""
@@ -40,7 +40,7 @@ RISE, FALL = 1 / 3, 1 / 8
 is no longer covered; there it goes from the edges, too, by a pixel of the aligned face in each frame."""
 SOFT_PX = 5
 """Over so many pixels of the aligned face a hole's edge is soft; it stands more than half of them beside the cover."""
-STILL = 0.3
+STILL_SHARE = 0.3
 """How much of the way to what was drawn last a still face's hole goes in each frame."""
 MOVED_LEVELS = 12.0
 """Mean change of a face, in grey levels, from which its hole shows at once what was drawn."""
@@ -150,7 +150,7 @@ class Stream:
     """
 
     def __init__(
-        self, finder: Finds, cover: Cover, model: Model, *, every: int = EVERY_FRAMES, pace: Pace | None = None
+        self, finder: Finds, cover: Cover, model: Model, *, every: int = DRAWN_EVERY, pace: Pace | None = None
     ) -> None:
         self._tracker, self._cover, self._model = Tracker(finder), cover, model
         self._every, self._pace = every, pace
@@ -202,7 +202,7 @@ class Stream:
             return None
         if np.abs(carried.corners() - aligned.corners()).max() <= ANCHOR_PX * aligned.scale:
             home = last.home
-        fresh = min(1.0, STILL + float(change.mean()) / MOVED_LEVELS)
+        fresh = min(1.0, STILL_SHARE + float(change.mean()) / MOVED_LEVELS)
         glance, changed = _glance(home.after(track.motion), pixels), _enlarged(changed, home.size)
         return _Order(track, self._frame, home, glance, changed, fresh, ordered.covered)
 

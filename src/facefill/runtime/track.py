@@ -13,7 +13,7 @@ from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds
 from facefill.runtime.plan import too_small
 
-EVERY_FRAMES = 8
+FOUND_EVERY = 8
 """The finder looks at every eighth frame; between, faces move with the picture."""
 LOST_LOOKS = 2
 """A face that the finder has not seen so many times in a row is gone."""
@@ -30,7 +30,7 @@ SAME_IOU = 0.3
 PULL, JUMP = 0.25, 0.12
 """How much of the distance to what the finder sees is made up at each look; all of it where that is over `JUMP` of the
 face's size."""
-STILL, EAGER = 0.25, 30.0
+STILL_STEP, EAGER = 0.25, 30.0
 """How much of a landmark's movement is followed at once on a still face, and how much more for each face size that it
 moves per frame (an exponential filter whose constant grows with the speed, as Casiez, Roussel & Vogel 2012)."""
 
@@ -69,7 +69,7 @@ class Tracker:
             self._tracks, self._age = [], 0
         else:
             self._move(self._last, grey, scale)
-        if self._age % EVERY_FRAMES == 0:
+        if self._age % FOUND_EVERY == 0:
             self._look(frame)
             self._age = 0
         self._last, self._age = grey, self._age + 1
@@ -147,7 +147,7 @@ def _pull(track: Track, seen: Face) -> Track:
 def _smooth(track: Track, measured: Points, box: Sequence[float], score: float) -> Track:
     way = measured - track.face.landmarks
     speed = float(np.abs(way).mean()) / _size(measured)
-    landmarks = track.face.landmarks + min(1.0, STILL + EAGER * speed) * way
+    landmarks = track.face.landmarks + min(1.0, STILL_STEP + EAGER * speed) * way
     x0, y0, x1, y1 = (float(edge) for edge in box)
     return replace(track, face=Face((x0, y0, x1, y1), landmarks, score), measured=measured)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from facefill.evaluation.statistics import FEWEST, Statistic, _counts, bootstrap, frechet_distance, jackknife
+from facefill.evaluation.intervals import FEWEST, Statistic, _counts, bootstrap, frechet_distance, jackknife
 
 
 def features(n: int = 60, width: int = 8, seed: int = 0, shift: float = 0.0) -> np.ndarray:
