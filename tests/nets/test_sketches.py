@@ -67,6 +67,24 @@ def test_the_means_become_what_is_seen_for_its_kind_and_turn_alone() -> None:
     torch.testing.assert_close(left, right.flip(2), atol=1e-6, rtol=0)
 
 
+def test_the_kept_eyes_are_those_of_typical_faces_both_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Means of many are soft; one with a patch over an eye, which is further from them, does not count."""
+    monkeypatch.setattr("facefill.nets.sketches.TYPICAL_EYES", 2)
+    typical, odd = face(), face()
+    typical[:, :, 27, 23:25] = -0.9
+    odd[:, :, 24:31, 20:28] = 0.9
+    faces = torch.cat([odd, typical, odd, typical])
+    sketches = taught()
+    before = sketches.eyes.clone()
+    sketches.keep_typical_eyes(faces, POINTS.expand(4, -1, -1))
+    alone = taught()
+    alone.keep_typical_eyes(typical, POINTS)
+    left, right = sketches.eyes.unflatten(0, (2, len(TURNS)))[:, 0]
+    torch.testing.assert_close(left, alone.eyes[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(left, right.flip(2), atol=1e-6, rtol=0)
+    assert (left - before[0]).abs().max() > 0.05
+
+
 def test_a_hidden_mouth_and_hidden_eyes_are_painted_in_the_tone_of_the_skin() -> None:
     sketches, tone = taught(), torch.full((1, 3, 64, 64), 0.3)
     told = torch.zeros(1, 2, 64, 64)

@@ -1,4 +1,4 @@
-"""Constants of latent_search, recomputed."""
+"""What is measured for trained weights: constants of latent_search, recomputed, and eyes of swift."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import torch
 from facefill.methods.latent_search import LatentSearch, LatentSearchConfig
 from facefill.training.checkpoint import load_weights, save_weights
 from facefill.training.settle import settle, settle_weights
+from tests.command import Run
+from tests.toy_datasets import write_dataset
+from tests.training.test_export import write_weights
 
 
 def build() -> LatentSearch:
@@ -63,3 +66,18 @@ def test_a_file_keeps_them(tmp_path: Path) -> None:
     tensors, about = load_weights(out, "latent_search")
     assert about["bounds"] == pytest.approx(settled.bounds)
     assert tensors["bounds"].float().tolist() == pytest.approx(settled.bounds, rel=1e-3)
+
+
+def test_swift_gets_the_eyes_of_the_faces_that_are_sharp_and_not_left_out(tmp_path: Path, run: Run) -> None:
+    weights, out = write_weights(tmp_path, "swift"), tmp_path / "out.safetensors"
+    faces = write_dataset(tmp_path / "faces", 4, side=256)
+    (tmp_path / "worn.txt").write_text("face001.png\n")
+    assert run("settle", weights, faces, "-o", out, "--without", tmp_path / "worn.txt")[:2] == (0, "eyes of 3 faces\n")
+    (before, _), (after, about) = load_weights(weights), load_weights(out, "swift")
+    assert [name for name in before if not torch.equal(before[name].float(), after[name].float())] == ["sketches.eyes"]
+    assert about["method"] == "swift"
+    small = write_dataset(tmp_path / "small", 2, side=64)
+    code, _, said = run("settle", weights, small, "-o", tmp_path / "none.safetensors")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "200 px or more" in said
+    assert not (tmp_path / "none.safetensors").exists()

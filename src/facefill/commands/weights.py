@@ -27,21 +27,34 @@ def average(
 
 
 def settle(
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors of latent_search.")],
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Faces for validation, which the DCGAN never saw.")
+    weights: Annotated[
+        Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors or .onnx of latent_search or swift.")
     ],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The faces that it was trained with.")],
     out: Out,
-    faces: Annotated[int, typer.Option(min=1, help="Validation faces.")] = 64,
-    generated: Annotated[int, typer.Option(min=256, help="Generated faces.")] = 12_800,
+    faces: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="latent_search: faces of validation, 64 by default; swift: faces to choose from, 12,000."
+        ),
+    ] = None,
+    generated: Annotated[int, typer.Option(min=256, help="latent_search: generated faces.")] = 12_800,
+    without: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="swift: names of faces to leave out, one a line.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure what a search needs to know about a trained DCGAN, and store it in the file (needs the extra `train`)."""
+    """Measure what a method needs beside trained weights, and store it with them: latent_search what its DCGAN
+    generates, swift the eyes of typical faces (needs the extra `train`)."""
     need("train", "torch", "safetensors")
-    from facefill.training.settle import settle_weights, validation_faces
+    from facefill.training.checkpoint import load_weights
+    from facefill.training.settle import settle_eyes, settle_weights, validation_faces
 
     out = new_file(out, ".safetensors", overwrite)
-    settled = settle_weights(weights, out, validation_faces(dataset, faces), generated)
+    if load_weights(weights)[1]["method"] == "swift":
+        print(f"eyes of {settle_eyes(weights, out, dataset, faces or 12_000, without)} faces")
+        return
+    settled = settle_weights(weights, out, validation_faces(dataset, faces or 64), generated)
     print("c_min {:.0f}, c_max {:.0f}, s_min {:.4f}, s_max {:.4f}".format(*settled.bounds))
 
 

@@ -1,8 +1,9 @@
 """Soft mouths and eyes that *small* is told where it cannot see any: sketches that it draws out.
 
 While *small* learns, the sketch of a hidden part is the truth's own, blurred, and means of those are kept: of each kind
-of mouth and of both eyes, for three turns of the head. Afterwards the mean is painted into the hole, in the tone of the
-skin that a first drawing without sketches has there: eyes, so that both are alike, and a mouth if noise chooses one.
+of mouth and of both eyes, for three turns of the head. When it has learnt, the eyes become those of a few typical faces
+(`facefill settle`). Then the sketch is painted into the hole, in the tone of the skin that a first drawing without any
+has there: eyes, so that both are alike, and a mouth if noise chooses one.
 """
 
 from __future__ import annotations
@@ -23,13 +24,19 @@ WIDE = (9, 11, 9)
 OpenVINO takes minutes for one of more than 13."""
 DARKEST = 1.1
 """Is added to that brightness, which is on [-1, 1]."""
-CLEARER_MOUTHS, CLEARER_EYES = (1.2, 2.0, 1.1), 1.2
-"""How much stronger means of each kind of mouth and of eyes are painted than they are: a mean is softer than one, most
-of all that of smiles, whose teeth are not in one place. Chosen by eye."""
+CLEARER_MOUTHS = 1.2, 2.0, 1.1
+"""How much stronger means of each kind of mouth are painted than they are: a mean is softer than one, most of all that
+of smiles, whose teeth are not in one place. Chosen by eye."""
 OPEN = 0.12
 """Kept are eyes that are at least so much darker in the middle than beside it; others squint."""
 TYPICAL = 4
 """Power of the cosine between a mouth and the mean that says how far the mean follows it."""
+TYPICAL_EYES, TYPICAL_SOFT, TYPICAL_SHARE = 400, 0.4, 0.7
+"""Pairs whose mean becomes the sketch, the standard deviation that they are blurred with, and how much of it is kept,
+by eye. A mean of thousands has no white, and brows without an edge; one of fewer, or all of it, looks made-up."""
+TURNED_ALIKE, WIDE_OPEN, EVENLY = 0.7, 0.15, 0.3
+"""They are at least so far of a turn, and so open, where enough are; from the front, how alike both eyes are weighs so
+much beside their cosine with the mean."""
 RATE = 1e-3
 """How far a mean goes towards each that is seen."""
 SOFTEST, STRENGTH, TINT, GRAIN, SHIFT = 1.8, (0.6, 1.3), 0.03, 0.06, 1
@@ -118,10 +125,9 @@ class Sketches(nn.Module):
         bright = luminance(tone) + DARKEST
         ways = ((MOUTH, mouth, mouth), (EYES[0], eyes[0], eyes[1]), (EYES[1], eyes[1], eyes[0]))
         for index, (part, sketch, mirrored) in enumerate(ways):
-            clearer = CLEARER_EYES if index else 1.0
             drawn = torch.where(left[:, None, None, None], mirrored.flip(3), sketch)
             places = part.places(landmarks, average)
-            beside = clearer * bright * F.grid_sample(drawn, places, padding_mode="border", align_corners=True)
+            beside = bright * F.grid_sample(drawn, places, padding_mode="border", align_corners=True)
             may = told[:, 1:] if index else told[:, :1]
             average = average.lerp(tone + beside, part.window(places) * may)
         return average
@@ -129,18 +135,51 @@ class Sketches(nn.Module):
     @torch.no_grad()
     def learn(self, small: Tensor, landmarks: Tensor) -> None:
         """Move the means towards the mouths and eyes of small pictures (N, 3, h, w) whose landmarks are known."""
-        tone = tone_of(small)
-        relative = (blur(small, SOFT) - tone) / (luminance(tone) + DARKEST)
-        turns, left = share_of_turns(landmarks), (side_of_turn(landmarks) < 0)[:, None, None, None]
-        mouth, *eyes = (part.cut(relative, landmarks) for part in (MOUTH, *EYES))
+        relative, left = _relative(small, SOFT), (side_of_turn(landmarks) < 0)[:, None, None, None]
+        mouth = MOUTH.cut(relative, landmarks)
         mouth = torch.where(left, mouth.flip(3), mouth)
-        eyes = [torch.where(left, other.flip(3), eye) for eye, other in (eyes, eyes[::-1])]
-        alike = (eyes[0] + eyes[1].flip(3)) / 2
+        turns, eyes = share_of_turns(landmarks), _eyes(relative, landmarks)
         mouths, both = _split(self.mouths, len(KINDS)), _split(self.eyes, len(EYES))
         _follow(mouths, kind_of(small, landmarks), turns, mouth, (mouth + mouth.flip(3)) / 2)
         open_eyes = (openness(eyes[0]) + openness(eyes[1]) > 2 * OPEN).to(small)[:, None]
-        for index, (eye, frontal) in enumerate(zip(eyes, (alike, alike.flip(3)), strict=True)):
+        for index, (eye, frontal) in enumerate(zip(eyes, _even(eyes), strict=True)):
             _follow(both[index : index + 1], open_eyes, turns, eye, frontal)
+
+    @torch.no_grad()
+    def keep_typical_eyes(self, small: Tensor, landmarks: Tensor) -> None:
+        """Replace the means of eyes by those of the few among small pictures (N, 3, h, w) that are most like them."""
+        turns, eyes = share_of_turns(landmarks), _eyes(_relative(small, SOFT), landmarks)
+        clear = _eyes(_relative(small, TYPICAL_SOFT), landmarks)
+        wide = openness(eyes[0]) + openness(eyes[1])
+        even = F.cosine_similarity(eyes[0].flatten(1), eyes[1].flip(3).flatten(1))
+        both = _split(self.eyes, len(EYES))
+        for turn_of in range(len(TURNS)):
+            pairs = zip(eyes, both[:, turn_of], strict=True)
+            like = sum(F.cosine_similarity(eye.flatten(1), mean.flatten()[None]) for eye, mean in pairs) / len(EYES)
+            unfit = (turns[:, turn_of] < TURNED_ALIKE).to(small) + (wide < 2 * WIDE_OPEN).to(small)
+            score = like + EVENLY * even * (turn_of == 0) - 10 * unfit  # who does not fit comes where too few do
+            best = score.topk(min(TYPICAL_EYES, len(small))).indices
+            for index, (eye, frontal) in enumerate(zip(clear, _even(clear), strict=True)):
+                both[index, turn_of] = TYPICAL_SHARE * (eye if turn_of else frontal)[best].mean(0)
+
+
+def _relative(small: Tensor, soft: float) -> Tensor:
+    """What small pictures have beside the tone of the skin, blurred, over how bright that is."""
+    tone = tone_of(small)
+    return (blur(small, soft) - tone) / (luminance(tone) + DARKEST)
+
+
+def _eyes(relative: Tensor, landmarks: Tensor) -> list[Tensor]:
+    """Both eyes, as of heads that are turned to the viewer's right."""
+    left = (side_of_turn(landmarks) < 0)[:, None, None, None]
+    eyes = [part.cut(relative, landmarks) for part in EYES]
+    return [torch.where(left, other.flip(3), eye) for eye, other in (eyes, eyes[::-1])]
+
+
+def _even(eyes: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Both eyes from the front: their mean."""
+    alike = (eyes[0] + eyes[1].flip(3)) / 2
+    return alike, alike.flip(3)
 
 
 def _mean(means: Tensor, shares: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""What a search needs to know of a trained DCGAN beside its weights, measured once and stored with them."""
+"""What a method needs to know beside trained weights, measured once and stored with them: a search its bounds, swift
+its typical eyes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,19 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from facefill.arrays import F32
 from facefill.errors import InputError
 from facefill.methods.latent_search import SIDE_PX, LatentSearch
+from facefill.methods.swift import Swift
+from facefill.nets.hints import FACTOR
 from facefill.runtime.model import to_network
 from facefill.training.checkpoint import load_weights, save_weights
-from facefill.training.data import DataConfig, open_faces
+from facefill.training.data import DataConfig, open_faces, read_faces, read_names
 from facefill.training.history import history_of
 from facefill.training.recipe import build_written
 
 BATCH = 128
+LEAST_PX = 200
+"""Side in their photos of the faces that eyes are taken from."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,33 @@ def settle_weights(weights: Path, out: Path, truth: Tensor, count: int = 12_800)
     about |= {"bounds": settled.bounds, "settled_with": len(truth), "history": runs}
     save_weights(out, method.generator.state_dict(), about)
     return settled
+
+
+def settle_eyes(weights: Path, out: Path, dataset: Path, count: int, without: Path | None) -> int:
+    """Give swift the sketches of the eyes of typical faces, of `count` that it learnt from and that are sharp, chosen
+    at random. without: a file with names of faces to leave out. Returns how many there were.
+
+    Raises InputError for a file that is none of swift, and for a dataset without such faces.
+    """
+    tensors, about = load_weights(weights, "swift")
+    method: Swift = build_written(about)
+    method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    faces = read_faces(DataConfig(folder=dataset, holes={"none": 1}))
+    worn = read_names(without) if without else set()
+    order = np.random.default_rng(0).permutation(len(faces.names)).tolist()
+    sharp = [at for at in order if faces.names[at] not in worn and faces.native_px[at] >= LEAST_PX]
+    chosen = sorted(sharp[:count])
+    chosen = [at for at in chosen if np.isfinite(faces.landmarks[at]).all()]
+    if not chosen:
+        raise InputError(
+            f"faces of {LEAST_PX} px or more in their photos", f"none in {dataset}", "name another dataset"
+        )
+    small = [F.avg_pool2d(torch.from_numpy(to_network(faces.pixels[at][None])), FACTOR) for at in chosen]
+    landmarks = torch.from_numpy(np.stack([faces.landmarks[at] for at in chosen])).float()
+    method.generator.sketches.keep_typical_eyes(torch.cat(small), landmarks)
+    about["history"] = [run.model_dump() for run in history_of(weights)]
+    save_weights(out, method.generator.state_dict(), about)
+    return len(chosen)
 
 
 def validation_faces(dataset: Path, count: int) -> Tensor:
