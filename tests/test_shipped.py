@@ -129,7 +129,7 @@ def test_masked_gan_sees_the_cover_and_samples_are_not_the_same() -> None:
 
 def test_samples_of_swift_are_closed_smiling_and_open_mouths_in_one_skin() -> None:
     inpainter = open_inpainter("swift", threads=1)
-    plan = inpainter.plan_unmask(read_photo(ROOT / "examples/astronaut-cloth.jpg"))
+    plan = inpainter.plan_unmask(read_photo(ROOT / "examples/astronaut-respirator.jpg"))
     crop = Crop.around_face(plan.faces[0].landmarks, 256)
     points = torch.from_numpy(crop.to_crop(plan.faces[0].landmarks)).float().expand(8, 5, 2)
     drawn = torch.from_numpy(np.stack([crop.take(photo) for photo in inpainter.run([plan], samples=8)[0].photos]))
