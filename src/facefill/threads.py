@@ -21,6 +21,8 @@ _TASKS = Path("/proc/self/task")
 """A folder for each thread of this process, on Linux."""
 _LONGEST_S = 10.0
 """A thread that still is there after that time is not leaving."""
+_MOST_CALLERS = 256
+"""With more callers, those that have come to their end are forgotten."""
 _callers = set[int]()
 """Threads that have called a library that keeps something for each of them."""
 
@@ -28,7 +30,10 @@ _callers = set[int]()
 def note_caller() -> None:
     """Say that this thread calls such a library (OpenCV, OpenVINO, MKL): a fork waits until it has left, once it does.
     While a thread leaves, the library locks what it keeps of all, and a child would wait for that for ever."""
-    if number := threading.current_thread().native_id:
+    number = threading.current_thread().native_id
+    if number and number not in _callers:
+        if len(_callers) >= _MOST_CALLERS:
+            _callers.intersection_update(_living())
         _callers.add(number)
 
 

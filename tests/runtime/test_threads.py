@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Event, Lock, Thread, Timer
+from threading import Barrier, Event, Lock, Thread, Timer, get_native_id
+from threading import enumerate as enumerate_threads
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from facefill.files.photo import read_photo
 from facefill.runtime.engine import engine_kinds
 from facefill.runtime.inpainter import Inpainter, open_inpainter
 from facefill.runtime.model import _TORCH, Model, load
-from facefill.threads import Slots, in_own_thread, once
+from facefill.threads import Slots, in_own_thread, note_caller, once
 from tests.networks import write_inpainting
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.jpg"))
@@ -233,6 +234,20 @@ def test_a_fork_waits_until_a_caller_has_left(monkeypatch: pytest.MonkeyPatch, t
     leaving.start()
     assert in_child(lambda: not folder.exists())
     leaving.join()
+
+
+def test_callers_that_come_and_go_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set[int]()
+    monkeypatch.setattr("facefill.threads._callers", seen)
+    monkeypatch.setattr("facefill.threads._MOST_CALLERS", 8)
+    alive = len(enumerate_threads())
+    for _ in range(60):
+        caller = Thread(target=note_caller)
+        caller.start()
+        caller.join()
+    assert 1 <= len(seen) <= 8 + alive
+    note_caller()
+    assert get_native_id() in seen
 
 
 def test_what_eight_threads_ask_for_first_is_made_once() -> None:

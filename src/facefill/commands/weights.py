@@ -30,7 +30,9 @@ def settle(
     weights: Annotated[
         Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors or .onnx of latent_search or swift.")
     ],
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The faces that it was trained with.")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Its dataset; latent_search takes faces of validation.")
+    ],
     out: Out,
     faces: Annotated[
         int | None,
