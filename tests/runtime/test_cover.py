@@ -138,6 +138,23 @@ def test_a_garment_ends_in_a_collar_and_not_at_the_edge_of_what_was_looked_at(co
     assert max(ends[0], ends[2]) < ends[1] - 5
 
 
+class Once(Counted):
+    """A network that sees no cover from its second look on."""
+
+    def run(self, inputs: Arrays) -> Arrays:
+        seen = super().run(inputs)
+        return seen if self.looks == 1 else {name: np.zeros_like(score) for name, score in seen.items()}
+
+
+def test_what_wider_looks_do_not_carry_on_ends_in_a_collar_and_not_straight(cover: Cover) -> None:
+    photo, face = below(np.full((400, 240, 3), BLUE, np.uint8))
+    once = Once(cover._engine)
+    found = Cover(once).find(photo, [face])[0]
+    assert once.looks > 1
+    assert found.cut
+    assert not square_around(face).take_mask(found.mask(photo.shape))[-2:].any()
+
+
 def test_a_cover_is_cut_where_what_looks_like_it_is_left_below_and_not_where_other_cloth_is(cover: Cover) -> None:
     """The network sees neither of the hems."""
     cuts = []

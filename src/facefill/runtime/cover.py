@@ -1,5 +1,6 @@
 """Which pixels of a photo cover its faces: face masks, sunglasses, hands ..."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,8 @@ WIDER = 1.25
 knows them, and it takes blouses for scarves."""
 LOWER_PX = (0, 80)
 """How far down each of them lies, in pixels of the first."""
+STRAIGHT_PX = SIDE_PX // 8
+"""Along so much of an edge of a square a cover may end where wider ones don't carry it on."""
 GARMENT = 0.25
 """What goes on over more than this share of the aligned face's area is worn as a garment, and stays below the chin."""
 HELD, HELD_DEPTH_PX, HELD_PX = 0.9, 5, 15
@@ -130,6 +133,16 @@ class _Look:
         rim[1:-1, 1:-1] = False
         return grown & rim & self.inside
 
+    def ends(self, placed: Bool) -> bool:
+        """Whether what is placed in a photo (H, W) ends in a straight line at an edge of the square."""
+        step = max(2, math.ceil(1.5 / self.square.scale))
+        corner = self.square.to_photo(np.full(2, -float(step)))
+        around = Crop(self.square.size + 2 * step, np.column_stack([self.square.matrix[:, :2], corner]))
+        placed, known = around.take_mask(placed), ~around.outside(placed.shape)
+        along = slice(step, -step)
+        edges = (((-step - 1, along), (-1, along)), ((along, step), (along, 0)), ((along, -step - 1), (along, -1)))
+        return any(np.sum(placed[edge] & ~placed[out] & known[out]) > STRAIGHT_PX for edge, out in edges)
+
 
 class Cover:
     """Finds covers with a network. engine: an `Engine` of cover.onnx (input `worn`)."""
@@ -174,10 +187,10 @@ class Cover:
 
         Wider looks may add what the look before rules out only where they are sure of it.
         """
-        look, whole = first, placed
+        looks, whole = [first], placed
         most = np.count_nonzero(placed) + GARMENT * (FACE_PX * first.square.scale) ** 2
         for lower_px in LOWER_PX:
-            ruled_out = look.square.put_mask(look.score <= DOUBT, photo.shape)
+            ruled_out = looks[-1].square.put_mask(looks[-1].score <= DOUBT, photo.shape)
             look = self._look(photo, wider(first.square, lower_px), kinds)
             held = look.square.take_mask(whole)
             more = look.mask & (~look.square.take_mask(ruled_out) | (look.score > SURE))
@@ -186,7 +199,8 @@ class Cover:
             if np.count_nonzero(whole) > most:
                 return None
             if not look.leaves(grown)[1:].any():
-                return whole, look
+                return None if any(before.ends(whole) for before in looks) else (whole, look)
+            looks.append(look)
         return None
 
     def probabilities(self, view: U8) -> F32:

@@ -12,7 +12,7 @@ export const KINDS = ["mask", "sunglasses", "other"];
 const FACE_PX = 256, SIDE_PX = 320, INSET_PX = 32, OUTSIDE = 128, THRESHOLD = 0.5, SURE = 0.95, SMALLEST_PX = 0.004 * FACE_PX ** 2;
 const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6, STRAP = 0.25;
 const HUG_PX = 3, STRAP_REACH_PX = 10, STRAP_WIDTH_PX = 10, COLLAR_MIDDLE_PX = [160, 150] as const, COLLAR_AXES_PX = [125, 140] as const;
-const BESIDE_PX = [32, 64] as const, GOES_ON = 0.92, WIDER = 1.25, LOWER_PX = [0, 80], GARMENT = 0.25;
+const BESIDE_PX = [32, 64] as const, GOES_ON = 0.92, WIDER = 1.25, LOWER_PX = [0, 80], STRAIGHT_PX = 40, GARMENT = 0.25;
 const HELD = 0.9, HELD_DEPTH_PX = 5, HELD_PX = 15, RIM_PX = 6, BEYOND_PX = [9, 18] as const;
 const REST_LEVELS = 60, NEARER = 0.6, MOST_REST = 0.1;
 
@@ -55,18 +55,32 @@ async function further(
   photo: Bytes, first: Look, placed: Mask, network: Network, kinds: readonly string[],
 ): Promise<{ whole: Mask; last: Look } | null> {
   const { height, width } = photo, most = count(placed) + GARMENT * (FACE_PX * first.square.scale) ** 2;
-  let look = first, whole = placed;
+  const looks = [first];
+  let whole = placed;
   for (const lower of LOWER_PX) {
-    const ruledOut = look.square.putMask(mapBytes(look.score, (value) => value <= DOUBT), height, width);
-    look = await lookIn(photo, wider(first.square, lower), network, kinds);
+    const before = looks.at(-1)!, ruledOut = before.square.putMask(mapBytes(before.score, (value) => value <= DOUBT), height, width);
+    const look = await lookIn(photo, wider(first.square, lower), network, kinds);
     const held = look.square.takeMask(whole), out = look.square.takeMask(ruledOut), { score } = look;
     const more = mapBytes(look.mask, (value, at) => value && (!out.data[at] || score.data[at]! > SURE));
     const grown = grownBy(clean(and(more, reaching(or(more, held), held))), rint(GROW_PX / WIDER));
     whole = or(whole, look.square.putMask(grown, height, width));
     if (count(whole) > most) return null;
-    if (!leavesOf(look, grown).data.includes(1, SIDE_PX)) return { whole, last: look };
+    if (!leavesOf(look, grown).data.includes(1, SIDE_PX)) return looks.some(({ square }) => ends(square, whole)) ? null : { whole, last: look };
+    looks.push(look);
   }
   return null;
+}
+
+/** Whether what is placed ends in a straight line at the square's lower, left or right edge. */
+function ends(square: Crop, placed: Mask): boolean {
+  const step = Math.max(2, Math.ceil(1.5 / square.scale)), m = square.matrix, [x, y] = square.toPhoto([-step, -step]);
+  const around = new Crop(square.size + 2 * step, [m[0], m[1], x, m[3], m[4], y]), { size } = around;
+  const held = around.takeMask(placed), out = around.outside(placed.height, placed.width), last = size - 1;
+  const edges: readonly ((at: number, deep: number) => number)[] = [
+    (at, deep) => (last - deep) * size + at, (at, deep) => at * size + deep, (at, deep) => at * size + last - deep,
+  ];
+  return edges.some((edge) => Array.from({ length: square.size }, (_, at) => at + step)
+    .filter((at) => held.data[edge(at, step)] && !held.data[edge(at, 0)] && !out.data[edge(at, 0)]).length > STRAIGHT_PX);
 }
 
 /** Whether what looks like the cover is left beside what is placed: around all of it, or what the first look did not reach. */
