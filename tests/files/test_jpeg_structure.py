@@ -240,3 +240,25 @@ def test_no_memory_is_lost_on_damaged_files() -> None:
         if count == 50:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10_000  # KiB
+
+
+def test_of_several_marks_of_adobe_the_last_one_before_the_samples_counts_as_for_libjpeg() -> None:
+    source = parse_jpeg(source_of("RGB", 64, 64, subsampling=0))
+    marks = [Segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform])) for transform in (0, 1)]
+    for metadata in (marks, marks[::-1]):
+        data = source.coded(metadata)
+        photo = read_photo(data)
+        assert np.array_equal(photo.pixels, files.samples_of(data))
+        result, _ = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape))
+        assert np.array_equal(files.samples_of(result)[48:, :48], files.samples_of(data)[48:, :48])
+    behind = source.coded([])[:-2] + marks[0].coded() + b"\xff\xd9"
+    assert np.array_equal(read_photo(behind).pixels, read_photo(source.coded([])).pixels)
+
+
+@pytest.mark.parametrize("marker", [0x02, 0xBF, 0xDC, 0xF0, 0xFD])
+def test_a_segment_that_nobody_knows_goes_and_that_is_said(marker: int) -> None:
+    source = parse_jpeg(source_of("RGB", 64, 64))
+    photo = read_photo(source.coded([Segment(marker, b"old face")]))
+    result, notes = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape))
+    assert f"a block of kind {marker:02X}" in notes[0]
+    assert b"old face" not in result

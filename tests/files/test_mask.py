@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from facefill.errors import InputError
+from facefill.files import photo as photo_module
 from facefill.files.mask import read_mask
 from facefill.imaging.masks import dilate
 
-from .photo_files import picture
+from .photo_files import picture, png
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -190,3 +191,12 @@ def test_masks_come_in_the_formats_of_photos_only(tmp_path: Path) -> None:
 def test_files_that_are_traps_are_one_line(file: bytes) -> None:
     with pytest.raises(InputError):
         read_mask(file, (40, 60))
+
+
+def test_a_mask_has_the_limits_of_a_photo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    header_only = png(np.zeros((1, 1, 4), np.uint16), 6, 16, size=(10_000, 10_000))
+    with pytest.raises(InputError, match="at most 400,000,000 bytes of samples, got 800,000,000"):
+        read_mask(header_only, (10_000, 10_000))
+    monkeypatch.setattr(photo_module, "_MOST_BYTES", 1000)
+    with pytest.raises(InputError, match="at most 1,000 bytes"):
+        read_mask(b"\x89PNG" + bytes(1000), (40, 60))

@@ -15,6 +15,7 @@ from PIL import PngImagePlugin, TiffImagePlugin
 
 from facefill.errors import InputError
 from facefill.files import xmp as packets
+from facefill.files.jpeg import Segment, join_resources, parse_jpeg
 from facefill.files.metadata import is_harmless
 from facefill.files.photo import encode_photo, read_photo
 from facefill.files.png import Chunk, parse_png
@@ -240,3 +241,57 @@ def test_the_default_packet_is_small_and_whole() -> None:
     assert len(packet) < 1000
     assert properties(packet)[IPTC + "DigitalSourceType"] == [SOURCE_TYPE]
     assert packets.stamp_xmp(packet, SWIFT).count(b"compositeWithTrained") == 1
+
+
+def test_what_cannot_be_unpacked_goes_and_that_is_said() -> None:
+    bomb = zlib.compress(b"word " * 4_000_000, 9)
+    for chunk, said in (
+        (Chunk(b"zTXt", b"Comment\0\0no zlib"), "the text Comment"),
+        (Chunk(b"zTXt", b"Comment\0\0" + bomb), "the text Comment"),
+        (Chunk(b"iTXt", b"Title\0\1\0\0\0no zlib"), "the text Title"),
+        (Chunk(b"iCCP", b"P3\0\0no zlib"), "a colour profile that is none"),
+        (Chunk(b"tEXt", b"Raw profile type exif\0\nexif\n 4\nzzzz\n"), "damaged EXIF"),
+        (Chunk(b"sPLT", b"name\0" + bytes(20)), "the chunk sPLT"),
+        (Chunk(b"bKGD", OLD), "the chunk bKGD"),
+    ):
+        result, notes = completed(png_with(chunk))
+        assert said in notes[0]
+        assert chunk not in parse_png(result)[0]
+
+
+@pytest.mark.parametrize("header", [b"", b"Exif\0\0"])
+def test_exif_in_digits_needs_no_header(header: bytes) -> None:
+    block = header + files.exif(orientation=6)
+    text = b"Raw profile type exif\0\nexif\n" + f"{len(block):8}\n{block.hex()}\n".encode()
+    photo = read_photo(png_with(Chunk(b"tEXt", text)))
+    assert photo.orientation == 6
+
+
+@pytest.mark.parametrize("sides", [(10, 10), (20_000, 20_000)])
+def test_a_second_header_sizes_nothing(sides: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="two headers"):
+        read_photo(png_with(Chunk(b"IHDR", struct.pack(">IIBBBBB", *sides, 8, 2, 0, 0, 0))))
+
+
+@pytest.mark.parametrize("target", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF", "BMP"])
+def test_what_another_format_cannot_hold_is_said(target: str) -> None:
+    iptc = Segment(0xED, b"Photoshop 3.0\0" + join_resources(b"\x1c\2\x05\0\5title"))
+    _, notes = completed(parse_jpeg(files.coded(files.image("RGB", 40, 48), "JPEG")).coded([iptc]), target)
+    assert (f"{target} holds no IPTC: left out" in notes) == (target not in ("JPEG", "TIFF"))
+    _, notes = completed(png_with(Chunk(b"tEXt", b"Title\0by the sea")), target)
+    assert (f"{target} holds no texts of a PNG: left out" in notes) == (target != "PNG")
+
+
+def test_a_second_block_of_a_webp_and_the_profile_of_a_bmp_go_and_that_is_said() -> None:
+    source = files.coded(files.image("RGB", 40, 48), "WEBP", lossless=True, exif=b"Exif\0\0" + files.exif())
+    part = b"EXIF" + struct.pack("<I", len(OLD)) + OLD + bytes(len(OLD) % 2)
+    larger = b"RIFF" + struct.pack("<I", len(source + part) - 8) + source[8:] + part
+    result, notes = completed(larger)
+    assert "a second part EXIF" in notes[0]
+    assert not any(trace in result for trace in TRACES)
+    plain, profile = files.coded(files.image("RGB", 40, 48), "BMP"), files.rgb_profile()
+    head = struct.pack("<I", 124) + plain[18:54] + bytes(16) + b"DEBM" + bytes(48)
+    head += struct.pack("<IIII", 4, 124 + len(plain) - 54, len(profile), 0)
+    lengths = struct.pack("<IHHI", 14 + 124 + len(plain) - 54 + len(profile), 0, 0, 14 + 124)
+    _, notes = completed(b"BM" + lengths + head + plain[54:] + profile)
+    assert "its colour profile" in notes[0]

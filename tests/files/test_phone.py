@@ -65,3 +65,16 @@ def test_heic_of_more_than_8_bits_says_what_it_loses() -> None:
     eight = io.BytesIO()
     pillow_heif.from_pillow(files.image("RGB", 48, 64)).save(eight, quality=90)
     assert read_photo(eight.getvalue()).notes == ()
+
+
+@pytest.mark.parametrize("described", [False, True])
+def test_a_burst_in_heic_is_one_picture_and_that_is_said(described: bool) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    burst = pillow_heif.from_pillow(files.image("RGB", 48, 64))
+    for seed in (1, 2):
+        burst.add_from_pillow(files.image("RGB", 48, 64, seed=seed))
+    stream = io.BytesIO()
+    burst.save(stream, quality=90, exif=b"Exif\0\0" + files.exif(orientation=1) if described else None)
+    photo = read_photo(stream.getvalue())
+    assert photo.notes == ("it holds 3 pictures: only the first is used",)
+    assert "further pictures" in photo.kept.dropped

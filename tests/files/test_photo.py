@@ -327,7 +327,7 @@ def test_bmp_is_written_upright_because_it_cannot_say_how_it_lies(mode: str) -> 
     completed = np.repeat(completed_of(photo, mask)[..., :1], 3, axis=2)
     result, notes = encode_photo(photo, completed, mask, format="BMP")
     assert np.array_equal(read_photo(result).pixels, np.where(mask[..., None], completed, photo.pixels))
-    assert notes == ("BMP holds no EXIF and no XMP: they are left out",)
+    assert notes == ("BMP holds no EXIF and no XMP: left out",)
 
 
 def test_a_turned_photo_becomes_heic() -> None:

@@ -296,3 +296,54 @@ def test_numbers_that_are_no_counts_are_one_line() -> None:
     for odd in (samples, samples.astype(np.int16), samples.astype(np.uint32)):
         with pytest.raises(InputError):
             read_photo(tiff(odd))
+
+
+def with_tag(source: bytes, number: int, kind: int, value: bytes, *, first: bool = True) -> bytes:
+    """A little-endian TIFF with one more entry of at most four bytes, before or behind all others."""
+    (at,) = struct.unpack_from("<I", source, 4)
+    (count,) = struct.unpack_from("<H", source, at)
+    entries = [source[at + 2 : at + 2 + 12 * count]]
+    entries.insert(0 if first else 1, struct.pack("<HHI4s", number, kind, 1, value))
+    head = source[:4] + struct.pack("<I", len(source)) + source[8:]
+    return head + struct.pack("<H", count + 1) + b"".join(entries) + bytes(4)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(kind, struct.pack("<I", 6)) for kind in (1, 3, 4, 6, 8, 9, 13)] + [(11, struct.pack("<f", 6)), (2, b"6\0\0\0")],
+)
+def test_an_orientation_of_any_kind_of_number_turns_no_sample(kind: int, value: bytes, first: bool) -> None:
+    samples = files.picture(30, 41)
+    photo = read_photo(with_tag(tiff(samples), 274, kind, value, first=first))
+    assert photo.orientation == (6 if kind in (3, 4, 6, 8, 9) else 1)
+    assert photo.pixels.shape == ((41, 30, 3) if photo.orientation == 6 else (30, 41, 3))
+    mask = np.zeros(photo.pixels.shape[:2], bool)
+    mask[20:, 20:] = True
+    result, _ = encode_photo(photo, 255 - photo.pixels, mask)
+    after = tifffile.imread(io.BytesIO(result))
+    assert after.shape == samples.shape
+    assert np.array_equal(after[:8, :18], samples[:8, :18])
+    assert not np.array_equal(after, samples)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 7])
+def test_xmp_of_any_kind_of_value_is_read(kind: int) -> None:
+    said = b"<r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns:t='http://ns.adobe.com/tiff/1.0/'>"
+    said += b"<r:Description t:Orientation='3'/></r:RDF>"
+    source = tiff(files.picture(30, 41), extratags=[(60000, 7, len(said), said, True)])
+    entry = source.index(struct.pack("<HH", 60000, 7))
+    source = source[:entry] + struct.pack("<HH", 700, kind) + source[entry + 4 :]
+    photo = read_photo(source)
+    assert photo.orientation == 3
+    after, mask, _, _ = completed(photo)
+    assert np.array_equal(after[::-1, ::-1][~mask], files.picture(30, 41)[::-1, ::-1][~mask])
+
+
+@pytest.mark.parametrize("kind", [1, 3, 4, 8])
+def test_what_a_further_channel_is_may_be_any_kind_of_number(kind: int) -> None:
+    samples = files.picture(30, 41, 4)
+    source = bytearray(tiff(samples, extrasamples=[1]))
+    struct.pack_into("<H", source, source.index(struct.pack("<HHI", 338, 3, 1)) + 2, kind)
+    after, mask, _, _ = completed(read_photo(bytes(source)))
+    assert np.array_equal(after[~mask], samples[~mask])

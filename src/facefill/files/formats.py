@@ -158,10 +158,11 @@ def fit(native: Native, target: str) -> tuple[Native, list[str]]:
         if native.kind == "cmyk" or lost:
             notes.append(f"{target} holds no {'CMYK' if native.kind == 'cmyk' else 'profile'}: colours become sRGB")
         native = as_srgb(native)
+    kept = native.kept
+    notes += [f"{target} holds no EXIF and no XMP: left out"] * bool(not entry.metadata and (kept.exif or kept.xmp))
+    notes += [f"{target} holds no IPTC: left out"] * bool(kept.iptc and target not in ("JPEG", "TIFF"))
+    notes += [f"{target} holds no texts of a PNG: left out"] * bool(kept.texts and target != "PNG")
     if not entry.metadata:
-        kept = native.kept
-        if kept.exif or kept.xmp or kept.texts:
-            notes.append(f"{target} holds no EXIF and no XMP: they are left out")
         turned = upright(native.samples, kept.orientation)
         native = replace(native, samples=turned, kept=Kept(dpi=kept.dpi))
     return native, notes

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import cv2
@@ -40,6 +41,7 @@ _KNOWN = {
     b"Exif": "damaged EXIF",
 }
 _SEGMENT_BYTES = 65533
+LONGEST_XMP = _SEGMENT_BYTES - len(XMP_HEADER)
 _MOST_SEGMENTS = 10_000
 _MOST_SCANNED = 4_000_000_000  # pixels times scans: a scan of a few bytes makes a decoder go over the whole picture
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # neither a stuffed byte nor a restart
@@ -60,7 +62,7 @@ class Segment(NamedTuple):
 
     @property
     def is_metadata(self) -> bool:
-        return 0xE0 <= self.marker <= 0xEF or self.marker == 0xFE
+        return self.marker not in (*_CODING, *_FRAMES)
 
 
 class Frame(NamedTuple):
@@ -100,11 +102,11 @@ class Jpeg:
 
     @cached_property
     def colour_marks(self) -> list[Segment]:
-        """The first segments of JFIF and of Adobe, which say how colours are coded, without a thumbnail."""
+        """The last segments of JFIF and of Adobe before the samples, which say how colours are coded; no thumbnail."""
         found: dict[int, Segment] = {}
-        for marker, payload, _ in self.segments:
+        for marker, payload, _ in takewhile(lambda segment: segment.marker != 0xDA, self.segments):
             if _COLOUR_MARKS.get(marker, b" ") == payload[:5] and len(payload) > 11:
-                found.setdefault(marker, Segment(marker, payload[:12] + bytes(2 * (marker != ADOBE))))
+                found[marker] = Segment(marker, payload[:12] + bytes(2 * (marker != ADOBE)))
         return [found[marker] for marker in sorted(found)]
 
     @property
@@ -268,8 +270,9 @@ def _name_of(marker: int, payload: bytes) -> str:
     if marker == 0xEB and b"jumb" in payload[:64]:
         return CREDENTIALS
     label = re.match(rb"[A-Za-z][A-Za-z0-9_ .:/-]{2,30}", payload)
-    kind = "a comment" if marker == 0xFE else f"an APP{marker - 0xE0} block"
-    return kind + (f" ({label[0].decode()})" if label and marker != 0xFE else "")
+    if not 0xE0 <= marker <= 0xEF:
+        return "a comment" if marker == 0xFE else f"a block of kind {marker:02X}"
+    return f"an APP{marker - 0xE0} block" + (f" ({label[0].decode()})" if label else "")
 
 
 def segments_of(kept: Kept, source: Jpeg | None = None) -> tuple[list[Segment], list[str]]:

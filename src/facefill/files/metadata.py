@@ -10,12 +10,12 @@ Sources: EXIF 2.32 (CIPA DC-008); IPTC-IIM 4.2; ICC.1:2022; XMP ISO 16684-1.
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from facefill.files.orientation import ORIENTATION, orientation_of
 from facefill.files.tags import Directories, Tag, build_block, number_of, tag_numbers, tag_of
-from facefill.files.xmp import as_text, keep_xmp
+from facefill.files.xmp import as_text, keep_xmp, with_orientation
 
 Dpi = tuple[float, float]
 CREDENTIALS = "Content Credentials of the photo before"
@@ -44,6 +44,7 @@ _CODED_TEXTS = (37510, 27, 28)  # UserComment, and two of GPS: eight bytes say h
 _IPTC_FIELDS = {*range(3, 123), 130, 131, 135}
 _LONGEST_TEXT = 32_000
 _BINARY = re.compile(r"[A-Za-z0-9+/=_-]{256}|(?:[0-9A-Fa-f]{2}[\s,]*+){200}")
+_PIECE, _MOST_PIECES = re.compile(r"[A-Za-z0-9+/=_-]{40,}"), 1000  # characters of a block
 _PROFILE_TAGS = set(
     b"A2B0 A2B1 A2B2 A2B3 B2A0 B2A1 B2A2 B2A3 B2D0 B2D1 B2D2 B2D3 D2B0 D2B1 D2B2 D2B3 rXYZ gXYZ bXYZ rTRC gTRC bTRC "
     b"kTRC wtpt bkpt lumi chad chrm cicp cprt desc dmnd dmdd view vued meas tech targ gamt calt pre0 pre1 pre2 rig0 "
@@ -91,11 +92,15 @@ def keep(found: Found) -> Kept:
     dropped = list(found.dropped)
     exif = _keep_exif(found.exif[0], dropped) if found.exif else None
     dropped += ["a second EXIF block"] * (len(found.exif) > 1)
-    xmp, more = keep_xmp(found.xmp[0], is_harmless) if found.xmp else (None, [])
-    dropped += more + ["a second XMP packet"] * (len(found.xmp) > 1)
-    texts = tuple((word, text) for word, text in found.texts if is_harmless(text))
+    packets = [as_text(packet) for packet in found.xmp]
+    xmp, more = keep_xmp(found.xmp[0], _harmless_among(packets[:1])) if packets else (None, [])
+    dropped += more + ["a second XMP packet"] * (len(packets) > 1)
+    harmless = _harmless_among(text for _, text in found.texts)
+    texts = tuple((word, text) for word, text in found.texts if harmless(text))
     dropped += [f"the text {word[:40]}" for word, text in found.texts if (word, text) not in texts]
-    orientation = orientation_of(found.exif, map(as_text, found.xmp))
+    # what is kept has plain prefixes, whatever they were
+    orientation = orientation_of(found.exif, [as_text(xmp), *packets[1:]] if xmp else packets)
+    xmp = with_orientation(xmp, orientation) if xmp else None
     exif = _with_orientation(exif, orientation, said=orientation == orientation_of((), [as_text(xmp)] if xmp else []))
     dpi = found.dpi if found.dpi and all(0.01 <= value <= 100_000 for value in found.dpi) else None
     iptc, icc = _keep_iptc(found.iptc, dropped) or None, _keep_profile(found.icc, dropped) or None
@@ -106,6 +111,12 @@ def is_harmless(text: str) -> bool:
     """Whether a text is one that people read: bounded, in words, and without long runs of hexadecimal digits."""
     worded = not text.isascii() or len(text) < 400 or 30 * len(text.split()) > len(text)
     return worded and len(text) <= _LONGEST_TEXT and not _BINARY.search(text)
+
+
+def _harmless_among(texts: Iterable[str]) -> Callable[[str], bool]:
+    """`is_harmless` for the texts of one block, of which none is a piece if many together are something encoded."""
+    pieces = sum(len(piece) for text in texts for piece in _PIECE.findall(text))
+    return is_harmless if pieces < _MOST_PIECES else lambda text: is_harmless(text) and not _PIECE.search(text)
 
 
 def _with_orientation(exif: bytes | None, orientation: int, *, said: bool) -> bytes | None:
@@ -169,19 +180,19 @@ def _is_harmless_tag(order: str, tag: Tag) -> bool:
     return (3 <= tag.kind <= 12 and len(value) <= (4 if tag.kind == 7 else _LONGEST_NUMBERS)) or len(value) <= 4
 
 
-def _is_harmless_text(value: bytes, coding: str) -> bool:
+def _is_harmless_text(value: bytes, coding: str, harmless: Callable[[str], bool] = is_harmless) -> bool:
     try:
         text = value.decode(coding)
     except UnicodeDecodeError:
         text = value.decode("cp1252" if coding == "utf-8" else coding, "replace")
     text = text.rstrip("\0 ")
     strange = sum((not sign.isprintable() and sign not in "\t\n\r") or sign == "\ufffd" for sign in text)
-    return is_harmless(text) and 50 * strange <= len(text)
+    return harmless(text) and 50 * strange <= len(text)
 
 
 def _keep_iptc(records: bytes, dropped: list[str]) -> bytes:
     """Records of text (IPTC-IIM record 1, and 2 but for previews and drawn captions)."""
-    kept, at = [], 0
+    kept, at, harmless = [], 0, _harmless_among([records.decode("latin-1")])
     while at + 5 <= len(records) and records[at] == 0x1C:
         record, dataset, length = struct.unpack_from(">BBH", records, at + 1)
         end = at + 5 + length
@@ -190,7 +201,7 @@ def _keep_iptc(records: bytes, dropped: list[str]) -> bytes:
             break
         value = records[at + 5 : end]
         known = record == 1 or (record == 2 and (dataset == 0 or dataset in _IPTC_FIELDS))
-        if known and (len(value) <= 4 or _is_harmless_text(value, "utf-8")):
+        if known and (len(value) <= 4 or _is_harmless_text(value, "utf-8", harmless)):
             kept.append(records[at:end])
         else:
             dropped.append("IPTC that is no text")

@@ -1,7 +1,8 @@
 """Which way up a photo is: read in one place, for photos and masks alike.
 
 The rule is the one of viewers: the first EXIF block that has an orientation decides (in a TIFF, its own directory),
-wherever in the file it stands; where none has, XMP's `tiff:Orientation` does. Whatever they say stays as it was.
+wherever in the file it stands; where none has, XMP's `tiff:Orientation` does. Where XMP says otherwise than EXIF, it is
+made to agree: libraries differ in which of the two they follow.
 """
 
 import re
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from facefill.files.tags import Directories
 
 ORIENTATION = 0x0112
-_IN_XMP = re.compile(r"\btiff:Orientation(?:\s*=\s*[\"']|\s*>)\s*([1-8])\b")
+_IN_XMP = re.compile(r"\btiff:Orientation(?:\s*=\s*[\"']|\s*>)\s*([1-8])\s*[\"'<]")
 
 
 def orientation_of(exif: Iterable[bytes], xmp: Iterable[str] = ()) -> int:

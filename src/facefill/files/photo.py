@@ -42,7 +42,7 @@ __all__ = [
     "write_photo",
 ]
 
-
+_MOST_PIXELS, _MOST_BYTES = 100_000_000, 200_000_000
 _SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
 
 
@@ -74,8 +74,8 @@ class Photo:
 def read_photo(
     source: str | os.PathLike[str] | BinaryIO | bytes | Image.Image | NDArray[np.uint8],
     *,
-    max_pixels: int = 100_000_000,
-    max_bytes: int = 200_000_000,
+    max_pixels: int = _MOST_PIXELS,
+    max_bytes: int = _MOST_BYTES,
 ) -> Photo:
     """A photo from a path, an open file, the bytes of one, a Pillow image or an (H, W, 3) uint8 RGB array.
 
@@ -89,10 +89,8 @@ def read_photo(
     if isinstance(source, Image.Image):
         return _from_image(source, max_pixels)
     path = None if isinstance(source, bytes) else source
-    data = source if isinstance(source, bytes) else _read_bytes(source, max_bytes)
     what = path.name if path else "the photo"
-    if len(data) > max_bytes:
-        raise TooLarge(f"at most {max_bytes:,} bytes", f"{len(data):,} in {what}", "shrink it first")
+    data = _read_bytes(source, what, max_bytes)
     name = sniff(data, what)
     native, notes = decode(data, name, what, partial(check_size, what=what, max_pixels=max_pixels))
     if path and _SUFFIXES.get(path.suffix.lower(), name) != name:
@@ -101,7 +99,7 @@ def read_photo(
     return Photo(pixels, name, data, tuple(notes), path, native.kept, native.kind)
 
 
-def open_source(source: object, max_bytes: int = 200_000_000) -> Path | bytes | Image.Image | NDArray[Any]:
+def open_source(source: object, max_bytes: int = _MOST_BYTES) -> Path | bytes | Image.Image | NDArray[Any]:
     """What a caller gives for a picture, as one of four types; arrays are those of NumPy, and tensors on the CPU.
 
     Raises InputError for anything else.
@@ -132,23 +130,29 @@ def read_samples(source: Path | bytes | Image.Image, what: str, check: Callable[
     if isinstance(source, Image.Image):
         check((source.width, source.height, 1, 1))
         return _native_of(source)[0]
-    data = source if isinstance(source, bytes) else _read_bytes(source, 200_000_000)
-    return decode(data, sniff(data, what, "mask picture"), what, check)[0]
+
+    def check_both(size: Size) -> None:
+        check(size)
+        check_size(size, what, max(_MOST_PIXELS, size[0] * size[1]))
+
+    data = _read_bytes(source, what, _MOST_BYTES)
+    return decode(data, sniff(data, what, "mask picture"), what, check_both)[0]
 
 
-def _read_bytes(path: Path, max_bytes: int) -> bytes:
+def _read_bytes(source: Path | bytes, what: str, max_bytes: int) -> bytes:
+    """The bytes of a file, or those given. Raises InputError where there are too many."""
     try:
-        if not path.exists():
-            raise InputError("a photo file", f"{path}, which does not exist", "check the path")
-        if not path.is_file():
-            kind = "a folder" if path.is_dir() else "no file"
-            raise InputError("a photo file", f"{path}, which is {kind}", "name a file")
-        size = path.stat().st_size
+        if isinstance(source, Path) and not source.exists():
+            raise InputError("a photo file", f"{source}, which does not exist", "check the path")
+        if isinstance(source, Path) and not source.is_file():
+            kind = "a folder" if source.is_dir() else "no file"
+            raise InputError("a photo file", f"{source}, which is {kind}", "name a file")
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
         if size > max_bytes:
-            raise TooLarge(f"at most {max_bytes:,} bytes", f"{size:,} in {path.name}", "shrink it first")
-        return path.read_bytes()
+            raise TooLarge(f"at most {max_bytes:,} bytes", f"{size:,} in {what}", "shrink it first")
+        return source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
-        raise InputError("a readable file", f"{path} ({error.strerror})", "check its permissions") from error
+        raise InputError("a readable file", f"{what} ({error.strerror})", "check its permissions") from error
 
 
 def _from_array(array: NDArray[np.uint8], max_pixels: int) -> Photo:
@@ -227,6 +231,9 @@ def _encode(
     picture, hole = as_stored(completed, kept.orientation), as_stored(mask, kept.orientation)
     if provenance and FORMATS[target].metadata:
         kept = replace(kept, xmp=stamp_xmp(kept.xmp, provenance))
+        if target == "JPEG" and len(kept.xmp or b"") > jpeg.LONGEST_XMP:
+            notes.append("its XMP is too long for a JPEG segment and is left out")
+            kept = replace(kept, xmp=stamp_xmp(None, provenance))
     elif provenance:
         notes.append(f"{target} holds no XMP: the file does not say that part of it is invented")
     parsed = jpeg.parse_jpeg(source) if source and target == "JPEG" else None

@@ -23,7 +23,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _PICTURE = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _COLOURS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"mDCV": 24, b"cLLI": 8}  # bytes, at most
-_CODING = {b"hIST", b"bKGD", b"sBIT", b"pHYs", b"tIME", b"sPLT"}  # speak of the samples, or of when they were changed
+_CODING = {b"hIST": 512, b"bKGD": 6, b"sBIT": 4, b"pHYs": 9, b"tIME": 7}  # of the samples, or when they were changed
 _NAMES = {b"caBX": CREDENTIALS, b"acTL": "further frames", b"fcTL": "further frames", b"fdAT": "further frames"}
 _WORDS = re.compile("Title|Author|Description|Copyright|Creation Time|Software|Disclaimer|Warning|Source|Comment")
 _LEVEL = 4  # of zlib: half the time of 6, for 2 % more bytes
@@ -53,8 +53,8 @@ def parse_png(data: bytes) -> tuple[list[Chunk], bytes]:
         critical = not chunk.name[0] & 0x20
         if critical and data[at + 8 + length : at + 12 + length] != chunk.coded()[-4:]:
             raise ValueError(f"its {chunk.name.decode('latin-1')} is damaged")
-        if critical and chunk.name not in _PICTURE:
-            raise ValueError("it needs a chunk that nobody knows")
+        if critical and (chunk.name not in _PICTURE or (chunk.name == b"IHDR" and chunks)):
+            raise ValueError("it needs a chunk that nobody knows, or has two headers")
         chunks.append(chunk)
         at += 12 + length
         if chunk.name == b"IEND":
@@ -137,54 +137,55 @@ def _found_in(chunks: list[Chunk], trailer: bytes) -> Found:
         if name == b"eXIf":
             exif.append(payload.removeprefix(b"Exif\0\0"))
         elif name == b"iCCP":
-            icc = _unpack(payload.partition(b"\0")[2][1:], room)
+            icc = _unpack(payload.partition(b"\0")[2][1:], room) or b"?"
         elif name in (b"tEXt", b"zTXt", b"iTXt"):
             word, text = _text_of(name, payload, room)
             if word == _XMP_KEYWORD:
-                xmp.append(text)
+                xmp.append(text or b"")
             elif word in ("Raw profile type exif", "Raw profile type APP1"):
-                exif += _raw_exif(text)
-            elif _WORDS.fullmatch(word):
+                exif.append(_raw_exif(text or b""))
+            elif _WORDS.fullmatch(word) and text is not None:
                 texts.append((word, text.decode("utf-8" if name == b"iTXt" else "latin-1", "replace")))
             else:
                 dropped.append(f"the text {word[:40]}")
         elif name == b"pHYs" and len(payload) == 9:
             across, down, unit = struct.unpack(">IIB", payload)
             dpi = (across * 0.0254, down * 0.0254) if across and down and unit == 1 else None
-        elif name not in _PICTURE | _CODING and len(payload) > _COLOURS.get(name, -1):
+        elif name not in _PICTURE and len(payload) > (_COLOURS | _CODING).get(name, -1):
             dropped.append(_NAMES.get(name, f"the chunk {name.decode('latin-1')}"))
     dropped += trailing(trailer)
     return Found(tuple(exif), tuple(xmp), b"", icc, tuple(texts), dpi, tuple(dropped))
 
 
-def _text_of(name: bytes, payload: bytes, room: list[int]) -> tuple[str, bytes]:
-    word, _, rest = payload.partition(b"\0")
-    if name == b"zTXt":
-        rest = _unpack(rest[1:], room)
-    elif name == b"iTXt":
-        packed, rest = rest[:1] == b"\1", rest[2:].partition(b"\0")[2].partition(b"\0")[2]
-        rest = _unpack(rest, room) if packed else rest
-    return word.decode("latin-1"), rest
+def _text_of(name: bytes, payload: bytes, room: list[int]) -> tuple[str, bytes | None]:
+    """Keyword and text of a chunk; None where that cannot be unpacked."""
+    head, _, text = payload.partition(b"\0")
+    packed, word = name == b"zTXt", head.decode("latin-1")
+    if name == b"iTXt":
+        packed, text = text[:1] == b"\1", b"\0" + text[2:].partition(b"\0")[2].partition(b"\0")[2]
+    if packed:
+        return word, _unpack(text[1:], room)
+    return word, text[name == b"iTXt" :]
 
 
-def _raw_exif(text: bytes) -> list[bytes]:
+def _raw_exif(text: bytes) -> bytes:
     """EXIF in ImageMagick's hexadecimal text: a line with its name, one with its length, and digits."""
     digits = b"".join(text.split(b"\n", 3)[3:]).replace(b"\n", b"")
     try:
         block = bytes.fromhex(digits.decode("ascii"))
     except ValueError:
-        return []
-    return [block.removeprefix(b"Exif\0\0")] if block.startswith(b"Exif\0\0") else []
+        return b""
+    return block.removeprefix(b"Exif\0\0")
 
 
-def _unpack(packed: bytes, room: list[int]) -> bytes:
-    """What was deflated; nothing where it is damaged or, with all others of the file, too long."""
+def _unpack(packed: bytes, room: list[int]) -> bytes | None:
+    """What was deflated; None where it is damaged or, with all others of the file, too long."""
     try:
         text = zlib.decompressobj().decompress(packed, room[0] + 1)
     except zlib.error:
-        return b""
+        return None
     room[0] -= min(len(text), room[0])
-    return text if room[0] else b""
+    return text if room[0] else None
 
 
 def encode_png(native: Native) -> tuple[bytes, list[str]]:

@@ -82,7 +82,7 @@ def open_other(data: bytes, name: str) -> Image.Image:
 
 def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple[Native, list[str]]:
     """The samples of an opened image, and notes on them. data, name: of its file, where there is one."""
-    odd = [key for key, kinds in _SETTINGS.items() if not isinstance(image.info.get(key, kinds[0]()), kinds)]
+    odd = [key for key, kinds in _SETTINGS.items() if not isinstance(image.info.get(key), (*kinds, type(None)))]
     if odd:  # Pillow puts a PNG's texts among its own settings
         image = image.copy()
         image.info = {key: value for key, value in image.info.items() if key not in odd}
@@ -109,10 +109,11 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
 
 def _beside(data: bytes, name: str) -> list[str]:
     """Names of what lies beside and behind the picture in a BMP, WebP, AVIF or HEIF file."""
-    riff, at, end, names = name == "WEBP", 0, len(data), list[str]()
+    riff, at, end, names, seen = name == "WEBP", 0, len(data), list[str](), set[bytes]()
     if name == "BMP":
         (end,) = struct.unpack_from("<I", data, 2)
-        return trailing(data[end:]) if end > 26 else []  # some writers leave it 0
+        names = ["its colour profile"] * (data[70:74] in (b"DEBM", b"KNIL"))  # embedded, linked
+        return names + (trailing(data[end:]) if end > 26 else [])  # some writers leave it 0
     if riff:
         at, end = 12, 8 + struct.unpack_from("<I", data, 4)[0]
     while at + 8 <= min(end, len(data)):
@@ -128,6 +129,9 @@ def _beside(data: bytes, name: str) -> list[str]:
             names.append("the video of a motion photo")
         elif kind not in _PARTS and part.strip(b"\0") and b"c2pa" not in part:
             names.append(f"the part {kind.decode('latin-1').strip()}")
+        elif riff and kind in seen and kind != b"ANMF":
+            names.append(f"a second part {kind.decode('latin-1').strip()}")
+        seen.add(kind)
         at += size
     return names + trailing(data[min(at, end) :])
 

@@ -23,7 +23,9 @@ from facefill.files.tags import Directories, Tag, number_of, numbers, tag_number
 
 _XMP, _ICC, _IPTC, _PHOTOSHOP, _LAYERS, _CREDENTIALS = 700, 34675, 33723, 34377, 37724, 52545
 _EXTRA, _ORIENTATION, _SUBFILE, _WITHIN = 338, 274, 254, 330
-_CODING = tag_numbers("254-259 262 266 273 277-281 284 292 293 317 320-325 332-334 336-341 347 512-521 529-532")
+_CODING = tag_numbers("254-259 262 266 273 277-281 284 292 293 317 320-325 332 334 336 338-341 347 512-521 529-532")
+# as decoders are shown them, kind and value: upright, straight alpha, and no XMP, of whose orientation they take heed
+_PLAIN = {_ORIENTATION: (3, 1), _EXTRA: (3, 2), _XMP: (7, 0)}
 Fraction = tuple[int, int]
 _NAMES = {
     _LAYERS: "Photoshop's layers",
@@ -98,18 +100,18 @@ class Tiff:
         return not number_of(self.order, tags.get(_SUBFILE)) & 5, self._area(tags)
 
     def plain(self) -> bytes:
-        """The file with this picture alone, upright, straight, and without XMP, of which a decoder would take heed."""
+        """The file with this picture alone, in the plainest way."""
         copy, head = bytearray(self._data), "Q" if self.directories.big else "I"
         struct.pack_into(self.order + head, copy, 8 if self.directories.big else 4, self.at)
         (count,) = struct.unpack_from(self.order + ("Q" if self.directories.big else "H"), copy, self.at)
-        end = self.at + (8 + 20 * count if self.directories.big else 2 + 12 * count)
+        start, step = (self.at + 8, 20) if self.directories.big else (self.at + 2, 12)
+        end = start + step * count
         copy[end : end + struct.calcsize("=" + head)] = bytes(struct.calcsize("=" + head))
-        for name, value in ((_ORIENTATION, 1), (_EXTRA, 2)):
-            tag = self.tags.get(name)
-            if tag and tag.kind in (3, 4):
-                struct.pack_into(self.order + {3: "H", 4: "I"}[tag.kind], copy, tag.at, value)
-        if (xmp := self.tags.get(_XMP)) and isinstance(xmp.value, bytes):
-            copy[xmp.at : xmp.at + len(xmp.value)] = b" " * len(xmp.value)
+        for at in range(start, end, step):
+            (number,) = struct.unpack_from(self.order + "H", copy, at)
+            if number in _PLAIN:
+                kind, value = _PLAIN[number]
+                struct.pack_into(f"{self.order}HH{head}H", copy, at, number, kind, 1, value)
         return bytes(copy)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_DESCRIPTION = f"{{{_RDF}}}Description"
+_ORIENTATION = "{http://ns.adobe.com/tiff/1.0/}Orientation"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _XML = "http://www.w3.org/XML/1998/namespace"
 _FACEFILL = "https://ns.facefill/provenance/1.0/"
@@ -43,6 +45,10 @@ _PICTURES = {
     "{http://ns.adobe.com/exif/1.0/}MakerNote",
 }
 _DEEPEST, _MOST_ELEMENTS, _LONGEST = 40, 20_000, 4_000_000
+_WIDE = {  # by byte order mark, or by how "<" is coded
+    **{b"\xff\xfe\0\0": "utf-32-le", b"\0\0\xfe\xff": "utf-32-be", b"<\0\0\0": "utf-32-le", b"\0\0\0<": "utf-32-be"},
+    **{b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"},
+}
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 
 
@@ -82,9 +88,12 @@ class _Bounded(ElementTree.TreeBuilder):
 
 
 def as_text(packet: bytes) -> str:
-    """A packet as text, as far as that goes: to look for one property, not to parse it."""
-    wide = packet[:2] == b"\xff\xfe" or packet[1:2] == b"\0"
-    return packet.decode("utf-16-le" if wide else "utf-16-be" if packet[:1] in (b"\0", b"\xfe") else "utf-8", "replace")
+    """A packet as text, as far as that goes."""
+    return packet.decode(_coding_of(packet), "replace").lstrip("\ufeff")
+
+
+def _coding_of(packet: bytes) -> str:
+    return next((coding for mark, coding in _WIDE.items() if packet.startswith(mark)), "utf-8")
 
 
 def keep_xmp(packet: bytes, is_harmless: Callable[[str], bool]) -> tuple[bytes | None, list[str]]:
@@ -93,17 +102,35 @@ def keep_xmp(packet: bytes, is_harmless: Callable[[str], bool]) -> tuple[bytes |
         root = _parse(packet)
     except (ValueError, LookupError, SyntaxError) as error:
         return None, [f"XMP that cannot be read ({' '.join(str(error).split())[:80]})"]
-    dropped: list[str] = []
-    for description in root:
-        for name, value in list(description.attrib.items()):
-            if not _is_kept(name) or not is_harmless(value):
+    kept = ElementTree.Element(root.tag)
+    loose = [root.text, *root.attrib.values(), *(text for part in root for text in (part.text, part.tail))]
+    dropped = ["XMP outside of properties"] * any((text or "").strip() for text in loose)
+    dropped += [_name_of(part.tag) for part in root if part.tag != _DESCRIPTION]
+    for found in root.iterfind(_DESCRIPTION):
+        description = ElementTree.SubElement(kept, _DESCRIPTION)
+        for name, value in found.attrib.items():
+            if _is_kept(name) and is_harmless(value):
+                description.set(name, value)
+            else:
                 dropped.append(_name_of(name))
-                del description.attrib[name]
-        for child in list(description):
-            if not _prune(child, is_harmless):
+        for child in found:
+            if _prune(child, is_harmless):
+                description.append(child)
+            else:
                 dropped.append(_name_of(child.tag))
-                description.remove(child)
-    return _packet(root), dropped
+    return _packet(kept), dropped
+
+
+def with_orientation(packet: bytes, orientation: int) -> bytes:
+    """The packet, in which `tiff:Orientation` says that one wherever it is."""
+    root = _parse(packet)
+    for description in root:
+        if _ORIENTATION in description.attrib:
+            description.set(_ORIENTATION, str(orientation))
+        for element in description.iterfind(_ORIENTATION):
+            element.clear()
+            element.text = str(orientation)
+    return _packet(root)
 
 
 def stamp_xmp(packet: bytes | None, provenance: Provenance) -> bytes:
@@ -119,7 +146,7 @@ def stamp_xmp(packet: bytes | None, provenance: Provenance) -> bytes:
     said = {f"{{{_FACEFILL}}}{field}": str(getattr(provenance, field)) for field in Provenance.__dataclass_fields__}
     # all descriptions of one packet speak of the same thing
     attributes = {f"{{{_RDF}}}about": about, f"{{{_IPTC}}}DigitalSourceType": COMPOSITE} | said
-    ElementTree.SubElement(root, f"{{{_RDF}}}Description", attributes)
+    ElementTree.SubElement(root, _DESCRIPTION, attributes)
     return _packet(root)
 
 
@@ -127,8 +154,8 @@ def _parse(packet: bytes) -> ElementTree.Element:
     if len(packet) > _LONGEST:
         raise ValueError(f"it is longer than {_LONGEST:,} bytes")
     parser = ElementTree.XMLParser(target=_Bounded())
-    wide = b"\0" in packet[:4] or packet[:2] in (b"\xff\xfe", b"\xfe\xff")
-    parser.feed(packet if wide else packet.strip(b"\0 \t\r\n"))
+    wide = _coding_of(packet) != "utf-8"
+    parser.feed(as_text(packet).strip("\0 \t\r\n") if wide else packet.strip(b"\0 \t\r\n"))
     root: ElementTree.Element = parser.close()
     found = next(root.iter(f"{{{_RDF}}}RDF"), None)
     if found is None:
