@@ -10,8 +10,9 @@ from torch import Tensor
 from facefill.arrays import mirror_points
 from facefill.methods.base import draw_noise
 from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole
+from facefill.nets.enlargement import BICUBIC, BILINEAR, enlarge
 from facefill.nets.hints import heat_maps, luminance
-from facefill.nets.small_and_detail import brightest_near, enlarge, is_grey, shrink
+from facefill.nets.small_and_detail import brightest_near, is_grey, shrink
 
 SMALL = {
     "small_widths": (8, 16),
@@ -189,12 +190,13 @@ def test_what_lies_outside_the_photo_is_not_judged(player: str) -> None:
         torch.testing.assert_close(one[name], same[name])
 
 
-def test_a_small_picture_is_enlarged_as_by_bicubic_interpolation_also_under_autocast() -> None:
+@pytest.mark.parametrize(("mode", "blocks"), [("bicubic", BICUBIC), ("bilinear", BILINEAR)])
+def test_a_small_picture_is_enlarged_as_by_interpolation_also_under_autocast(mode: str, blocks: Tensor) -> None:
     small = torch.rand((2, 3, 5, 8), generator=torch.Generator().manual_seed(0)) * 2 - 1
-    wanted = F.interpolate(small, scale_factor=4.0, mode="bicubic", align_corners=False)
-    torch.testing.assert_close(enlarge(small), wanted, atol=1e-5, rtol=0)
+    wanted = F.interpolate(small, scale_factor=4.0, mode=mode, align_corners=False)
+    torch.testing.assert_close(enlarge(small, blocks), wanted, atol=1e-5, rtol=0)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(enlarge(small), wanted, atol=1e-5, rtol=0)
+        torch.testing.assert_close(enlarge(small, blocks), wanted, atol=1e-5, rtol=0)
 
 
 def test_luminance_is_that_of_television() -> None:

@@ -27,12 +27,13 @@ from torch import Tensor, cat, nn
 from facefill.config import Frozen
 from facefill.methods.base import Batch, Method, draw_noise
 from facefill.nets.critics import ROUGHEN, ResidualCritic, move_and_tone, relative_loss, sum_over_maps
+from facefill.nets.enlargement import enlarge
 from facefill.nets.hints import FACTOR, UNKNOWN, heat_maps
 from facefill.nets.layers import UNet
 from facefill.nets.losses import HOLE_SHARE, hole_l1
 from facefill.nets.perceptual import open_perceptual
 from facefill.nets.sketches import trace
-from facefill.nets.small_and_detail import POINTS, STEP, SmallAndDetail, SmallNet, enlarge, hidden, shrink
+from facefill.nets.small_and_detail import POINTS, STEP, SmallAndDetail, SmallNet, hidden, shrink
 
 NOISY = 4
 """One picture in this many is drawn with noise."""

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, cat, nn
 
 from facefill.arrays import MIRRORED
+from facefill.nets.enlargement import BILINEAR, enlarge
 from facefill.nets.hints import FACTOR, UNKNOWN, UNSEEN, choose_mouth, heat_maps, luminance, move_mouth, tellable
 from facefill.nets.layers import UNet
 from facefill.nets.sketches import Sketches
-from facefill.nets.texture import add_texture, enlarged
+from facefill.nets.texture import add_texture
 
 STEP = FACTOR * 16
 """The picture's side is a multiple of this: the small network halves its picture four times."""
@@ -24,19 +25,6 @@ BRIGHTER = 4 / 127.5
 """How much brighter than the small picture around it *detail* may make something, on [-1, 1]."""
 GREY = 1 / 127.5
 """Known pixels whose channels are less than this apart on average, on [-1, 1], are those of a grey photo."""
-
-
-def _bicubic() -> Tensor:
-    """(`FACTOR` squared, 1, 5, 5): what each pixel of an enlarged block takes of the small pixels around (Keys 1981,
-    with a = -0.75)."""
-    places = (torch.arange(FACTOR) + 0.5) / FACTOR - 0.5
-    away = (places[:, None] - torch.arange(-2, 3)).abs()
-    near, far = 1.25 * away**3 - 2.25 * away**2 + 1, -0.75 * (away**3 - 5 * away**2 + 8 * away - 4)
-    along = torch.where(away <= 1, near, torch.where(away < 2, far, 0.0))
-    return torch.einsum("yi,xj->yxij", along, along).reshape(-1, 1, 5, 5)
-
-
-BICUBIC = _bicubic()
 
 
 class SmallNet(nn.Module):
@@ -144,20 +132,10 @@ def hidden(share: Tensor) -> Tensor:
     return (share > UNSEEN).to(share.dtype)
 
 
-def enlarge(small: Tensor) -> Tensor:
-    """The small picture at the full size, bicubic as `F.interpolate` has it: one convolution gives a block's pixels,
-    in a sixth of the time that OpenVINO takes for an interpolation."""
-    channels = small.shape[1]
-    with torch.autocast(small.device.type, enabled=False):
-        near = F.pad(small.float(), (2,) * 4, mode="replicate")
-        blocks = F.conv2d(near, BICUBIC.to(near).repeat(channels, 1, 1, 1), groups=channels)
-        return F.pixel_shuffle(blocks, FACTOR)
-
-
 def brightest_near(small: Tensor) -> Tensor:
     """(N, 3, H, W): of each channel the most that the small picture has around, and `BRIGHTER`. What is to sharpen the
     edge of a soft jaw would else leave a pale rim on the wall behind it."""
-    return enlarged(F.max_pool2d(small, 3, 1, 1) + BRIGHTER)
+    return enlarge(F.max_pool2d(small, 3, 1, 1) + BRIGHTER, BILINEAR)
 
 
 def is_grey(image: Tensor, mask: Tensor) -> Tensor:

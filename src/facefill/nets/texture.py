@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, cat
 
+from facefill.nets.enlargement import BILINEAR, enlarge
 from facefill.nets.hints import FACTOR, luminance
 
 Ellipse = tuple[tuple[float, float], tuple[float, float]]
@@ -48,22 +49,27 @@ TILE_PX = 128
 
 
 def _gaussians() -> Tensor:
-    """(3, 1, K, K), those of `FINE`, `SOFT` and `COARSE`; one convolution takes a third of the time of three."""
+    """(3, 1, 1, K), along a row, those of `FINE`, `SOFT` and `COARSE`."""
     radius = math.ceil(3 * COARSE)
     away = torch.arange(-radius, radius + 1.0)
     lines = torch.stack([torch.exp(-((away / sigma) ** 2) / 2) for sigma in (FINE, SOFT, COARSE)])
-    lines /= lines.sum(1, keepdim=True)
-    return (lines[:, None, :, None] * lines[:, None, None, :]).contiguous()
+    return (lines / lines.sum(1, keepdim=True))[:, None, None]
 
 
 GAUSSIANS = _gaussians()
+AROUND = GAUSSIANS.shape[3] // 2
+
+
+def _blurred(padded: Tensor) -> tuple[Tensor, ...]:
+    """(N, 1, H, W) each, what is `AROUND` wider under each Gaussian."""
+    lines = GAUSSIANS.to(padded)
+    return F.conv2d(F.conv2d(padded, lines), lines.mT, groups=3).chunk(3, 1)
 
 
 def _noise() -> Tensor:
     """(1, 2, T, T): random values of both kinds of grain, tiled without a seam, with standard deviation 1."""
     white = torch.randn((1, 1, TILE_PX, TILE_PX), generator=torch.Generator().manual_seed(3))
-    around = GAUSSIANS.shape[3] // 2
-    fine, _, coarse = F.conv2d(F.pad(white, (around,) * 4, mode="circular"), GAUSSIANS).chunk(3, 1)
+    fine, _, coarse = _blurred(F.pad(white, (AROUND,) * 4, mode="circular"))
     parts = cat([white - fine, fine - coarse], 1)
     return (parts / parts.std((2, 3), keepdim=True)).half().float()  # as it is stored in an exported file
 
@@ -78,8 +84,7 @@ def add_texture(image: Tensor, mask: Tensor, small: Tensor, filled: Tensor) -> T
     small picture.
     """
     whole, share = luminance(torch.lerp(image, filled, mask)), F.avg_pool2d(mask, FACTOR)
-    padded = F.pad(whole, (GAUSSIANS.shape[3] // 2,) * 4, mode="replicate")
-    fine, soft, coarse = F.conv2d(padded, GAUSSIANS.to(whole)).chunk(3, 1)
+    fine, soft, coarse = _blurred(F.pad(whole, (AROUND,) * 4, mode="replicate"))
     grain = cat([whole - fine, fine - coarse], 1)
     return filled + _sharpening(whole, whole - soft, share) + _grain(grain, share, small)
 
@@ -87,10 +92,16 @@ def add_texture(image: Tensor, mask: Tensor, small: Tensor, filled: Tensor) -> T
 def _sharpening(whole: Tensor, edges: Tensor, share: Tensor) -> Tensor:
     """(N, 1, H, W), what makes features in the hole of a luma picture sharper."""
     within = ((1.25 - _away(FEATURES, whole)) * 2).clamp(0, 1)
-    inside = enlarged((2 * F.avg_pool2d(share, FADE, 1, FADE // 2) - 1).clamp(0, 1))
+    inside = enlarge((2 * F.avg_pool2d(share, FADE, 1, FADE // 2) - 1).clamp(0, 1), BILINEAR)
     more = inside * (BESIDE + (SHARPER - BESIDE) * within) * edges
-    most, least = F.max_pool2d(whole, NEAR_PX, 1, NEAR_PX // 2), -F.max_pool2d(-whole, NEAR_PX, 1, NEAR_PX // 2)
+    most, least = _highest(whole), -_highest(-whole)
     return torch.maximum(torch.minimum(more, most - whole), least - whole)
+
+
+def _highest(picture: Tensor) -> Tensor:
+    """The highest value in the square of `NEAR_PX` around each pixel: of rows, and then of those."""
+    along = F.max_pool2d(picture, (1, NEAR_PX), 1, (0, NEAR_PX // 2))
+    return F.max_pool2d(along, (NEAR_PX, 1), 1, (NEAR_PX // 2, 0))
 
 
 def _grain(grain: Tensor, share: Tensor, small: Tensor) -> Tensor:
@@ -106,12 +117,7 @@ def _grain(grain: Tensor, share: Tensor, small: Tensor) -> Tensor:
     lacking = (SHARE * F.relu(wanted - there).sqrt()).clamp(max=MOST) * (trusted / (trusted + FEW))[:, None]
     times = math.ceil(height / TILE_PX), math.ceil(width / TILE_PX)
     noise = NOISE.to(grain).repeat(1, 1, *times)[..., :height, :width]
-    return (lacking[..., None, None] * noise).sum(1, keepdim=True) * enlarged(F.avg_pool2d(skin, 3, 1, 1))
-
-
-def enlarged(small: Tensor) -> Tensor:
-    """(N, C, H, W), a small picture at the full size, bilinear."""
-    return F.interpolate(small, scale_factor=float(FACTOR), mode="bilinear", align_corners=False)
+    return (lacking[..., None, None] * noise).sum(1, keepdim=True) * enlarge(F.avg_pool2d(skin, 3, 1, 1), BILINEAR)
 
 
 def _away(ellipse: Ellipse, like: Tensor) -> Tensor:
