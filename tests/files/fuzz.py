@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import struct
 import subprocess
 import sys
@@ -252,7 +251,7 @@ def check(result: bytes, before: files.Pixels, mask: np.ndarray, *, lossy: bool)
 def run(first: int, last: int) -> None:
     """Prints a line of JSON for each input."""
     read_photo(seeds()[0][1])
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    held = files.memory("VmHWM")
     for index in range(first, last):
         name, data = mutant(index)
         start = time.process_time()
@@ -261,7 +260,7 @@ def run(first: int, last: int) -> None:
         except Exception as error:  # a finding, which the parent reports
             said = f"BUG {type(error).__name__}: {error}"
         seconds = time.process_time() - start
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held
+        grown = files.memory("VmHWM") - held
         print(json.dumps([index, name, said, round(seconds, 2), grown]), flush=True)
 
 

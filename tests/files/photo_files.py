@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -46,6 +48,11 @@ def coded(source: Image.Image | NDArray[Any], name: str, **options: Any) -> byte
     return stream.getvalue()
 
 
+def memory(name: str) -> int:
+    """KiB of this process on Linux: "VmRSS" now, "VmHWM" at most. What getrusage counts is inherited from a parent."""
+    return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0])
+
+
 def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
@@ -67,6 +74,15 @@ def png(
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
     )
+
+
+def tiff(samples: NDArray[Any], **options: Any) -> bytes:
+    """A TIFF of (H, W) or (H, W, 3) samples, unless the options of tifffile say otherwise."""
+    stream = io.BytesIO()
+    single = samples.ndim == 2
+    defaults = {"photometric": "minisblack" if single else "rgb", "metadata": None}
+    tifffile.imwrite(stream, samples, **(defaults | options))
+    return stream.getvalue()
 
 
 def exif(picture_of: Pixels | None = None, orientation: int = 6, order: str = "<") -> bytes:

@@ -16,7 +16,7 @@ from PIL import PngImagePlugin, TiffImagePlugin
 from facefill.errors import InputError
 from facefill.files import xmp as packets
 from facefill.files.jpeg import Segment, join_resources, parse_jpeg
-from facefill.files.metadata import is_harmless
+from facefill.files.metadata import Found, is_harmless, keep
 from facefill.files.photo import encode_photo, read_photo
 from facefill.files.png import Chunk, parse_png
 from facefill.files.xmp import stamp_xmp
@@ -234,6 +234,14 @@ def test_the_resolution_goes_along(name: str) -> None:
     for target in ("JPEG", "PNG", "TIFF", "BMP"):
         result, _ = completed(source, target)
         assert np.allclose(files.opened(result).info["dpi"], (240, 120), atol=0.1), target
+
+
+def test_iptc_without_end_costs_nothing() -> None:
+    record = b"\x1c\2\x19\0\4word"
+    assert keep(Found(iptc=1000 * record)).iptc == 1000 * record
+    endless = keep(Found(iptc=200_000 * record))
+    assert endless.iptc is None
+    assert endless.dropped == ("IPTC of more than 1,000,000 bytes",)
 
 
 def test_the_default_packet_is_small_and_whole() -> None:

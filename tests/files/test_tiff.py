@@ -18,14 +18,6 @@ from facefill.files.photo import Photo, encode_photo, read_photo
 from . import photo_files as files
 
 
-def tiff(samples: np.ndarray, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    single = samples.ndim == 2
-    defaults = {"photometric": "minisblack" if single else "rgb", "metadata": None}
-    tifffile.imwrite(stream, samples, **(defaults | options))
-    return stream.getvalue()
-
-
 def completed(photo: Photo) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], bytes]:
     """The samples of the result as tifffile reads them, the mask, the notes, the file."""
     mask = np.zeros(photo.pixels.shape[:2], bool)
@@ -48,7 +40,7 @@ def test_a_further_channel_of_any_kind_stays_as_it_is(extra: int, channels: int,
     if extra == 1:
         samples[..., :-1] = samples[..., :-1].astype(int) * samples[..., -1:] // 255
     options = {"photometric": "minisblack", "planarconfig": "contig"} if channels == 2 else {}
-    source = tiff(samples, extrasamples=[extra], compression=compression, **options)
+    source = files.tiff(samples, extrasamples=[extra], compression=compression, **options)
     photo = read_photo(source)
     after, mask, _, result = completed(photo)
     assert np.array_equal(after[~mask], samples[~mask])
@@ -63,7 +55,7 @@ def test_a_further_channel_of_any_kind_stays_as_it_is(extra: int, channels: int,
 def test_premultiplied_colours_become_straight_in_other_formats() -> None:
     samples = files.picture(30, 41, 4)
     samples[..., :-1] = samples[..., :-1].astype(int) * samples[..., -1:] // 255
-    photo = read_photo(tiff(samples, extrasamples=[1]))
+    photo = read_photo(files.tiff(samples, extrasamples=[1]))
     result, _ = encode_photo(photo, photo.pixels, np.eye(30, 41, dtype=bool), format="PNG")
     assert np.array_equal(files.samples_of(result)[..., 3], samples[..., 3])
     assert np.array_equal(files.samples_of(result)[..., :3], photo.pixels)
@@ -72,14 +64,14 @@ def test_premultiplied_colours_become_straight_in_other_formats() -> None:
 def test_colours_under_no_alpha_are_black_in_the_view_and_stay_in_the_file() -> None:
     samples = files.picture(30, 41, 4)
     samples[20:, :, 3] = 0
-    photo = read_photo(tiff(samples, extrasamples=[1]))
+    photo = read_photo(files.tiff(samples, extrasamples=[1]))
     assert not photo.pixels[20:].any()
     after, mask, _, _ = completed(photo)
     assert np.array_equal(after[~mask], samples[~mask])
 
 
 def test_a_channel_that_may_be_anything_stays_behind_and_that_is_said() -> None:
-    photo = read_photo(tiff(files.picture(30, 41, 4), extrasamples=[0]))
+    photo = read_photo(files.tiff(files.picture(30, 41, 4), extrasamples=[0]))
     result, notes = encode_photo(photo, photo.pixels, np.eye(30, 41, dtype=bool), format="PNG")
     assert "its further channel is left out" in notes
     assert files.opened(result).mode == "RGB"
@@ -88,8 +80,8 @@ def test_a_channel_that_may_be_anything_stays_behind_and_that_is_said() -> None:
 def test_16_bits_in_planes_or_of_inks_are_one_line() -> None:
     planes = np.moveaxis(files.picture(30, 41, bits=16), -1, 0)
     for source in (
-        tiff(planes, planarconfig="separate"),
-        tiff(files.picture(30, 41, 4, bits=16), photometric="separated"),
+        files.tiff(planes, planarconfig="separate"),
+        files.tiff(files.picture(30, 41, 4, bits=16), photometric="separated"),
     ):
         with pytest.raises(InputError, match="16-bit grey or RGB"):
             read_photo(source)
@@ -99,7 +91,7 @@ def test_iptc_and_photoshops_blocks_of_a_tiff_keep_their_texts_alone() -> None:
     iptc, picture = b"\x1c\2\x05\0\5title", b"\xff\xd8\xff\xe0old" * 100
     blocks = join_resources(iptc) + b"8BIM" + struct.pack(">HHI", 0x0409, 0, len(picture)) + picture
     photo = read_photo(
-        tiff(
+        files.tiff(
             files.picture(30, 41),
             extratags=[(34377, 7, len(blocks), blocks, True), (37724, 7, len(picture), picture, True)],
         )
@@ -113,9 +105,9 @@ def test_iptc_and_photoshops_blocks_of_a_tiff_keep_their_texts_alone() -> None:
 
 def test_more_channels_than_can_be_kept_are_one_line() -> None:
     with pytest.raises(InputError, match="at most 1 channels beside 3 of colour, got 2"):
-        read_photo(tiff(files.picture(30, 41, 5), extrasamples=[0, 0]))
+        read_photo(files.tiff(files.picture(30, 41, 5), extrasamples=[0, 0]))
     with pytest.raises(InputError, match="at most 0 channels beside 4 of colour, got 1"):
-        read_photo(tiff(files.picture(30, 41, 5), photometric="separated", extrasamples=[2]))
+        read_photo(files.tiff(files.picture(30, 41, 5), photometric="separated", extrasamples=[2]))
 
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "JPEG"])
@@ -123,7 +115,7 @@ def test_16_bits_that_are_multiplied_by_alpha_become_straight_before_they_are_ro
     samples = files.picture(30, 41, 4, bits=16)
     samples[..., 3] = np.linspace(300, 65535, 41)
     samples[..., :3] = samples[..., :3].astype(np.uint32) * samples[..., 3:] // 65535
-    photo = read_photo(tiff(samples, extrasamples=[1]))
+    photo = read_photo(files.tiff(samples, extrasamples=[1]))
     result, _ = encode_photo(photo, photo.pixels, np.eye(30, 41, dtype=bool), format=format)
     difference = np.abs(read_photo(result).pixels.astype(int) - photo.pixels)
     assert difference.mean() < 3 if format == "JPEG" else difference.max() == 0
@@ -140,7 +132,7 @@ def test_grey_of_few_bits_or_upside_down_is_said(bits: int) -> None:
     photo = read_photo(bytes(source))
     assert photo.notes == (f"its {bits}-bit grey becomes 8-bit",)
     assert np.array_equal(photo.pixels[..., 0], np.asarray(few) * (255 // (2**bits - 1)))
-    negative = read_photo(tiff(files.picture(30, 41, 1)[..., 0], photometric="miniswhite"))
+    negative = read_photo(files.tiff(files.picture(30, 41, 1)[..., 0], photometric="miniswhite"))
     assert "0 is black" in negative.notes[0]
     assert np.array_equal(negative.pixels[..., 0], 255 - files.picture(30, 41, 1)[..., 0])
 
@@ -209,7 +201,7 @@ def test_a_picture_that_hides_a_larger_one_or_a_raw_one_is_one_line(options: dic
 
 @pytest.mark.parametrize("within", [0, 8, 600, 2**31 - 1])
 def test_a_directory_within_that_is_none_costs_nothing(within: int) -> None:
-    source = tiff(files.picture(30, 41), extratags=[(60000, 4, 1, within, True)])
+    source = files.tiff(files.picture(30, 41), extratags=[(60000, 4, 1, within, True)])
     photo = read_photo(source.replace(struct.pack("<HHI", 60000, 4, 1), struct.pack("<HHI", 330, 4, 1)))
     assert np.array_equal(photo.pixels, files.picture(30, 41))
 
@@ -220,11 +212,11 @@ def test_a_directory_within_that_is_none_costs_nothing(within: int) -> None:
 )
 def test_a_cameras_raw_file_is_one_line(name: str, extratags: list[Any]) -> None:
     with pytest.raises(InputError, match="raw file"):
-        read_photo(tiff(files.picture(30, 41), extratags=extratags))
+        read_photo(files.tiff(files.picture(30, 41), extratags=extratags))
 
 
 def test_a_thumbnail_that_points_to_the_rest_is_a_raw_file() -> None:
-    source = tiff(files.picture(30, 41), subfiletype=1, extratags=[(60000, 4, 1, 8, True)])
+    source = files.tiff(files.picture(30, 41), subfiletype=1, extratags=[(60000, 4, 1, 8, True)])
     with pytest.raises(InputError, match="raw file"):
         read_photo(source.replace(struct.pack("<HHI", 60000, 4, 1), struct.pack("<HHI", 330, 4, 1)))
     with pytest.raises(InputError, match="raw file"):
@@ -233,7 +225,7 @@ def test_a_thumbnail_that_points_to_the_rest_is_a_raw_file() -> None:
 
 @pytest.mark.parametrize("density", [(1, 0), (0, 0), (0, 1)])
 def test_a_resolution_that_is_no_number_is_no_resolution(density: tuple[int, int]) -> None:
-    source = bytearray(tiff(files.picture(30, 41), resolution=((72, 1), (72, 1)), resolutionunit=2))
+    source = bytearray(files.tiff(files.picture(30, 41), resolution=((72, 1), (72, 1)), resolutionunit=2))
     at = source.index(struct.pack("<II", 72, 1))
     source[at : at + 8] = struct.pack("<II", *density)
     after, mask, _, _ = completed(read_photo(bytes(source)))
@@ -256,7 +248,7 @@ def test_a_resolution_of_an_unknown_unit_becomes_one_of_none() -> None:
     "options", [{}, {"rowsperstrip": 8}, {"tile": (16, 16)}, {"compression": "zlib"}, {"bigtiff": True}]
 )
 def test_a_picture_of_which_strips_or_tiles_are_missing_is_one_line(options: dict[str, Any], bits: int) -> None:
-    source = tiff(files.picture(48, 64, bits=bits), **options)
+    source = files.tiff(files.picture(48, 64, bits=bits), **options)
     assert read_photo(source).pixels.shape == (48, 64, 3)
     with tifffile.TiffFile(io.BytesIO(source)) as whole:
         tags = whole.pages[0].tags
@@ -271,7 +263,7 @@ def test_a_picture_of_which_strips_or_tiles_are_missing_is_one_line(options: dic
 
 
 def test_directories_that_share_bytes_or_point_outside_are_one_line() -> None:
-    source = tiff(files.picture(30, 41))
+    source = files.tiff(files.picture(30, 41))
     (at,) = struct.unpack_from("<I", source, 4)
     (count,) = struct.unpack_from("<H", source, at)
     shared = b"".join(struct.pack("<HHII", 60000 + number, 7, len(source), 0) for number in range(2000))
@@ -283,7 +275,7 @@ def test_directories_that_share_bytes_or_point_outside_are_one_line() -> None:
 
 
 def test_tiles_far_larger_than_the_picture_are_one_line() -> None:
-    source = bytearray(tiff(files.picture(64, 64), tile=(64, 64)))
+    source = bytearray(files.tiff(files.picture(64, 64), tile=(64, 64)))
     for number in (322, 323):
         at = source.index(struct.pack("<H", number))
         struct.pack_into("<HII", source, at + 2, 4, 1, 60_000)
@@ -295,7 +287,7 @@ def test_numbers_that_are_no_counts_are_one_line() -> None:
     samples = (files.picture(30, 41)[..., 0] / 255).astype(np.float32)
     for odd in (samples, samples.astype(np.int16), samples.astype(np.uint32)):
         with pytest.raises(InputError):
-            read_photo(tiff(odd))
+            read_photo(files.tiff(odd))
 
 
 def with_tag(source: bytes, number: int, kind: int, value: bytes, *, first: bool = True) -> bytes:
@@ -315,7 +307,7 @@ def with_tag(source: bytes, number: int, kind: int, value: bytes, *, first: bool
 )
 def test_an_orientation_of_any_kind_of_number_turns_no_sample(kind: int, value: bytes, first: bool) -> None:
     samples = files.picture(30, 41)
-    photo = read_photo(with_tag(tiff(samples), 274, kind, value, first=first))
+    photo = read_photo(with_tag(files.tiff(samples), 274, kind, value, first=first))
     assert photo.orientation == (6 if kind in (3, 4, 6, 8, 9) else 1)
     assert photo.pixels.shape == ((41, 30, 3) if photo.orientation == 6 else (30, 41, 3))
     mask = np.zeros(photo.pixels.shape[:2], bool)
@@ -331,7 +323,7 @@ def test_an_orientation_of_any_kind_of_number_turns_no_sample(kind: int, value: 
 def test_xmp_of_any_kind_of_value_is_read(kind: int) -> None:
     said = b"<r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns:t='http://ns.adobe.com/tiff/1.0/'>"
     said += b"<r:Description t:Orientation='3'/></r:RDF>"
-    source = tiff(files.picture(30, 41), extratags=[(60000, 7, len(said), said, True)])
+    source = files.tiff(files.picture(30, 41), extratags=[(60000, 7, len(said), said, True)])
     entry = source.index(struct.pack("<HH", 60000, 7))
     source = source[:entry] + struct.pack("<HH", 700, kind) + source[entry + 4 :]
     photo = read_photo(source)
@@ -343,7 +335,7 @@ def test_xmp_of_any_kind_of_value_is_read(kind: int) -> None:
 @pytest.mark.parametrize("kind", [1, 3, 4, 8])
 def test_what_a_further_channel_is_may_be_any_kind_of_number(kind: int) -> None:
     samples = files.picture(30, 41, 4)
-    source = bytearray(tiff(samples, extrasamples=[1]))
+    source = bytearray(files.tiff(samples, extrasamples=[1]))
     struct.pack_into("<H", source, source.index(struct.pack("<HHI", 338, 3, 1)) + 2, kind)
     after, mask, _, _ = completed(read_photo(bytes(source)))
     assert np.array_equal(after[~mask], samples[~mask])

@@ -22,7 +22,7 @@ Samples = NDArray[Any]  # uint8 or uint16
 
 MODES = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK"}
 _SPACES = {"GRAY": "grey", "RGB": "rgb", "CMYK": "cmyk"}
-_BAND_ROWS = 256  # LittleCMS works on four bytes per pixel: bands keep that small beside the photo itself
+_BAND_ROWS = 256  # LittleCMS works on four bytes per pixel, and alpha on many: bands keep that small beside the photo
 _SAME_LEVELS = 1  # a profile that moves no colour further than this is sRGB, whatever it calls itself
 
 
@@ -134,10 +134,12 @@ def straight(native: Native) -> Native:
     """The same picture with colours that no alpha is multiplied into."""
     if native.extra != 1:
         return native
-    most, alpha = (65535 if native.bits == 16 else 255), native.samples[..., -1:].astype(np.uint32)
-    colours = np.minimum((native.colours * np.uint32(most) + alpha // 2) // np.maximum(alpha, 1), most)
-    colours *= alpha > 0  # what is wholly transparent is black, as Pillow shows it
-    samples = np.dstack([colours.astype(native.samples.dtype), native.samples[..., -1:]])
+    most, samples = (65535 if native.bits == 16 else 255), native.samples.copy()
+    for top in range(0, len(samples), _BAND_ROWS):
+        band = samples[top : top + _BAND_ROWS]
+        alpha = band[..., -1:].astype(np.uint32)
+        colours = np.minimum((band[..., :-1] * np.uint32(most) + alpha // 2) // np.maximum(alpha, 1), most)
+        band[..., :-1] = colours * (alpha > 0)  # what is wholly transparent is black, as Pillow shows it
     return replace(native, samples=samples, extra=2)
 
 

@@ -213,7 +213,7 @@ def _decode_leniently(data: bytes, space: str) -> NDArray[np.uint8]:
 
 def _found_in(jpeg: Jpeg) -> Found:
     """The metadata of a JPEG."""
-    exif, xmp, icc, iptc, dropped = [], [], dict[int, bytes](), b"", list[str]()
+    exif, xmp, icc, iptc, dropped = [], [], dict[int, bytes](), list[bytes](), list[str]()
     dpi: Dpi | None = None
     for marker, payload, _ in (segment for segment in jpeg.segments if segment.is_metadata):
         if marker == 0xE1 and payload.startswith(EXIF_HEADER):
@@ -224,7 +224,8 @@ def _found_in(jpeg: Jpeg) -> Found:
             icc.setdefault(payload[len(ICC_HEADER)] if len(payload) > 14 else 0, payload[len(ICC_HEADER) + 2 :])
         elif marker == 0xED and payload.startswith(_PHOTOSHOP_HEADER):
             text, more = split_resources(payload[len(_PHOTOSHOP_HEADER) :])
-            iptc, dropped = iptc + text, dropped + more
+            iptc.append(text)
+            dropped += more
         elif marker == 0xE0 and payload.startswith(b"JFIF\0") and len(payload) >= 14:
             dpi = dpi_of(*struct.unpack_from(">BHH", payload, 7))
             dropped += ["the JFIF thumbnail"] * (len(payload) > 14)
@@ -232,7 +233,7 @@ def _found_in(jpeg: Jpeg) -> Found:
             dropped.append(_name_of(marker, payload))
     dropped += trailing(jpeg.trailer)
     profile = b"".join(icc[number] for number in sorted(icc))
-    return Found(tuple(exif), tuple(xmp), iptc, profile, dpi=dpi, dropped=tuple(dropped))
+    return Found(tuple(exif), tuple(xmp), b"".join(iptc), profile, dpi=dpi, dropped=tuple(dropped))
 
 
 def dpi_of(unit: int, across: int, down: int) -> Dpi | None:
@@ -243,18 +244,18 @@ def dpi_of(unit: int, across: int, down: int) -> Dpi | None:
 
 def split_resources(resources: bytes) -> tuple[bytes, list[str]]:
     """The IPTC records in Photoshop's image resource blocks (8BIM), and names of the blocks beside them."""
-    iptc, names, at = b"", [], 0
+    iptc, names, at = list[bytes](), list[str](), 0
     while resources[at : at + 4] == b"8BIM" and at + 12 <= len(resources):
         (number,) = struct.unpack_from(">H", resources, at + 4)
         name = (resources[at + 6] + 2) & ~1
         (length,) = struct.unpack_from(">I", resources[at + 6 + name : at + 10 + name].rjust(4, b"\0"))
         start = at + 10 + name
         if number == 0x0404:
-            iptc += resources[start : start + length]
+            iptc.append(resources[start : start + length])
         else:
             names.append("Photoshop's thumbnail" if number in (0x0409, 0x040C) else "Photoshop's settings")
         at = start + length + length % 2
-    return iptc, names
+    return b"".join(iptc), list(dict.fromkeys(names))
 
 
 def join_resources(iptc: bytes) -> bytes:

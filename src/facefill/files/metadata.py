@@ -42,7 +42,7 @@ _TEXTS = tag_numbers(
 _LONGEST_NUMBERS = 64  # bytes of a field of numbers, as ReferenceBlackWhite's six fractions
 _CODED_TEXTS = (37510, 27, 28)  # UserComment, and two of GPS: eight bytes say how the text is coded
 _IPTC_FIELDS = {*range(3, 123), 130, 131, 135}
-_LONGEST_TEXT = 32_000
+_LONGEST_TEXT, _LONGEST_IPTC = 32_000, 1_000_000
 _BINARY = re.compile(r"[A-Za-z0-9+/=_-]{256}|(?:[0-9A-Fa-f]{2}[\s,]*+){200}")
 _PIECE, _MOST_PIECES = re.compile(r"[A-Za-z0-9+/=_-]{40,}"), 1000  # characters of a block
 _PROFILE_TAGS = set(
@@ -192,6 +192,9 @@ def _is_harmless_text(value: bytes, coding: str, harmless: Callable[[str], bool]
 
 def _keep_iptc(records: bytes, dropped: list[str]) -> bytes:
     """Records of text (IPTC-IIM record 1, and 2 but for previews and drawn captions)."""
+    if len(records) > _LONGEST_IPTC:
+        dropped.append(f"IPTC of more than {_LONGEST_IPTC:,} bytes")
+        return b""
     kept, at, harmless = [], 0, _harmless_among([records.decode("latin-1")])
     while at + 5 <= len(records) and records[at] == 0x1C:
         record, dataset, length = struct.unpack_from(">BBH", records, at + 1)

@@ -121,6 +121,7 @@ def _decode_deep(
         if clear is not None:
             grey = np.dstack([grey, np.where(grey == clear, 0, 65535).astype(np.uint16)])
         return Native(np.atleast_3d(grey), "grey", None if clear is None else 2, 16, kept, colours), notes
+    image.close()  # it holds as many samples of 8 bits
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if samples is None or samples.dtype != np.uint16:
         raise ValueError("its samples are cut off")

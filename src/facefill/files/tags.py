@@ -71,7 +71,7 @@ class Directories:
     def pages(self) -> list[tuple[int, dict[int, Tag]]]:
         """The offset and tags of all directories in the chain that the first one begins."""
         found, following = [(self.start, self.first)], self.next
-        while following and len(found) < 1000:
+        while following and len(self._seen) < 1000:
             at = following
             tags, following = self.read(at)
             if tags:

@@ -66,7 +66,7 @@ class Provenance:
 
 
 class _Bounded(ElementTree.TreeBuilder):
-    """Builds a tree of bounded depth and size, without entities."""
+    """Builds a tree of bounded depth and number of elements and attributes, without entities."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _Bounded(ElementTree.TreeBuilder):
 
     def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
         self._depth += 1
-        self._count += 1
+        self._count += 1 + len(attrs)
         if self._depth > _DEEPEST or self._count > _MOST_ELEMENTS:
             raise ValueError("it is nested too deep, or too long")
         return super().start(tag, attrs)
