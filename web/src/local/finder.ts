@@ -6,7 +6,7 @@ import { apply, Crop } from "./crop";
 import { mirror, toNetwork, type Network } from "./network";
 import { resize } from "./opencv";
 
-const STRIDES = [8, 16, 32], LONG_SIDE_PX = 640, COARSE_SIDE_PX = 320, CANVAS_PX = 160, CANDIDATE = 0.4, THRESHOLD = 0.66, CERTAIN = 0.9;
+const STRIDES = [8, 16, 32], LONG_SIDE_PX = 640, COARSE_SIDE_PX = 320, CANVAS_PX = [160, 320, 480, 512, 640], CANDIDATE = 0.4, THRESHOLD = 0.66, CERTAIN = 0.9;
 const SAME_IOU = 0.4, SAME_SHARE = 0.65, AGREE_IOU = 0.6, LOOK_PX = 128, SECOND_PX = 160, IS_FACE = 0.3;
 const USUAL = [0.23, 0.19, 0.77, 0.92].map((share) => share * LOOK_PX);
 const MIRRORED = [1, 0, 2, 4, 3];
@@ -50,7 +50,7 @@ async function suspects(photo: Bytes, finder: Network): Promise<Finding[]> {
 
 /** Findings in one size, in pixels of the photo. */
 async function look(view: Bytes, photo: Bytes, finder: Network): Promise<Finding[]> {
-  const up = (side: number): number => Math.ceil(side / CANVAS_PX) * CANVAS_PX, canvas = bytes(up(view.height), up(view.width), 3);
+  const up = (side: number): number => CANVAS_PX.find((px) => px >= side)!, canvas = bytes(up(view.height), up(view.width), 3);
   canvas.data.fill(128);
   paste(canvas, view, 0, 0);
   const said = await finder({ image: toNetwork(canvas) });
@@ -59,7 +59,7 @@ async function look(view: Bytes, photo: Bytes, finder: Network): Promise<Finding
     row.map((value, at) => at ? (value + 0.5) * scale[(at - 1) % 2]! - 0.5 : value));
 }
 
-/** The finding as seen in its aligned crop, as it is and mirrored; null where no face is seen there. */
+/** The finding as seen in its aligned crop, as it is and, if that shows a face, mirrored; null where no face is seen there. */
 async function lookAgain(photo: Bytes, row: Finding, finder: Network): Promise<Finding | null> {
   const unseen = row[0]! >= CERTAIN ? row : null, crop = Crop.aroundFace(snap(pointsOf(row)), LOOK_PX);
   if (!crop) return unseen;
@@ -68,8 +68,8 @@ async function lookAgain(photo: Bytes, row: Finding, finder: Network): Promise<F
     const rows = decode((await finder({ image: toNetwork(view) })).data, LOOK_PX, LOOK_PX);
     const best = usual(index ? rows.map(mirrored) : rows);
     if (best) found.push(best);
+    else if (!index) return unseen;
   }
-  if (!found.length) return unseen;
   const mean = found[0]!.map((_, at) => found.reduce((sum, each) => sum + each[at]!, 0) / found.length);
   return mean[0]! >= THRESHOLD ? intoPhoto(mean, crop) : unseen;
 }
