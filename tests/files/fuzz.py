@@ -44,7 +44,8 @@ def seeds() -> list[tuple[str, bytes]]:
     face, block = files.picture(48, 64), b"Exif\0\0" + files.exif(files.picture(48, 64))
     xmp = (
         b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
-        b"<r:Description xmlns:d='http://purl.org/dc/elements/1.1/' d:format='a'/></r:RDF></x:xmpmeta>"
+        b"<r:Description xmlns:d='http://purl.org/dc/elements/1.1/' d:format='a' "
+        b"xmlns:t='http://ns.adobe.com/tiff/1.0/' t:Orientation='8'/></r:RDF></x:xmpmeta>"
     )
     info = PngImagePlugin.PngInfo()
     info.add_itxt("XML:com.adobe.xmp", xmp.decode())

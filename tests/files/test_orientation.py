@@ -139,6 +139,17 @@ def test_what_is_no_orientation_is_none(kind: int, length: int, value: int, expe
     assert orientation_of([exif]) == expected
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_an_image_that_is_opened_and_not_yet_decoded_is_turned_once(name: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source = files.coded(files.picture(40, 56), name, exif=exif, **({"lossless": True} if name == "WEBP" else {}))
+    photo = read_photo(files.opened(source))
+    assert np.array_equal(photo.pixels, read_photo(source).pixels)
+    result, _ = encode_photo(photo, photo.pixels, np.eye(56, 40, dtype=bool), format="PNG")
+    assert np.array_equal(read_photo(result).pixels, photo.pixels)
+
+
 def test_a_mask_of_a_turned_photo_that_is_drawn_upright_fits_too() -> None:
     photo = read_photo(png_with(files.picture(40, 56), Chunk(b"eXIf", block(6))))
     drawn = np.zeros((56, 40), np.uint8)

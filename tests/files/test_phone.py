@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 
 from facefill.files.jpeg import Segment, parse_jpeg
 from facefill.files.photo import encode_photo, read_photo
+from facefill.files.samples import use_heif
 
 from . import photo_files as files
 
@@ -30,7 +32,8 @@ def completed(source: bytes) -> tuple[bytes, str]:
     mask = np.zeros(photo.pixels.shape[:2], bool)
     mask[8:16, 8:16] = True
     result, notes = encode_photo(photo, 255 - photo.pixels, mask)
-    assert np.array_equal(read_photo(result).pixels[32:], photo.pixels[32:])
+    again = read_photo(result).pixels[32:].astype(int)
+    assert np.abs(again - photo.pixels[32:]).max() <= (0 if photo.format == "JPEG" else 16)
     return result, " ".join(notes)
 
 
@@ -54,6 +57,32 @@ def test_what_lies_beside_the_photo_goes_with_its_marks(metadata: list[Segment],
     assert "XMP MotionPhoto" in notes
     assert not [mark for mark in MARKS if mark in result]
     assert b"image/jpeg" in result
+
+
+ALPHA = {"AVIF": b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", "HEIF": b"urn:mpeg:hevc:2015:auxid:1"}
+
+
+@pytest.mark.parametrize("name", ALPHA)
+@pytest.mark.parametrize("kind", [b"urn:mpeg:hevc:2015:auxid:2", b"urn:x:gainmap", b""])
+def test_what_is_no_alpha_of_an_avif_or_heic_goes_and_that_is_said(name: str, kind: bytes) -> None:
+    if name == "HEIF":
+        pytest.importorskip("pillow_heif")
+        use_heif()
+    source = files.coded(files.image("RGBA", 64, 80), name)
+    assert source.count(ALPHA[name]) == 1
+    assert read_photo(source).kept.dropped == ()
+    result, notes = completed(source.replace(ALPHA[name], kind.ljust(len(ALPHA[name]), b"\0")) if kind else source)
+    assert ("further pictures (depth, gain map, thumbnails)" in notes) == bool(kind)
+    assert kind not in result or not kind
+
+
+@pytest.mark.parametrize("depth", [8, 10, 12])
+def test_avif_of_more_than_8_bits_says_what_it_loses(depth: int) -> None:
+    samples = files.picture(48, 64, 3, bits=16) >> (16 - depth)
+    samples = samples.astype(np.uint8) if depth == 8 else samples
+    done, source = cv2.imencode(".avif", samples, [cv2.IMWRITE_AVIF_DEPTH, depth])
+    assert done
+    assert ("its 10 or 12 bits become 8" in read_photo(source.tobytes()).notes) == (depth > 8)
 
 
 def test_heic_of_more_than_8_bits_says_what_it_loses() -> None:

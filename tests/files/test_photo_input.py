@@ -13,6 +13,7 @@ from PIL import Image
 from facefill.errors import InputError
 from facefill.files.photo import encode_photo, read_photo
 from facefill.files.png import SIGNATURE, parse_png
+from facefill.files.samples import use_heif
 
 from . import photo_files as files
 
@@ -61,6 +62,17 @@ def test_a_file_that_is_cut_off_is_refused(name: str) -> None:
     source = files.coded(files.image("RGB", 120, 160), name)
     for share in (0.1, 0.5, 0.9):
         assert name in refusal(source[: int(len(source) * share)]).expected
+
+
+@pytest.mark.parametrize("name", ["WEBP", "AVIF", "HEIF"])
+def test_a_file_whose_end_was_never_written_is_said_to_be_damaged(name: str) -> None:
+    if name == "HEIF":
+        pytest.importorskip("pillow_heif")
+        use_heif()
+    source = files.coded(files.image("RGB", 120, 160), name)
+    assert read_photo(source).notes == ()
+    half = source[:-150].ljust(len(source), b"\0")
+    assert "zeros: a part of it may be missing" in " ".join(read_photo(half).notes)
 
 
 def test_a_16_bit_png_that_is_cut_off_is_refused() -> None:
@@ -175,6 +187,10 @@ def test_of_several_frames_the_first_is_taken_and_that_is_said(name: str) -> Non
 )
 def test_an_array_of_another_kind_is_refused(array: np.ndarray) -> None:
     assert str(array.dtype) in refusal(array).got
+
+
+def test_an_image_without_pixels_is_refused() -> None:
+    assert "0 x 5" in refusal(Image.new("RGB", (0, 5))).got
 
 
 @pytest.mark.parametrize("mode", ["F", "I", "LAB"])

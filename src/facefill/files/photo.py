@@ -165,6 +165,8 @@ def _from_array(array: NDArray[np.uint8], max_pixels: int) -> Photo:
 
 
 def _from_image(image: Image.Image, max_pixels: int) -> Photo:
+    if not image.width or not image.height:
+        raise InputError("an image with pixels", f"one of {image.width} x {image.height}", "open another")
     check_size((image.width, image.height, len(image.getbands()), 1), "the image", max_pixels)
     name = {"MPO": "JPEG"}.get(image.format or "", image.format or "")
     name = name if name in FORMATS else "PNG"

@@ -24,6 +24,10 @@ _SETTINGS: dict[str, tuple[type, ...]] = {
     **{"dpi": (tuple,), "bit_depth": (int,), "transparency": (int, tuple, bytes)},
     **{"exif": (bytes,), "icc_profile": (bytes,), "xmp": (bytes,), "XML:com.adobe.xmp": (str,)},
 }
+# items of ISO 14496-12 and 23008-12: a gain map, a thumbnail, a picture that is not the alpha of another
+_FURTHER = re.compile(
+    rb"infe.{8}tmap|thmb|auxC.{4}(?!urn:mpeg:(?:mpegB:cicp:systems:auxiliary:alpha|hevc:2015:auxid:1)\0)", re.DOTALL
+)
 _EXIF_MARKS = re.compile(rb"II\*\0|MM\0\*")
 
 
@@ -82,6 +86,8 @@ def open_other(data: bytes, name: str) -> Image.Image:
 
 def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple[Native, list[str]]:
     """The samples of an opened image, and notes on them. data, name: of its file, where there is one."""
+    if not data:
+        image.load()  # which turns a TIFF and says so
     odd = [key for key, kinds in _SETTINGS.items() if not isinstance(image.info.get(key), (*kinds, type(None)))]
     if odd:  # Pillow puts a PNG's texts among its own settings
         image = image.copy()
@@ -94,8 +100,8 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
     dropped, frames = [], getattr(image, "n_frames", 1)
     if data:
         dropped += ["further pictures"] * (frames > 1)
-        more = any(info.get(key) for key in ("aux", "depth_images", "thumbnails"))
-        dropped += ["further pictures (depth, gain map, thumbnails)"] * more
+        more = _FURTHER.search(data, 0, 1 << 16) if name in ("AVIF", "HEIF") else None
+        dropped += ["further pictures (depth, gain map, thumbnails)"] * bool(more)
         dropped += [CREDENTIALS] * (b"jumb" in data and b"c2pa" in data)
         dropped += _beside(data, name)
     blocks = (exif.removeprefix(b"Exif\0\0"),) if exif else ()
@@ -104,6 +110,8 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
     samples, kind, extra, bits, notes = samples_of(image)
     native = Native(samples, kind, extra, bits, keep(found))
     notes += [f"it holds {frames} pictures: only the first is used"] * (frames > 1)
+    zeros = len(data) - len(data.rstrip(b"\0")) if name in ("WEBP", "AVIF", "HEIF") else 0
+    notes += [f"it ends in {zeros:,} zeros: a part of it may be missing"] * (zeros > 100)  # no decoder minds them
     return native, notes + _coding_notes(data, name, bool(native.kept.icc), info)
 
 
