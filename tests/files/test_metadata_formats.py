@@ -295,8 +295,12 @@ def test_a_second_block_of_a_webp_and_the_profile_of_a_bmp_go_and_that_is_said()
     part = b"EXIF" + struct.pack("<I", len(OLD)) + OLD + bytes(len(OLD) % 2)
     larger = b"RIFF" + struct.pack("<I", len(source + part) - 8) + source[8:] + part
     result, notes = completed(larger)
-    assert "a second part EXIF" in notes[0]
+    assert "a further part EXIF" in notes[0]
     assert not any(trace in result for trace in TRACES)
+    flagged = source.index(b"VP8X") + 8
+    unread = source[:flagged] + b"\0" + source[flagged + 1 :]
+    assert "a further part EXIF" in completed(unread)[1][0]
+    assert "left out" not in " ".join(completed(files.coded(files.image("RGB", 40, 48), "WEBP", lossless=True))[1])
     plain, profile = files.coded(files.image("RGB", 40, 48), "BMP"), files.rgb_profile()
     head = struct.pack("<I", 124) + plain[18:54] + bytes(16) + b"DEBM" + bytes(48)
     head += struct.pack("<IIII", 4, 124 + len(plain) - 54, len(profile), 0)

@@ -64,6 +64,13 @@ def test_many_words_are_no_pieces() -> None:
     assert found.xmp.count(b"<rdf:li>") == 160 == kept.count(b"<rdf:li>")
 
 
+def test_what_is_encoded_by_itself_takes_no_long_word_with_it() -> None:
+    address = "https://example.org/rights/of/the/photos/that-were-taken-by-the-sea"
+    kept = keep(Found(xmp=(packet(f"<dc:title>{ENCODED}</dc:title>", attributes=f"dc:rights='{address}'"),)))
+    assert kept.dropped == ("XMP title (purl.org/dc/elements/1.1)",)
+    assert address.encode() in (kept.xmp or b"")
+
+
 ORIENTED = {
     "another prefix": b"<r:Description xmlns:t='http://ns.adobe.com/tiff/1.0/' t:Orientation='6'/>",
     "a reference": b"<r:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/' tiff:Orientation='&#54;'/>",

@@ -93,9 +93,11 @@ def keep(found: Found) -> Kept:
     exif = _keep_exif(found.exif[0], dropped) if found.exif else None
     dropped += ["a second EXIF block"] * (len(found.exif) > 1)
     packets = [as_text(packet) for packet in found.xmp]
-    xmp, more = keep_xmp(found.xmp[0], _harmless_among(packets[:1])) if packets else (None, [])
+    xmp, more = keep_xmp(found.xmp[0], is_harmless) if packets else (None, [])
+    if xmp and (harmless := _harmless_among([as_text(xmp)])) is not is_harmless:
+        xmp, more = keep_xmp(found.xmp[0], harmless)
     dropped += more + ["a second XMP packet"] * (len(packets) > 1)
-    harmless = _harmless_among(text for _, text in found.texts)
+    harmless = _harmless_among(text for _, text in found.texts if is_harmless(text))
     texts = tuple((word, text) for word, text in found.texts if harmless(text))
     dropped += [f"the text {word[:40]}" for word, text in found.texts if (word, text) not in texts]
     # what is kept has plain prefixes, whatever they were

@@ -20,6 +20,7 @@ from facefill.files.tags import Directories, number_of
 CLEAR = "its transparent colour becomes an alpha channel"
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk"}
 _PARTS = set(b"VP8 ,VP8L,VP8X,ALPH,ICCP,EXIF,XMP ,ANIM,ANMF,C2PA,ftyp,meta,mdat,moov".split(b","))
+_READ = {b"EXIF": "exif", b"XMP ": "xmp", b"ICCP": "icc_profile"}
 _SETTINGS: dict[str, tuple[type, ...]] = {
     **{"dpi": (tuple,), "bit_depth": (int,), "transparency": (int, tuple, bytes)},
     **{"exif": (bytes,), "icc_profile": (bytes,), "xmp": (bytes,), "XML:com.adobe.xmp": (str,)},
@@ -103,7 +104,7 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
         more = _FURTHER.search(data, 0, 1 << 16) if name in ("AVIF", "HEIF") else None
         dropped += ["further pictures (depth, gain map, thumbnails)"] * bool(more)
         dropped += [CREDENTIALS] * (b"jumb" in data and b"c2pa" in data)
-        dropped += _beside(data, name)
+        dropped += _beside(data, name, info)
     blocks = (exif.removeprefix(b"Exif\0\0"),) if exif else ()
     packets = (xmp.encode() if isinstance(xmp, str) else xmp,) if xmp else ()
     found = Found(blocks, packets, icc=info.get("icc_profile") or b"", dpi=dpi, dropped=tuple(dropped))
@@ -115,9 +116,10 @@ def decode_image(image: Image.Image, data: bytes = b"", name: str = "") -> tuple
     return native, notes + _coding_notes(data, name, bool(native.kept.icc), info)
 
 
-def _beside(data: bytes, name: str) -> list[str]:
+def _beside(data: bytes, name: str, info: dict[Any, Any]) -> list[str]:
     """Names of what lies beside and behind the picture in a BMP, WebP, AVIF or HEIF file."""
-    riff, at, end, names, seen = name == "WEBP", 0, len(data), list[str](), set[bytes]()
+    riff, at, end, names = name == "WEBP", 0, len(data), list[str]()
+    seen = {kind for kind, key in _READ.items() if not info.get(key)}  # libwebp reads them where a flag says so
     if name == "BMP":
         (end,) = struct.unpack_from("<I", data, 2)
         names = ["its colour profile"] * (data[70:74] in (b"DEBM", b"KNIL"))  # embedded, linked
@@ -138,7 +140,7 @@ def _beside(data: bytes, name: str) -> list[str]:
         elif kind not in _PARTS and part.strip(b"\0") and b"c2pa" not in part:
             names.append(f"the part {kind.decode('latin-1').strip()}")
         elif riff and kind in seen and kind != b"ANMF":
-            names.append(f"a second part {kind.decode('latin-1').strip()}")
+            names.append(f"a further part {kind.decode('latin-1').strip()}")
         seen.add(kind)
         at += size
     return names + trailing(data[min(at, end) :])
