@@ -263,9 +263,9 @@ def measure_resume(folder: Path, count: int) -> None:
                 ).encode()
             )
     code = (
-        "import sys, time, resource; from facefill.batch.run import run; from facefill.batch.job import BatchJob\n"
+        "import sys, time; from facefill.batch.run import run; from facefill.batch.job import BatchJob\n"
         "from facefill.batch.folder import Selection; job = BatchJob(*sys.argv[1:4], recipe=sys.argv[4])\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "peak = lambda: int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) // 1024\n"
         "before, start = peak(), time.perf_counter()\n"
         "tally = run(job, list, select=Selection())\n"
         "print(f'{tally.before.total()} done before, {tally.done.total()} to do: '\n"
