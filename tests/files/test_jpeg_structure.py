@@ -263,3 +263,54 @@ def test_a_segment_that_nobody_knows_goes_and_that_is_said(marker: int) -> None:
     result, notes = encode_photo(photo, 255 - photo.pixels, some_hole(photo.pixels.shape))
     assert f"a block of kind {marker:02X}" in notes[0]
     assert b"old face" not in result
+
+
+def in_scans_of_one_channel(factors: tuple[int, ...], adobe: int | None, **options: bool) -> bytes:
+    """A JPEG of 80 x 64 pixels whose channels have these sampling factors, each of a grey JPEG's scans."""
+    most = max(factor >> 4 for factor in factors), max(factor & 15 for factor in factors)
+    parts = []
+    for number, factor in enumerate(factors):
+        height, width = 64 * (factor & 15) // most[1], 80 * (factor >> 4) // most[0]
+        grey = files.picture(height, width, 1, seed=number)[..., 0]
+        parts.append(parse_jpeg(files.coded(grey, "JPEG", quality=92, **options)).segments)
+    kinds = b"".join(bytes([number + 1, factor, 0]) for number, factor in enumerate(factors))
+    frame = next(s for s in parts[0] if s.marker in (0xC0, 0xC2))
+    head = [Segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([adobe]))] if adobe is not None else []
+    head += [s for s in parts[0] if s.marker == 0xDB]
+    head.append(Segment(frame.marker, frame.payload[:5] + bytes([len(factors)]) + kinds))
+    scans = [
+        s._replace(payload=bytes([1, number + 1]) + s.payload[2:]) if s.marker == 0xDA else s
+        for number, segments in enumerate(parts)
+        for s in segments
+        if s.marker in (0xDA, 0xC4)
+    ]
+    return b"".join([b"\xff\xd8", *(s.coded() for s in (*head, *scans)), b"\xff\xd9"])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(
+    ("factors", "adobe"),
+    [
+        ((0x11, 0x11, 0x11), None),
+        ((0x22, 0x11, 0x11), None),
+        ((0x42, 0x11, 0x11), None),
+        ((0x22, 0x11, 0x11, 0x22), 2),
+        ((0x22, 0x11, 0x11, 0x22), 0),
+    ],
+    ids=["4:4:4", "4:2:0", "4:1:0", "YCCK", "CMYK"],
+)
+def test_channels_in_scans_of_their_own_keep_their_blocks_each_time(
+    factors: tuple[int, ...], adobe: int | None, progressive: bool
+) -> None:
+    source = in_scans_of_one_channel(factors, adobe, progressive=progressive)
+    photo = read_photo(source)
+    assert np.array_equal(photo.pixels, np.asarray(files.opened(source).convert("RGB")))
+    mask = np.zeros((64, 80), bool)
+    mask[32:, 32:] = True
+    results = [encode_photo(photo, 255 - photo.pixels, mask, provenance=SWIFT) for _ in range(8)]
+    assert {notes for _, notes in results} == {()}
+    assert len({data for data, _ in results}) == 1
+    for before, after in zip(coefficients(source), coefficients(results[0][0]), strict=True):
+        rows, columns = before.shape[0] // 2, before.shape[1] * 2 // 5
+        assert np.array_equal(after[:rows], before[:rows])
+        assert np.array_equal(after[:, :columns], before[:, :columns])

@@ -163,6 +163,10 @@ def _read(jpeg: Jpeg) -> Any:
         for tables, count in ((picture.dc_huff_tables, 12), (picture.ac_huff_tables, 162))
         for table in tables
     )
+    if next(s.payload[0] for s in jpeg.segments if s.marker == 0xDA) < len(jpeg.frame.ids):
+        whole = False  # jpegio has set the tables of the first scan's components alone
+        for number, component in enumerate(picture.comp_info):
+            component.dc_tbl_no = component.ac_tbl_no = int(number > 0)
     picture.optimize_coding = int(not whole or min(ends) < -_MOST_LEVELS)
     return picture if min(ends) >= -_MOST_LEVELS - 1 and max(ends) <= _MOST_LEVELS else None
 
