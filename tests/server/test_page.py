@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from facefill.catalog import METHODS
 from facefill.files import metadata
+from facefill.files.formats import FORMATS
 from facefill.files.tags import tag_numbers
 from facefill.server import app
 from facefill.server.app import build_app, read_page
@@ -92,6 +93,12 @@ def test_the_sources_are_linted_tested_and_typed_from_the_description_of_the_api
         done = subprocess.run(command, cwd=WEB, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     assert types.read_text() == (WEB / "src" / "schema.ts").read_text(), "run: make page"
+
+
+def test_downloads_keep_every_suffix_that_the_command_keeps() -> None:
+    source = (WEB / "src" / "names.ts").read_text(encoding="utf-8")
+    named = {kind: tuple(json.loads(suffixes)) for kind, suffixes in re.findall(r'"(image/\w+)": (\[[^]]+\])', source)}
+    assert named == {entry.media_type: entry.suffixes for entry in FORMATS.values()}
 
 
 def test_every_method_has_a_thumbnail() -> None:

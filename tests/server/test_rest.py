@@ -164,9 +164,11 @@ def test_samples_come_with_the_spread_between_them(tmp_path: Path, monkeypatch: 
         sent = {"photo": coded(PNG), "mask": coded(square_mask()), "samples": 3, "seed": 1}
         said = Completed.model_validate(client.post("/v1/complete", json=sent, headers=JSON).json())
         assert client.post("/v1/complete", json=sent, headers={"Accept": "image/png"}).status_code == 422
+        other = client.post("/v1/complete", json={**sent, "samples": 1, "first": 2}, headers=JSON).json()["photo"]
     pictures = [read_photo(base64.b64decode(data)).pixels for data in said.samples]
     mask = grey(said.mask)
     assert said.samples[0] == said.photo
+    assert said.samples[2] == other, "one by its number is one of several"
     assert len(pictures) == 3
     assert all((picture[~mask] == PHOTO[~mask]).all() for picture in pictures)
     assert (pictures[0][mask] != pictures[1][mask]).any()
@@ -212,6 +214,13 @@ FULL = encode_picture(np.full(PHOTO.shape[:2], 255, np.uint8))
             "complete",
             {"photo": PNG, "mask": square_mask()},
             {"samples": "2", "method": "telea"},
+            422,
+            "several completions",
+        ),
+        (
+            "complete",
+            {"photo": PNG, "mask": square_mask()},
+            {"first": "1", "method": "telea"},
             422,
             "several completions",
         ),

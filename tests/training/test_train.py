@@ -19,8 +19,9 @@ from facefill.training import train as loop
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
 from facefill.training.data import batches, plan_steps, to_batch
 from facefill.training.export import open_method
+from facefill.training.log import RunLog
 from facefill.training.recipe import Recipe, build_method, open_source, read_recipe
-from facefill.training.train import train
+from facefill.training.train import _remember, train
 from tests.toy_datasets import write_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -214,6 +215,24 @@ def test_weights_of_others_are_refused(tmp_path: Path) -> None:
         load_weights(tmp_path / "foreign.safetensors")
     save_weights(tmp_path / "ours.safetensors", {"a": torch.zeros(1)}, {"method": "swift", "config": {}})
     assert load_weights(tmp_path / "ours.safetensors")[1] == {"method": "swift", "config": {}}
+
+
+def test_damaged_lines_of_a_log_go_with_those_that_a_cut_run_repeats(tmp_path: Path) -> None:
+    lines = [b'{"shown": 8}', b'{"sho', b"\xff\0", b"[]", b"{}", b'{"shown": 16}', b'{"shown": 24}']
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(lines))
+    with RunLog(tmp_path, 16, 32) as log:
+        log.write(32, {"loss": 0.5})
+    kept = [json.loads(line)["shown"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert kept == [8, 16, 32]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe"])
+def test_a_damaged_recipe_beside_a_run_takes_one_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "config.json").write_bytes(data)
+    with pytest.raises(InputError, match=r"a whole .*config\.json, got a damaged one") as error:
+        _remember(read_recipe(ROOT / "configs" / "swift.toml", []), tmp_path / "config.json")
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "config.json").read_bytes() == data
 
 
 def test_the_last_two_states_stay_and_a_damaged_one_is_passed_over(tmp_path: Path, capsys: Any) -> None:

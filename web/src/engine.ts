@@ -23,6 +23,8 @@ export type Doing = (what: string, share: number | null) => void;
 
 export interface Wish {
   photo: Blob; mask: Blob; method: Method; seed: number; samples: number; largeHole: boolean;
+  /** The number of the first sample: 0 is the best. */
+  first: number;
   /** Also answer a JPEG, for formats that the browser cannot show. */
   preview: boolean;
 }

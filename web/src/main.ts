@@ -3,7 +3,7 @@
 import { askToken, takePhoto } from "./dialogs";
 import { $, button, input, say } from "./dom";
 import {
-  CANCELLED, fromBase64, plain, Trouble, type Completed, type Detected, type Engine, type Face, type Method,
+  CANCELLED, fromBase64, plain, Trouble, type Completed, type Detected, type Engine, type Face,
 } from "./engine";
 import { takeFiles, takeMasks } from "./files";
 import { listenToKeys } from "./keys";
@@ -24,7 +24,8 @@ interface Photo {
   preview: boolean;
 }
 /** What was completed last, to be tried again, and what is to be completed on top of it. */
-interface Last { file: Blob; mask: Promise<Blob>; result: Blob | null; more: Mask | null }
+/** first: the number of the first sample that was drawn. */
+interface Last { file: Blob; mask: Promise<Blob>; first: number; result: Blob | null; more: Mask | null }
 
 /** `facefill page` marks its page; that of `facefill serve` has a server. */
 const alone = document.documentElement.dataset.engine === "browser";
@@ -240,20 +241,19 @@ async function complete(): Promise<void> {
     showTrouble(new Trouble(0, "Nothing is marked yet.", "Switch a face on, or brush over what should be completed."));
     return;
   }
-  await run({ file: photo.file, mask: photo.mask.png(), result: null, more: null });
+  await run({ file: photo.file, mask: photo.mask.png(), first: 0, result: null, more: null });
 }
 
 /** Complete what was brushed on the result, on top of it. */
 async function completeMore(): Promise<void> {
   if (!last?.result || !last.more || last.more.isEmpty() || isWorking()) return;
-  await run({ file: last.result, mask: last.more.png(), result: null, more: null });
+  await run({ file: last.result, mask: last.more.png(), first: 0, result: null, more: null });
 }
 
-/** The same hole with the next seed. */
+/** The same hole with the next samples. */
 async function retry(): Promise<void> {
   if (!last || isWorking()) return;
-  input("seed").value = String((Number(input("seed").value) + 1) % 2 ** 31);
-  await run(last);
+  await run({ ...last, first: last.first + wanted() });
 }
 
 async function run(next: Last): Promise<void> {
@@ -266,7 +266,8 @@ async function run(next: Last): Promise<void> {
       const before = methods.length > 1 ? `${index + 1} of ${methods.length}: ` : "";
       try {
         answers.push(await engine.complete({
-          photo: next.file, mask, method, seed: Number(input("seed").value || "0"), samples: samplesOf(method),
+          photo: next.file, mask, method, seed: Number(input("seed").value || "0"),
+          ...method.varies ? { samples: wanted(), first: next.first } : { samples: 1, first: 0 },
           largeHole: input("large").checked, preview: mine.preview,
         }, signal, (what, share) => doing(before + what, share)));
       } catch (error) {
@@ -280,7 +281,7 @@ async function run(next: Last): Promise<void> {
   else if (failures.length) showTrouble(failures[0]![1]);
 }
 
-const samplesOf = (method: Method): number => method.varies ? Number(input("samples").value || "1") : 1;
+const wanted = (): number => Number(input("samples").value || "1");
 
 async function showResult(of: Photo, asked: Last, answers: Completed[], failures: [string, Trouble][]): Promise<void> {
   const pieces: Piece[] = [], next: Stage[] = [];

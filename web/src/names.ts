@@ -1,8 +1,8 @@
 /** What downloads are called: as the command calls its files. */
 
 const SUFFIXES: Record<string, string[]> = {
-  "image/jpeg": [".jpg", ".jpeg", ".jpe"], "image/png": [".png"], "image/webp": [".webp"], "image/avif": [".avif"],
-  "image/tiff": [".tif", ".tiff"], "image/bmp": [".bmp"], "image/heic": [".heic", ".heif", ".hif"],
+  "image/jpeg": [".jpg", ".jpeg", ".jpe", ".jfif"], "image/png": [".png"], "image/webp": [".webp"], "image/avif": [".avif"],
+  "image/tiff": [".tif", ".tiff"], "image/bmp": [".bmp", ".dib"], "image/heic": [".heic", ".heif", ".hif"],
 };
 
 /** A file's name without its suffix, and the suffix with its dot. */

@@ -145,9 +145,9 @@ export const rest: Engine = {
   methods: () => get<Method[]>("v1/methods"),
   detect: (photo, kinds, preview, signal, doing) => post<Detected>(
     "v1/detect", { photo, covers: kinds.join(","), preview: String(preview) }, "Finding faces", signal, doing),
-  complete: ({ photo, mask, method, seed, samples, largeHole, preview }: Wish, signal, doing) => post<Completed>("v1/complete", {
+  complete: ({ photo, mask, method, seed, samples, first, largeHole, preview }: Wish, signal, doing) => post<Completed>("v1/complete", {
     photo, mask, method: method.name, seed: String(seed), samples: String(samples), large_hole: String(largeHole),
-    preview: String(preview),
+    preview: String(preview), first: String(first),
   }, sayMethod(method), signal, doing),
   watch,
 };

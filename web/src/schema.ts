@@ -454,6 +454,12 @@ export interface components {
              */
             samples: number;
             /**
+             * First
+             * @description The number of the first one: 0 is the method's best, the others show what else could be there.
+             * @default 0
+             */
+            first: number;
+            /**
              * Aligned
              * @description The photo is an aligned square face already: no finder, no crop, no limit on the hole.
              * @default false
@@ -501,6 +507,12 @@ export interface components {
              * @default 1
              */
             samples: number;
+            /**
+             * First
+             * @description The number of the first one: 0 is the method's best, the others show what else could be there.
+             * @default 0
+             */
+            first: number;
             /**
              * Aligned
              * @description The photo is an aligned square face already: no finder, no crop, no limit on the hole.

@@ -6,6 +6,7 @@ describe("downloads are called as the command calls its files", () => {
   it("keeps the photo's own suffix where it fits the result", () => {
     expect(nameOf({ stem: "IMG_1", suffix: ".JPEG" }, "image/jpeg", "", 0)).toBe("IMG_1-unmasked.JPEG");
     expect(nameOf({ stem: "IMG_1", suffix: ".heic" }, "image/jpeg", "", 0)).toBe("IMG_1-unmasked.jpg");
+    expect(nameOf({ stem: "IMG_1", suffix: ".jfif" }, "image/jpeg", "", 0)).toBe("IMG_1-unmasked.jfif");
     expect(nameOf({ stem: "scan", suffix: ".tiff" }, "image/tiff", "", 0)).toBe("scan-unmasked.tiff");
   });
   it("tells several results apart", () => {

@@ -32,11 +32,11 @@ class Drawn:
 
 @dataclass
 class _Work:
-    """A plan on its way: photos in work, one per sample, and what of them is still missing."""
+    """A plan on its way: photos in work, by the number of their sample, and what of them is still missing."""
 
     plan: Plan
     seed: int
-    photos: list[U8]
+    photos: dict[int, U8]
     hidden: Bool
     warnings: dict[str, set[int]] = field(default_factory=dict)
     """Which tasks each sentence is about."""
@@ -46,13 +46,14 @@ _Group = tuple[_Work, list[int]]
 """Tasks of one plan that are put together, so that neither blends against the other's hole."""
 
 
-def draw(model: Model, plans: Sequence[Plan], seeds: Sequence[int], samples: int, *, tell: bool) -> list[Drawn]:
-    """Complete plans side by side. seeds: one per plan. tell: see `method_warnings.collect_warnings`."""
+def draw(model: Model, plans: Sequence[Plan], seeds: Sequence[int], samples: range, *, tell: bool) -> list[Drawn]:
+    """Complete plans side by side. seeds: one per plan. samples: their numbers. tell: see
+    `method_warnings.collect_warnings`."""
     works = [_begin(model, plan, seed, samples) for plan, seed in zip(plans, seeds, strict=True)]
     for stage in range(STAGES):
         groups = [(work, group) for work in works for group in _groups(work.plan.tasks, stage)]
         for chunk in _chunks(groups):
-            for sample in range(samples):
+            for sample in samples:
                 patches = _complete(model, chunk, sample, tell)
                 for work, group in chunk:
                     _put(work, sample, group, [patches.pop(0) for _ in group])
@@ -62,14 +63,14 @@ def draw(model: Model, plans: Sequence[Plan], seeds: Sequence[int], samples: int
                 work.hidden[task.window] &= ~task.missing
     return [
         Drawn(
-            work.photos,
+            list(work.photos.values()),
             tuple(f"{len(tasks)} of {len(work.plan.tasks)} crops: {text}" for text, tasks in work.warnings.items()),
         )
         for work in works
     ]
 
 
-def _begin(model: Model, plan: Plan, seed: int, samples: int) -> _Work:
+def _begin(model: Model, plan: Plan, seed: int, samples: range) -> _Work:
     """With everything filled that takes no network."""
     photo, hidden = plan.photo.pixels, plan.hidden
     if plan.fine.any():
@@ -80,7 +81,7 @@ def _begin(model: Model, plan: Plan, seed: int, samples: int) -> _Work:
         else:
             photo = biharmonic(photo, plan.fine, rest if rest.any() else None)
         hidden = rest
-    return _Work(plan, seed, [photo.copy() for _ in range(samples)], hidden.copy())
+    return _Work(plan, seed, {sample: photo.copy() for sample in samples}, hidden.copy())
 
 
 def _complete(model: Model, chunk: Sequence[_Group], sample: int, tell: bool) -> list[U8]:

@@ -135,20 +135,26 @@ class Inpainter:
     # ---- run
 
     def run(
-        self, plans: Sequence[Plan], *, seed: int | Sequence[int] = 0, samples: int = 1, tell: bool = False
+        self,
+        plans: Sequence[Plan],
+        *,
+        seed: int | Sequence[int] = 0,
+        samples: int = 1,
+        first: int = 0,
+        tell: bool = False,
     ) -> list[Drawn]:
         """Complete many photos side by side.
 
-        seed: source of all randomness; one for all, or one per plan. samples: completed photos per plan. tell: see
-        `method_warnings.collect_warnings`. Raises InputError for a seed below 0, and for samples of a method that has
-        only one.
+        seed: source of all randomness; one for all, or one per plan. samples: completed photos per plan. first: the
+        number of the first one, see `Model.complete`. tell: see `method_warnings.collect_warnings`. Raises InputError
+        for a seed below 0, and for samples of a method that has only one.
         """
         given = list(seed) if isinstance(seed, Sequence) else [seed] * len(plans)
         seeds = [operator.index(one) if hasattr(one, "__index__") else -1 for one in given]
         if min(seeds, default=0) < 0:
             raise InputError("a whole number of 0 or more as the seed", repr(seed)[:80], "choose another")
-        self.model.check_samples(samples)
-        return draw(self.model, plans, seeds, samples, tell=tell)
+        self.model.check_samples(first + samples)
+        return draw(self.model, plans, seeds, range(first, first + samples), tell=tell)
 
     # ---- finish
 

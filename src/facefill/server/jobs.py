@@ -61,11 +61,14 @@ class PhotoRequest:
         return self.options.method if isinstance(self.options, schema.CompletionOptions) else usable()[0]
 
     @property
-    def key(self) -> tuple[str, int, int]:
-        """Jobs with one key can share a call of the model: method, seed, samples."""
+    def key(self) -> tuple[str, int, range]:
+        """Jobs with one key can share a call of the model: method, seed, the numbers of samples."""
         options = self.options
         assert isinstance(options, schema.CompletionOptions)
-        return options.method, options.seed, options.samples if isinstance(options, schema.CompleteOptions) else 1
+        samples = range(1)
+        if isinstance(options, schema.CompleteOptions):
+            samples = range(options.first, options.first + options.samples)
+        return options.method, options.seed, samples
 
 
 # ---- look

@@ -180,7 +180,7 @@ class RequestQueue:
             ready.job.enter("completing")
         try:
             inpainter, plans = self._load(method), [ready.plan for ready in batch]
-            drawn = inpainter.run(plans, seed=seed, samples=samples)
+            drawn = inpainter.run(plans, seed=seed, samples=len(samples), first=samples.start)
         except BaseException as error:
             if len(batch) == 1:
                 self._end(batch[0].job, error=error)

@@ -54,6 +54,8 @@ class CompleteOptions(CompletionOptions):
 
     samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 1
     """Different completions, for methods that draw noise; more than one is answered as JSON only."""
+    first: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """The number of the first one: 0 is the method's best, the others show what else could be there."""
     aligned: bool = False
     """The photo is an aligned square face already: no finder, no crop, no limit on the hole."""
 
@@ -79,8 +81,9 @@ def build_options(kind: type[Options], fields: dict[str, Any]) -> Options:
         pick(dict.fromkeys(usable()), options.method, "method that is installed here")
         if options.format is not None:
             pick(FORMATS, options.format, "format")
-    if isinstance(options, CompleteOptions) and options.samples > 1 and not can_vary(options.method):
-        raise InputError("a method with several completions", f"{options.method}, which has one", "ask for 1 sample")
+    if isinstance(options, CompleteOptions) and options.first + options.samples > 1 and not can_vary(options.method):
+        fix = "ask for its first sample alone"
+        raise InputError("a method with several completions", f"{options.method}, which has one", fix)
     return options
 
 

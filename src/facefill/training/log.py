@@ -1,6 +1,7 @@
 """What one sees of a run: log.jsonl, TensorBoard where it is installed, samples/, a line on the terminal."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,8 +22,8 @@ class RunLog:
         self._bar = _bar()
         self._task = self._bar.add_task("", total=total, completed=shown, losses="") if self._bar else None
         path = run / "log.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in lines if json.loads(line)["shown"] <= shown]
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        kept = [line for line in lines if _shown_at(line) <= shown]
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
         self._board: Any = None
@@ -73,6 +74,14 @@ class RunLog:
         write_photo(read_photo(sheet), sheet, np.zeros(sheet.shape[:2], bool), path, overwrite=True)
         if self._board is not None:
             self._board.add_image("samples", sheet, shown, dataformats="HWC")
+
+
+def _shown_at(line: str) -> float:
+    """Pictures that a line of the log stands at; infinite for a damaged one, such as a killed process leaves."""
+    try:
+        return float(json.loads(line)["shown"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
 
 
 def _bar() -> Progress | None:

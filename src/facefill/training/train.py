@@ -262,7 +262,13 @@ def _keep(run: Path, score: float, best: float, average: dict[str, Tensor], abou
 def _remember(recipe: Recipe, path: Path) -> None:
     """Keep the recipe beside the run, or refuse another one."""
     text = recipe.model_dump_json(indent=2)
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
+    try:
+        same = not path.is_file() or json.loads(path.read_text(encoding="utf-8")) == json.loads(text)
+    except ValueError:
+        raise InputError(
+            f"a whole {path}", "a damaged one", "remove it: the run goes on with the same recipe"
+        ) from None
+    if not same:
         raise InputError(f"the recipe of {path.parent}", "another one", "choose another folder with --run")
     path.write_text(text, encoding="utf-8")
 

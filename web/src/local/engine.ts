@@ -107,7 +107,7 @@ export async function keep(): Promise<void> {
 export const local: Engine = {
   methods: async () => (await contents).methods as Method[],
   detect: (photo, kinds, preview, signal, doing) => ask<Detected>({ kind: "detect", photo, kinds, preview }, signal, doing),
-  complete: ({ photo, mask, seed, samples, largeHole, preview }, signal, doing) =>
-    ask<Completed>({ kind: "complete", photo, mask, seed, samples, largeHole, preview }, signal, doing),
+  complete: ({ photo, mask, seed, samples, first, largeHole, preview }, signal, doing) =>
+    ask<Completed>({ kind: "complete", photo, mask, seed, samples, first, largeHole, preview }, signal, doing),
   watch,
 };

@@ -14,7 +14,7 @@ export interface Contents {
 export type Order =
   | { kind: "begin"; base: string; contents: Contents }
   | { kind: "detect"; id: number; photo: Blob; kinds: string[]; preview: boolean }
-  | { kind: "complete"; id: number; photo: Blob; mask: Blob; seed: number; samples: number; largeHole: boolean; preview: boolean }
+  | { kind: "complete"; id: number; photo: Blob; mask: Blob; seed: number; samples: number; first: number; largeHole: boolean; preview: boolean }
   | { kind: "cancel"; id: number }
   /** Let another worker use the networks, by that port. */
   | { kind: "lend"; id: number; port: MessagePort }

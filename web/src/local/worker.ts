@@ -87,7 +87,7 @@ async function windowOf(mask: Mask, left: number, top: number): Promise<NonNulla
   return { x: left + box[0], y: top + box[1], width: part.width, height: part.height, png: base64(await encode(whiteOn(part), "image/png")) };
 }
 
-async function complete({ id, photo: blob, mask: drawn, seed, samples, largeHole, preview }: Order & { kind: "complete" }): Promise<Completed> {
+async function complete({ id, photo: blob, mask: drawn, seed, samples, first, largeHole, preview }: Order & { kind: "complete" }): Promise<Completed> {
   const start = performance.now(), mask = await readMask(drawn), { photo, faces } = await look(id, blob), { swift } = await ready(id);
   const { width, height } = photo.pixels;
   if (mask.width !== width || mask.height !== height) {
@@ -98,7 +98,7 @@ async function complete({ id, photo: blob, mask: drawn, seed, samples, largeHole
   let done = 0, type = "", notes: string[] = [], shown = photo.pixels;
   for (let sample = 0; sample < samples; sample++) {
     await breathe(id, "Completing", done / all);
-    const completed = await draw(made, swift, seed, sample, async () => await breathe(id, "Completing", ++done / all));
+    const completed = await draw(made, swift, seed, first + sample, async () => await breathe(id, "Completing", ++done / all));
     const coded = await writePhoto(photo, completed, made.mask, by);
     files.push(coded.file);
     [type, notes] = [coded.type, coded.notes];
