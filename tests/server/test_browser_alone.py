@@ -78,6 +78,10 @@ def complete(page: Any, folder: Path) -> Path:
     """Complete what was found, and download it."""
     page.click("#complete")
     page.wait_for_selector('body[data-mode="result"]', timeout=PATIENCE_MS)
+    return download(page, folder)
+
+
+def download(page: Any, folder: Path) -> Path:
     with page.expect_download() as coming:
         page.click("#notes .download")
     path = folder / coming.value.suggested_filename
@@ -224,6 +228,20 @@ def test_a_drawn_hole_is_completed_too(alone: Any, tmp_path: Path) -> None:
     changed = np.abs(found - read_photo(path).pixels.astype(int)).max(-1) > 0
     assert changed[hole > 0].mean() > 0.5
     assert not changed[hole == 0].any()
+
+
+def test_another_try_draws_another_sample(alone: Any, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(example("surgical")).save(path)
+    look(alone, path)
+    best = read_photo(complete(alone, tmp_path)).pixels
+    alone.click("#retry")
+    alone.wait_for_selector("body:not([data-busy])", timeout=PATIENCE_MS)
+    alone.wait_for_timeout(300)
+    other = read_photo(download(alone, tmp_path)).pixels
+    hole = (best != read_photo(path).pixels).any(-1)
+    assert np.abs(best.astype(int) - other)[hole].mean() > 1
+    assert (best != other).any(-1)[~hole].mean() < 1e-3, "a pixel of the hole may come out as it was"
 
 
 def test_transparent_photos_and_no_photos_are_refused_in_one_line(alone: Any, tmp_path: Path) -> None:
