@@ -63,8 +63,6 @@ def recipe_of(given: argparse.Namespace, settings: list[str], seed: int) -> Reci
         f"train.eval_images={given.images}",
         f"train.seed={seed}",
     ]
-    if given.method == "context_encoder":
-        shared.append(f"model.side_px={given.side}")
     return read_recipe(ROOT / f"configs/{given.method}.toml", [*shared, *OPTIONS[given.method], *settings])
 
 

@@ -42,6 +42,10 @@ class Record(Frozen):
     hole_value: float = 0.0
     """What missing pixels hold at the input, on [-1, 1]."""
 
+    def of_side(self, side_px: int | None) -> "Record":
+        """Of weights that take this side only; None: any."""
+        return self.model_copy(update={"size_px": side_px or self.size_px, "fixed_size": side_px is not None})
+
 
 class Run(Frozen):
     """One run of training in the history of a file."""

@@ -15,12 +15,10 @@ from facefill.evaluation import benchmark
 from facefill.evaluation.benchmark import Bench, EvaluationSettings, complete_case, prepare
 from facefill.evaluation.cases import complete_cases
 from facefill.evaluation.photos import draw_photo_case
-from facefill.evaluation.protocols import PHOTOS, mask_hash, read_protocols, seed_of
+from facefill.evaluation.protocols import PHOTOS, mask_hash, read_protocols
 from facefill.evaluation.report import speaks_of
-from facefill.runtime import inpainter as inpainter_module
 from facefill.runtime.model import load
 from tests.faces import draw_photo
-from tests.networks import write_inpainting
 from tests.runtime.test_inpainter import Finds, StandIn
 
 PHOTO, (LANDMARKS,) = draw_photo(420, 360, faces=1, seed=1)
@@ -53,25 +51,6 @@ def test_damage_is_marked_and_hides_nothing_from_view_but_by_its_mask() -> None:
     assert case.drawn is not None
     assert case.drawn.shape == PHOTO.shape[:2]
     assert (case.shown == case.truth).all()
-
-
-@pytest.mark.parametrize("name", PHOTOS)
-def test_a_photo_is_completed_as_the_public_functions_do(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inpainter = StandIn([LANDMARKS]).inpainter(load(write_inpainting(tmp_path / "tiny.onnx"), threads=1, exact=True))
-    monkeypatch.setattr(inpainter_module, "_open_once", lambda method, **_: inpainter)
-    protocol = PHOTOS[name]
-    case = draw_photo_case(protocol, PHOTO, LANDMARKS, "a.jpg")
-    assert case.crop is not None
-    seed = seed_of(protocol, "a.jpg")
-    public = (
-        facefill.unmask(case.photo, seed=seed)
-        if case.drawn is None
-        else facefill.complete(case.photo, case.drawn, seed=seed)
-    ).photo
-    assert (complete_cases(inpainter, protocol, [case])[0] == case.crop.take(public)).all()
-    assert (public != case.photo).any()
 
 
 def test_a_photo_that_is_refused_keeps_its_cover() -> None:

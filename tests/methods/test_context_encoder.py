@@ -130,14 +130,6 @@ def test_it_fills_what_rain_hides() -> None:
     assert torch.equal(method.complete(batch)[known], batch["truth"][known])
 
 
-def test_a_larger_picture_is_brought_to_the_side_that_the_weights_know() -> None:
-    method, image = build(side_px=64), streets(1, 128)
-    means = image.unflatten(2, (64, 2)).unflatten(4, (64, 2)).mean((3, 5))
-    expected = nn.functional.interpolate(method.generator(means), size=(128, 128), mode="bilinear")
-    torch.testing.assert_close(method(image=image), expected)
-    torch.testing.assert_close(method(image=means), method.generator(means))
-
-
 def test_512_pixels_train_and_complete() -> None:
     mask = torch.zeros(1, 1, 512, 512)
     mask[..., 200:400, 150:350] = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from facefill.errors import InputError
+from facefill.files.photo import read_photo
 from facefill.methods.contextual_attention import ContextualAttention, ContextualAttentionConfig, _penalty
 from facefill.runtime.engine import engine_kinds
+from facefill.runtime.inpainter import open_inpainter
 from facefill.training.checkpoint import save_weights
 from facefill.training.export import export
 
@@ -155,21 +159,6 @@ def test_losses_of_a_batch_are_the_mean_of_its_pictures() -> None:
             torch.testing.assert_close(value, mean, atol=1e-5, rtol=1e-4)
 
 
-def test_weights_of_another_side_complete_at_theirs() -> None:
-    method, batch = build(side_px=32), example(1)
-    batch["mask"][:] = 0
-    batch["mask"][:, :, 8:24, 8:24] = 1
-    batch["image"] = torch.where(batch["mask"] > 0.5, 1.0, batch["truth"])
-    expected = method.generator(batch["image"], batch["mask"])[1]
-    large = {name: batch[name].repeat_interleave(2, 2).repeat_interleave(2, 3) for name in ("image", "mask")}
-    filled, offsets = method.explain(**large)
-    assert filled.shape == large["image"].shape
-    assert offsets.shape == (1, 2, 4, 4)
-    got = filled.unflatten(2, (32, 2)).unflatten(4, (32, 2)).mean((3, 5))
-    assert (got - expected).abs().mean() < 0.1 * expected.std()
-    torch.testing.assert_close(method(image=batch["image"], mask=batch["mask"]), expected, atol=1e-5, rtol=1e-4)
-
-
 def test_without_attention_nothing_is_borrowed() -> None:
     method, batch = build(attention=False), example(1)
     filled, offsets = method.explain(image=batch["image"], mask=batch["mask"])
@@ -210,3 +199,34 @@ def test_offsets_stay_inside_the_picture_and_the_exported_file_gives_them_too(
         session = onnxruntime.InferenceSession(str(out))
         together = session.run(None, {name: batch[name].numpy() for name in ("image", "mask")})
         np.testing.assert_allclose(together[0], filled.numpy(), atol=1e-3)
+
+
+def test_weights_of_one_side_are_brought_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan brings faces of any size to it; the network resizes nothing."""
+    method = build(side_px=32)
+    weights, out = tmp_path / "small.safetensors", tmp_path / "small.onnx"
+    save_weights(
+        weights, method.generator.state_dict(), {"method": "contextual_attention", "config": method.config.model_dump()}
+    )
+    export(weights, out, half=False)
+    assert "Resize" not in {node.op_type for node in onnx.load(out).graph.node}
+    face, mask = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8), np.zeros((80, 80), bool)
+    mask[20:60, 20:60] = mask[5, 5:70] = True
+    drawn = []
+    for path in (weights, out):
+        inpainter = open_inpainter(str(path), threads=1, exact=True)
+        shapes: set[tuple[int, ...]] = set()
+        fill = inpainter.model.fill
+
+        def seen(
+            faces: Any, *others: Any, fill: Callable[..., Any] = fill, shapes: set[tuple[int, ...]] = shapes
+        ) -> Any:
+            shapes.add(faces.shape[1:3])
+            return fill(faces, *others)
+
+        monkeypatch.setattr(inpainter.model, "fill", seen)
+        drawn.append(inpainter.complete(inpainter.plan_complete(read_photo(face), mask, aligned=True)).photo)
+        assert shapes == {(32, 32)}
+        with pytest.raises(InputError, match="32x32"):
+            inpainter.model.complete(face[None], mask[None])
+    assert np.abs(drawn[0].astype(int) - drawn[1]).max() <= 2

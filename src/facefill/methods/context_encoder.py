@@ -22,8 +22,7 @@ Left open, and what we took:
 - Latent size: what three channels leave, 48 numbers for 128×128. `bottleneck` gives it more channels; what ships has
   128, and learnt in smaller batches at a higher, falling rate (configs/context_encoder.toml).
 - Batch normalisation, the paper's proposal, is an option. The paper works at 128×128 and says that it is meant for
-  512×512: any multiple of 32 goes. Weights know the size of face that they were trained on; `side_px` brings others to
-  it.
+  512×512: any multiple of 32 goes.
 
 Where it contradicts itself: CelebA or "Influencer" faces (we train on our own), a split of 0.9:0.11 (of its 50,000
 pictures configs/paper holds 5,000 back, which leaves its 704 steps of 64), 10 h or 21 h of training, 50,000 pictures or
@@ -55,8 +54,6 @@ class ContextEncoderConfig(Frozen):
     """Normalise behind every hidden convolution (the paper's proposal)."""
     adversarial: float = 1.0
     """Weight of the generator's adversarial term against the sum of squares."""
-    side_px: int | None = None
-    """Pictures are brought to this side before the encoder and back behind the decoder; None: they stay as they are."""
 
 
 class Unit(nn.Sequential):
@@ -127,14 +124,8 @@ class ContextEncoder(Method):
         return {"critic": self.critic, "generator": self.generator}
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        image = inputs["image"]
-        if not self.config.side_px:
-            filled: Tensor = self.generator(image)
-            return filled
-        # Bilinear: to half the side it is the mean of 2x2 pixels. Equal sides are not told apart, because an exported
-        # file has no branches.
-        small = F.interpolate(image, size=(self.config.side_px, self.config.side_px), mode="bilinear")
-        return F.interpolate(self.generator(small), size=image.shape[-2:], mode="bilinear")
+        filled: Tensor = self.generator(inputs["image"])
+        return filled
 
     def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
         truth, filled = batch["truth"], self(**self.shown(batch))

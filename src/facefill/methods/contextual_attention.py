@@ -25,7 +25,6 @@ Where the paper and the work that it builds on differ, or leave something open, 
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
@@ -60,7 +59,8 @@ class ContextualAttentionConfig(Frozen):
     critics_see: Literal["colour", "grey"] = "colour"
     """grey: the critics judge the mean of the channels; colour is left to l1."""
     side_px: int | None = None
-    """Completing brings pictures to this side and back, for weights that were trained at it; None: they stay."""
+    """The only side of a picture that these weights complete, which is what the exported file is made for; None: any
+    multiple of 8."""
 
 
 class Stages(nn.Module):
@@ -97,6 +97,7 @@ class ContextualAttention(Method):
     def __init__(self, config: ContextualAttentionConfig) -> None:
         super().__init__(config)
         self.config: ContextualAttentionConfig = config
+        self.size = config.side_px
         self.generator: Stages = Stages(config)
         self.critic = nn.ModuleDict({"whole": Critic(config.critic_width), "hole": Critic(config.critic_width)})
 
@@ -107,34 +108,26 @@ class ContextualAttention(Method):
         return super().players
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        return self._fill(inputs["image"], inputs["mask"])[0]
+        return self._fill(**inputs)[0]
 
     def explain(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         """The filled picture, and (N, 2, H/8, W/8): from how many cells below and to the right each cell of 8x8 pixels
-        takes most. With `side_px` that is H and W. Without attention all zeros."""
-        filled, mask, borrowed = self._fill(inputs["image"], inputs["mask"])
+        takes most. Without attention all zeros."""
+        filled, borrowed = self._fill(**inputs)
         if borrowed is None:
-            return filled, torch.zeros_like(mask[:, :, ::8, ::8]).expand(-1, 2, -1, -1)
+            return filled, torch.zeros_like(inputs["mask"][:, :, ::8, ::8]).expand(-1, 2, -1, -1)
         source = borrowed.source
         high, wide = source.shape[1:]
         rows, columns = torch.arange(high, device=source.device), torch.arange(wide, device=source.device)
         row = source // wide
         return filled, torch.stack([row - rows[:, None], source - row * wide - columns], 1).float()
 
-    def _fill(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Borrowed | None]:
-        """The filled picture, the mask as the network saw it, and what was borrowed."""
-        shape, side = image.shape[-2:], self.config.side_px
-        if side:
-            # A pixel that is missing in part is missing.
-            mask = (F.interpolate(mask, size=(side, side), mode="bilinear") > 0).to(mask.dtype)
-            image = torch.where(mask > 0.5, self.hole_value, F.interpolate(image, size=(side, side), mode="bilinear"))
+    def _fill(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Borrowed | None]:
+        """The filled picture, and what was borrowed."""
         if self.config.learns == "coarse":
-            filled, borrowed = self.generator.first(image, mask), None
-        else:
-            _, filled, borrowed = self.generator(image, mask)
-        if side:
-            filled = F.interpolate(filled.float(), size=shape, mode="bicubic").clamp(-1, 1)
-        return filled, mask, borrowed
+            return self.generator.first(image, mask), None
+        _, filled, borrowed = self.generator(image, mask)
+        return filled, borrowed
 
     def losses(self, player: str, batch: Batch) -> dict[str, Tensor]:
         truth, mask = batch["truth"], batch["mask"]

@@ -135,7 +135,7 @@ class LatentSearch(Method):
 
     Config = LatentSearchConfig
     inputs: ClassVar[tuple[str, ...]] = ("image", "mask", "seed")
-    size: ClassVar[int | None] = SIDE_PX
+    size = SIDE_PX
     exports: ClassVar[bool] = False
 
     def __init__(self, config: LatentSearchConfig) -> None:

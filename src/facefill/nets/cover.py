@@ -56,7 +56,7 @@ class CoverNet(Helper):
 
     Config = CoverConfig
     inputs: ClassVar[tuple[str, ...]] = ("worn",)
-    size: ClassVar[int | None] = 320
+    size = 320
 
     def __init__(self, config: CoverConfig) -> None:
         super().__init__(config)

@@ -1,7 +1,5 @@
 """The second look: whether an aligned square shows a face, and where exactly its five landmarks are."""
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,7 +45,7 @@ class SecondLookNet(Helper):
     """The network with its losses."""
 
     Config = SecondLookConfig
-    size: ClassVar[int | None] = 160
+    size = 160
 
     def __init__(self, config: SecondLookConfig) -> None:
         super().__init__(config)

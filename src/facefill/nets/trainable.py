@@ -18,7 +18,7 @@ class Trainable(nn.Module):
     """What `explain` returns and the exported file gives, what `forward` returns first."""
     hole_value: ClassVar[float] = 0.0
     """What missing pixels of `image` hold: the paper's (black -1, white +1), else 0."""
-    size: ClassVar[int | None] = None
+    size: int | None = None
     """The only side in pixels that it takes; None: any multiple of `stride`."""
     stride: ClassVar[int] = 1
     exports: ClassVar[bool] = True

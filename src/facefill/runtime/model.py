@@ -233,7 +233,7 @@ class TorchModel(Model):
 
         self._threads = thread_count(threads)
         method, name = open_method(path, name, settings)
-        super().__init__(pick(METHODS, name, "method"), sha256)
+        super().__init__(pick(METHODS, name, "method").of_side(method.size), sha256)
         self.method: Any = method
 
     def fill(self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]) -> U8:
@@ -246,7 +246,11 @@ class TorchModel(Model):
         if "noise" in self.record.inputs:
             noise = draw_noise([seed if sample else None for sample, seed in drawn_from], *batch["mask"].shape[2:])
             batch["noise"] = torch.from_numpy(noise)
-        filled = self._run(lambda: self.method(**self.method.shown(batch)))
+        shown = self.method.shown(batch)
+        # One picture at a time: torch computes the last bits of a network otherwise with others beside it.
+        count = len(drawn_from) if self.method.exports else 1
+        parts = zip(*(value.chunk(count) for value in shown.values()), strict=True)
+        filled = self._run(lambda: torch.cat([self.method(**dict(zip(shown, part, strict=True))) for part in parts]))
         drawn = from_network(filled.float().numpy())[:, : faces.shape[1], : faces.shape[2]]
         return np.stack(np.split(drawn, times), 1)
 

@@ -103,7 +103,7 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
     del model.graph.value_info[:]  # sizes, which engines find themselves
     if half:
         _store_half(model)
-    _describe(model, about, tensors)
+    _describe(model, about, tensors, method.size)
     out.write_bytes(model.SerializeToString())
     differences = compare(method, out, (side,) if method.size else (side, 2 * side))
     for difference in differences:
@@ -114,11 +114,11 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
     return differences
 
 
-def _describe(model: Any, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def _describe(model: Any, about: dict[str, Any], tensors: dict[str, Tensor], side_px: int | None) -> None:
     """Say in the file what it is, and keep the weights that are not in its graph."""
     said = {"facefill.method": about["method"], "facefill.about": json.dumps(about, sort_keys=True)}
     if record := METHODS.get(about["method"]):  # so that an installation that does not know the method runs the file
-        said["facefill.record"] = record.model_dump_json()
+        said["facefill.record"] = record.of_side(side_px).model_dump_json()
     if rest := _not_in(model, tensors):
         said[REST] = b64encode(save(rest)).decode()
     for key, value in said.items():
