@@ -94,3 +94,31 @@ def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: py
     assert [one == other for one, other in zip(before, keys(bench), strict=True)] == [False, True]
     with pytest.raises(facefill.InputError, match="square faces"):
         read_dataset(tmp_path / "photos")
+
+
+def test_rows_of_holes_that_other_code_drew_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(PHOTO).save(tmp_path / "photos" / name)
+    places: dict[str, np.ndarray] = {}
+
+    def known(dataset: Dataset, *others: object) -> Dataset:
+        found = (places.get(face.file, LANDMARKS) for face in dataset.faces)
+        shares = [(landmarks + 0.5) / len(PHOTO) for landmarks in found]
+        faces = zip(dataset.faces, shares, strict=True)
+        return replace(dataset, faces=tuple(replace(face, landmarks=share) for face, share in faces))
+
+    monkeypatch.setattr(benchmark, "locate", known)
+    settings = EvaluationSettings(
+        tmp_path / "photos", tmp_path / "report", methods=("telea",), holes=("photo-scratch",), threads=1
+    )
+    rows = tmp_path / "report" / "pictures" / "photos" / "photo-scratch" / "telea.csv"
+    written = []
+    for moved in (0, 0, 40):
+        places["a.png"] = LANDMARKS + np.float32(moved)  # the second in the order of hashes
+        list(benchmark.run(prepare(settings)))
+        written.append(rows.read_text().splitlines())
+    once, again, other = written
+    assert once == again
+    assert len(once) == len(other) == 3
+    assert [one == two for one, two in zip(once, other, strict=True)] == [True, True, False]

@@ -301,11 +301,17 @@ class _Cell:
 
     def _drop_what_changed(self) -> None:
         """Keep the rows of the same pictures, if the first can be made again to the last digit; else start over."""
-        first: Case | None = None
+        faces, first = self._dataset.faces, None
+        holes: dict[int, str] = {}
+
+        def is_row(place: int, row: tuple[str, str, str]) -> bool:
+            if self._protocol.whole and place not in holes:  # what finds faces decides these, too
+                holes[place] = mask_hash(_draw(self._bench, self._protocol, faces[place]).mask)[:DIGITS]
+            return row_of(faces[place]) == row[:2] and holes.get(place, row[2]) == row[2]
+
         for label, records in self._records.items():
-            faces = self._dataset.faces
             same = 0
-            while same < min(len(records.rows), len(faces)) and row_of(faces[same]) == records.rows[same][:2]:
+            while same < min(len(records.rows), len(faces)) and is_row(same, records.rows[same]):
                 same += 1
             if same:
                 first = first or _draw(self._bench, self._protocol, faces[0])
