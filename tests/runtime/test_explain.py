@@ -27,9 +27,9 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    face = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
-    mask = np.zeros((256, 256), np.uint8)
-    mask[80:176, 64:160] = 255
+    face = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    mask = np.zeros((128, 128), np.uint8)
+    mask[40:88, 32:80] = 255
     Image.fromarray(face).save(tmp_path / "face.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
 

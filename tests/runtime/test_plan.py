@@ -97,7 +97,7 @@ def test_a_classical_method_works_at_the_photos_size_only() -> None:
 
 @pytest.mark.parametrize(
     ("name", "shapes"),
-    [("contextual_attention", {(16, 256, 256), (6, 256, 256)}), ("latent_search", {(16, 64, 64), (9, 64, 64)})],
+    [("contextual_attention", {(16, 128, 128), (6, 128, 128)}), ("latent_search", {(16, 64, 64), (9, 64, 64)})],
 )
 def test_a_network_that_fills_fine_parts_itself_does_so_in_windows_of_its_side(name: str, shapes: Sides) -> None:
     size = (600, 900) if name == "contextual_attention" else (200, 280)
