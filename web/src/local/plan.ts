@@ -8,7 +8,7 @@ import { doubtsOf } from "./doubts";
 import type { Face } from "./finder";
 import { dilate, distance, pieces } from "./opencv";
 
-const SMALLEST_FACE_PX = 32, FINE_SHARE = 1 / 60, FINE_PX = [3.5, 8] as const, WIDE_AREA_PX = 6, CONTEXT = 2;
+const SMALLEST_FACE_PX = 32, FINE_SHARE = 1 / 60, FINE_PX = [4.25, 8] as const, WIDE_AREA_PX = 6, CONTEXT = 2;
 const MOST_CONTEXTS = 64, NOBODY = -1, KNOWN = -2, REFUSED = -3;
 export const LARGEST_SHARE = 0.6, SIDE_PX = 256;
 
