@@ -239,6 +239,17 @@ bf16 = false
     )
 
 
+@pytest.mark.soak
+def test_benchmarks(alone: Alone) -> None:
+    """One in its own process, one in spawned ones; that all import what hushes them comes next."""
+    (alone.folder / "photos").mkdir()
+    shutil.copy(PHOTO, alone.folder / "photos/a.jpg")
+    said = alone.run([sys.executable, ROOT / "benchmarks/worn_photos.py", "photos"])
+    assert "a.jpg; completed" in said
+    words = ["--methods", "swift", "--holes", "scratches", "--repeats", 1]
+    assert "swift" in alone.run([sys.executable, ROOT / "benchmarks/fine.py", PHOTO, *words])
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
 def test_a_benchmark_imports_facefill_before_what_would_report(path: Path) -> None:
     """`import facefill` is what turns it off."""
