@@ -200,9 +200,12 @@ def test_training_export_and_evaluation(alone: Alone) -> None:
         """
 method = "swift"
 [model]
-widths = [8, 8, 16, 16]
+small_widths = [8, 8, 16, 16]
+detail_widths = [8, 8, 16, 16]
+critic_widths = [8, 8, 16, 16]
+detail_critic_widths = [8, 8, 16, 16]
 bottom_dilations = [1]
-critic_width = 8
+crop_px = 64
 [data]
 folder = "faces"
 side_px = 64
