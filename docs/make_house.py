@@ -20,7 +20,7 @@ LAYERS = (
     ("runtime",),
     ("methods", "files", "covers"),
     ("nets", "imaging"),
-    ("catalog", "config", "arrays", "errors", "offline", "threads"),
+    ("catalog", "config", "arrays", "choices", "errors", "offline", "threads"),
 )
 """Rooms from the top of the house to its foundation; those of one row share a layer."""
 SAYS = {
@@ -30,8 +30,8 @@ SAYS = {
     "datasets": "manifests, shards, prepare", "runtime": "a photo's way, without torch",
     "methods": "one paper, one file", "files": "formats and what is kept", "covers": "draws masks, glasses, hands",
     "nets": "tensors", "imaging": "arrays", "catalog": "every method and file", "config": "settings",
-    "errors": "what the user can fix", "arrays": "the few array types", "offline": "nothing leaves",
-    "threads": "safe from any",
+    "errors": "what the user can fix", "arrays": "the few array types", "choices": "did you mean",
+    "offline": "nothing leaves", "threads": "safe from any",
 }  # fmt: skip
 WIDE, HIGH, GAP_X, GAP_Y, MARGIN = 200, 46, 40, 44, 20
 

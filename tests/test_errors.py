@@ -6,7 +6,8 @@ import pickle
 
 import pytest
 
-from facefill.errors import InputError, NotAPhoto, NothingCompleted, TooLarge, pick
+from facefill.choices import pick
+from facefill.errors import InputError, NotAPhoto, NothingCompleted, TooLarge
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ SOURCE = ROOT / "src" / "facefill"
 LAYERS = {
     "arrays": 0,
     "errors": 0,
+    "choices": 0,
     "config": 0,
     "catalog": 0,
     "offline": 0,
@@ -40,6 +41,7 @@ LAYERS = {
 MODULES = sorted(path for path in SOURCE.rglob("*.py"))
 WITHOUT_TORCH = (
     "arrays",
+    "choices",
     "errors",
     "offline",
     "threads",

@@ -6,7 +6,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from facefill.errors import InputError, pick
+from facefill.choices import pick
+from facefill.errors import InputError
 
 S = TypeVar("S", bound="Frozen")
 

@@ -1,11 +1,8 @@
 """The one exception that the person using facefill can cause, and can fix."""
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 class InputError(ValueError):
@@ -52,20 +49,3 @@ def explained(expected: str, what: object, fix: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(expected, f"{what} ({error.strerror})", fix) from None
-
-
-def pick(table: Mapping[str, T], key: str, what: str, *, nearness: float = 0.6) -> T:
-    """Return `table[key]`, or say which key was probably meant.
-
-    what: the noun for the message, such as "method". nearness: how alike a key must be to be guessed, 0 to 1.
-    Raises InputError when the key is not there.
-
-    >>> pick({"swift": 1, "telea": 2}, "swfit", "method")
-    Traceback (most recent call last):
-    facefill.errors.InputError: expected a method of swift, telea, got 'swfit': did you mean 'swift'?
-    """
-    if key in table:
-        return table[key]
-    near = difflib.get_close_matches(key, table, n=1, cutoff=nearness)
-    fix = f"did you mean {near[0]!r}?" if near else "choose one of these"
-    raise InputError(f"a {what} of {', '.join(table)}", repr(key), fix)

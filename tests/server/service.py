@@ -19,9 +19,9 @@ from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, load
 from facefill.server.app import Service, build_app
 from facefill.server.guard import connections_that_time_out
-from facefill.server.metrics import Metrics
 from facefill.server.queue import RequestQueue
 from facefill.server.settings import Settings
+from facefill.server.telemetry import Metrics
 from tests.faces import draw_photo
 from tests.networks import write_inpainting
 from tests.runtime.test_inpainter import Covers, Finds

@@ -21,8 +21,8 @@ from facefill.errors import InputError
 from facefill.runtime.model import load
 from facefill.server import queue as queue_module
 from facefill.server.app import build_app
-from facefill.server.metrics import Metrics
 from facefill.server.settings import Settings, check_reach
+from facefill.server.telemetry import Metrics
 from tests.networks import write_inpainting
 from tests.runtime.test_inpainter import Covers
 from tests.server.service import PNG, Gate, listening, service

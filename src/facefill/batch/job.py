@@ -10,7 +10,8 @@ from facefill.batch.bucket import Bucket
 from facefill.batch.folder import Folder, LocalFolder, check_name
 from facefill.batch.manifest import Outcome
 from facefill.catalog import METHODS, file_hash, find_weights, shipped_weights
-from facefill.errors import InputError, pick
+from facefill.choices import pick
+from facefill.errors import InputError
 from facefill.files.provenance import Signature
 
 

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 
 from facefill.arrays import U8, Bool, Box
+from facefill.choices import pick
 from facefill.covers import cloth, damage, gear, glasses, masks, objects
 from facefill.covers.fabric import Image, Odds, Rng, choose, white_noise
 from facefill.covers.head import Floats, Head, Light, estimate_light
 from facefill.covers.sheet import INVERSE, Layer, Scene
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 
 KINDS: Odds = {
     "surgical": 0.27, "respirator": 0.11, "cup": 0.07, "half-mask": 0.02, "cloth": 0.22, "bandana": 0.03,

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from facefill.arrays import U8, Points
+from facefill.choices import pick
 from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, find_pictures, place_in, read_rows
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 from facefill.files.photo import read_photo
 from facefill.imaging.boxes import area
 from facefill.imaging.crop import Crop

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.arrays import Points
+from facefill.choices import pick
 from facefill.covers.head import check_landmarks
-from facefill.errors import InputError, explained, pick
+from facefill.errors import InputError, explained
 from facefill.files.photo import FORMATS
 from facefill.imaging.crop import Crop
 

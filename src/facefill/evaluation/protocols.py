@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from facefill.arrays import F64, U8, Bool
+from facefill.choices import pick
 from facefill.config import read_toml
 from facefill.covers.wear import wear
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import MASKS
 from facefill.runtime.cover import Cover

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facefill.arrays import U8, Bool
-from facefill.errors import InputError, TooLarge, pick
+from facefill.choices import pick
+from facefill.errors import InputError, TooLarge
 from facefill.files import coefficients, jpeg, samples
 from facefill.files.colour import Native, fill, from_srgb, to_srgb
 from facefill.files.formats import DAMAGED, FORMATS, Size, check_size, decode, encode, fit, sniff, usable

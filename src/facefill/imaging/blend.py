@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facefill.arrays import F32, U8, Bool, Box
-from facefill.errors import pick
+from facefill.choices import pick
 from facefill.imaging.masks import bounding_box
 from facefill.imaging.poisson import harmonic
 

@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor
 
+from facefill.choices import pick
 from facefill.config import build, override
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 from facefill.methods import CLASSES
 from facefill.methods.base import Method
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from facefill.arrays import F32
 from facefill.catalog import Record
+from facefill.choices import pick
 from facefill.config import Frozen, build, read_toml
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 from facefill.runtime.engine import Arrays, Engine
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facefill.arrays import F32, U8, Bool
-from facefill.errors import pick
+from facefill.choices import pick
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import bounding_box, nearest
 from facefill.runtime.engine import Engine

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from facefill.arrays import F32
-from facefill.errors import InputError, pick
+from facefill.choices import pick
+from facefill.errors import InputError
 from facefill.threads import LOADING, Slots
 
 Arrays = dict[str, F32]

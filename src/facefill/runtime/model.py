@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from facefill.arrays import F32, U8, Bool
 from facefill.catalog import METHODS, Record, file_hash, find_weights
+from facefill.choices import pick
 from facefill.config import build
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 from facefill.files.photo import open_source
 from facefill.files.whole import path_of
 from facefill.imaging.blend import composite

@@ -22,11 +22,11 @@ from facefill.server.errors import Refused, error_response, refuse, status_of
 from facefill.server.guard import Guard
 from facefill.server.jobs import PhotoRequest
 from facefill.server.live import Live
-from facefill.server.metrics import Metrics
 from facefill.server.openapi import document
 from facefill.server.queue import RequestQueue, open_queue
 from facefill.server.schema import KINDS, CompleteOptions, DetectOptions, Options, build_options, can_vary
 from facefill.server.settings import Settings
+from facefill.server.telemetry import Metrics
 from facefill.server.upload import Upload, UploadMemory, read_upload
 
 _PAGE_TYPES = {

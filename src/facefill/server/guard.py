@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from facefill.server.errors import Refused, error_response, refuse
-from facefill.server.metrics import Metrics
 from facefill.server.settings import Settings, is_address, is_loopback
+from facefill.server.telemetry import Metrics
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "

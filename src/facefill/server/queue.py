@@ -24,8 +24,8 @@ from facefill.runtime.model import load
 from facefill.runtime.plan import Plan
 from facefill.server.errors import refuse
 from facefill.server.jobs import Answer, PhotoRequest, finish, look
-from facefill.server.metrics import Metrics
 from facefill.server.settings import Settings
+from facefill.server.telemetry import Metrics
 from facefill.threads import once
 
 BATCH = 8

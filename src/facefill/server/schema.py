@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facefill.catalog import METHODS, usable
+from facefill.choices import pick
 from facefill.config import Frozen
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 from facefill.files.photo import FORMATS
 
 MOST_SAMPLES = 8

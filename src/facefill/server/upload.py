@@ -18,7 +18,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from facefill.errors import InputError, TooLarge, pick
+from facefill.choices import pick
+from facefill.errors import InputError, TooLarge
 from facefill.server.errors import Refused, refuse
 from facefill.server.settings import Settings
 

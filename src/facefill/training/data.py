@@ -16,11 +16,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from facefill.arrays import F32, U8, Bool, mirror_points
+from facefill.choices import pick
 from facefill.config import Frozen
 from facefill.covers.wear import COVERS, KINDS, wear
 from facefill.datasets.cache import Pictures, digest_of, list_entries, open_pictures
 from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, scale_landmarks
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 from facefill.imaging.crop import turn_of
 from facefill.imaging.masks import MASKS, dilate
 from facefill.offline import cache_folder

@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from facefill.choices import pick
 from facefill.config import Frozen, build, override, read_toml
-from facefill.errors import InputError, pick
+from facefill.errors import InputError
 from facefill.methods import CLASSES
 from facefill.methods.opened import still_known
 from facefill.nets.cover import CoverNet

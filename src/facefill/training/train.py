@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from facefill.catalog import code_commit
-from facefill.errors import InputError, pick
+from facefill.choices import pick
+from facefill.errors import InputError
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
 from facefill.training.data import Source, batches, plan_steps, to_batch
 from facefill.training.distributed import World, apart, free_only, join, wrap_turns

@@ -9,7 +9,8 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from facefill.arrays import U8, Bool
-from facefill.errors import InputError, pick
+from facefill.choices import pick
+from facefill.errors import InputError
 from facefill.imaging.masks import bounding_box
 
 PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")

@@ -1,4 +1,4 @@
-"""What the server counts, as Prometheus text. Nothing in it comes from a photo or a file name."""
+"""What the server counts of itself, as Prometheus text. Nothing in it comes from a photo or a file name."""
 
 from collections.abc import Callable
 from functools import partial
