@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from facefill.commands.options import AsJson, Device, Exact, Large, Method, Seed, Sign
 from facefill.errors import InputError
@@ -21,18 +22,18 @@ if TYPE_CHECKING:
 
 
 def batch(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A folder of photos, or a URL such as s3://bucket/in.")],
+    source: Annotated[str, Argument(metavar="IN", help="A folder of photos, or a URL such as s3://bucket/in.")],
     target: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="OUT",
             help="Where the results go, under the same names; a folder or a URL. The same command resumes.",
         ),
     ],
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per core.")] = None,
+    workers: Annotated[int | None, Option(min=1, help="Processes. Default: one per core.")] = None,
     ray: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--ray", metavar="auto|ADDRESS", help="Work on a Ray cluster: auto takes a running one or starts one here."
         ),
     ] = None,
@@ -41,22 +42,22 @@ def batch(
     large_hole: Large = False,
     mask_dir: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--mask-dir",
             help="A folder or URL of your own masks, in the same tree: NAME, NAME.png or NAME-mask.png for each photo.",
         ),
     ] = None,
     include: Annotated[
-        list[str] | None, typer.Option(help="Only photos that match, such as '2024/*' or '*.jpg'; may be given again.")
+        list[str] | None, Option(help="Only photos that match, such as '2024/*' or '*.jpg'; may be given again.")
     ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Leave out photos that match; may be given again.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Do everything again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and write nothing.")] = False,
-    max_errors: Annotated[int | None, typer.Option(min=1, help="Stop after this many photos have failed.")] = None,
+    exclude: Annotated[list[str] | None, Option(help="Leave out photos that match; may be given again.")] = None,
+    force: Annotated[bool, Option("--force", help="Do everything again.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="List what would be done, and write nothing.")] = False,
+    max_errors: Annotated[int | None, Option(min=1, help="Stop after this many photos have failed.")] = None,
     device: Device = "cpu",
     threads: Annotated[
         int | None,
-        typer.Option(
+        Option(
             help="Number of threads for all workers together. Default: FACEFILL_THREADS, else what the machine allows."
         ),
     ] = None,

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, redirect_stderr
 from typing import Annotated, Any
 
 import typer
+from typer import Option
 
 from facefill import __version__
 from facefill.commands.batch import batch
@@ -32,7 +33,7 @@ app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, pretty
 
 
 @app.callback(invoke_without_command=True)
-def facefill(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+def facefill(version: Annotated[bool, Option("--version", help="Print the version and stop.")] = False) -> None:
     if version:
         print(f"facefill {__version__}")
         raise typer.Exit

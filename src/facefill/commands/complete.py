@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands import output
 from facefill.commands.options import AsJson, Device, Exact, Finder, Large, Method, Overwrite, Seed, Sign, Threads
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--set",
         metavar="KEY=VALUE",
         help="A setting of a method that searches (latent_search, dip): restarts=4, bounds=paper, ...",
@@ -25,28 +25,23 @@ Settings = Annotated[
 
 
 def complete(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A photo; - is standard input.")],
-    mask: Annotated[
-        str, typer.Option(help="A picture of the photo's size: white or opaque = missing; - is standard input.")
-    ],
-    out: Annotated[str, typer.Option("-o", "--out", help="The file to write; - is standard output.")],
+    photo: Annotated[str, Argument(metavar="PHOTO", help="A photo; - is standard input.")],
+    mask: Annotated[str, Option(help="A picture of the photo's size: white or opaque = missing; - is standard input.")],
+    out: Annotated[str, Option("-o", "--out", help="The file to write; - is standard output.")],
     method: Method = "swift",
     seed: Seed = 0,
     large_hole: Large = False,
     samples: Annotated[
         int,
-        typer.Option(
-            min=1, help="Different completions, where the method has noise: <stem>-1<suffix>, <stem>-2<suffix> ..."
-        ),
+        Option(min=1, help="Different completions, where the method has noise: <stem>-1<suffix>, <stem>-2<suffix> ..."),
     ] = 1,
-    aligned: Annotated[bool, typer.Option("--aligned", help="The photo is an aligned square face already.")] = False,
-    dilate: Annotated[int, typer.Option(min=0, help="Grow the mask by this many pixels.")] = 0,
+    aligned: Annotated[bool, Option("--aligned", help="The photo is an aligned square face already.")] = False,
+    dilate: Annotated[int, Option(min=0, help="Grow the mask by this many pixels.")] = 0,
     show_steps: Annotated[
-        Path | None, typer.Option(help="Also write the steps of blending side by side, for each crop.")
+        Path | None, Option(help="Also write the steps of blending side by side, for each crop.")
     ] = None,
     show_attention: Annotated[
-        Path | None,
-        typer.Option(help="Also write where each hole pixel borrowed from, by colour (contextual_attention)."),
+        Path | None, Option(help="Also write where each hole pixel borrowed from, by colour (contextual_attention).")
     ] = None,
     device: Device = "cpu",
     threads: Threads = None,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands.options import Device, Exact, Threads
 
@@ -17,53 +17,49 @@ if TYPE_CHECKING:
 
 def evaluate(
     dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="A folder of aligned faces, with or without a manifest.csv.")
+        Path, Argument(metavar="DATASET", help="A folder of aligned faces, with or without a manifest.csv.")
     ],
     methods: Annotated[
-        str, typer.Option(help="Names or .onnx files, with commas; NAME:N for the first N faces only; or all.")
+        str, Option(help="Names or .onnx files, with commas; NAME:N for the first N faces only; or all.")
     ] = "swift",
     adapter: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="lama|migan|migan-generator|FILE.toml",
             help="The contract of foreign .onnx files (docs/evaluation.md).",
         ),
     ] = None,
-    holes: Annotated[str, typer.Option(help="Protocols, with commas, such as centre@256,worn@256; or all.")] = "",
+    holes: Annotated[str, Option(help="Protocols, with commas, such as centre@256,worn@256; or all.")] = "",
     protocol: Annotated[
         str,
-        typer.Option(
+        Option(
             help="Papers whose definitions are printed beside ours, with commas: contextual-attention-paper, "
             "masked-gan-paper, latent-search-paper; or all."
         ),
     ] = "",
-    split: Annotated[str, typer.Option(help="Rows of the manifest, with commas; each is a dataset of its own.")] = "",
-    report: Annotated[Path, typer.Option(help="Folder for values and reports; the same command resumes.")] = Path(
-        "report"
-    ),
-    limit: Annotated[int | None, typer.Option(min=1, help="Only this many faces.")] = None,
+    split: Annotated[str, Option(help="Rows of the manifest, with commas; each is a dataset of its own.")] = "",
+    report: Annotated[Path, Option(help="Folder for values and reports; the same command resumes.")] = Path("report"),
+    limit: Annotated[int | None, Option(min=1, help="Only this many faces.")] = None,
     features: Annotated[
         list[Path] | None,
-        typer.Option(help="A network for perceptual and Fréchet distances: .npz or .safetensors; may be given again."),
+        Option(help="A network for perceptual and Fréchet distances: .npz or .safetensors; may be given again."),
     ] = None,
-    lpips_heads: Annotated[Path | None, typer.Option(help="Heads of LPIPS for one of the networks.")] = None,
-    embedder: Annotated[Path | None, typer.Option(help="An .onnx face embedder, to judge identity.")] = None,
+    lpips_heads: Annotated[Path | None, Option(help="Heads of LPIPS for one of the networks.")] = None,
+    embedder: Annotated[Path | None, Option(help="An .onnx face embedder, to judge identity.")] = None,
     groups: Annotated[
         Path | None,
-        typer.Option(
-            help="A CSV with the column file and one for each kind of group, such as glasses: values by group."
-        ),
+        Option(help="A CSV with the column file and one for each kind of group, such as glasses: values by group."),
     ] = None,
-    results: Annotated[Path | None, typer.Option(help="A Markdown file to write the tables into.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Faces per call.")] = 8,
+    results: Annotated[Path | None, Option(help="A Markdown file to write the tables into.")] = None,
+    batch: Annotated[int, Option(min=1, help="Faces per call.")] = 8,
     per_picture: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--per-picture",
             help="Also draw input, truth and prediction of every face, with PSNR and SSIM, into REPORT/per-picture.",
         ),
     ] = False,
-    no_timings: Annotated[bool, typer.Option("--no-timings", help="Do not measure time and memory.")] = False,
+    no_timings: Annotated[bool, Option("--no-timings", help="Do not measure time and memory.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
     exact: Exact = False,

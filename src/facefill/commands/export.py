@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands.options import Overwrite, need, new_file
 
@@ -11,12 +11,12 @@ from facefill.commands.options import Overwrite, need, new_file
 def export(
     weights: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             metavar="WEIGHTS",
             help="A .safetensors file written by `facefill train`, or an .onnx file exported from one.",
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The .onnx file to write.")],
+    out: Annotated[Path, Option("-o", "--out", help="The .onnx file to write.")],
     overwrite: Overwrite = False,
 ) -> None:
     """Write weights as ONNX and compare with torch (needs the extra `train`)."""

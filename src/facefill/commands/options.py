@@ -4,33 +4,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from facefill.errors import InputError
 
-Method = Annotated[str, typer.Option("--method", "-m", help="Which method completes; `facefill methods` lists them.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers; the same seed gives the same picture.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, coreml or directml.")]
+Method = Annotated[str, Option("--method", "-m", help="Which method completes; `facefill methods` lists them.")]
+Seed = Annotated[int, Option(min=0, help="Seed of the random numbers; the same seed gives the same picture.")]
+Device = Annotated[str, Option(help="cpu, cuda, coreml or directml.")]
 Threads = Annotated[
-    int | None, typer.Option(help="Number of threads. Default: FACEFILL_THREADS, else what the machine allows.")
+    int | None, Option(help="Number of threads. Default: FACEFILL_THREADS, else what the machine allows.")
 ]
-Exact = Annotated[bool, typer.Option("--exact", help="Compute in float32: slower, the same on all machines.")]
+Exact = Annotated[bool, Option("--exact", help="Compute in float32: slower, the same on all machines.")]
 Covers = Annotated[
-    str,
-    typer.Option(
-        help="What to take off: mask, sunglasses, other (hands, things), several with commas between, or all."
-    ),
+    str, Option(help="What to take off: mask, sunglasses, other (hands, things), several with commas between, or all.")
 ]
-Finder = Annotated[Path | None, typer.Option(help="Find faces with this YuNet .onnx file instead.")]
-Large = Annotated[bool, typer.Option("--large-hole", help="Also complete a face with more than 60 % missing.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output files.")]
+Finder = Annotated[Path | None, Option(help="Find faces with this YuNet .onnx file instead.")]
+Large = Annotated[bool, Option("--large-hole", help="Also complete a face with more than 60 % missing.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace existing output files.")]
 Sign = Annotated[
     Path | None,
-    typer.Option(
-        help="A PEM file with your private key and its certificates: signs a C2PA manifest of what was completed."
-    ),
+    Option(help="A PEM file with your private key and its certificates: signs a C2PA manifest of what was completed."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per photo.")]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON object per photo.")]
 
 
 def need(extra: str, *packages: str) -> None:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 
-def page(out: Annotated[Path, typer.Argument(metavar="OUT", help="A new or empty folder.")]) -> None:
+def page(out: Annotated[Path, Argument(metavar="OUT", help="A new or empty folder.")]) -> None:
     """Write the page as files for any web server; the browser itself completes faces, and no photo leaves it."""
     from facefill.server.static import write_page
 

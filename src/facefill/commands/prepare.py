@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands.options import Device, Threads, need
 from facefill.commands.output import list_left_out
@@ -19,50 +19,44 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
+    photos: Annotated[list[Path], Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
     dataset: Annotated[
         Path,
-        typer.Argument(
-            metavar="DATASET", help="The folder to write; the same command resumes, with more photos it grows."
-        ),
+        Argument(metavar="DATASET", help="The folder to write; the same command resumes, with more photos it grows."),
     ],
-    size: Annotated[int, typer.Option(help="Side of the aligned pictures: 256 or 512.")] = 256,
-    identities: Annotated[
-        Path | None, typer.Option(help="A CSV of photo,identity: one person stays in one split.")
-    ] = None,
+    size: Annotated[int, Option(help="Side of the aligned pictures: 256 or 512.")] = 256,
+    identities: Annotated[Path | None, Option(help="A CSV of photo,identity: one person stays in one split.")] = None,
     min_side: Annotated[
         int | None,
-        typer.Option(min=1, help="Drop faces with fewer pixels than this along a side. Default: half of the size."),
+        Option(min=1, help="Drop faces with fewer pixels than this along a side. Default: half of the size."),
     ] = None,
-    min_score: Annotated[float, typer.Option(help="Drop faces that the finder is less certain of, 0 to 1.")] = 0.8,
-    min_inside: Annotated[float, typer.Option(help="Drop faces with a smaller share inside the photo.")] = 0.7,
-    max_blur: Annotated[float, typer.Option(help="Drop faces that are more blurred, 0 to 1.")] = 0.58,
+    min_score: Annotated[float, Option(help="Drop faces that the finder is less certain of, 0 to 1.")] = 0.8,
+    min_inside: Annotated[float, Option(help="Drop faces with a smaller share inside the photo.")] = 0.7,
+    max_blur: Annotated[float, Option(help="Drop faces that are more blurred, 0 to 1.")] = 0.58,
     max_covered: Annotated[
-        float | None, typer.Option(help="Drop faces with a larger share covered. Default: do not check.")
+        float | None, Option(help="Drop faces with a larger share covered. Default: do not check.")
     ] = None,
-    format: Annotated[str, typer.Option(help="webp or png.")] = "webp",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Quality of WebP pictures.")] = 95,
-    validation: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
-    test: Annotated[float, typer.Option(min=0, max=1, help="Share of this split.")] = 0.05,
+    format: Annotated[str, Option(help="webp or png.")] = "webp",
+    quality: Annotated[int, Option(min=1, max=100, help="Quality of WebP pictures.")] = 95,
+    validation: Annotated[float, Option(min=0, max=1, help="Share of this split.")] = 0.05,
+    test: Annotated[float, Option(min=0, max=1, help="Share of this split.")] = 0.05,
     against: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="OTHER",
             help="A training dataset: leave its faces out of this one; against.csv says how near each is.",
         ),
     ] = None,
     embedder: Annotated[
-        Path | None, typer.Option(help="An .onnx face embedder, with which --against also finds the same people.")
+        Path | None, Option(help="An .onnx face embedder, with which --against also finds the same people.")
     ] = None,
-    max_cosine: Annotated[
-        float, typer.Option(help="Drop faces that the embedder puts nearer to a face of OTHER.")
-    ] = 0.75,
+    max_cosine: Annotated[float, Option(help="Drop faces that the embedder puts nearer to a face of OTHER.")] = 0.75,
     shards: Annotated[
-        int | None, typer.Option(min=1, help="Also write tar shards of this many faces each into DATASET/shards.")
+        int | None, Option(min=1, help="Also write tar shards of this many faces each into DATASET/shards.")
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--ray",
             metavar="auto|ADDRESS",
             help="Look at photos on a Ray cluster; also writes shards, of 1,000 faces unless --shards says otherwise.",

@@ -4,41 +4,39 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from facefill.commands.options import Device, Exact, Sign, Threads, need
 from facefill.errors import InputError
 
 
 def serve(
-    host: Annotated[
-        str, typer.Option(help="Where to listen. Anything but this machine asks for --token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[str, Option(help="Where to listen. Anything but this machine asks for --token.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(
+        Option(
             envvar="FACEFILL_TOKEN",
             help="The secret that clients must send as Authorization: Bearer. Better set in FACEFILL_TOKEN: others on "
             "this machine can read a command line.",
         ),
     ] = None,
     name: Annotated[
-        list[str] | None, typer.Option(help="A host name under which a proxy offers the page; may be given again.")
+        list[str] | None, Option(help="A host name under which a proxy offers the page; may be given again.")
     ] = None,
     root_path: Annotated[
-        str, typer.Option("--root-path", help="The path under which a proxy offers the server, such as /faces.")
+        str, Option("--root-path", help="The path under which a proxy offers the server, such as /faces.")
     ] = "",
-    max_mb: Annotated[int, typer.Option(min=1, max=200, help="Largest upload, in megabytes.")] = 40,
-    max_megapixels: Annotated[int, typer.Option(min=1, max=100, help="Largest photo, in megapixels.")] = 50,
-    waiting: Annotated[int, typer.Option(min=1, help="Number of requests that may wait.")] = 64,
+    max_mb: Annotated[int, Option(min=1, max=200, help="Largest upload, in megabytes.")] = 40,
+    max_megapixels: Annotated[int, Option(min=1, max=100, help="Largest photo, in megapixels.")] = 50,
+    waiting: Annotated[int, Option(min=1, help="Number of requests that may wait.")] = 64,
     device: Device = "cpu",
     threads: Threads = None,
     exact: Exact = False,
     sign: Sign = None,
     log: Annotated[
         Path | None,
-        typer.Option(help="Write the log to this file instead of stderr. It never contains a photo or a file name."),
+        Option(help="Write the log to this file instead of stderr. It never contains a photo or a file name."),
     ] = None,
 ) -> None:
     """Serve the page and the REST API; nothing leaves this machine (needs the extra `serve`)."""

@@ -3,29 +3,28 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands.options import need
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file, from configs/ or your own.")],
+    config: Annotated[Path, Argument(metavar="CONFIG", help="A TOML file, from configs/ or your own.")],
     settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="For example data.folder=faces or train.seed=3."),
+        list[str] | None, Option("--set", metavar="KEY=VALUE", help="For example data.folder=faces or train.seed=3.")
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--run", help="Folder of the run; the same command resumes. Default: runs/<name of CONFIG>."),
+        Option("--run", help="Folder of the run; the same command resumes. Default: runs/<name of CONFIG>."),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(
+        Option(
             help="Number of threads for all processes on this machine together. "
             "Default: FACEFILL_THREADS, else what the machine allows."
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved settings and stop.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Print the resolved settings and stop.")] = False,
 ) -> None:
     """Train a method on a dataset of aligned faces (needs the extra `train`)."""
     need("train", "torch", "safetensors")

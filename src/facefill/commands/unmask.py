@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands import options, output
 from facefill.errors import InputError
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
 
 def unmask(
-    photos: Annotated[
-        list[str], typer.Argument(metavar="PHOTO...", help="Photos of covered faces; - is standard input.")
-    ],
+    photos: Annotated[list[str], Argument(metavar="PHOTO...", help="Photos of covered faces; - is standard input.")],
     out: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "-o",
             "--out",
             help="File, or folder for several; - is standard output. Default: <stem>-unmasked<suffix> beside it.",
@@ -33,7 +31,7 @@ def unmask(
     seed: options.Seed = 0,
     large_hole: options.Large = False,
     save_mask: Annotated[
-        bool, typer.Option("--save-mask", help="Also write what was completed, white on black, as <stem>-mask.png.")
+        bool, Option("--save-mask", help="Also write what was completed, white on black, as <stem>-mask.png.")
     ] = False,
     device: options.Device = "cpu",
     threads: options.Threads = None,

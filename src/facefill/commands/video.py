@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands.options import Device, Exact, Method, Overwrite, Threads, need
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def video(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A film: .mp4, .mov, .mkv, .webm ...")],
+    source: Annotated[Path, Argument(metavar="IN", help="A film: .mp4, .mov, .mkv, .webm ...")],
     target: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             metavar="OUT",
             help="The film to write: .mp4, .mov, .m4v, .mkv or .webm. The same command goes on where it was stopped.",
         ),
@@ -28,7 +28,7 @@ def video(
     method: Method = "swift",
     every: Annotated[
         int,
-        typer.Option(
+        Option(
             min=1,
             metavar="N",
             help="Draw each face in every N-th frame at least, and wherever it changes; 1: in every frame.",
@@ -38,7 +38,7 @@ def video(
     threads: Threads = None,
     exact: Exact = False,
     overwrite: Overwrite = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per second of the film.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object per second of the film.")] = False,
 ) -> None:
     """Take the covers off all faces of a film; sound and time stamps stay (needs the extra `video`)."""
     need("video", "av")

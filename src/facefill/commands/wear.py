@@ -3,24 +3,24 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands.options import Device, Threads
 from facefill.commands.output import list_left_out
 
 
 def wear(
-    faces: Annotated[Path, typer.Argument(metavar="FACES", help="A dataset of aligned faces.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    faces: Annotated[Path, Argument(metavar="FACES", help="A dataset of aligned faces.")],
+    out: Annotated[Path, Argument(metavar="OUT", help="The folder to write.")],
     seed: Annotated[
         int,
-        typer.Option(
+        Option(
             min=0,
             help="Seed of the random numbers; which cover a face gets depends on it and on the face's file name only.",
         ),
     ] = 0,
-    split: Annotated[str | None, typer.Option(help="Use only this split of the manifest.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset in OUT.")] = False,
+    split: Annotated[str | None, Option(help="Use only this split of the manifest.")] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a dataset in OUT.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:

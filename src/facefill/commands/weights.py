@@ -3,19 +3,19 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from facefill.commands.options import Overwrite, need, new_file
 
-Out = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The .safetensors file to write.")]
+Out = Annotated[Path, Option("-o", "--out", metavar="FILE", help="The .safetensors file to write.")]
 
 
 def average(
-    first: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors or .onnx of facefill's.")],
+    first: Annotated[Path, Argument(metavar="WEIGHTS", help="A .safetensors or .onnx of facefill's.")],
     second: Annotated[
-        Path, typer.Argument(metavar="OTHER", help="Another of the same method, on the same path of training.")
+        Path, Argument(metavar="OTHER", help="Another of the same method, on the same path of training.")
     ],
-    share: Annotated[float, typer.Argument(min=0.0, max=1.0, help="The weight of OTHER.")],
+    share: Annotated[float, Argument(min=0.0, max=1.0, help="The weight of OTHER.")],
     out: Out,
     overwrite: Overwrite = False,
 ) -> None:
@@ -27,22 +27,16 @@ def average(
 
 
 def settle(
-    weights: Annotated[
-        Path, typer.Argument(metavar="WEIGHTS", help="A .safetensors or .onnx of latent_search or swift.")
-    ],
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Its dataset; latent_search takes faces of validation.")
-    ],
+    weights: Annotated[Path, Argument(metavar="WEIGHTS", help="A .safetensors or .onnx of latent_search or swift.")],
+    dataset: Annotated[Path, Argument(metavar="DATASET", help="Its dataset; latent_search takes faces of validation.")],
     out: Out,
     faces: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="latent_search: faces of validation, 64 by default; swift: faces to choose from, 12,000."
-        ),
+        Option(min=1, help="latent_search: faces of validation, 64 by default; swift: faces to choose from, 12,000."),
     ] = None,
-    generated: Annotated[int, typer.Option(min=256, help="latent_search: generated faces.")] = 12_800,
+    generated: Annotated[int, Option(min=256, help="latent_search: generated faces.")] = 12_800,
     without: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="swift: names of faces to leave out, one a line.")
+        Path | None, Option(metavar="FILE", help="swift: names of faces to leave out, one a line.")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -61,10 +55,9 @@ def settle(
 
 
 def ship(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As in src/facefill/weights/weights.toml.")],
+    name: Annotated[str, Argument(metavar="NAME", help="As in src/facefill/weights/weights.toml.")],
     weights: Annotated[
-        Path,
-        typer.Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train`, `average` or `settle` wrote."),
+        Path, Argument(metavar="WEIGHTS", help="A .safetensors that `facefill train`, `average` or `settle` wrote.")
     ],
 ) -> None:
     """Put weights into this checkout as a shipped file, with its hash and history (needs the extra `train`)."""
