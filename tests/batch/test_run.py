@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from facefill.batch import run as run_module
 from facefill.batch.folder import LocalFolder, Selection, Unwritable
 from facefill.batch.job import BatchJob, make_job
 from facefill.batch.lock import lock
@@ -200,7 +199,7 @@ def test_names_that_clash_where_case_is_ignored(tmp_path: Path, monkeypatch: pyt
         (tmp_path / "in" / name).write_bytes(name.encode())
     tally, _ = copy_all(tmp_path / "in", tmp_path / "both")
     assert tally.done == {"completed": 4}
-    monkeypatch.setattr(run_module, "ignores_case", lambda folder: True)
+    monkeypatch.setattr(LocalFolder, "ignores_case", lambda folder: True)
     tally, _ = copy_all(tmp_path / "in", tmp_path / "one")
     assert tally.done == {"completed": 2, "failed": 2}
 

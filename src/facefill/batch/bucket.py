@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facefill.batch.folder import STATE, ListedFile, Selection
+from facefill.batch.folder import EVERYTHING, MANIFEST, STATE, ListedFile, Selection
 from facefill.errors import InputError
 
 T = TypeVar("T")
@@ -18,6 +18,7 @@ OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", 
 TRIES = 4
 PAUSE_S = 0.3
 """Before the second try; each further pause is three times as long."""
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _CHANGES = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "updated", "mtime", "created")
 
 
@@ -32,9 +33,8 @@ class Bucket:
         try:
             self.fs, root = url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
-            raise InputError(
-                f"the package that opens {url}", str(error), "pip install 'facefill[s3]', or the package that it names"
-            ) from None
+            fix = "pip install 'facefill[s3]', or the package that it names"
+            raise InputError(f"the package that opens {url}", str(error), fix) from None
         except ValueError as error:
             raise InputError("a URL that fsspec knows", f"{url} ({error})", "for example s3://bucket/folder") from None
         self.url, self.root = url, root.rstrip("/")
@@ -103,16 +103,13 @@ class Bucket:
                 yield from file
 
     def write(self, name: str, data: bytes) -> None:
-        def put(path: str) -> None:
-            self.fs.pipe_file(path, data)
-
-        self._whole(name, put)
+        self._whole(name, lambda path: self.fs.pipe_file(path, data))
 
     def upload(self, name: str, path: Path) -> None:
         """Put a file of this machine there; in parts where it is large, and whole or not at all."""
         self._whole(name, lambda target: self.fs.put_file(str(path), target))
 
-    def _whole(self, name: str, put: Callable[[str], None]) -> None:
+    def _whole(self, name: str, put: Callable[[str], object]) -> None:
         target = self.path(name)
         if self.kinds & OBJECT_STORES:
             self._ask("write", name, lambda: put(target))
@@ -141,6 +138,11 @@ class Bucket:
         with suppress(_Absent):
             self._ask("remove", name, lambda: self.fs.rm_file(self.path(name)))
 
+    def other_file(self) -> str:
+        if self.has(MANIFEST) or self.list_state(""):
+            return ""
+        return next((entry.name for entry in self.entries(EVERYTHING)), "")
+
     def list_state(self, inside: str) -> list[str]:
         """The names in one of facefill's own folders in `STATE`, sorted."""
         try:
@@ -155,20 +157,16 @@ class Bucket:
         for attempt in range(TRIES):
             try:
                 return call()
-            except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-                raise self._failed(verb, name, error) from error
             except Exception as error:  # each store has its own; all of them end as an InputError
-                if attempt == TRIES - 1:
+                if attempt == TRIES - 1 or isinstance(error, _LASTING):
                     raise self._failed(verb, name, error) from error
                 time.sleep(PAUSE_S * 3**attempt)
         raise AssertionError("unreachable")
 
     def _failed(self, verb: str, name: str, error: Exception) -> InputError:
         kind = _Absent if isinstance(error, FileNotFoundError) else InputError
-        said = str(error) or type(error).__name__
-        return kind(
-            f"to {verb} {name} in {self.url}", said, "check the address, the rights and the network, then run again"
-        )
+        fix = "check the address, the rights and the network, then run again"
+        return kind(f"to {verb} {name} in {self.url}", str(error) or type(error).__name__, fix)
 
 
 class _Absent(InputError):

@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -44,6 +45,12 @@ class ListedFile:
     problem: str = ""
     """Why it cannot be read."""
 
+    @property
+    def unfit(self) -> str:
+        """Why it is not opened; "" if it is."""
+        too_large = f"it has {self.size:,} bytes, more than {MOST_BYTES:,}" if self.size > MOST_BYTES else ""
+        return self.problem or too_large or check_name(self.name)
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -74,6 +81,9 @@ class Selection:
         return not self.include and "." not in last and self.takes(f"{name}.jpg")
 
 
+EVERYTHING = Selection(include=("*",))
+
+
 class Folder(Protocol):
     """Where photos come from or go to. Everything that fails raises InputError."""
 
@@ -95,6 +105,10 @@ class Folder(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
+
+    def other_file(self) -> str:
+        """The name of a file that is not a batch's, and could be replaced; "" where a batch has written, or nobody.
+        Raises InputError where one of facefill's own files is a link, which would be written through."""
 
 
 def check_name(name: str) -> str:
@@ -150,7 +164,7 @@ class LocalFolder:
                             left_out = name == STATE or entry.name in _LEFT_OUT
                             if Path(entry.path) != self._without and not left_out:
                                 waiting.append(f"{name}/")
-                        elif not (entry.is_symlink() and _is_folder(entry)):
+                        elif not (entry.is_symlink() and os.path.isdir(entry.path)):
                             yield name, entry, ""
             except OSError as error:
                 yield inside or ".", None, f"the folder cannot be listed ({error.strerror})"
@@ -185,20 +199,21 @@ class LocalFolder:
             if (self.root / folder).is_symlink():
                 raise InputError("folders of its own in OUT", f"{folder}, a link", "remove the link, then run again")
 
-    def check_state(self) -> None:
-        """Raises InputError where one of facefill's own files in it is a link, which would be written through."""
+    def other_file(self) -> str:
         for name in (STATE, f"{STATE}/lock", MANIFEST):
             if (self.root / name).is_symlink():
                 raise InputError(f"a {name} of its own in OUT", "a link", "remove the link, or choose another OUT")
+        # Where only the manifest is missing, a batch has been here, and somebody removed it.
+        if not (self.has(MANIFEST) or self.has(STATE)):
+            with explained("a folder for the results", self, "choose another"), suppress(FileNotFoundError):
+                return next(iter(os.listdir(self.root)), "")
+        return ""
+
+    def ignores_case(self) -> bool:
+        """Whether A.jpg and a.jpg are one file in it."""
+        return self.has(STATE.upper())
 
     def clean(self) -> None:
         """Remove unfinished files of killed runs. Only the holder of the lock may call it."""
         for part in (self.root / STATE).glob("*.part"):
             part.unlink(missing_ok=True)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False

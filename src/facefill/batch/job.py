@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facefill.batch.bucket import Bucket
-from facefill.batch.folder import Folder, LocalFolder, check_name
+from facefill.batch.folder import Folder, LocalFolder
 from facefill.batch.manifest import Outcome
 from facefill.catalog import METHODS, file_hash, find_weights, shipped_weights
 from facefill.choices import pick
@@ -66,23 +66,20 @@ def make_job(source: str, target: str, **options: Any) -> BatchJob:
     job = BatchJob(source, target, **options)
     for place in filter(None, (source, job.masks)):
         if not is_url(place) and not local_path(place).is_dir():
-            got = f"nothing at {place}"
             fix = "check the path; for a single photo: facefill unmask"
-            raise InputError("a folder of photos" if place == source else "a folder of masks", got, fix)
-    _check_apart(source, target)
+            raise InputError(f"a folder of {'photos' if place == source else 'masks'}", f"nothing at {place}", fix)
+    job = replace(job, source=_absolute(source), target=_absolute(target), masks=job.masks and _absolute(job.masks))
+    one, other = Path(job.source), Path(job.target)
+    if one == other or other in one.parents:
+        fix = "choose another OUT: results would replace the photos"
+        raise InputError("OUT apart from IN", f"{target}, which is or holds {source}", fix)
     sha256 = _hash_model(job.method)
     shipped = shipped_weights()
     helpers = sorted(shipped[name].sha256 for name in ("finder", "second_look", "cover"))
     signed_by = [hashlib.sha256(job.signature.certificates).hexdigest()] if job.signature else []
     chosen = [job.method, sha256, helpers, job.seed, job.large_hole, job.exact, job.device, bool(job.masks), *signed_by]
-    return replace(
-        job,
-        source=_absolute(source),
-        target=_absolute(target),
-        masks=_absolute(job.masks) if job.masks else "",
-        model_sha256=sha256,
-        recipe=hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:16],
-    )
+    recipe = hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:16]
+    return replace(job, model_sha256=sha256, recipe=recipe)
 
 
 def open_places(job: BatchJob) -> tuple[Folder, Folder, Folder | None]:
@@ -96,17 +93,6 @@ def _absolute(place: str) -> str:
     return place if is_url(place) else str(local_path(place).resolve())
 
 
-def _check_apart(source: str, target: str) -> None:
-    if is_url(source) != is_url(target):
-        return
-    one, other = (
-        Path(place.rstrip("/")) if is_url(place) else local_path(place).resolve() for place in (source, target)
-    )
-    if one == other or other in one.parents:
-        fix = "choose another OUT: results would replace the photos"
-        raise InputError("OUT apart from IN", f"{target}, which is or holds {source}", fix)
-
-
 def _hash_model(method: str) -> str:
     path = Path(method)
     if path.suffix in (".onnx", ".safetensors"):
@@ -115,13 +101,6 @@ def _hash_model(method: str) -> str:
         return file_hash(path)
     record = pick(METHODS, method, "method")
     return "" if record.kind == "classical" else find_weights(record.weights or record.name)[1]
-
-
-def name_problem(name: str, size: int, most_bytes: int) -> str:
-    """Why a file is not opened; "" if it is."""
-    if size > most_bytes:
-        return f"it has {size:,} bytes, more than {most_bytes:,}"
-    return check_name(name)
 
 
 def is_url(place: str) -> bool:

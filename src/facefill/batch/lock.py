@@ -81,9 +81,8 @@ def _lease(bucket: Bucket) -> Iterator[None]:
             with suppress(InputError):  # a network that fails for a while
                 if _read(bucket).get("token") != token:
                     # Whoever has it now took this run for dead. Two must not write.
-                    print(
-                        "facefill: another run has taken the bucket over; this one stops", file=sys.stderr, flush=True
-                    )
+                    said = "facefill: another run has taken the bucket over; this one stops"
+                    print(said, file=sys.stderr, flush=True)
                     os._exit(2)
                 bucket.write(LEASE, _signed(token))
 
@@ -102,11 +101,9 @@ def _signed(token: str) -> bytes:
 
 
 def _read(bucket: Bucket) -> dict[str, str]:
-    try:
-        found: dict[str, str] = json.loads(bucket.read(LEASE))
-    except ValueError:
-        return {}
-    return found
+    with suppress(ValueError):
+        return dict(json.loads(bucket.read(LEASE)))
+    return {}
 
 
 def _is_dead(held: dict[str, str]) -> bool:
@@ -117,8 +114,6 @@ def _is_dead(held: dict[str, str]) -> bool:
         return False
     try:
         os.kill(int(held["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
     return False

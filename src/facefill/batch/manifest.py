@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -117,11 +118,10 @@ class Manifest:
 
     def _read(self) -> Iterator[dict[str, Any]]:
         for line in self._journal.lines():
-            said = _parse(line)
-            if said is None:
-                self.damaged += 1
-            else:
+            if said := _parse(line):
                 yield said
+            else:
+                self.damaged += 1
 
     def known(self, name: str) -> Known | None:
         """What a run before this one said of a photo."""
@@ -140,18 +140,14 @@ class Manifest:
     def close(self) -> None:
         """Leave one line for each photo, the latest."""
         if self._double or isinstance(self._journal, BucketJournal):
-            self._journal.replace(self._latest())
+            last = NameTable((said["photo"], (index,)) for index, said in enumerate(self._read()))
+            lines = enumerate(self._read())
+            self._journal.replace(_encode(said) for index, said in lines if last.get(said["photo"]) == (index,))
         self._journal.close()
 
     def abandon(self) -> None:
         """Close after a failure: everything that was added stays, nothing else is done."""
         self._journal.close()
-
-    def _latest(self) -> Iterator[bytes]:
-        last = NameTable((said["photo"], (index,)) for index, said in enumerate(self._read()))
-        for index, said in enumerate(self._read()):
-            if last.get(said["photo"]) == (index,):
-                yield _encode(said)
 
 
 def _encode(said: dict[str, Any]) -> bytes:
@@ -162,16 +158,12 @@ def _encode(said: dict[str, Any]) -> bytes:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         said = json.loads(line)
-        whole = (
-            isinstance(said, dict)
-            and said["status"] in STATUSES
-            and all(isinstance(said[key], str) for key in ("photo", "stamp", "recipe", "source_sha256", "mask_sha256"))
-        )
-    except (ValueError, KeyError, RecursionError):
-        return None
-    return said if whole else None
+        texts = [said[key] for key in ("photo", "stamp", "recipe", "source_sha256", "mask_sha256")]
+        if said["status"] in STATUSES and all(isinstance(text, str) for text in texts):
+            return dict(said)
+    return None
 
 
 class FileJournal:
@@ -183,17 +175,15 @@ class FileJournal:
         if not writes:
             return
         try:
-            self._file = path.open("a+b", buffering=0)
-            self._end = _cut(self._file)
+            self._file = path.open("ab", buffering=0)
+            self._end = sum(map(len, self.lines()))
+            self._file.truncate(self._end)
         except OSError as error:
             raise self._failed(error) from None
 
     def _failed(self, error: OSError) -> InputError:
-        return Unwritable(
-            "a manifest that can be written",
-            f"{self._path} ({error.strerror})",
-            "see to that, then run again: the same command goes on",
-        )
+        got, fix = f"{self._path} ({error.strerror})", "see to that, then run again: the same command goes on"
+        return Unwritable("a manifest that can be written", got, fix)
 
     def lines(self) -> Iterator[bytes]:
         if not self._path.exists():
@@ -206,8 +196,7 @@ class FileJournal:
         try:
             if not os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path)):
                 raise FileNotFoundError(errno.ENOENT, "another file, or folder, is there now")
-            written = self._file.write(line)
-            if written != len(line):
+            if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
             self._file.truncate(self._end)
@@ -229,20 +218,6 @@ class FileJournal:
     def close(self) -> None:
         if self._file:
             self._file.close()
-
-
-def _cut(file: BinaryIO) -> int:
-    """Cut a torn last line off; returns the length of what stays."""
-    end = file.seek(0, os.SEEK_END)
-    at, torn = end, b""
-    while at and b"\n" not in torn:
-        step = min(at, 1 << 16)
-        at = file.seek(at - step)
-        torn = file.read(step) + torn
-    whole = at + torn.rfind(b"\n") + 1
-    if whole < end:
-        file.truncate(whole)
-    return whole
 
 
 class BucketJournal:

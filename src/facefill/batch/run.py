@@ -1,6 +1,5 @@
 """A whole run: list the photos, choose those to do, record what became of them."""
 
-import os
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -8,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from facefill.batch.bucket import Bucket
-from facefill.batch.folder import MANIFEST, MOST_BYTES, STATE, Folder, ListedFile, LocalFolder, Selection, Unwritable
-from facefill.batch.job import BatchJob, Item, name_problem, open_places
+from facefill.batch.folder import EVERYTHING, Folder, ListedFile, LocalFolder, Selection, Unwritable
+from facefill.batch.job import BatchJob, Item, open_places
 from facefill.batch.lock import lock
 from facefill.batch.manifest import Manifest, Outcome
 from facefill.batch.progress import Display, Tally
@@ -34,20 +33,21 @@ class _Plan:
 
     def __post_init__(self) -> None:
         self._source, self.target, masks = open_places(self.job)
-        rows = masks.entries(Selection(include=("*",))) if masks else iter(())
+        rows = masks.entries(EVERYTHING) if masks else iter(())
         self._masks = NameTable((entry.name, (hash64(entry.stamp),)) for entry in rows) if masks else None
         self._there: NameTable | None = None
         if isinstance(self.target, Bucket) and len(self.manifest):
-            there = self.target.entries(Selection(include=("*",)))
+            there = self.target.entries(EVERYTHING)
             self._there = NameTable(((entry.name, ()) for entry in there), 0)
-        self._one_case = isinstance(self.target, LocalFolder) and ignores_case(self.target)
+        self._one_case = isinstance(self.target, LocalFolder) and self.target.ignores_case()
 
     def items(self) -> Iterator[Item]:
         """A stream of the photos to do; the others are counted."""
         for entry in self._source.entries(self.select, self.tally.miss):
             item = self._item(entry)
             known = None if self.force or item.problem else self.manifest.known(entry.name)
-            if known and known.status != "failed" and (known.status == "refused" or self._has(entry.name)):
+            has = self.target.has if self._there is None else self._there.__contains__
+            if known and known.status != "failed" and (known.status == "refused" or has(entry.name)):
                 if self.manifest.is_stamp(known, item.stamp):
                     self.tally.before[known.status] += 1
                     self.show()
@@ -56,7 +56,7 @@ class _Plan:
             yield item
 
     def _item(self, entry: ListedFile) -> Item:
-        problem = entry.problem or name_problem(entry.name, entry.size, MOST_BYTES) or self._clash(entry.name)
+        problem = entry.unfit or self._clash(entry.name)
         mask, stamp = "", entry.stamp
         if self._masks is not None:
             for name in mask_names(entry.name):
@@ -64,9 +64,6 @@ class _Plan:
                     mask, stamp = name, f"{entry.stamp}+{found[0]:016x}"
                     break
         return Item(entry.name, stamp, problem, mask)
-
-    def _has(self, name: str) -> bool:
-        return self._there.get(name) is not None if self._there is not None else self.target.has(name)
 
     def _clash(self, name: str) -> str:
         """Where OUT does not distinguish A.jpg from a.jpg, the first one keeps the name."""
@@ -90,11 +87,6 @@ def mask_names(photo: str) -> Iterator[str]:
     yield str(path.with_suffix(".png"))
     yield f"{photo}.png"
     yield str(path.with_name(f"{path.stem}-mask.png"))
-
-
-def ignores_case(folder: LocalFolder) -> bool:
-    """Whether a folder ignores case in names."""
-    return os.path.exists(folder.root / STATE.upper())
 
 
 def run(
@@ -136,9 +128,8 @@ def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[
         tally.seconds = time.monotonic() - start
         known = plan.manifest.known(outcome.photo)
         if outcome.status == "unwritable":
-            raise Unwritable(
-                "an OUT that can be written", outcome.reason, "see to that, then run again: the same command goes on"
-            )
+            fix = "see to that, then run again: the same command goes on"
+            raise Unwritable("an OUT that can be written", outcome.reason, fix)
         if outcome.status == "unchanged":
             tally.before[known.status if known else "completed"] += 1
             continue
@@ -165,45 +156,19 @@ def preview(job: BatchJob, *, select: Selection, force: bool = False) -> tuple[T
 def _open_checked(job: BatchJob, select: Selection, force: bool) -> tuple[Folder, Folder]:
     """IN, which has photos, and OUT, which may be written."""
     source, target, _ = open_places(job)
-    if isinstance(target, LocalFolder):
-        target.check_state()
-    _check_ours(target, force)
+    if (found := target.other_file()) and not force:
+        fix = "choose another OUT, or --force to write into it"
+        raise InputError("a new or empty OUT, or one that a batch has written", f"{target} with {found}", fix)
     if all(entry.problem for entry in source.entries(select)):
         raise InputError("photos", f"none in {source}", "check the path; --include takes files of other names")
     return source, target
 
 
-def _check_ours(target: Folder, force: bool) -> None:
-    """Refuse to write into a folder that holds other files, which would be replaced silently."""
-    if force or target.has(MANIFEST):
-        return
-    if isinstance(target, LocalFolder):
-        if target.has(STATE):  # a batch has been here, and somebody removed its manifest
-            return
-        try:
-            found = next((entry.name for entry in os.scandir(target.root) if entry.name != STATE), "")
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise InputError("a folder for the results", f"{target} ({error.strerror})", "choose another") from None
-    else:
-        if isinstance(target, Bucket) and target.list_state(""):
-            return
-        found = next((entry.name for entry in target.entries(Selection(include=("*",)))), "")
-    if found:
-        fix = "choose another OUT, or --force to write into it"
-        raise InputError("a new or empty OUT, or one that a batch has written", f"{target} with {found}", fix)
-
-
 def _check_recipe(manifest: Manifest, job: BatchJob, force: bool) -> None:
-    said = manifest.other
-    if said and not force:
+    if manifest.other and not force:
         one, other = (
-            f"{method} ({sha[:8] or 'no weights'}), seed {seed}"
-            for method, sha, seed in (
-                (said.get("method"), str(said.get("model_sha256")), said.get("seed")),
-                (job.method, job.model_sha256, job.seed),
-            )
+            f"{said.get('method')} ({str(said.get('model_sha256'))[:8] or 'no weights'}), seed {said.get('seed')}"
+            for said in (manifest.other, vars(job))
         )
         got = f"now {other}" if one != other else "other options or networks now"
         fix = "give the same options, choose another OUT, or --force to do everything again"

@@ -39,3 +39,6 @@ class NameTable:
         if place == len(self._keys) or self._keys[place] != key:
             return None
         return tuple(int(value) for value in self._values[place])
+
+    def __contains__(self, name: str) -> bool:
+        return self.get(name) is not None

@@ -21,7 +21,7 @@ from facefill.files.mask import read_mask
 from facefill.files.photo import encode_photo, read_photo
 from facefill.runtime.draw import Drawn
 from facefill.runtime.finder import Face
-from facefill.runtime.helpers import Finds, open_cover, open_finder
+from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import load
 from facefill.runtime.plan import Plan
@@ -50,28 +50,20 @@ class _PhotoWork:
     """Its outcome is final."""
 
 
-class _Watched:
-    """A finder that remembers how many faces it found last: a photo that is refused says so too."""
+class _Networks:
+    """The networks of one thread: two threads with a network each do more than one with two, as only the networks gain
+    from a second thread, and not twice. Stands before the finder: a photo that is refused says how many faces it has.
+    """
 
-    def __init__(self, finder: Finds) -> None:
-        self._finder = finder
-        self.found = 0
+    def __init__(self, job: BatchJob) -> None:
+        options: Any = {"device": job.device, "threads": 1, "exact": job.exact}
+        self._finder, self.found = open_finder(**options), 0
+        self.inpainter = Inpainter(load(job.method, **options), lambda: self, partial(open_cover, **options))
 
     def find(self, photo: U8) -> list[Face]:
         faces = self._finder.find(photo)
         self.found = len(faces)
         return faces
-
-
-class _Networks:
-    """The networks of one thread. Two threads with a network each do more than one with two: only the networks gain
-    from a second thread, and not twice."""
-
-    def __init__(self, job: BatchJob) -> None:
-        self.finder = _Watched(open_finder(device=job.device, threads=1, exact=job.exact))
-        model = load(job.method, device=job.device, threads=1, exact=job.exact)
-        cover = partial(open_cover, device=job.device, threads=1, exact=job.exact)
-        self.inpainter = Inpainter(model, lambda: self.finder, cover)
 
 
 class Worker:
@@ -179,7 +171,7 @@ class Worker:
                 raise InputError("a mask for the photo", "none in --mask-dir", fix)
             mask = read_mask(work.mask, source.pixels.shape[:2]) if self._masks else None
             work.data = work.mask = b""
-            nets.finder.found = 0
+            nets.found = 0
             try:
                 if mask is None:
                     work.plan = nets.inpainter.plan_unmask(source, large_hole=self.job.large_hole)
@@ -187,7 +179,7 @@ class Worker:
                     work.plan = nets.inpainter.plan_complete(source, mask, large_hole=self.job.large_hole)
             except InputError as error:
                 reasons = error.reasons if isinstance(error, NothingCompleted) else ()
-                _end(work, status="refused", reason=str(error), faces_found=nets.finder.found, faces_refused=reasons)
+                _end(work, status="refused", reason=str(error), faces_found=nets.found, faces_refused=reasons)
 
     def _finish(self, nets: _Networks, drawn: Drawn | None, work: _PhotoWork) -> None:
         """drawn: None where the call that should have drawn it failed."""
