@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from facefill import __version__
 from facefill.catalog import describe, usable
 from facefill.errors import InputError
-from facefill.server.errors import Refused, error_response, refuse, status_of
+from facefill.server.errors import Refused, error_response
 from facefill.server.guard import Guard
 from facefill.server.jobs import PhotoRequest
 from facefill.server.live import Live
@@ -110,7 +110,7 @@ class Service:
         name = request.path_params["name"]
         if name not in self._named:
             fix = "name it in the header Facefill-Job when you send it"
-            raise refuse(404, "a request that is being worked on", "none of that name", fix)
+            raise Refused(404, "a request that is being worked on", "none of that name", fix)
         job = self._named[name]
         if job is None:
             return JSONResponse({"stage": "uploading", "ahead": 0, "wait_s": 0.0})
@@ -178,34 +178,23 @@ def _page_route(path: str, content: bytes, media_type: str) -> Route:
     return Route(path, show)
 
 
-async def _on_refused(request: Request, error: Any) -> Response:
-    return error_response(error)
-
-
-async def _on_input_error(request: Request, error: Any) -> Response:
-    return error_response(Refused(status_of(error), error))
-
-
-async def _on_http_error(request: Request, error: Any) -> Response:
+async def _on_error(request: Request, error: Any) -> Response:
+    if isinstance(error, InputError):
+        return error_response(error)
+    if not isinstance(error, HTTPException):
+        return error_response(Refused(500, "an answer", "a fault of the server", "look at its log, and report it"))
     what = {404: ("a path of this server", "another one"), 405: ("another HTTP method", request.method)}
     expected, got = what.get(error.status_code, (error.detail, request.method))
-    response = error_response(refuse(error.status_code, expected, got, "look at /docs"))
+    response = error_response(Refused(error.status_code, expected, got, "look at /docs"))
     response.headers.update(error.headers or {})
     return response
-
-
-async def _on_bug(request: Request, error: Any) -> Response:
-    return error_response(refuse(500, "an answer", "a fault of the server", "look at its log, and report it"))
-
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(settings: Settings, service: Service | None = None) -> Starlette:
     """The whole application. Raises InputError where weights or the device are missing."""
     service = service or Service(settings)
     page = read_page()
-    words: dict[str, Endpoint] = {
+    words = {
         "/v1/methods": service.methods,
         "/v1/health": service.health,
         "/v1/metrics": service.counts,
@@ -217,10 +206,6 @@ def build_app(settings: Settings, service: Service | None = None) -> Starlette:
     routes += [Route(path, endpoint, methods=["GET"]) for path, endpoint in words.items()]
     routes += [_page_route(path, *entry) for path, entry in page.items()]
     paths = frozenset([*KINDS, *words, *page])
-    errors: Any = {Refused: _on_refused, InputError: _on_input_error, HTTPException: _on_http_error, Exception: _on_bug}
-    return Starlette(
-        routes=routes,
-        lifespan=service.lifespan,
-        middleware=[Middleware(Guard, settings=settings, metrics=service.metrics, paths=paths)],
-        exception_handlers=errors,
-    )
+    guard = Middleware(Guard, settings=settings, metrics=service.metrics, paths=paths)
+    errors: Any = dict.fromkeys((InputError, HTTPException, Exception), _on_error)
+    return Starlette(routes=routes, lifespan=service.lifespan, middleware=[guard], exception_handlers=errors)

@@ -5,35 +5,23 @@ from starlette.responses import JSONResponse
 from facefill.errors import InputError, NotAPhoto, TooLarge
 
 
-class Refused(Exception):
+class Refused(InputError):
     """A request that is refused. status: of HTTP. retry_s: seconds after which to try again; None: never."""
 
-    def __init__(self, status: int, error: InputError, retry_s: int | None = None) -> None:
-        super().__init__(str(error))
-        self.status, self.error, self.retry_s = status, error, retry_s
+    def __init__(self, status: int, expected: str, got: str, fix: str, retry_s: int | None = None) -> None:
+        super().__init__(expected, got, fix)
+        self.status, self.retry_s = status, retry_s
 
 
-def refuse(status: int, expected: str, got: str, fix: str, retry_s: int | None = None) -> Refused:
-    """A `Refused` from the three parts of an `InputError`."""
-    return Refused(status, InputError(expected, got, fix), retry_s)
-
-
-def status_of(error: InputError) -> int:
-    """The HTTP status of an error that the user can fix."""
-    if isinstance(error, TooLarge):
-        return 413
-    return 415 if isinstance(error, NotAPhoto) else 422
-
-
-def error_response(refused: Refused) -> JSONResponse:
-    headers = {"Retry-After": str(refused.retry_s)} if refused.retry_s is not None else {}
-    if refused.status == 401:
+def error_response(error: InputError) -> JSONResponse:
+    status, headers = 422, {}
+    if isinstance(error, Refused):
+        status, headers = error.status, {"Retry-After": str(error.retry_s)} if error.retry_s is not None else {}
+    elif isinstance(error, TooLarge | NotAPhoto):
+        status = 413 if isinstance(error, TooLarge) else 415
+    if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if refused.status in (400, 408, 413):
+    if status in (400, 408, 413):
         headers["Connection"] = "close"  # what is left of the upload is not read
-    error = refused.error
-    return JSONResponse(
-        {"error": {"expected": error.expected, "got": error.got, "fix": error.fix, "message": str(error)}},
-        refused.status,
-        headers,
-    )
+    said = {"expected": error.expected, "got": error.got, "fix": error.fix, "message": str(error)}
+    return JSONResponse({"error": said}, status, headers)

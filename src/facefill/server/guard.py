@@ -11,8 +11,8 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from facefill.server.errors import Refused, error_response, refuse
-from facefill.server.settings import Settings, is_address, is_loopback
+from facefill.server.errors import Refused, error_response
+from facefill.server.settings import Settings, address_of, is_loopback
 from facefill.server.telemetry import Metrics
 
 POLICY = (
@@ -95,23 +95,23 @@ class Guard:
         given: dict[bytes, str] = {}
         for key, value in scope["headers"]:
             if key in _ONCE and key in given:
-                raise refuse(400, f"one {key.decode()} header", "several", "send one")
+                raise Refused(400, f"one {key.decode()} header", "several", "send one")
             given[key] = value.decode("latin-1")
         host = given.get(b"host", "")
         name = re.sub(r":\d+$", "", host).strip("[]").lower()
         known = is_loopback(name) or name == self._settings.host or name in self._settings.names
-        if not (known or (is_address(name) and not self._settings.is_local)):
-            raise refuse(400, "a host name of this server", name[:80] or "none", "add it with --name")
+        if not known and (address_of(name) is None or self._settings.is_local):
+            raise Refused(400, "a host name of this server", name[:80] or "none", "add it with --name")
         origin = given.get(b"origin", "")
         if given.get(b"sec-fetch-site") == "cross-site" or (origin and origin.partition("://")[2] != host):
-            raise refuse(403, "a request from this server's own page", "one from another site", "open the page itself")
+            raise Refused(403, "a request from this server's own page", "one from another site", "open the page itself")
         path = scope["path"]
         if self._settings.token is None or not path.startswith("/v1/") or path in _OPEN:
             return
         shown = given.get(b"authorization", "").partition(" ")
         if shown[0].lower() != "bearer" or not hmac.compare_digest(shown[2].encode(), self._settings.token.encode()):
             fix = "send it as Authorization: Bearer TOKEN"
-            raise refuse(401, "the server's token", "another one" if shown[2] else "none", fix)
+            raise Refused(401, "the server's token", "another one" if shown[2] else "none", fix)
 
 
 def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:

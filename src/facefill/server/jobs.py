@@ -114,9 +114,8 @@ def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
 
 def _found(face: Face, covered: FoundCover, shape: tuple[int, ...]) -> schema.FoundFace:
     warning = too_small(face)
-    cover = None
-    if not warning and covered.missing.any():
-        cover = _window(covered.missing, covered.window[1].start, covered.window[0].start)
+    cover = None if warning else _window(covered)
+    if cover:
         share = Crop.around_face(face.landmarks, FACE_PX).share(covered.mask(shape))
         if share > LARGEST_SHARE:
             warning = f"{place_of(face)}: {share:.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
@@ -131,16 +130,13 @@ def _face(face: Face | FoundFace, **said: Any) -> schema.FoundFace:
     )
 
 
-def _window_of(face: FoundFace) -> schema.Cover | None:
-    return _window(face.missing, face.window[1].start, face.window[0].start) if face.missing.any() else None
-
-
-def _window(missing: Bool, left: int, top: int) -> schema.Cover:
-    """The rectangle of a mask that holds all that is missing; the mask's corner lies at (left, top) of the photo."""
-    x0, y0, x1, y1 = bounding_box(missing)
-    return schema.Cover(
-        x=left + x0, y=top + y0, width=x1 - x0, height=y1 - y0, png=_base64(_grey(missing[y0:y1, x0:x1]))
-    )
+def _window(found: FoundCover | FoundFace) -> schema.Cover | None:
+    """The rectangle of the photo that holds all that is missing; None where nothing is."""
+    if not found.missing.any():
+        return None
+    x0, y0, x1, y1 = bounding_box(found.missing)
+    x, y, png = found.window[1].start + x0, found.window[0].start + y0, _base64(_grey(found.missing[y0:y1, x0:x1]))
+    return schema.Cover(x=x, y=y, width=x1 - x0, height=y1 - y0, png=png)
 
 
 # ---- finish
@@ -187,7 +183,7 @@ def _completed(
         warnings=warnings,
         timings_ms=job.times,
         faces=[
-            _face(face, cover=_window_of(face), covers=face.covers, cut=face.cut, warnings=face.warnings)
+            _face(face, cover=_window(face), covers=face.covers, cut=face.cut, warnings=face.warnings)
             for face in first.faces
         ],
         preview=_preview(first.photo, job.options),

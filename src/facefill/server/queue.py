@@ -22,7 +22,7 @@ from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import load
 from facefill.runtime.plan import Plan
-from facefill.server.errors import refuse
+from facefill.server.errors import Refused
 from facefill.server.jobs import Answer, PhotoRequest, finish, look
 from facefill.server.settings import Settings
 from facefill.server.telemetry import Metrics
@@ -73,11 +73,11 @@ class RequestQueue:
         """Queue up. Raises Refused: 429 where the queue is full, 503 where the server stops."""
         with self._change:
             if self._closed:
-                raise refuse(503, "a running server", "one that stops", "send it again when it is back", 30)
+                raise Refused(503, "a running server", "one that stops", "send it again when it is back", 30)
             if len(self._new) >= self._settings.most_waiting:
                 wait_s = min(60, max(1, math.ceil(self._pace_s * len(self._new) / len(self._threads))))
                 most = f"at most {self._settings.most_waiting} waiting requests"
-                raise refuse(429, most, "one more", "send it again later", wait_s)
+                raise Refused(429, most, "one more", "send it again later", wait_s)
             self._new.append(job)
             self._change.notify()
 
@@ -161,11 +161,10 @@ class RequestQueue:
     def _look(self, job: PhotoRequest) -> None:
         job.enter("looking")
         try:
-            seen = look(job, self._load(job.method), self._settings)
+            seen: Plan | Answer | BaseException = look(job, self._load(job.method), self._settings)
         except BaseException as error:
-            self._end(job, error=error)
-            return
-        if isinstance(seen, Answer):
+            seen = error
+        if not isinstance(seen, Plan):
             self._end(job, seen)
             return
         job.enter("waiting")
@@ -183,7 +182,7 @@ class RequestQueue:
             drawn = inpainter.run(plans, seed=seed, samples=len(samples), first=samples.start)
         except BaseException as error:
             if len(batch) == 1:
-                self._end(batch[0].job, error=error)
+                self._end(batch[0].job, error)
                 return
             for ready in batch:
                 self._run([ready])
@@ -198,9 +197,9 @@ class RequestQueue:
             try:
                 self._end(ready.job, finish(ready.job, ready.plan, one, inpainter, self._settings.signature))
             except BaseException as error:
-                self._end(ready.job, error=error)
+                self._end(ready.job, error)
 
-    def _end(self, job: PhotoRequest, answer: Answer | None = None, *, error: BaseException | None = None) -> None:
+    def _end(self, job: PhotoRequest, result: Answer | BaseException | None = None) -> None:
         """Answer a request, or forget one whose client went away."""
         job.upload.release()
         job.enter("done")
@@ -208,14 +207,10 @@ class RequestQueue:
             self._metrics.stages.labels(stage).observe(spent_ms / 1e3)
         spent_s = sum(spent for stage, spent in job.times.items() if stage != "waiting") / 1e3
         self._pace_s += 0.1 * (spent_s - self._pace_s)
-        if answer is None and error is None:
+        if result is None:
             job.answer.cancel()
         elif job.answer.set_running_or_notify_cancel():
-            if answer is not None:
-                job.answer.set_result(answer)
-            else:
-                assert error is not None
-                job.answer.set_exception(error)
+            job.answer.set_result(result) if isinstance(result, Answer) else job.answer.set_exception(result)
 
 
 # ---- the networks

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from contextlib import suppress
 
 from pydantic import Field
 
@@ -51,21 +52,15 @@ class Settings(Frozen):
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address always means the machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    address = address_of(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
 
 
-def is_address(host: str) -> bool:
-    """Whether it is an IP address, not a name."""
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that a host is; None for a name."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]"))
+    return None
 
 
 def check_reach(settings: Settings) -> None:

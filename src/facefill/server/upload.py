@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from facefill.choices import pick
 from facefill.errors import InputError, TooLarge
-from facefill.server.errors import Refused, refuse
+from facefill.server.errors import Refused
 from facefill.server.settings import Settings
 
 FILES = ("photo", "mask")
@@ -40,7 +40,7 @@ class UploadMemory:
         """Raises Refused (503) where there is no room."""
         with self._lock:
             if self.taken + count > self._most:
-                raise refuse(503, "room for the upload", "a server full of photos", "send it again later", 5)
+                raise Refused(503, "room for the upload", "a server full of photos", "send it again later", 5)
             self.taken += count
 
     def give_back(self, count: int) -> None:
@@ -91,7 +91,7 @@ async def read_upload(request: Request, memory: UploadMemory, settings: Settings
             await asyncio.to_thread(_take_json, body, upload, names)
         else:
             fix = "send the photo as the form field `photo`"
-            raise refuse(415, "multipart/form-data or application/json", kind.decode("latin-1")[:80] or "no type", fix)
+            raise Refused(415, "multipart/form-data or application/json", kind.decode("latin-1")[:80] or "no type", fix)
         for name, data in upload.files.items():
             if len(data) > settings.max_bytes:
                 raise TooLarge(f"at most {settings.max_bytes:,} bytes", f"{len(data):,} in {name}", "shrink it")
@@ -126,22 +126,19 @@ async def _chunks(request: Request, upload: Upload, settings: Settings) -> Async
                 upload.count(len(chunk))
                 yield chunk
     except TimeoutError:
-        raise refuse(408, "an upload without long pauses", "none that ended in time", "send it again") from None
+        raise Refused(408, "an upload without long pauses", "none that ended in time", "send it again") from None
     except ClientDisconnect:
-        raise refuse(400, "a whole upload", "one that broke off", "send it again") from None
+        raise Refused(400, "a whole upload", "one that broke off", "send it again") from None
 
 
 class _Form:
-    """The parts of a form as they come. After the first problem the rest is read and dropped, so that the client,
-    which is still sending, gets to read what the problem was."""
+    """The parts of a form as they come. Its methods are the parser's callbacks; they raise InputError."""
 
     def __init__(self, names: Collection[str]) -> None:
         self.parts: dict[str, io.BytesIO] = {}
         self.whole = False
-        self.problem: InputError | None = None
         self._names, self._name = names, ""
-        self._header, self._value = bytearray(), bytearray()
-        self._disposition = b""
+        self._header = self._value = self._disposition = b""
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -151,30 +148,21 @@ class _Form:
 
     def header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
-            self._disposition = bytes(self._value)
-        self._header, self._value = bytearray(), bytearray()
+            self._disposition = self._value
+        self._header = self._value = b""
 
     def headers_finished(self) -> None:
-        disposition, self._disposition = self._disposition, b""
-        if self.problem:
-            return
-        _, options = parse_options_header(disposition)
-        self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        try:
-            pick(dict.fromkeys(self._names), self._name[:40], "field")
-        except InputError as error:
-            self.problem = error
+        _, options = parse_options_header(self._disposition)
+        self._disposition, self._name = b"", options.get(b"name", b"").decode("utf-8", "replace")
+        pick(dict.fromkeys(self._names), self._name[:40], "field")
         if self._name in self.parts:
-            self.problem = InputError(f"one {self._name}", "several", "send each field once")
+            raise InputError(f"one {self._name}", "several", "send each field once")
         self.parts[self._name] = io.BytesIO()
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        if self.problem:
-            return
         part = self.parts[self._name]
         if self._name not in FILES and part.tell() + end - start > _MOST_TEXT_BYTES:
-            self.problem = InputError(f"a short {self._name}", f"over {_MOST_TEXT_BYTES} bytes", "shorten it")
-            return
+            raise InputError(f"a short {self._name}", f"over {_MOST_TEXT_BYTES} bytes", "shorten it")
         part.write(data[start:end])
 
     def end(self) -> None:
@@ -182,8 +170,8 @@ class _Form:
 
 
 async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes, upload: Upload, names: Collection[str]) -> None:
-    form = _Form(names)
-    broken = refuse(400, "a whole multipart form", "a broken or empty one", "let a library build it")
+    form, problem = _Form(names), None
+    broken = Refused(400, "a whole multipart form", "a broken or empty one", "let a library build it")
     try:
         parser = MultipartParser(
             boundary,
@@ -197,12 +185,16 @@ async def _read_form(chunks: AsyncIterator[bytes], boundary: bytes, upload: Uplo
             },
             max_header_size=_MOST_TEXT_BYTES,
         )
-        async for chunk in chunks:
-            parser.write(chunk)
+        async for chunk in chunks:  # also after a problem: the client, which is still sending, gets to read what it was
+            try:
+                if not problem:
+                    parser.write(chunk)
+            except InputError as error:
+                problem = error
     except FormParserError:
         raise broken from None
-    if form.problem:
-        raise form.problem
+    if problem:
+        raise problem
     if not form.whole:
         raise broken
     for name, part in form.parts.items():
@@ -222,14 +214,23 @@ def _typed(text: str) -> str | bool | int:
 def _take_json(body: bytearray, upload: Upload, names: Collection[str]) -> None:
     """Parse a body and empty it. What parsing takes beside it is counted as well."""
     upload.is_form = False
-    malformed = refuse(400, "a flat JSON object in ASCII", "something else", 'send {"photo": "<base64>"}')
+    malformed = Refused(400, "a flat JSON object in ASCII", "something else", 'send {"photo": "<base64>"}')
     if not body.isascii() or sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_SEPARATORS:
         raise malformed
     # The text, its strings and their bytes; one escaped character may make every character of a string take four.
     beside = len(body) * (8 if b"\\u" in body else 2)
     upload.memory.take(beside)
     try:
-        upload.fields = _parse_json(body, malformed)
+        text = body.decode("ascii")
+        body.clear()
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError):
+            raise malformed from None
+        del text
+        if not isinstance(fields, dict):
+            raise Refused(422, "a JSON object", f"a {type(fields).__name__}", 'send {"photo": "<base64>"}')
+        upload.fields = fields
         for name in upload.fields:
             pick(dict.fromkeys(names), name[:40], "field")
         for name in FILES:
@@ -237,18 +238,6 @@ def _take_json(body: bytearray, upload: Upload, names: Collection[str]) -> None:
                 upload.files[name] = _decode_base64(name, upload.fields.pop(name))
     finally:
         upload.memory.give_back(beside)
-
-
-def _parse_json(body: bytearray, malformed: Refused) -> dict[str, Any]:
-    text = body.decode("ascii")
-    body.clear()
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
-        raise malformed from None
-    if not isinstance(fields, dict):
-        raise refuse(422, "a JSON object", f"a {type(fields).__name__}", 'send {"photo": "<base64>"}')
-    return fields
 
 
 def _decode_base64(name: str, text: object) -> bytes:
