@@ -22,18 +22,13 @@ _EXAMPLES["Completed"] = _EXAMPLES["Detected"] | _EXAMPLES["Completed"]
 @cache
 def document(root_path: str = "") -> Json:
     """The description, ready to be sent as JSON. root_path: under which a proxy offers the server."""
-    methods = {"application/json": {"schema": {"type": "array", "items": _ref("Method")}}}
-    counters = {"text/plain": {"schema": {"type": "string"}}}
     return {
         "openapi": "3.1.0",
         "info": _WORDS["info"] | {"version": __version__},
         "servers": [{"url": root_path or "/"}],
         "paths": {
             **{path: {"post": _work(path, summary)} for path, summary in _WORDS["work"].items()},
-            "/v1/progress/{name}": {"get": _progress()},
-            "/v1/methods": {"get": _get("methods", "Which methods there are", methods)},
-            "/v1/health": {"get": _get("health", "Whether it works", _json("Health"), guarded=False)},
-            "/v1/metrics": {"get": _get("metrics", "Counters for Prometheus", counters)},
+            **{path: {"get": _get(path, said)} for path, said in _WORDS["get"].items()},
         },
         "components": {"schemas": _schemas(), "securitySchemes": {"token": _WORDS["token"]}},
     }
@@ -75,27 +70,14 @@ def _failures(*statuses: int) -> Json:
     }
 
 
-def _get(name: str, summary: str, content: Json, *, guarded: bool = True) -> Json:
+def _get(path: str, said: Json) -> Json:
+    done = {"description": said["description"], "content": said.get("content") or _json(said["record"])}
     return {
-        "operationId": name,
-        "summary": summary,
-        "responses": {
-            "200": {"description": "Yes.", "content": content},
-            **_failures(400, 403),
-            **(_failures(401) if guarded else {}),
-        },
-        **({"security": [{}, {"token": []}]} if guarded else {}),
-    }
-
-
-def _progress() -> Json:
-    return _get("progress", "How far a request is", _json("Progress")) | {
-        "parameters": [_WORDS["parameters"]["name"]],
-        "responses": {
-            "200": {"description": "Under way.", "content": _json("Progress")},
-            "404": {"description": "No such request.", "content": _json("Failure")},
-            **_failures(400, 401, 403),
-        },
+        "operationId": path.split("/")[2],
+        "summary": said["summary"],
+        "responses": {"200": done, **_failures(*said["failures"])},
+        **({"security": [{}, {"token": []}]} if 401 in said["failures"] else {}),
+        **({"parameters": [_WORDS["parameters"]["name"]]} if "{name}" in path else {}),
     }
 
 

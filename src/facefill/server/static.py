@@ -47,17 +47,14 @@ def write_page(folder: Path) -> int:
         for path, _ in weights.values():
             shutil.copyfile(path, folder / "weights" / path.name)
         index = folder / "index.html"
-        index.write_text(_changed(index.read_text(encoding="utf-8")), encoding="utf-8")
+        html = index.read_text(encoding="utf-8")
+        for before, after in _CHANGES.items():
+            if before not in html:
+                raise RuntimeError(f"the page holds no {before!r} any more")
+            html = html.replace(before, after)
+        index.write_text(html, encoding="utf-8")
         _write_contents(folder, {name: (f"weights/{path.name}", sha256) for name, (path, sha256) in weights.items()})
     return sum(path.stat().st_size for path in _files(folder))
-
-
-def _changed(html: str) -> str:
-    for before, after in _CHANGES.items():
-        if before not in html:
-            raise RuntimeError(f"the page holds no {before!r} any more")
-        html = html.replace(before, after)
-    return html
 
 
 def _write_contents(folder: Path, weights: dict[str, tuple[str, str]]) -> None:
