@@ -232,8 +232,8 @@ def unpickling(trees: dict[str, ast.Module]) -> list[str]:
     return found
 
 
-def test_nothing_is_unpickled_but_what_our_own_processes_on_a_cluster_sent() -> None:
-    assert unpickling(TREES) == ["facefill.batch.ray"]
+def test_nothing_is_unpickled() -> None:
+    assert unpickling(TREES) == []
     guilty = ["import pickle", "torch.load(f)", "torch.load(f, weights_only=False)", "np.load(f, allow_pickle=True)"]
     assert len(unpickling({code: ast.parse(code) for code in guilty})) == len(guilty)
 

@@ -12,11 +12,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -24,7 +25,7 @@ from PIL import Image
 from facefill.batch import ray as ray_module
 from facefill.batch.folder import Selection
 from facefill.batch.job import make_job
-from facefill.batch.ray import Cluster, Work, _Broken, _completer, _Registry
+from facefill.batch.ray import BLOCK, PATIENCE_S, Cluster, Work, _completer
 from facefill.batch.run import run
 from facefill.errors import InputError
 from tests.batch.photos import lines_of, tree_of, write_photos
@@ -33,92 +34,116 @@ from tests.faces import draw_photo
 from tests.toy_datasets import rows_of
 
 
-class Losing(Cluster):
-    """Loses every block with a name in `bad`, as when actors die over it again and again."""
+class PretendedRay:
+    """What `Cluster` takes of Ray, in this process. Actors die over the items of `bad`, and before they have begun if
+    not `begins`; where `stands` says so of how many blocks are done, nothing is ever said."""
 
-    def __init__(self, bad: set[bytes]) -> None:
-        super().__init__("auto")
-        self.bad, self.blocks = bad, [0]
+    exceptions = SimpleNamespace(RayError=RuntimeError)
 
-    def _stream(
-        self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
-    ) -> Iterator[tuple[int, bytes]]:
-        work, places = make(), list(left)
-        for start in range(0, len(places), block):
-            some = places[start : start + block]
-            self.blocks.append(len(some))
-            if not self.bad & {left[place] for place in some}:
-                yield from ((some[place], result) for place, result in work([left[place] for place in some]))
+    def __init__(
+        self, bad: Collection[bytes] = (), stands: Callable[[int], bool] = lambda done: False, begins: bool = True
+    ) -> None:
+        self.bad, self.stands, self.begins = bad, stands, begins
+        self.blocks: list[int] = []
+        self.waits: list[tuple[int, float]] = []
+        self.alive: list[Any] = []
 
+    def remote(self, num_cpus: int) -> Callable[[Any], Any]:
+        def actor_of(kind: Any) -> Any:
+            def begin(make: Any) -> Any:
+                actor = kind(make)
+                remote = SimpleNamespace(
+                    ready=SimpleNamespace(remote=lambda: ("ready", actor, object())),
+                    work=SimpleNamespace(remote=lambda block: ("work", actor, tuple(block), object())),
+                )
+                self.alive.append(remote)
+                return remote
 
-def shout() -> Work:
-    return lambda items: ((place, item.upper()) for place, item in reversed(list(enumerate(items))))
+            return SimpleNamespace(remote=begin)
 
+        return actor_of
 
-def test_what_is_lost_with_its_actor_is_done_alone_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_module, "ROUND", 40)
-    cluster = Losing({b"n7", b"n50"})
-    items = [f"n{index}".encode() for index in range(100)]
-    found = dict(cluster.spread(shout, iter(items)))
-    assert found == {item: None if item in cluster.bad else item.upper() for item in items}
-    assert max(cluster.blocks) == ray_module.BLOCK
-    assert cluster.blocks.count(1) == 2 * ray_module.BLOCK + 2
+    def wait(self, said: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
+        working = sum(len(one[2]) for one in said if one[0] == "work")
+        self.waits.append((working, timeout))
+        if working and self.stands(len(self.blocks)):
+            return [], said
+        return said[:1], said[1:]
 
+    def get(self, said: Any) -> Any:
+        if said[0] == "ready":
+            if not self.begins:
+                raise RuntimeError("The actor died:\n  no such method\n")
+            return said[1].ready()
+        self.blocks.append(len(said[2]))
+        if {*self.bad} & {*said[2]}:
+            raise RuntimeError("The actor died.")
+        return said[1].work(list(said[2]))
 
-class Standing(Losing):
-    """Each of its datasets stands still after so many results."""
-
-    def __init__(self, *results: int) -> None:
-        super().__init__(set())
-        self.results, self.begun = list(results), [(0, 0, 0.0)]
-
-    def _stream(
-        self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
-    ) -> Iterator[tuple[int, bytes]]:
-        self.begun.append((len(left), block, patience_s))
-        results = super()._stream(make, left, block, patience_s)
-        if not self.results:
-            yield from results
-            return
-        yield from islice(results, self.results.pop(0))
-        raise _Broken("no results")
-
-
-def test_a_dataset_that_stands_still_is_begun_again_with_what_is_left() -> None:
-    cluster, items = Standing(48, 0, 0, 10, 0), [f"n{index}".encode() for index in range(100)]
-    found = list(cluster.spread(shout, iter(items)))
-    assert sorted(found) == sorted((item, item.upper()) for item in items), "each once"
-    some, more = ray_module.PATIENCE_S, 2 * ray_module.PATIENCE_S
-    assert cluster.begun[1:] == [
-        (100, ray_module.BLOCK, some),
-        (52, 1, some),
-        (52, 1, more),
-        (52, 1, 2 * more),
-        (42, 1, 2 * more),
-        (42, 1, 4 * more),
-    ]
+    def kill(self, actor: Any) -> None:
+        if actor in self.alive:
+            self.alive.remove(actor)
 
 
-def test_a_cluster_that_gives_nothing_again_and_again_is_given_up() -> None:
-    cluster = Standing(3, *[0] * ray_module.TRIES, 5)
-    found = []  # type: ignore[var-annotated]
-    with pytest.raises(InputError, match="a cluster that does the work, got no results"):
-        found.extend(cluster.spread(shout, iter([b"a", b"b", b"c", b"d"])))
-    assert len(cluster.begun) == 2 + ray_module.TRIES
+def pretended(ray: PretendedRay, actors: int = 1) -> Cluster:
+    cluster = Cluster("auto")
+    cluster._ray, cluster._actors = ray, actors
+    return cluster
 
 
-def test_the_roll_has_each_actor_once_until_it_is_called() -> None:
-    registry, one, again, other = _Registry(), *(SimpleNamespace(_actor_id=number) for number in (1, 1, 2))
-    for actor in (one, again, other):  # one that was started again enters again
-        registry.enter(actor)
-    assert [actor._actor_id for actor in registry.call()] == [1, 2]
-    assert registry.call() == []
+def shout() -> Work[bytes, bytes]:
+    return lambda items: [item.upper() for item in items]
+
+
+ITEMS = [f"n{index}".encode() for index in range(100)]
+
+
+@pytest.mark.parametrize("actors", [1, 3])
+def test_what_is_lost_with_its_actor_is_done_alone_and_then_given_up(actors: int) -> None:
+    ray = PretendedRay({b"n7", b"n50"})
+    found = dict(pretended(ray, actors).spread(shout, iter(ITEMS)))
+    assert found == {item: None if item in ray.bad else item.upper() for item in ITEMS}
+    assert max(ray.blocks) == BLOCK
+    assert ray.blocks.count(1) == 2 * BLOCK + 2
+    assert ray.alive == []
+
+
+def test_where_nothing_is_done_for_long_other_actors_do_what_is_left() -> None:
+    stalls = iter([2, 2, 9])
+    after = next(stalls)
+
+    def stands(done: int) -> bool:
+        nonlocal after
+        if done < after:
+            return False
+        after = next(stalls, 10**9)
+        return True
+
+    ray = PretendedRay(stands=stands)
+    found = list(pretended(ray).spread(shout, iter(ITEMS)))
+    assert sorted(found) == sorted((item, item.upper()) for item in ITEMS), "each once"
+    assert sorted({wait for _, wait in ray.waits}) == [PATIENCE_S, 2 * PATIENCE_S, 4 * PATIENCE_S]
+    assert ray.blocks.count(1) == BLOCK, "of the block that was under way, one by one"
+    assert ray.alive == []
+
+
+def test_a_cluster_that_does_nothing_again_and_again_is_given_up() -> None:
+    ray, found = PretendedRay(stands=lambda done: done >= 3), []  # type: ignore[var-annotated]
+    with pytest.raises(InputError, match=f"a cluster that does the work, got nothing done in {4 * PATIENCE_S:.0f} s"):
+        found.extend(pretended(ray).spread(shout, iter(ITEMS)))
+    assert len(ray.blocks) == 3
+    assert ray.alive == []
+
+
+def test_actors_that_cannot_begin_end_the_run_with_their_reason() -> None:
+    with pytest.raises(InputError, match="a cluster that does the work, got no such method"):
+        list(pretended(PretendedRay(begins=False)).spread(shout, iter(ITEMS)))
 
 
 def test_an_actor_completes_what_it_is_sent(tmp_path: Path) -> None:
     folder = write_photos(tmp_path, 5, damaged=1)
     job = make_job(str(folder / "in"), str(folder / "out"), masks=str(folder / "masks"), method="telea")
-    cluster = Losing(set())
+    cluster = pretended(PretendedRay())
     assert run(job, cluster.complete_with(job), select=Selection()).done == {"completed": 4, "failed": 1}
     whole = undisturbed(folder)
     assert tree_of(folder / "out") == tree_of(whole)
@@ -141,7 +166,7 @@ def actors() -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"ray::MapWorker" in (process / "cmdline").read_bytes():
+            if b"ray::_Actor" in (process / "cmdline").read_bytes():
                 found.append(int(process.name))
         except OSError:
             continue
@@ -163,8 +188,9 @@ def test_actors_killed_twenty_times_change_nothing(cluster: Cluster, tmp_path: P
                 seen = count
             if count >= seen + 12 and (found := actors()):
                 time.sleep(rng.uniform(0, 0.1))
-                os.kill(rng.choice(found), signal.SIGKILL)
-                seen, kills = count, kills + 1
+                with suppress(ProcessLookupError):  # ended by itself
+                    os.kill(rng.choice(found), signal.SIGKILL)
+                    seen, kills = count, kills + 1
 
     thread = threading.Thread(target=killer)
     thread.start()
@@ -185,15 +211,14 @@ def test_actors_killed_twenty_times_change_nothing(cluster: Cluster, tmp_path: P
     assert same_lines(folder / "out", whole)
 
 
-def hang_once(folder: Path) -> Work:
+def hang_once(folder: Path) -> Work[bytes, bytes]:
     """One item stops its actor for good, the first time."""
 
-    def work(items: list[bytes]) -> Iterator[tuple[int, bytes]]:
-        for place, item in enumerate(items):
-            if item == b"n30" and not (folder / "hung").exists():
-                (folder / "hung").touch()
-                time.sleep(1e6)
-            yield place, item.upper()
+    def work(items: list[bytes]) -> list[bytes]:
+        if b"n30" in items and not (folder / "hung").exists():
+            (folder / "hung").touch()
+            time.sleep(1e6)
+        return [item.upper() for item in items]
 
     return work
 
@@ -203,10 +228,9 @@ def test_an_actor_that_hangs_does_not_hold_up_the_run(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_module, "PATIENCE_S", 60.0)
-    items = [f"n{index}".encode() for index in range(100)]
-    found = list(cluster.spread(partial(hang_once, tmp_path), iter(items)))
+    found = list(cluster.spread(partial(hang_once, tmp_path), iter(ITEMS)))
     assert (tmp_path / "hung").exists()
-    assert sorted(found) == sorted((item, item.upper()) for item in items)
+    assert sorted(found) == sorted((item, item.upper()) for item in ITEMS)
 
 
 @pytest.mark.soak

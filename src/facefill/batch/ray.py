@@ -1,24 +1,21 @@
-"""Work on many machines with Ray Data: photos as a dataset, a pool of actors that load the networks once.
+"""Work on many machines with Ray: a pool of actors that load the networks once.
 
-Ray holds back what cannot be taken yet, starts actors again that died, and gives their photos to another.
+An actor that dies is replaced; what it was given is done again by another.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import pickle
 import secrets
 import socket
-import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import astuple
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from facefill.batch.job import BatchJob, Item
 from facefill.batch.manifest import Outcome
@@ -30,27 +27,24 @@ if TYPE_CHECKING:
     from facefill.batch.run import Complete
     from facefill.datasets.looking import Look, Rules
 
+T = TypeVar("T")
+R = TypeVar("R")
+Work = Callable[[list[T]], list[R]]
+"""What an actor does with a block of items: a result for each."""
+
 BLOCK = 16
 """Photos sent to an actor together: at most a minute of work, which is lost when it dies."""
-ROUND = 50_000
-"""Photos of one dataset; their names are in the first process's memory."""
-PASSES = (BLOCK, 1, 1)
-"""Photos of a block: what is lost with an actor is done alone, and once more, before it is given up. Ray's own retries
-are off: with them a photo that kills would do so for ever.
-"""
+ALONE = 2
+"""How often a photo that was lost with an actor is done again, alone in another, before it is given up."""
 PATIENCE_S, TRIES = 300.0, 3
-"""A dataset that stands still for so long, or breaks, is begun again with what is left of it, photo by photo. Where it
-has given nothing at all, it gets twice the time; after so many of these in a row the cluster is given up."""
+"""Where nothing is done for so long, all actors are replaced, and the next wait is twice as long; after so many of
+these in a row the cluster is given up."""
 INIT_DEATHS = 4
 """Actors that may die one after the other before they have loaded their networks."""
 STORE_BYTES = 300_000_000
 """Object store of a Ray that is started here; only names, outcomes and small pictures of faces pass through it."""
 
 DIED = "the actors that worked on it died: out of memory, or a crash in a library"
-
-PlacedResult = tuple[int, bytes]
-Work = Callable[[list[bytes]], Iterable[PlacedResult]]
-"""What an actor does with some items: results with the items' places, in any order."""
 
 
 class Cluster:
@@ -64,28 +58,20 @@ class Cluster:
     def __init__(self, address: str, threads: int | None = None) -> None:
         self._address, self._threads = address, threads
         self._ray: Any = None
-        self._registry: Any = None
         self._ours = False
         self._actors = 1
 
     def __enter__(self) -> Cluster:
         try:
             import ray
-            import ray.data
         except ImportError:
-            raise InputError("Ray Data", "no such package", "pip install 'facefill[batch]'") from None
+            raise InputError("Ray", "no such package", "pip install 'facefill[batch]'") from None
         self._ray = ray
         if not ray.is_initialized():
             self._connect()
             self._ours = True
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        context.max_errored_blocks = -1  # what is lost with its actor is done in the next pass
-        context.max_consecutive_actor_init_deaths = INIT_DEATHS
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._actors = min(cores, self._threads) if self._threads else cores
-        self._registry = ray.remote(num_cpus=0, max_restarts=-1)(_Registry).remote()
         return self
 
     def _connect(self) -> None:
@@ -119,9 +105,8 @@ class Cluster:
         """How `run` completes photos on the cluster: every machine must see IN, OUT and the masks."""
 
         def complete(items: Iterator[Item]) -> Iterator[Outcome]:
-            said = (json.dumps(astuple(item)).encode() for item in items)
-            for item, result in self.spread(partial(_completer, job), said):
-                yield Outcome.decode(result) if result else Item(*json.loads(item)).failed(job, DIED)
+            for item, outcome in self.spread(partial(_completer, job), items):
+                yield outcome or item.failed(job, DIED)
 
         return complete
 
@@ -129,113 +114,112 @@ class Cluster:
         """What `datasets.looking.look_at` sees in each photo. covers: also look for what covers the faces."""
         from facefill.datasets.looking import Look
 
-        said = (json.dumps([str(photo), str(photo.resolve())]).encode() for photo in photos)
-        for item, result in self.spread(partial(_looker, rules, covers), said):
-            yield pickle.loads(result) if result else Look(json.loads(item)[0], "", DIED, (), {})
+        items = ((str(photo), photo.resolve()) for photo in photos)
+        for (name, _), look in self.spread(partial(_looker, rules, covers), items):
+            yield look or Look(name, "", DIED, (), {})
 
-    def spread(self, make: Callable[[], Work], items: Iterator[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+    def spread(self, make: Callable[[], Work[T, R]], items: Iterator[T]) -> Iterator[tuple[T, R | None]]:
         """Each item with its result, in the order in which they are done; None where actors died over it.
 
-        make: called once in each actor.
+        make: called once in each actor. Raises InputError where no actor begins, or nothing is ever done.
         """
-        while some := list(islice(items, ROUND)):
-            left = dict(enumerate(some))
-            for block in PASSES:
-                yield from self._pass(make, left, block)
-            for item in left.values():
-                yield item, None
-
-    def _pass(self, make: Callable[[], Work], left: dict[int, bytes], block: int) -> Iterator[tuple[bytes, bytes]]:
-        """Take everything that is left once, and out of `left` what has a result."""
-        tries, patience_s = 0, PATIENCE_S
-        while left:
-            before = len(left)
-            try:
-                for number, result in self._stream(make, left, block, patience_s):
-                    if number in left:  # an actor may die after its results have left
-                        yield left.pop(number), result
-                return
-            except _Broken as error:
-                block = 1
-                if len(left) < before:
-                    tries = 0
-                    continue
-                tries, patience_s = tries + 1, 2 * patience_s
-                if tries == TRIES:
-                    fix = "install the same facefill on every machine, and see if one is overloaded: docs/batch.md"
-                    raise InputError("a cluster that does the work", str(error), fix) from error
-
-    def _stream(
-        self, make: Callable[[], Work], left: dict[int, bytes], block: int, patience_s: float
-    ) -> Iterator[PlacedResult]:
-        """Results of one dataset; what was lost with an actor has none. Raises _Broken where it ends too early."""
-        import ray
-        from ray.data import ActorPoolStrategy, DataContext
-        from ray.data.exceptions import ExecutionTimeoutError
-
-        rows = [{"number": number, "item": item} for number, item in left.items()]
-        blocks = -(-len(rows) // block)
-        DataContext.get_current().execution_no_progress_timeout_s = patience_s
-        # Alone is alone: an actor that dies takes no second photo with it that waited for its turn.
-        waiting = 1 if block == 1 else None
-        pool = ActorPoolStrategy(size=min(self._actors, blocks), max_tasks_in_flight_per_actor=waiting)
-        whole: Any = {"batch_size": None, "batch_format": "pyarrow"}
-        actors: Any = {"num_cpus": 1, "compute": pool, "max_restarts": -1, "max_task_retries": 0}
-        with warnings.catch_warnings():
-            # Ray 2.64 will take no number of tries.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            # `from_arrow` would first run a task for each block, and wait for ever where no core is free for it.
-            placed = ray.data.from_items(rows, override_num_blocks=blocks)
-            done = placed.map_batches(_Actor, fn_constructor_args=(make, self._registry), **whole, **actors)
+        pool = _Pool(self._ray, make, self._actors)
         try:
-            for batch in done.iter_batches(**whole, prefetch_batches=0):
-                yield from zip(batch["number"].to_pylist(), batch["result"].to_pylist(), strict=True)
-        except ExecutionTimeoutError as error:
-            raise _Broken(f"none of {len(left)} photos done in {patience_s:.0f} s") from error
-        except ray.exceptions.RayError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise _Broken(lines[-1] if lines else type(error).__name__) from error
+            while pool.give(items):
+                yield from pool.take()
         finally:
-            self._dismiss()
-
-    def _dismiss(self) -> None:
-        """End the actors of a dataset. Ray keeps those that were killed meanwhile: idle, on the cores of the next."""
-        with suppress(self._ray.exceptions.RayError):
-            for actor in self._ray.get(self._registry.call.remote()):
-                self._ray.kill(actor)
+            pool.end()
 
 
-class _Registry:
-    """The actors that have begun since it was called last; an actor itself, that needs no core."""
+class _Pool(Generic[T, R]):
+    """Actors, each with one block at a time, and the blocks that wait for one."""
 
-    def __init__(self) -> None:
-        self._there: dict[Any, Any] = {}
+    def __init__(self, ray: Any, make: Callable[[], Work[T, R]], size: int) -> None:
+        self._ray, self._make, self._size = ray, make, size
+        self._waiting = deque[tuple[list[T], int]]()
+        """Blocks, and how often each was lost with an actor."""
+        self._idle: list[Any] = []
+        self._starting: dict[Any, Any] = {}
+        self._working: dict[Any, tuple[Any, list[T], int]] = {}
+        """Actors and their blocks, by the reference to what they will say."""
+        self._deaths = self._stalls = 0
 
-    def enter(self, actor: Any) -> None:
-        self._there[actor._actor_id] = actor
+    def give(self, items: Iterator[T]) -> bool:
+        """Hand blocks out, and begin actors for what is left of them; False where everything is done."""
+        while len(self._waiting) < self._size and (some := list(islice(items, BLOCK))):
+            self._waiting.append((some, 0))
+        while self._idle and self._waiting:
+            actor, (block, lost) = self._idle.pop(), self._waiting.popleft()
+            self._working[actor.work.remote(block)] = actor, block, lost
+        while len(self._starting) < min(len(self._waiting), self._size - len(self._working)):
+            actor = self._ray.remote(num_cpus=1)(_Actor).remote(self._make)
+            self._starting[actor.ready.remote()] = actor
+        return bool(self._waiting or self._working)
 
-    def call(self) -> list[Any]:
-        called, self._there = self._there, {}
-        return list(called.values())
+    def take(self) -> Iterator[tuple[T, R | None]]:
+        """What is done next; nothing where only an actor has begun or died."""
+        patience_s = PATIENCE_S * 2**self._stalls
+        done, _ = self._ray.wait([*self._starting, *self._working], timeout=patience_s)
+        for said in done:
+            try:
+                results = self._ray.get(said)
+            except self._ray.exceptions.RayError as error:
+                yield from self._lose(said, error)
+            else:
+                if said in self._starting:
+                    self._deaths = 0
+                    self._idle.append(self._starting.pop(said))
+                    continue
+                self._stalls = 0
+                actor, block, _ = self._working.pop(said)
+                self._idle.append(actor)
+                yield from zip(block, results, strict=True)
+        if not done:
+            self._stalls += 1
+            if self._stalls == TRIES:
+                raise _useless(f"nothing done in {patience_s:.0f} s")
+            self._waiting.extend(([item], lost) for _, block, lost in self._working.values() for item in block)
+            self.end()
+
+    def _lose(self, said: Any, error: Exception) -> Iterator[tuple[T, None]]:
+        """After the death of an actor: what it had is done again, alone, or given up."""
+        if said in self._starting:
+            del self._starting[said]
+            self._deaths += 1
+            if self._deaths == INIT_DEATHS:
+                raise _useless(str(error).strip().splitlines()[-1].strip()) from error
+            return
+        actor, block, lost = self._working.pop(said)
+        self._ray.kill(actor)  # where it lives, and its work alone failed
+        if lost == ALONE:
+            yield from ((item, None) for item in block)
+        else:
+            self._waiting.extend(([item], lost + 1) for item in block)
+
+    def end(self) -> None:
+        """End all actors."""
+        for actor in [*self._idle, *self._starting.values(), *(actor for actor, _, _ in self._working.values())]:
+            self._ray.kill(actor)
+        self._idle, self._starting, self._working = [], {}, {}
 
 
-class _Broken(Exception):
-    """A dataset ended before its photos did."""
+def _useless(got: str) -> InputError:
+    fix = "install the same facefill on every machine, and see if one is overloaded: docs/batch.md"
+    return InputError("a cluster that does the work", got, fix)
 
 
 class _Actor:
-    def __init__(self, make: Callable[[], Work], registry: Any) -> None:
+    def __init__(self, make: Callable[[], Work[T, R]]) -> None:
         import cv2
-        import ray
 
-        registry.enter.remote(ray.get_runtime_context().current_actor)
         cv2.setNumThreads(1)
-        self._work = make()
+        self._work: Any = make()
 
-    def __call__(self, batch: Any) -> dict[str, list[Any]]:
-        numbers = batch["number"].to_pylist()
-        results = list(self._work(batch["item"].to_pylist()))
-        return {"number": [numbers[place] for place, _ in results], "result": [result for _, result in results]}
+    def ready(self) -> None:
+        """Says that it has begun."""
+
+    def work(self, block: list[Any]) -> Any:
+        return self._work(block)
 
 
 def _know_a_token() -> None:
@@ -275,29 +259,21 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=20).close()
 
 
-def _completer(job: BatchJob) -> Work:
+def _completer(job: BatchJob) -> Work[Item, Outcome]:
     from facefill.batch.worker import Worker
 
     worker = Worker(job, 1)
 
-    def work(items: list[bytes]) -> Iterator[PlacedResult]:
-        photos = [Item(*json.loads(item)) for item in items]
-        places = {photo.name: place for place, photo in enumerate(photos)}
-        for outcome in worker.complete(photos):
-            yield places[outcome.photo], outcome.encode()
+    def work(items: list[Item]) -> list[Outcome]:
+        outcomes = {outcome.photo: outcome for outcome in worker.complete(items)}
+        return [outcomes[item.name] for item in items]
 
     return work
 
 
-def _looker(rules: Rules, covers: bool) -> Work:
+def _looker(rules: Rules, covers: bool) -> Work[tuple[str, Path], Look]:
     from facefill.datasets.looking import look_at
     from facefill.runtime.helpers import open_cover, open_finder
 
     finder, cover = open_finder(threads=1), open_cover(threads=1) if covers else None
-
-    def work(items: list[bytes]) -> Iterator[PlacedResult]:
-        for place, item in enumerate(items):
-            name, path = json.loads(item)
-            yield place, pickle.dumps(look_at(Path(path), finder, rules, name=name, cover=cover))
-
-    return work
+    return lambda items: [look_at(path, finder, rules, name=name, cover=cover) for name, path in items]
