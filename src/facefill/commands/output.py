@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
-from facefill.errors import InputError, explained
+from facefill.errors import InputError
 
 if TYPE_CHECKING:
     from facefill.arrays import Bool
@@ -43,15 +43,6 @@ def open_signature(path: Path | None) -> Any:
     from facefill.files.provenance import read_signature
 
     return read_signature(path) if path else None
-
-
-def make_folder(out: Path) -> Path | None:
-    """Return the folder if it had to be made."""
-    if out.is_dir():
-        return None
-    with explained("a folder to write to", out, "choose another with -o"):
-        out.mkdir(parents=True)
-    return out
 
 
 def save(result: Result, target: Path | None, overwrite: bool, signature: Any) -> tuple[str, ...]:

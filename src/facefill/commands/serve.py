@@ -1,5 +1,6 @@
 """`facefill serve`: the page and the REST API."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,6 +75,11 @@ def _run(settings: Any, log: Path | None) -> None:
     from facefill.server.live import MOST_BYTES
 
     _keep_memory_down()
+    handler = logging.FileHandler(log) if log else logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("uvicorn")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     protocol: Any = connections_that_time_out(settings.quiet_s)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -89,7 +95,7 @@ def _run(settings: Any, log: Path | None) -> None:
             date_header=False,
             timeout_keep_alive=int(settings.quiet_s),
             timeout_graceful_shutdown=int(settings.grace_s),
-            log_config=_log_config(log),
+            log_config=None,
         )
     )
     try:
@@ -99,19 +105,6 @@ def _run(settings: Any, log: Path | None) -> None:
             raise
         fix = "choose another with --port, or --port 0"
         raise InputError(f"a free port at {settings.host}:{settings.port}", "one that cannot be opened", fix) from None
-
-
-def _log_config(log: Path | None) -> dict[str, Any]:
-    target: dict[str, Any] = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "plain"}
-    if log is not None:
-        target = {"class": "logging.FileHandler", "filename": str(log), "formatter": "plain"}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-        "handlers": {"target": target},
-        "loggers": {"uvicorn": {"handlers": ["target"], "level": "INFO", "propagate": False}},
-    }
 
 
 def _keep_memory_down() -> None:

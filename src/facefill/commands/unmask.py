@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from facefill.commands import options, output
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 
 if TYPE_CHECKING:
     from facefill.runtime.inpainter import Result
@@ -56,7 +56,10 @@ def unmask(
         raise InputError("photos with different names", "two of the same name", "run them into different folders")
     kinds = read_kinds(covers)
     inpainter = open_inpainter(method, device=device, threads=threads, exact=exact, finder=finder)
-    made = output.make_folder(folder) if folder else None
+    made = folder if folder and not folder.is_dir() else None
+    if made:
+        with explained("a folder to write to", made, "choose another with -o"):
+            made.mkdir(parents=True)
 
     def one(photo: str, paths: list[Path]) -> Result:
         source = output.read_source(photo)

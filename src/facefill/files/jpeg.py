@@ -131,7 +131,7 @@ class Jpeg:
     def coded(self, metadata: Iterable[Segment] | None = None) -> bytes:
         """A JPEG of the picture behind other metadata; None: what says how colours are coded, and nothing else."""
         metadata = self.colour_marks if metadata is None else metadata
-        picture = [s for s in self.segments if s.marker in _CODING or s.marker in _FRAMES]
+        picture = [segment for segment in self.segments if not segment.is_metadata]
         return b"".join([b"\xff\xd8", *(s.coded() for s in (*metadata, *picture)), b"\xff\xd9"])
 
 
@@ -227,19 +227,15 @@ def _found_in(jpeg: Jpeg) -> Found:
             iptc.append(text)
             dropped += more
         elif marker == 0xE0 and payload.startswith(b"JFIF\0") and len(payload) >= 14:
-            dpi = dpi_of(*struct.unpack_from(">BHH", payload, 7))
+            unit, across, down = struct.unpack_from(">BHH", payload, 7)
+            per_inch = {1: 1.0, 2: 2.54}.get(unit, 0.0)
+            dpi = (across * per_inch, down * per_inch) if across and down and per_inch else None
             dropped += ["the JFIF thumbnail"] * (len(payload) > 14)
         elif marker != ADOBE or not payload.startswith(b"Adobe") or len(payload) > 12:
             dropped.append(_name_of(marker, payload))
     dropped += trailing(jpeg.trailer)
     profile = b"".join(icc[number] for number in sorted(icc))
     return Found(tuple(exif), tuple(xmp), b"".join(iptc), profile, dpi=dpi, dropped=tuple(dropped))
-
-
-def dpi_of(unit: int, across: int, down: int) -> Dpi | None:
-    """Dots per inch of JFIF's densities."""
-    factor = {1: 1.0, 2: 2.54}.get(unit, 0)
-    return (across * factor, down * factor) if across and down and factor else None
 
 
 def split_resources(resources: bytes) -> tuple[bytes, list[str]]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from facefill.arrays import Bool
 from facefill.errors import InputError
-from facefill.files.colour import Native, to_srgb
+from facefill.files.colour import to_srgb
 from facefill.files.orientation import upright
 from facefill.files.photo import open_source, read_samples
 from facefill.imaging.masks import dilate
@@ -37,22 +37,24 @@ def read_mask(
     if isinstance(given, np.ndarray):
         mask = _mask_of_array(given, shape)
     else:
-        native = read_samples(given, "the mask", partial(_refuse_other_sides, shape=shape))
-        mask = _mask_of_array(_levels(native), shape)
-    _refuse_useless(mask)
+        native = read_samples(given, "the mask", partial(_check_sides, shape=shape))
+        levels = to_srgb(native) if native.kind == "cmyk" else native.samples
+        levels = (levels >> 8).astype(np.uint8) if native.bits == 16 else levels
+        mask = _mask_of_array(upright(np.ascontiguousarray(levels), native.kept.orientation), shape)
+    if not mask.any():
+        expected = "white or opaque pixels where something is missing"
+        raise InputError(expected, "a mask without any", "paint the hole white")
+    if mask.all():
+        raise InputError("some known pixels", "a mask that is missing everywhere", "paint only the hole white")
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    if mask.mean() > 0.9 and border.mean() > 0.95:
+        fix = "invert it, white is what to fill (magick mask.png -negate inverted.png; in Python: ~mask)"
+        raise InputError("a hole in a known picture", f"{mask.mean():.0%} missing, which looks inverted", fix)
     if dilate_px:
         mask = dilate(mask, dilate_px)
         if mask.all():
             raise InputError("some known pixels", f"none after a dilation of {dilate_px} px", "dilate less")
     return mask
-
-
-def _levels(native: Native) -> NDArray[np.uint8]:
-    """Upright 8-bit samples: grey or RGB, with alpha where there is some."""
-    levels = to_srgb(native) if native.kind == "cmyk" else native.samples
-    if native.bits == 16:
-        levels = (levels >> 8).astype(np.uint8)
-    return np.ascontiguousarray(upright(np.ascontiguousarray(levels), native.kept.orientation))
 
 
 def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Bool:
@@ -62,7 +64,7 @@ def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Bool:
     if values.dtype != np.uint8 and not (values.dtype == bool and layers == 1):
         fix = "pass `mask > 0.5`, or whatever means missing to you"
         raise InputError("a mask of type bool (H, W) or uint8", f"{values.dtype} {values.shape}", fix)
-    _refuse_other_size(values.shape[:2], shape)
+    _check_size(values.shape[:2], shape)
     if values.dtype == bool:
         return values.reshape(values.shape[:2]).astype(bool)
     levels = values.reshape(*values.shape[:2], layers).astype(np.uint8)
@@ -80,26 +82,14 @@ def _mask_of_array(values: NDArray[np.generic], shape: tuple[int, ...]) -> Bool:
     return np.asarray(luma > 127)
 
 
-def _refuse_other_size(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
+def _check_size(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
     if tuple(found) != tuple(shape[:2]):
         expected = f"a mask of {shape[1]}x{shape[0]} pixels like the photo"
         fix = "draw it on the photo itself; masks are never resized"
         raise InputError(expected, f"one of {found[1]}x{found[0]}", fix)
 
 
-def _refuse_other_sides(size: tuple[int, int, int, int], shape: tuple[int, ...]) -> None:
+def _check_sides(size: tuple[int, int, int, int], shape: tuple[int, ...]) -> None:
     """Before it is known which way up the mask is."""
     if sorted(size[:2]) != sorted(shape[:2]):
-        _refuse_other_size(size[1::-1], shape)
-
-
-def _refuse_useless(mask: Bool) -> None:
-    if not mask.any():
-        expected = "white or opaque pixels where something is missing"
-        raise InputError(expected, "a mask without any", "paint the hole white")
-    if mask.all():
-        raise InputError("some known pixels", "a mask that is missing everywhere", "paint only the hole white")
-    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    if mask.mean() > 0.9 and border.mean() > 0.95:
-        fix = "invert it, white is what to fill (magick mask.png -negate inverted.png; in Python: ~mask)"
-        raise InputError("a hole in a known picture", f"{mask.mean():.0%} missing, which looks inverted", fix)
+        _check_size(size[1::-1], shape)

@@ -90,7 +90,12 @@ class Kept:
 def keep(found: Found) -> Kept:
     """What of a file's blocks is known to be harmless."""
     dropped = list(found.dropped)
-    exif = _keep_exif(found.exif[0], dropped) if found.exif else None
+    exif = None
+    if found.exif:
+        directories = Directories(found.exif[0])
+        dropped += ["the EXIF thumbnail"] * bool(directories.next)
+        exif = exif_of(directories, directories.first, dropped)
+        dropped += ["damaged EXIF"] * directories.broken
     dropped += ["a second EXIF block"] * (len(found.exif) > 1)
     packets = [as_text(packet) for packet in found.xmp]
     xmp, more = keep_xmp(found.xmp[0], is_harmless) if packets else (None, [])
@@ -143,14 +148,6 @@ def exif_of(directories: Directories, tags: dict[int, Tag], dropped: list[str]) 
     """The harmless tags of a directory as an EXIF block; None where there is none. Adds what is left out to dropped."""
     kept = _keep_tags(directories, 0, tags, dropped)
     return build_block(directories.order, kept) if kept else None
-
-
-def _keep_exif(block: bytes, dropped: list[str]) -> bytes | None:
-    directories = Directories(block)
-    dropped += ["the EXIF thumbnail"] * bool(directories.next)
-    exif = exif_of(directories, directories.first, dropped)
-    dropped += ["damaged EXIF"] * directories.broken
-    return exif
 
 
 def _keep_tags(directories: Directories, name: int, tags: dict[int, Tag], dropped: list[str]) -> list[Tag]:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from facefill.arrays import U8, Bool
 from facefill.choices import pick
-from facefill.errors import InputError, TooLarge
+from facefill.errors import InputError, TooLarge, explained
 from facefill.files import coefficients, jpeg, samples
 from facefill.files.colour import Native, fill, from_srgb, to_srgb
 from facefill.files.formats import DAMAGED, FORMATS, Size, check_size, decode, encode, fit, sniff, usable
@@ -142,7 +142,7 @@ def read_samples(source: Path | bytes | Image.Image, what: str, check: Callable[
 
 def _read_bytes(source: Path | bytes, what: str, max_bytes: int) -> bytes:
     """The bytes of a file, or those given. Raises InputError where there are too many."""
-    try:
+    with explained("a readable file", what, "check its permissions"):
         if isinstance(source, Path) and not source.exists():
             raise InputError("a photo file", f"{source}, which does not exist", "check the path")
         if isinstance(source, Path) and not source.is_file():
@@ -152,8 +152,6 @@ def _read_bytes(source: Path | bytes, what: str, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise TooLarge(f"at most {max_bytes:,} bytes", f"{size:,} in {what}", "shrink it first")
         return source if isinstance(source, bytes) else source.read_bytes()
-    except OSError as error:
-        raise InputError("a readable file", f"{what} ({error.strerror})", "check its permissions") from error
 
 
 def _from_array(array: NDArray[np.uint8], max_pixels: int) -> Photo:
@@ -289,7 +287,7 @@ def check_output(path: Path | str, *, inputs: Iterable[Path], overwrite: bool = 
     """
     path = Path(path)
     format_of(path)
-    try:
+    with explained("a path that can be written", path, "choose another"):
         if path.exists() and any(one.exists() and os.path.samefile(path, one) for one in inputs):
             raise InputError("another file to write to", f"the input itself, {path}", "choose another name")
         if path.is_dir():
@@ -298,8 +296,6 @@ def check_output(path: Path | str, *, inputs: Iterable[Path], overwrite: bool = 
             raise InputError("an existing folder", str(path.parent), "create it first")
         if os.path.lexists(path) and not overwrite:
             raise InputError("a new file", f"{path}, which exists", "choose another name or --overwrite")
-    except OSError as error:
-        raise InputError("a path that can be written", f"{path} ({error.strerror})", "choose another") from error
 
 
 def write_photo(

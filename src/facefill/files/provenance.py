@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 from facefill.files.formats import FORMATS
 from facefill.files.xmp import COMPOSITE, Provenance
 
@@ -36,10 +36,8 @@ def read_signature(path: Path | str) -> Signature:
     _need_c2pa()
     from cryptography.hazmat.primitives import serialization
 
-    try:
+    with explained("a PEM file to sign with", path, _FIX):
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError("a PEM file to sign with", f"{path} ({error.strerror})", _FIX) from None
     found = re.finditer(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", data, re.DOTALL)
     blocks = [(block[1], block[0]) for block in found]
     keys = [block for name, block in blocks if name.endswith(b"PRIVATE KEY")]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from facefill.errors import InputError
+from facefill.errors import InputError, explained
 
 
 def path_of(name: object, expected: str) -> Path:
@@ -35,16 +35,11 @@ def beside(path: Path, part: Path | None = None) -> Iterator[Path]:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """As `beside`; its folder is made. Raises InputError where the file cannot be written."""
-    try:
+    fix = "free some space or choose another folder, then run again"
+    with explained("a folder that can be written", path, fix):
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
             yield part
-    except OSError as error:
-        raise InputError(
-            "a folder that can be written",
-            f"{path} ({error.strerror})",
-            "free some space or choose another folder, then run again",
-        ) from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

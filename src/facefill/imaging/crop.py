@@ -107,7 +107,7 @@ class Crop:
     def outside(self, shape: tuple[int, ...]) -> Bool:
         """Return which pixels (size, size) have their centre outside a photo of shape (H, W, ...)."""
         right, bottom = shape[1] - 0.5, shape[0] - 0.5
-        outermost = self.to_photo(np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (self.size - 1))
+        outermost = _ends(self.matrix, self.size, self.size)
         if (outermost > -0.499).all() and (outermost < (right - 0.001, bottom - 0.001)).all():
             return np.zeros((self.size, self.size), bool)
         place = np.arange(self.size)
@@ -126,8 +126,15 @@ class Crop:
         it is, a cover would leave a hem around its hole: a sample shows several pixels.
         """
         region, matrix = _region_of(photo, self.matrix, self.size)
-        holes, _ = _region_of(hidden.view(np.uint8), self.matrix, self.size)
-        return _resample(_extended(region, holes), matrix, self.size, self.size, shown=True)
+        holes = _region_of(hidden.view(np.uint8), self.matrix, self.size)[0] > 0
+        if holes.all():
+            region = np.full_like(region, 128)
+        elif holes.any():
+            x0, y0, x1, y1 = bounding_box(holes, 1)
+            region, missing = region.copy(), holes[y0:y1, x0:x1]
+            part = region[y0:y1, x0:x1]
+            part[missing] = nearest(part, ~missing, missing)
+        return _resample(region, matrix, self.size, self.size, shown=True)
 
     def share(self, mask: Bool) -> float:
         """Return which share of the crop's area is missing by a photo's mask (H, W)."""
@@ -155,8 +162,10 @@ class Crop:
         mask's bounding box, beside the copy.
         """
         completed = photo.copy()
-        x0, y0, x1, y1 = self._reach(mask)
-        if x1 > x0 and y1 > y0:
+        left, top, right, bottom = self.bounds(mask.shape)
+        x0, y0, x1, y1 = bounding_box(np.ascontiguousarray(mask[top : max(bottom, top), left : max(right, left)]))
+        if x1 > x0:
+            x0, y0, x1, y1 = left + x0, top + y0, left + x1, top + y1
             missing = mask[y0:y1, x0:x1] & self._covers(x0, y0, x1, y1)
             sampled = _resample(patch, self._inverse_from(x0, y0), x1 - x0, y1 - y0)
             completed[y0:y1, x0:x1] = cv2.copyTo(sampled, missing.view(np.uint8), completed[y0:y1, x0:x1])
@@ -181,14 +190,6 @@ class Crop:
         x1, y1 = np.minimum(np.ceil(corners.max(axis=0)) + 1, shape[1::-1]).astype(int)
         return int(x0), int(y0), int(x1), int(y1)
 
-    def _reach(self, mask: Bool) -> Box:
-        """Return the bounding box of the missing pixels that the crop can touch."""
-        x0, y0, x1, y1 = self.bounds(mask.shape)
-        if x1 <= x0 or y1 <= y0:
-            return 0, 0, 0, 0
-        left, top, right, bottom = bounding_box(np.ascontiguousarray(mask[y0:y1, x0:x1]))
-        return x0 + left, y0 + top, x0 + right, y0 + bottom
-
     def _inverse_from(self, x0: int, y0: int) -> Matrix:
         """Return the matrix from pixels of the photo's window at (x0, y0) to the crop's."""
         linear = np.linalg.inv(self.matrix[:, :2])
@@ -209,10 +210,8 @@ class Crop:
 
     def _covers(self, x0: int, y0: int, x1: int, y1: int) -> Bool:
         """Return which pixels of a window of the photo have their centre inside the crop."""
-        inverse = self._inverse_from(x0, y0)
         low, high = -0.5 - 1e-4, self.size - 0.5 + 1e-4
-        right, bottom = x1 - x0 - 1, y1 - y0 - 1
-        corners = np.array([[0, 0], [right, 0], [0, bottom], [right, bottom]]) @ inverse[:, :2].T + inverse[:, 2]
+        corners = _ends(self._inverse_from(x0, y0), x1 - x0, y1 - y0)
         inside = np.ones((y1 - y0, x1 - x0), bool)
         if low <= corners.min() and corners.max() <= high:
             return inside
@@ -279,26 +278,21 @@ def _meet(masks: Sequence[Bool]) -> bool:
 
 def _region_of(photo: U8, matrix: Matrix, size: int) -> tuple[U8, Matrix]:
     """Cut out what a crop needs of the photo, mirrored beyond its edges; return it and the crop's matrix to it."""
-    edges = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]])
-    corners = edges @ matrix[:, :2].T + matrix[:, 2]
-    reach = 5 * _block(matrix)
-    low = np.floor(corners.min(axis=0)).astype(int) - reach
-    high = np.ceil(corners.max(axis=0)).astype(int) + reach + 1
+    low, high = _seen(matrix, size, size, 5 * _block(matrix))
     region = _mirrored(photo, int(low[0]), int(low[1]), int(high[0]), int(high[1]))
     return region, np.column_stack([matrix[:, :2], matrix[:, 2] - low])
 
 
-def _extended(region: U8, holes: U8) -> U8:
-    """Return a region (H, W, 3) whose holes (H, W, not 0 = missing) show the nearest known pixel."""
-    if not holes.any():
-        return region
-    if holes.all():
-        return np.full_like(region, 128)
-    x0, y0, x1, y1 = bounding_box(holes > 0, 1)
-    filled = region.copy()
-    part, missing = filled[y0:y1, x0:x1], holes[y0:y1, x0:x1] > 0
-    part[missing] = nearest(part, ~missing, missing)
-    return filled
+def _ends(matrix: Matrix, width: int, height: int) -> Points:
+    """Where a matrix puts the outermost pixels of a window of (height, width), (4, 2)."""
+    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]])
+    return np.asarray(corners @ matrix[:, :2].T + matrix[:, 2])
+
+
+def _seen(matrix: Matrix, width: int, height: int, reach: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The (x, y) between which samples of (height, width) look at a source, as far as `reach` around each."""
+    ends = _ends(matrix, width, height)
+    return np.floor(ends.min(axis=0)).astype(int) - reach, np.ceil(ends.max(axis=0)).astype(int) + reach + 1
 
 
 def _resample(source: U8, matrix: Matrix, width: int, height: int, *, shown: bool = False) -> U8:
@@ -317,20 +311,12 @@ def _resample(source: U8, matrix: Matrix, width: int, height: int, *, shown: boo
         return _warp(source, matrix, width, height, cv2.INTER_CUBIC if shown else cv2.INTER_LANCZOS4)
     # A separable enlargement to a fixed size and bilinear samples of that: within 3 levels of Lanczos samples of the
     # source, for a tenth of their time.
-    source, matrix = _used(source, matrix, width, height)
-    enlarged = cv2.resize(source, None, fx=4, fy=4, interpolation=cv2.INTER_LANCZOS4)
-    finer = np.column_stack([4 * matrix[:, :2], 4 * matrix[:, 2] + 1.5])
-    return _warp(np.asarray(enlarged, np.uint8), finer, width, height, cv2.INTER_LINEAR)
-
-
-def _used(source: U8, matrix: Matrix, width: int, height: int) -> tuple[U8, Matrix]:
-    """Return the part of the source that Lanczos samples of (height, width) look at, and the matrix to it."""
-    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]]) @ matrix[:, :2].T
-    corners += matrix[:, 2]
-    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 5, 0, None)
-    high = np.ceil(corners.max(axis=0)).astype(int) + 6
+    low, high = _seen(matrix, width, height, 5)
+    low = np.maximum(low, 0)
     part = np.ascontiguousarray(source[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)])
-    return part, np.column_stack([matrix[:, :2], matrix[:, 2] - low])
+    enlarged = cv2.resize(part, None, fx=4, fy=4, interpolation=cv2.INTER_LANCZOS4)
+    finer = np.column_stack([4 * matrix[:, :2], 4 * (matrix[:, 2] - low) + 1.5])
+    return _warp(np.asarray(enlarged, np.uint8), finer, width, height, cv2.INTER_LINEAR)
 
 
 def _in_blocks(source: U8, matrix: Matrix, pool_by: Pool) -> tuple[U8, Matrix]:

@@ -328,15 +328,11 @@ def goes_on(mask: Bool, score: F32, leaves: Bool) -> bool:
 def end_garment(mask: Bool, score: F32, part: Bool) -> Bool:
     """A copy of a mask in which of this part only what the network is sure of near the face, and what is near that, is
     left."""
-    sure = _deep(mask & part & (score > HELD)) & within_collar()
-    return clean(mask & (~part | grow(sure, HELD_PX)))
-
-
-def within_collar() -> Bool:
-    """(S, S), the part of the square in which a garment is held."""
     rows, columns = np.ogrid[:SIDE_PX, :SIDE_PX]
     (x, y), (across, down) = COLLAR_MIDDLE_PX, COLLAR_AXES_PX
-    return np.asarray(((columns - x) / across) ** 2 + ((rows - y) / down) ** 2 <= 1)
+    within_collar = ((columns - x) / across) ** 2 + ((rows - y) / down) ** 2 <= 1
+    sure = _deep(mask & part & (score > HELD)) & within_collar
+    return clean(mask & (~part | grow(sure, HELD_PX)))
 
 
 def _deep(mask: Bool) -> Bool:

@@ -151,18 +151,18 @@ def _chunks(groups: Iterable[_Group]) -> Iterator[list[_Group]]:
 
 def _groups(tasks: Sequence[Task], stage: int) -> list[list[int]]:
     """Tasks of a stage whose windows touch; those at the photo's own size have nothing to blend, and stand alone."""
+
+    def touch(one: Task, other: Task) -> bool:
+        return all(a.start <= b.stop and b.start <= a.stop for a, b in zip(one.window, other.window, strict=True))
+
     groups: list[list[int]] = []
     for index, task in enumerate(tasks):
         if task.stage != stage:
             continue
-        near = [group for group in groups if stage and any(_touch(task.window, tasks[other].window) for other in group)]
+        near = [group for group in groups if stage and any(touch(task, tasks[other]) for other in group)]
         groups = [group for group in groups if group not in near]
         groups.append(sorted([index, *(other for group in near for other in group)]))
     return groups
-
-
-def _touch(a: Window, b: Window) -> bool:
-    return all(p.start <= q.stop and q.start <= p.stop for p, q in zip(a, b, strict=True))
 
 
 def _around(windows: Sequence[Window], shape: tuple[int, ...]) -> Window:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -110,6 +111,12 @@ _MOST_IDLE = 8
 Shapes = tuple[tuple[int, ...], ...]
 
 
+def _by_picture(inputs: Arrays, names: list[str], outputs: list[str], infer: Callable[[Arrays], list[F32]]) -> Arrays:
+    count = len(inputs[names[0]])
+    rows = [infer({name: inputs[name][index : index + 1] for name in names}) for index in range(count)]
+    return {name: np.concatenate(column) for name, column in zip(outputs, zip(*rows, strict=True), strict=True)}
+
+
 class _OpenVino:
     def __init__(self, openvino: Any, path: Path, threads: int, exact: bool) -> None:
         with LOADING:
@@ -138,15 +145,13 @@ class _OpenVino:
         self._outputs = [port.get_any_name() for port in self._model.outputs]
 
     def run(self, inputs: Arrays) -> Arrays:
-        rows: list[list[F32]] = []
         with self._request_for(inputs) as request:
-            for index in range(len(inputs[self._names[0]])):
-                given = {name: inputs[name][index : index + 1] for name in self._names}
+
+            def infer(given: Arrays) -> list[F32]:
                 found = request.infer(given, share_inputs=True, share_outputs=True)
-                rows.append([np.array(found[place], np.float32) for place in range(len(self._outputs))])
-        return {
-            name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True), strict=True)
-        }
+                return [np.array(found[place], np.float32) for place in range(len(self._outputs))]
+
+            return _by_picture(inputs, self._names, self._outputs, infer)
 
     @contextmanager
     def _request_for(self, inputs: Arrays) -> Iterator[Any]:
@@ -190,10 +195,4 @@ class _OnnxRuntime:
 
     def run(self, inputs: Arrays) -> Arrays:
         with _AT_ONCE:
-            rows = [
-                self._session.run(self._outputs, {name: inputs[name][index : index + 1] for name in self._names})
-                for index in range(len(inputs[self._names[0]]))
-            ]
-        return {
-            name: np.concatenate(column) for name, column in zip(self._outputs, zip(*rows, strict=True), strict=True)
-        }
+            return _by_picture(inputs, self._names, self._outputs, partial(self._session.run, self._outputs))

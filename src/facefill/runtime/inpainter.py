@@ -19,7 +19,6 @@ from facefill.files.provenance import Signature
 from facefill.files.whole import path_of
 from facefill.runtime.cover import KINDS, Cover, read_kinds
 from facefill.runtime.draw import Drawn, draw
-from facefill.runtime.finder import Face
 from facefill.runtime.helpers import Finds, open_cover, open_finder
 from facefill.runtime.model import Model, load
 from facefill.runtime.plan import FoundFace, Plan, assign, assign_aligned, place_of, too_small
@@ -125,11 +124,11 @@ class Inpainter:
         found = self.finder().find(photo.pixels)
         faces = [face for face in found if not too_small(face)]
         plan = assign(photo, mask, faces, self.model, [""] * len(faces), large_hole=large_hole)
-        said = [
-            f"{small}: its hole is completed from its surroundings"
-            for face in found
-            if (small := too_small(face)) and _touches(face, mask)
-        ]
+        said = []
+        for face in found:
+            x0, y0, x1, y1 = (max(round(edge), 0) for edge in face.box)
+            if (small := too_small(face)) and mask[y0 : y1 + 1, x0 : x1 + 1].any():
+                said.append(f"{small}: its hole is completed from its surroundings")
         return replace(plan, warnings=(*said, *plan.warnings), covered=covered)
 
     # ---- run
@@ -167,11 +166,6 @@ class Inpainter:
     def complete(self, plan: Plan, *, seed: int = 0, tell: bool = False) -> Result:
         """Run and finish one photo. tell: see `method_warnings.collect_warnings`."""
         return self.finish(plan, self.run([plan], seed=seed, tell=tell)[0], seed=seed)
-
-
-def _touches(face: Face, mask: Bool) -> bool:
-    x0, y0, x1, y1 = (max(round(edge), 0) for edge in face.box)
-    return bool(mask[y0 : y1 + 1, x0 : x1 + 1].any())
 
 
 # ---- the two functions that most people need

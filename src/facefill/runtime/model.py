@@ -75,30 +75,23 @@ def _array_of(given: object, what: str) -> Any:
 
 def _record_of(path: Path, said: dict[str, str], adapter: str | None) -> tuple[Record, Adapter | None]:
     """What an exported file says of itself; for one that says nothing, what the adapter says."""
+    ours = "an .onnx file that `facefill export` wrote"
     if "facefill.record" in said:
         try:
             record = json.loads(said["facefill.record"])
         except (ValueError, RecursionError):
-            raise InputError(
-                "an .onnx file that `facefill export` wrote", f"{path.name} with a damaged record", "export it again"
-            ) from None
-        return _read_record(record, path.name), None
+            raise InputError(ours, f"{path.name} with a damaged record", "export it again") from None
+        if isinstance(record, dict):  # what it does not say is as in the catalog; what no record says any more goes
+            known = METHODS[record["name"]].model_dump() if record.get("name") in METHODS else {}
+            record = known | {key: value for key, value in record.items() if key in Record.model_fields}
+        return build(Record, record, path.name), None
     if "facefill.method" in said:  # exported before files carried their record
         return pick(METHODS, said["facefill.method"], "method"), None
     if adapter is None:
         fix = f"export it again, or say what it takes: --adapter {'|'.join(ADAPTERS)}|FILE.toml"
-        raise InputError("an .onnx file that `facefill export` wrote", f"{path.name} without a method's name", fix)
+        raise InputError(ours, f"{path.name} without a method's name", fix)
     chosen = read_adapter(adapter)
     return chosen.record(path, f"a network of somebody else, by {adapter}"), chosen
-
-
-def _read_record(said: Any, name: str) -> Record:
-    """A record that an export carries: what it does not say is as in the catalog, and what no record says any more is
-    left out."""
-    if not isinstance(said, dict):
-        return build(Record, said, name)
-    known = METHODS[said["name"]].model_dump() if said.get("name") in METHODS else {}
-    return build(Record, known | {key: value for key, value in said.items() if key in Record.model_fields}, name)
 
 
 class Model:

@@ -122,10 +122,9 @@ def convert(
 def _copied(film: Any, target: Path) -> tuple[list[Any], tuple[str, ...]]:
     """The streams that go over as they are, and what is said of the others."""
     kept = [stream for stream in film.streams if stream.type in ("audio", "subtitle")]
-    left = [
-        f"a stream of {stream.type}" for stream in film.streams if stream.type not in ("audio", "subtitle", "video")
-    ]
-    with av.open(io.BytesIO(), "w", format=_format(target)) as trial:
+    others = [stream.type for stream in film.streams if stream.type not in ("audio", "subtitle", "video")]
+    name = {".mkv": "matroska", ".webm": "webm", ".mov": "mov"}.get(target.suffix.lower(), "mp4")
+    with av.open(io.BytesIO(), "w", format=name) as trial:
         try:
             for stream in kept:
                 trial.add_stream_from_template(stream)
@@ -133,11 +132,7 @@ def _copied(film: Any, target: Path) -> tuple[list[Any], tuple[str, ...]]:
             got = " and ".join(stream.codec_context.name for stream in kept)
             fix = "choose a name that ends in .mkv"
             raise InputError(f"sound and subtitles that {target.suffix} holds", got, fix) from None
-    return kept, tuple(left)
-
-
-def _format(target: Path) -> str:
-    return {".mkv": "matroska", ".webm": "webm", ".mov": "mov"}.get(target.suffix.lower(), "mp4")
+    return kept, tuple(f"a stream of {kind}" for kind in others)
 
 
 def _open_state(folder: Path, job: dict[str, Any]) -> _State:
