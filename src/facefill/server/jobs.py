@@ -60,16 +60,6 @@ class PhotoRequest:
     def method(self) -> str:
         return self.options.method if isinstance(self.options, schema.CompletionOptions) else usable()[0]
 
-    @property
-    def key(self) -> tuple[str, int, range]:
-        """Jobs with one key can share a call of the model: method, seed, the numbers of samples."""
-        options = self.options
-        assert isinstance(options, schema.CompletionOptions)
-        samples = range(1)
-        if isinstance(options, schema.CompleteOptions):
-            samples = range(options.first, options.first + options.samples)
-        return options.method, options.seed, samples
-
 
 # ---- look
 
@@ -140,6 +130,14 @@ def _window(found: FoundCover | FoundFace) -> schema.Cover | None:
 
 
 # ---- finish
+
+
+def draw(job: PhotoRequest, plan: Plan, inpainter: Inpainter) -> Drawn:
+    """Run the model."""
+    options = job.options
+    assert isinstance(options, schema.CompletionOptions)
+    samples, first = (options.samples, options.first) if isinstance(options, schema.CompleteOptions) else (1, 0)
+    return inpainter.run([plan], seed=options.seed, samples=samples, first=first)[0]
 
 
 def finish(

@@ -1,8 +1,7 @@
 """The bounded queue in front of the networks, and the worker threads that serve it.
 
-Every thread does one step of some request at a time: look, run, or finish. Running takes the crops of all requests
-that are ready into one call, shared out among the threads. All threads share the networks: the processor's cores go to
-whichever request is being computed, all of them to a single one.
+Each thread answers one request at a time. All share the networks: the processor's cores go to whichever request is
+being computed, all of them to a single one.
 """
 
 import math
@@ -10,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,33 +19,17 @@ from facefill.runtime.finder import Face
 from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import load
-from facefill.runtime.plan import Plan
 from facefill.server.errors import Refused
-from facefill.server.jobs import Answer, PhotoRequest, finish, look
+from facefill.server.jobs import Answer, PhotoRequest, draw, finish, look
 from facefill.server.settings import Settings
 from facefill.server.telemetry import Metrics
 from facefill.threads import once
 
-BATCH = 8
-"""Most requests looked at ahead, so that their crops can share a call of the model; it bounds the memory of decoded
-photos."""
 MOST_WORKERS = 4
 """Requests that are worked on at a time. Each takes about 100 MB for compiled networks."""
 
 Loader = Callable[[str], Inpainter]
 """Gives the inpainter of a method."""
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A request that waits for the model."""
-
-    job: PhotoRequest
-    plan: Plan
-
-    @property
-    def crops(self) -> int:
-        return len(self.plan.tasks)
 
 
 class RequestQueue:
@@ -56,7 +38,6 @@ class RequestQueue:
     def __init__(self, settings: Settings, metrics: Metrics, load_method: Loader, workers: int) -> None:
         self._settings, self._metrics, self._load = settings, metrics, load_method
         self._new: deque[PhotoRequest] = deque()
-        self._ready: list[_Ready] = []
         self._busy = 0
         self._pace_s = 0.5
         self._closed = False
@@ -95,7 +76,7 @@ class RequestQueue:
         return self._load("swift")
 
     def waiting(self) -> int:
-        return len(self._new) + len(self._ready)
+        return len(self._new)
 
     def working(self) -> int:
         return self._busy
@@ -111,93 +92,43 @@ class RequestQueue:
     # ---- the threads
 
     def _work(self) -> None:
-        while (step := self._next()) is not None:
+        while (job := self._next()) is not None:
             try:
-                if isinstance(step, PhotoRequest):
-                    self._look(step)
-                else:
-                    self._run(step)
-            finally:
-                with self._change:
-                    self._busy -= 1
-                    self._change.notify_all()
+                result: Answer | BaseException | None = self._answer(job)
+            except BaseException as error:
+                result = error
+            self._end(job, result)
+            with self._change:
+                self._busy -= 1
 
-    def _next(self) -> PhotoRequest | list[_Ready] | None:
-        """What to do next; None at the end."""
+    def _next(self) -> PhotoRequest | None:
+        """The next request; None at the end."""
         with self._change:
-            while True:
-                self._drop_gone()
-                step = self._choose()
-                if step is not None:
-                    self._busy += 1
-                    return step
-                if self._closed and not self._busy:
+            while not self._new:
+                if self._closed:
                     return None
                 self._change.wait()
+            self._busy += 1
+            return self._new.popleft()
 
-    def _choose(self) -> PhotoRequest | list[_Ready] | None:
-        pixels = sum(ready.plan.mask.size for ready in self._ready)
-        enough = len(self._ready) >= BATCH or pixels >= self._settings.max_pixels
-        if self._ready and (enough or not self._new):
-            key = self._ready[0].job.key
-            alike = [ready for ready in self._ready if ready.job.key == key]
-            share = math.ceil(sum(ready.crops for ready in alike) / len(self._threads))
-            taken: list[_Ready] = []
-            crops = 0
-            while alike and (not taken or crops + alike[0].crops <= share):
-                taken.append(alike.pop(0))
-                crops += taken[-1].crops
-            self._ready = [ready for ready in self._ready if ready not in taken]
-            return taken
-        return self._new.popleft() if self._new else None
-
-    def _drop_gone(self) -> None:
-        for job in [*self._new, *(ready.job for ready in self._ready)]:
-            if job.gone:
-                self._end(job)
-        self._new = deque(job for job in self._new if not job.gone)
-        self._ready = [ready for ready in self._ready if not ready.job.gone]
-
-    def _look(self, job: PhotoRequest) -> None:
+    def _answer(self, job: PhotoRequest) -> Answer | None:
+        """Answer a request; None where its client went away, for whom no step begins."""
+        if job.gone:
+            return None
         job.enter("looking")
-        try:
-            seen: Plan | Answer | BaseException = look(job, self._load(job.method), self._settings)
-        except BaseException as error:
-            seen = error
-        if not isinstance(seen, Plan):
-            self._end(job, seen)
-            return
-        job.enter("waiting")
-        with self._change:
-            self._ready.append(_Ready(job, seen))
-            self._change.notify()
-
-    def _run(self, batch: list[_Ready]) -> None:
-        """One call of the model for all crops of a batch; where that fails, each request for itself."""
-        method, seed, samples = batch[0].job.key
-        for ready in batch:
-            ready.job.enter("completing")
-        try:
-            inpainter, plans = self._load(method), [ready.plan for ready in batch]
-            drawn = inpainter.run(plans, seed=seed, samples=len(samples), first=samples.start)
-        except BaseException as error:
-            if len(batch) == 1:
-                self._end(batch[0].job, error)
-                return
-            for ready in batch:
-                self._run([ready])
-            return
-        self._metrics.batches.observe(len(batch))
-        self._metrics.crops.labels(method).inc(sum(ready.crops for ready in batch))
-        for ready, one in zip(batch, drawn, strict=True):
-            if ready.job.gone:
-                self._end(ready.job)
-                continue
-            ready.job.enter("writing")
-            try:
-                self._end(ready.job, finish(ready.job, ready.plan, one, inpainter, self._settings.signature))
-            except BaseException as error:
-                self._end(ready.job, error)
+        inpainter = self._load(job.method)
+        seen = look(job, inpainter, self._settings)
+        if isinstance(seen, Answer):
+            return seen
+        if job.gone:
+            return None
+        job.enter("completing")
+        drawn = draw(job, seen, inpainter)
+        self._metrics.crops.labels(job.method).inc(len(seen.tasks))
+        if job.gone:
+            return None
+        job.enter("writing")
+        return finish(job, seen, drawn, inpainter, self._settings.signature)
 
     def _end(self, job: PhotoRequest, result: Answer | BaseException | None = None) -> None:
         """Answer a request, or forget one whose client went away."""

@@ -22,8 +22,6 @@ class Metrics:
         said = "From the first byte to the whole answer."
         self.seconds = spread("request_seconds", said, ("path",), buckets=_SECONDS)
         self.stages = spread("stage_seconds", "Time of a request in each stage.", ("stage",), buckets=_SECONDS)
-        said = "Requests that shared a call of the model."
-        self.batches = spread("batch_requests", said, buckets=(1, 2, 3, 4, 6, 8, 16))
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
         """Report the value of a function, read on request."""
