@@ -95,6 +95,12 @@ def between(a: Colour | U8, b: Colour | U8, share: Image) -> U8:
     return np.asarray(cv2.blendLinear(first, second, 1 - share, share))
 
 
+def turning(angle: float) -> Image:
+    """(2, 2): points (n, 2) times this are turned by an angle, radians, from the viewer's right to the left."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, sin], [-sin, cos]])
+
+
 def noise(rng: Rng, rows: int, columns: int, cells_y: float, cells_x: float) -> Image:
     """Smooth noise of unit variance at its knots, cells_y by cells_x bumps over the sheet."""
     knots = rng.standard_normal((max(2, round(cells_y)) + 3, max(2, round(cells_x)) + 3), dtype=np.float32)

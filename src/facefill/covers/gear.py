@@ -120,8 +120,7 @@ def reflections(rng: Rng, middle: Floats, rows: int, columns: int, scale: float)
     for _ in range(int(rng.integers(1, 5))):
         centre = middle + rng.normal(0, [0.7, 0.8]) * scale
         size = np.array([rng.uniform(0.03, 0.2), rng.uniform(0.2, 1.1)]) * scale
-        turn = rng.normal(0, 0.35)
-        way = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        way = fabric.turning(rng.normal(0, 0.35))
         bend = np.array([[-1, -1], [-0.6, 0], [-1, 1], [1, 1], [1.4, 0], [1, -1]]) * size
         points = np.rint((bend @ way + centre) * 8).astype(np.int32)
         cv2.fillPoly(canvas, [points], int(rng.integers(40, 220)), cv2.LINE_AA, 3)

@@ -173,8 +173,7 @@ def thing(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
         shape = np.stack([np.cos(t), np.sin(t)], -1) * np.clip(radius, 0.3, 2)[:, None]
     else:
         shape = superellipse(1, 1, float(rng.choice([2, 3, 8, 14])), 0, float(rng.uniform(-0.1, 0.3)))
-    turn = rng.normal(0, 0.5)
-    shape = shape * size @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    shape = shape * size @ fabric.turning(rng.normal(0, 0.5))
     edge = head.place(shape + np.clip(rng.normal([0.1, 0.9], [0.45, 0.45]), [-0.9, -0.2], [0.9, 1.5]))
     box = window(edge, head.size, 2)
     if box is None:

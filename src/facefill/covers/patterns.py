@@ -1,6 +1,7 @@
 """What is printed on, woven into or knitted as cloth: sheets (rows, columns, 3) in 8 bit RGB."""
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +11,8 @@ from facefill.covers import fabric
 from facefill.covers.fabric import Colour, Image, Odds, Rng, any_tint, between, ink, tint
 from facefill.covers.weaves import SHARES, grid, step, wave
 
-Motif = Callable[[U8, tuple[int, int], float, Rng], None]
+Spot = tuple[int, int]
+Motif = Callable[[U8, Spot, float, Rng], Any]
 
 
 def plain(rng: Rng, rows: int, columns: int) -> U8:
@@ -88,7 +90,7 @@ def quilt(rng: Rng, rows: int, columns: int) -> U8:
     first, second = (pattern(rng, rows, columns, names[int(rng.integers(len(names)))]) for _ in range(2))
     middle = float(along.max()) * rng.uniform(0.35, 0.65)
     value = np.abs(along - np.float32(along.max() / 2)) if rng.random() < 0.4 else along
-    return between(first, second, step(np.broadcast_to(value, (rows, columns)), middle, 90))
+    return between(first, second, step(value, middle, 90))
 
 
 def stamped(rng: Rng, rows: int, columns: int, draw: Motif) -> U8:
@@ -108,21 +110,29 @@ def stamped(rng: Rng, rows: int, columns: int, draw: Motif) -> U8:
     )
 
 
+def oval(tile: U8, spot: Spot, half: tuple[float, float], colour: list[int], turn: float, thick: int = -1) -> None:
+    """An ellipse of those half axes, at least a pixel long, `turn` degrees from upright."""
+    size = max(1, round(half[0])), max(1, round(half[1]))
+    cv2.ellipse(tile, spot, size, turn, 0, 360, colour, thick, cv2.LINE_AA)
+
+
+def beside(spot: Spot, far: float, turn: float) -> Spot:
+    """The pixel that far from another in a direction, radians."""
+    return round(spot[0] + far * np.cos(turn)), round(spot[1] + far * np.sin(turn))
+
+
 def dots(rng: Rng) -> Motif:
     colour, share = ink(any_tint(rng)), rng.uniform(0.35, 0.8)
-
-    def draw(tile: U8, spot: tuple[int, int], reach: float, _: Rng) -> None:
-        centre = (spot[0] * 8, spot[1] * 8)
-        cv2.circle(tile, centre, max(8, round(reach * share * 8)), colour, -1, cv2.LINE_AA, 3)
-
-    return draw
+    return lambda tile, spot, reach, _: cv2.circle(
+        tile, (spot[0] * 8, spot[1] * 8), max(8, round(reach * share * 8)), colour, -1, cv2.LINE_AA, 3
+    )
 
 
 def rings(rng: Rng) -> Motif:
-    colours = ink(any_tint(rng)), ink(any_tint(rng))
+    outer, inner = ink(any_tint(rng)), ink(any_tint(rng))
 
-    def draw(tile: U8, spot: tuple[int, int], reach: float, _: Rng) -> None:
-        for share, colour in ((0.85, colours[0]), (0.4, colours[1])):
+    def draw(tile: U8, spot: Spot, reach: float, _: Rng) -> None:
+        for share, colour in ((0.85, outer), (0.4, inner)):
             cv2.circle(tile, spot, max(1, round(reach * share)), colour, max(1, round(reach * 0.16)), cv2.LINE_AA)
 
     return draw
@@ -130,22 +140,17 @@ def rings(rng: Rng) -> Motif:
 
 def confetti(rng: Rng) -> Motif:
     colours = [ink(any_tint(rng)) for _ in range(4)]
-
-    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
-        size = max(1, round(reach * 0.5)), max(1, round(reach * 0.18))
-        colour = colours[int(rng.integers(4))]
-        cv2.ellipse(tile, spot, size, float(rng.random() * 180), 0, 360, colour, -1, cv2.LINE_AA)
-
-    return draw
+    return lambda tile, spot, reach, rng: oval(
+        tile, spot, (reach * 0.5, reach * 0.18), colours[int(rng.integers(4))], rng.random() * 180
+    )
 
 
 def polygons(rng: Rng, shape: Image) -> Motif:
     """A motif of one (n, 2) outline with radius 1."""
     colour, wild = ink(any_tint(rng)), rng.random() < 0.5
 
-    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
-        turn = rng.normal(0, 1.5 if wild else 0.1)
-        way = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    def draw(tile: U8, spot: Spot, reach: float, rng: Rng) -> None:
+        way = fabric.turning(rng.normal(0, 1.5 if wild else 0.1))
         points = np.rint((shape @ way * reach * 0.8 + spot) * 8).astype(np.int32)
         cv2.fillPoly(tile, [points], colour, cv2.LINE_AA, 3)
 
@@ -170,32 +175,26 @@ def flowers(rng: Rng) -> Motif:
     leaf = ink(tint(rng, "forest", "green", "khaki"))
     count, leaves = int(rng.integers(4, 8)), rng.random() < 0.6
 
-    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
-        turn = float(rng.random() * 360)
-        petal = max(1, round(reach * 0.42)), max(1, round(reach * 0.26))
+    def draw(tile: U8, spot: Spot, reach: float, rng: Rng) -> None:
+        turn, petal = float(rng.random() * 360), (reach * 0.42, reach * 0.26)
         if leaves:
-            way = np.radians(turn)
-            aside = round(spot[0] + reach * 0.9 * np.cos(way)), round(spot[1] + reach * 0.9 * np.sin(way))
-            cv2.ellipse(tile, aside, petal, turn, 0, 360, leaf, -1, cv2.LINE_AA)
+            oval(tile, beside(spot, reach * 0.9, np.radians(turn)), petal, leaf, turn)
         for angle in turn + np.arange(count) * 360 / count:
-            way = np.radians(angle)
-            centre = round(spot[0] + reach * 0.45 * np.cos(way)), round(spot[1] + reach * 0.45 * np.sin(way))
-            cv2.ellipse(tile, centre, petal, float(angle), 0, 360, petals, -1, cv2.LINE_AA)
+            oval(tile, beside(spot, reach * 0.45, np.radians(angle)), petal, petals, float(angle))
         cv2.circle(tile, spot, max(1, round(reach * 0.22)), heart, -1, cv2.LINE_AA)
 
     return draw
 
 
 def leaves(rng: Rng) -> Motif:
-    colours = ink(any_tint(rng)), ink(any_tint(rng))
+    blade, rib = ink(any_tint(rng)), ink(any_tint(rng))
 
-    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
+    def draw(tile: U8, spot: Spot, reach: float, rng: Rng) -> None:
         turn = float(rng.random() * 360)
-        size = max(1, round(reach)), max(1, round(reach * 0.38))
-        cv2.ellipse(tile, spot, size, turn, 0, 360, colours[0], -1, cv2.LINE_AA)
+        oval(tile, spot, (reach, reach * 0.38), blade, turn)
         way = reach * 0.9 * np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn))])
         ends = np.rint(np.stack([spot - way, spot + way]) * 8).astype(int).tolist()
-        cv2.line(tile, ends[0], ends[1], colours[1], 1, cv2.LINE_AA, 3)
+        cv2.line(tile, ends[0], ends[1], rib, 1, cv2.LINE_AA, 3)
 
     return draw
 
@@ -204,15 +203,14 @@ def paisley(rng: Rng) -> Motif:
     """Bandana print: rings, drops and dots in one colour on another."""
     line = ink(tint(rng, "white", "white", "ivory", "black", "mustard"))
 
-    def draw(tile: U8, spot: tuple[int, int], reach: float, rng: Rng) -> None:
+    def draw(tile: U8, spot: Spot, reach: float, rng: Rng) -> None:
         size = max(2, round(reach * rng.uniform(0.5, 0.95))), max(1, round(reach * rng.uniform(0.3, 0.6)))
         turn, thick = float(rng.random() * 360), max(1, round(reach * 0.09))
         inner, filled = (size[0] // 2, size[1] // 2), -1 if rng.random() < 0.4 else thick
-        cv2.ellipse(tile, spot, size, turn, 0, 360, line, thick, cv2.LINE_AA)
+        oval(tile, spot, size, line, turn, thick)
         cv2.ellipse(tile, spot, inner, turn, 0, 300, line, filled, cv2.LINE_AA)
         for angle in rng.random() * 6 + np.arange(5) * 1.26:
-            centre = round(spot[0] + reach * 1.05 * np.cos(angle)), round(spot[1] + reach * 1.05 * np.sin(angle))
-            cv2.circle(tile, centre, thick, line, -1, cv2.LINE_AA)
+            cv2.circle(tile, beside(spot, reach * 1.05, angle), thick, line, -1, cv2.LINE_AA)
 
     return draw
 
@@ -239,8 +237,7 @@ def pattern(rng: Rng, rows: int, columns: int, name: str | None = None) -> U8:
     if name in STAMPED:
         return stamped(rng, rows, columns, STAMPED[name](rng))
     first, second = two_tints(rng)
-    share = np.broadcast_to(SHARES[name](rng, rows, columns), (rows, columns))  # stripes are one row or column
-    return between(first, second, np.ascontiguousarray(share))
+    return between(first, second, np.ascontiguousarray(SHARES[name](rng, rows, columns)))
 
 
 def two_tints(rng: Rng) -> tuple[Colour, Colour]:

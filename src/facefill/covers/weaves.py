@@ -4,14 +4,17 @@ Coordinates have the sheet's height as their unit.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 
-from facefill.covers import fabric
-from facefill.covers.fabric import Image, Rng
+from facefill.covers.fabric import Image, Rng, noise, white_noise
 
 Share = Callable[[Rng, int, int], Image]
+Angle = float | Callable[[Rng], float]
+Repeat = Callable[[Image, Image, float, Rng], Any]
+"""From coordinates along and across, and how often the pattern repeats in a unit."""
 
 
 def grid(rows: int, columns: int, angle: float) -> tuple[Image, Image]:
@@ -27,6 +30,15 @@ def turned(rng: Rng) -> float:
     return float(rng.choice([0.0, np.pi / 2, np.pi / 4, rng.uniform(0, np.pi)]))
 
 
+def checked(rng: Rng) -> float:
+    """As checks lie: upright, on the bias, or nearly upright."""
+    return float(rng.choice([0.0, np.pi / 4, rng.normal(0, 0.1)]))
+
+
+def one_of(*angles: float) -> Angle:
+    return lambda rng: float(rng.choice(angles))
+
+
 def wave(phase: Image) -> Image:
     """Triangle of period 1 between 0 (at whole numbers) and 1."""
     return np.asarray(np.abs((phase % 1) * 2 - 1) * -1 + 1, np.float32)
@@ -37,188 +49,97 @@ def step(value: Image, edge: float, sharp: float) -> Image:
     return np.asarray(np.clip((value - np.float32(edge)) * np.float32(sharp) + np.float32(0.5), 0, 1), np.float32)
 
 
-def stripes(rng: Rng, rows: int, columns: int) -> Image:
-    along, _ = grid(rows, columns, turned(rng))
-    return step(wave(along * np.float32(rng.uniform(4, 16))), rng.uniform(0.3, 0.7), 8)
+def regular(angle: Angle, least: float, most: float, share: Repeat) -> Share:
+    """A pattern that repeats between `least` and `most` times in a unit."""
+
+    def draw(rng: Rng, rows: int, columns: int) -> Image:
+        along, across = grid(rows, columns, angle(rng) if callable(angle) else angle)
+        return np.asarray(share(along, across, rng.uniform(least, most), rng), np.float32)
+
+    return draw
 
 
-def pinstripes(rng: Rng, rows: int, columns: int) -> Image:
-    along, _ = grid(rows, columns, turned(rng))
-    return step(wave(along * np.float32(rng.uniform(6, 18))), 0.86, 12)
+def bumps(rng: Rng, like: Image, cells_y: float, cells_x: float) -> Image:
+    return noise(rng, like.shape[0], like.shape[1], cells_y, cells_x)
 
 
-def waves(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, turned(rng))
-    bent = np.sin(along * np.float32(rng.uniform(12, 40))) * np.float32(rng.uniform(0.1, 0.5))
-    return step(wave(across * np.float32(rng.uniform(5, 12)) + bent), 0.5, 7)
-
-
-def chevrons(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, float(rng.choice([0.0, np.pi / 2])))
-    zigzag = wave(along * np.float32(rng.uniform(4, 9)))
-    return step(wave(across * np.float32(rng.uniform(5, 10)) + zigzag * np.float32(0.7)), 0.5, 8)
-
-
-def herringbone(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, 0.0)
-    count = np.float32(rng.uniform(5, 10))
-    side = np.where((along * count) % 1 < 0.5, np.float32(1), np.float32(-1))
-    return step(wave((along * side + across) * (3 * count)), 0.5, 4)
-
-
-def chess(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, turned(rng))
-    count = np.float32(rng.uniform(4, 14))
-    return step((wave(along * count) - 0.5) * (wave(across * count) - 0.5) * 4, 0.0, 6)
-
-
-def gingham(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, float(rng.choice([0.0, np.pi / 4, rng.normal(0, 0.1)])))
-    count = np.float32(rng.uniform(5, 16))
-    return (step(wave(along * count), 0.5, 8) + step(wave(across * count), 0.5, 8)) * np.float32(0.5)
-
-
-def houndstooth(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, 0.0)
-    count = np.float32(rng.uniform(6, 14))
-    a, b = (along * count) % 1, (across * count) % 1
-    square = (a < 0.5) & (b < 0.5)
+def houndstooth(x: Image, y: Image, n: float, rng: Rng) -> Any:
+    a, b = (x * n) % 1, (y * n) % 1
     teeth = ((a + b) % 0.5 < 0.25) & ((a < 0.5) ^ (b < 0.5))
-    return np.asarray(cv2.blur((square | teeth).astype(np.float32), (2, 2)), np.float32)
+    return cv2.blur((((a < 0.5) & (b < 0.5)) | teeth).astype(np.float32), (2, 2))
 
 
-def argyle(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, 0.0)
-    count = np.float32(rng.uniform(2.5, 5))
-    a, b = wave(along * count * np.float32(1.4)), wave(across * count)
-    lines = step(np.abs(wave(along * count * 1.4 + 0.5) - b), 0.06, -30)
-    return np.asarray(np.maximum(0.75 * step(a + b, 1.0, 12), lines), np.float32)
+def argyle(x: Image, y: Image, n: float, rng: Rng) -> Any:
+    a, b = wave(x * n * np.float32(1.4)), wave(y * n)
+    return np.maximum(0.75 * step(a + b, 1.0, 12), step(np.abs(wave(x * n * 1.4 + 0.5) - b), 0.06, -30))
 
 
-def triangles(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, turned(rng))
-    count = np.float32(rng.uniform(3, 9))
-    cells = np.floor(along * count) * 7 + np.floor(across * count) * 13 + ((along + across) * count % 1 > 0.5) * 5
-    return np.asarray((np.sin(cells * np.float32(12.9)) * np.float32(43.7) % 1).astype(np.float32), np.float32)
+def triangles(x: Image, y: Image, n: float, rng: Rng) -> Any:
+    cells = np.floor(x * n) * 7 + np.floor(y * n) * 13 + ((x + y) * n % 1 > 0.5) * 5
+    return np.sin(cells * np.float32(12.9)) * np.float32(43.7) % 1
 
 
-def honeycomb(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, 0.0)
-    count = np.float32(2 * np.pi * rng.uniform(5, 11))
-    a, b = along * count, across * count
+def honeycomb(x: Image, y: Image, n: float, rng: Rng) -> Any:
+    a, b = x * n, y * n
     total = np.cos(a) + np.cos(a * -0.5 + b * 0.866) + np.cos(a * -0.5 - b * 0.866)
     return step(total, rng.uniform(-1.2, 0.5), 2.5)
 
 
-def bricks(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, 0.0)
-    count = np.float32(rng.uniform(6, 12))
-    shift = (np.floor(across * count) % 2) * np.float32(0.5)
-    return np.minimum(step(wave(across * count), 0.2, 14), step(wave(along * count * 0.5 + shift), 0.1, 20))
+def bricks(x: Image, y: Image, n: float, rng: Rng) -> Any:
+    shift = (np.floor(y * n) % 2) * 0.5
+    return np.minimum(step(wave(y * n), 0.2, 14), step(wave(x * n * 0.5 + shift), 0.1, 20))
 
 
-def scales(rng: Rng, rows: int, columns: int) -> Image:
-    along, across = grid(rows, columns, 0.0)
-    count = np.float32(rng.uniform(5, 11))
-    row = np.floor(across * count)
-    a = (along * count + row % 2 * 0.5) % 1 - 0.5
-    depth = np.sqrt(a * a + (across * count - row) ** 2)
-    return np.asarray(np.clip(depth * 1.1, 0, 1) * step(depth, 1.05, -9), np.float32)
+def scales(x: Image, y: Image, n: float, rng: Rng) -> Any:
+    row = np.floor(y * n)
+    a = (x * n + row % 2 * 0.5) % 1 - 0.5
+    depth = np.sqrt(a * a + (y * n - row) ** 2)
+    return np.clip(depth * 1.1, 0, 1) * step(depth, 1.05, -9)
 
 
-def ribs(rng: Rng, rows: int, columns: int) -> Image:
-    along, _ = grid(rows, columns, float(rng.choice([0.0, np.pi / 2])))
-    return np.asarray(wave(along * np.float32(rng.uniform(14, 34))) ** 2 * np.float32(0.8), np.float32)
+def leopard(x: Image, y: Image, n: float, rng: Rng) -> Any:
+    blobs = np.abs(bumps(rng, x, n, n * 1.5) - 0.35)
+    return step(blobs, 0.3, -9) * step(bumps(rng, x, n * 1.6, n * 2.4), -0.6, 6)
 
 
-def knit(rng: Rng, rows: int, columns: int) -> Image:
-    """Columns of V-shaped stitches."""
-    along, across = grid(rows, columns, 0.0)
-    count = np.float32(rng.uniform(8, 22))
-    stitches = wave(across * count * 1.2 + wave(along * count) * 0.6)
-    return np.asarray(step(stitches, 0.45, 2.5) * (0.4 + 0.6 * wave(along * count)), np.float32)
-
-
-def mesh(rng: Rng, rows: int, columns: int) -> Image:
-    """Rows of air holes."""
-    along, across = grid(rows, columns, float(rng.choice([0.0, np.pi / 4])))
-    count = np.float32(rng.uniform(14, 30))
-    return step(wave(along * count) * wave(across * count), 0.5, 5)
-
-
-def leopard(rng: Rng, rows: int, columns: int) -> Image:
-    cells = rng.uniform(8, 15)
-    blobs = np.abs(fabric.noise(rng, rows, columns, cells, cells * 1.5) - 0.35)
-    gaps = fabric.noise(rng, rows, columns, cells * 1.6, cells * 2.4)
-    return step(blobs, 0.3, -9) * step(gaps, -0.6, 6)
+def lace(x: Image, y: Image, n: float, rng: Rng) -> Any:
+    """Curls and leaves of thread on a net."""
+    curls = np.abs(bumps(rng, x, n, n * 1.5))
+    net = np.maximum(step(wave(x * 40), 0.8, 5), step(wave(y * 40), 0.8, 5)) * 0.5
+    return np.maximum(step(curls, 0.16, -14), net)
 
 
 def zebra(rng: Rng, rows: int, columns: int) -> Image:
     along, across = grid(rows, columns, turned(rng))
-    bent = fabric.noise(rng, rows, columns, 3, 4) * np.float32(rng.uniform(0.3, 0.8))
-    return step(wave(along * np.float32(rng.uniform(5, 10)) + bent + 0.2 * across), 0.5, 9)
-
-
-def cow(rng: Rng, rows: int, columns: int) -> Image:
-    return step(fabric.noise(rng, rows, columns, rng.uniform(3, 6), rng.uniform(4, 8)), rng.uniform(-0.2, 0.7), 14)
-
-
-def marble(rng: Rng, rows: int, columns: int) -> Image:
-    along, _ = grid(rows, columns, turned(rng))
-    veins = wave(along * np.float32(rng.uniform(1, 4)) + fabric.noise(rng, rows, columns, 4, 6) * 0.5)
-    return np.asarray(veins ** np.float32(rng.uniform(1, 4)), np.float32)
-
-
-def fade(rng: Rng, rows: int, columns: int) -> Image:
-    cells = rng.uniform(1, 3)
-    return np.asarray(np.clip(0.5 + 0.5 * fabric.noise(rng, rows, columns, cells, cells), 0, 1), np.float32)
+    bent = noise(rng, rows, columns, 3, 4) * rng.uniform(0.3, 0.8)
+    return step(wave(along * rng.uniform(5, 10) + bent + 0.2 * across), 0.5, 9)
 
 
 def ombre(rng: Rng, rows: int, columns: int) -> Image:
     along, _ = grid(rows, columns, turned(rng))
-    return np.asarray(np.clip((along - along.min()) / np.ptp(along), 0, 1), np.float32)
+    return np.asarray((along - along.min()) / np.ptp(along))
 
 
 def tie_dye(rng: Rng, rows: int, columns: int) -> Image:
     """Rings or a spiral around one spot."""
     along, across = grid(rows, columns, 0.0)
-    x, y = along - np.float32(rng.uniform(0.4, 1.1)), across - np.float32(rng.uniform(0.3, 0.7))
-    radius = np.sqrt(x * x + y * y)
+    x, y = along - rng.uniform(0.4, 1.1), across - rng.uniform(0.3, 0.7)
     spiral = np.arctan2(y, x) * np.float32(rng.integers(0, 4) / 2 / np.pi)
-    rough = fabric.noise(rng, rows, columns, 9, 12) * np.float32(0.15)
-    return step(wave(radius * np.float32(rng.uniform(2, 6)) + spiral + rough), 0.5, 2)
+    rough = noise(rng, rows, columns, 9, 12) * 0.15
+    return step(wave(np.sqrt(x * x + y * y) * rng.uniform(2, 6) + spiral + rough), 0.5, 2)
 
 
 def heather(rng: Rng, rows: int, columns: int) -> Image:
     """Melange and denim: fine, slightly directed mottling."""
-    noise = fabric.white_noise(rng, rows, columns)
-    fine = cv2.blur(noise, (int(rng.integers(1, 7)), int(rng.integers(1, 4))))
-    return np.asarray(np.clip(np.float32(0.35) + fine * np.float32(rng.uniform(0.2, 0.8)), 0, 1), np.float32)
-
-
-def tweed(rng: Rng, rows: int, columns: int) -> Image:
-    along, _ = grid(rows, columns, np.pi / 4)
-    twill = wave(along * np.float32(rng.uniform(24, 40))) * np.float32(0.5)
-    return np.clip(twill + fabric.white_noise(rng, rows, columns) * np.float32(0.25), 0, 1)
-
-
-def glitter(rng: Rng, rows: int, columns: int) -> Image:
-    return step(np.abs(fabric.white_noise(rng, rows, columns)), rng.uniform(1.2, 2.2), 2)
-
-
-def lace(rng: Rng, rows: int, columns: int) -> Image:
-    """Curls and leaves of thread on a net."""
-    cells = rng.uniform(7, 12)
-    curls = np.abs(fabric.noise(rng, rows, columns, cells, cells * 1.5))
-    along, across = grid(rows, columns, np.pi / 4)
-    net = np.maximum(step(wave(along * 40), 0.8, 5), step(wave(across * 40), 0.8, 5)) * np.float32(0.5)
-    return np.maximum(step(curls, 0.16, -14), net)
+    grain = white_noise(rng, rows, columns)
+    fine = cv2.blur(grain, (int(rng.integers(1, 7)), int(rng.integers(1, 4))))
+    return np.asarray(np.clip(0.35 + fine * rng.uniform(0.2, 0.8), 0, 1))
 
 
 def pixels(rng: Rng, rows: int, columns: int) -> Image:
     """Camouflage of squares."""
     cells = int(rng.integers(14, 34))
-    coarse = fabric.noise(rng, cells, cells * 3 // 2, cells / 3, cells / 2)
+    coarse = noise(rng, cells, cells * 3 // 2, cells / 3, cells / 2)
     coarse += rng.normal(0, 0.25, coarse.shape).astype(np.float32)
     share = np.asarray(np.digitize(coarse, [-0.5, 0.1, 0.6]) / 3, np.float32)
     return np.asarray(cv2.resize(share, (columns, rows), interpolation=cv2.INTER_NEAREST))
@@ -236,11 +157,55 @@ def sketch(rng: Rng, rows: int, columns: int) -> Image:
     return canvas * np.float32(1 / 255)
 
 
+UPRIGHT, BIAS = 0.0, np.pi / 4
 SHARES: dict[str, Share] = {
-    "stripes": stripes, "pinstripes": pinstripes, "waves": waves, "chevrons": chevrons, "herringbone": herringbone,
-    "chess": chess, "gingham": gingham, "houndstooth": houndstooth, "argyle": argyle, "triangles": triangles,
-    "honeycomb": honeycomb, "bricks": bricks, "scales": scales, "ribs": ribs, "knit": knit, "mesh": mesh,
-    "leopard": leopard, "zebra": zebra, "cow": cow, "marble": marble, "fade": fade, "ombre": ombre,
-    "tie-dye": tie_dye, "heather": heather, "tweed": tweed, "glitter": glitter, "lace": lace, "pixels": pixels,
+    "stripes": regular(turned, 4, 16, lambda x, y, n, rng: step(wave(x * n), rng.uniform(0.3, 0.7), 8)),
+    "pinstripes": regular(turned, 6, 18, lambda x, y, n, rng: step(wave(x * n), 0.86, 12)),
+    "waves": regular(
+        turned, 12, 40,
+        lambda x, y, n, rng: step(wave(np.sin(x * n) * rng.uniform(0.1, 0.5) + y * rng.uniform(5, 12)), 0.5, 7),
+    ),
+    "chevrons": regular(
+        one_of(0, np.pi / 2), 4, 9,
+        lambda x, y, n, rng: step(wave(y * rng.uniform(5, 10) + wave(x * n) * 0.7), 0.5, 8),
+    ),
+    "herringbone": regular(
+        UPRIGHT, 5, 10,
+        lambda x, y, n, rng: step(wave((np.where((x * n) % 1 < 0.5, x, -x) + y) * (3 * np.float32(n))), 0.5, 4),
+    ),
+    "chess": regular(turned, 4, 14, lambda x, y, n, rng: step((wave(x * n) - 0.5) * (wave(y * n) - 0.5) * 4, 0, 6)),
+    "gingham": regular(
+        checked, 5, 16, lambda x, y, n, rng: (step(wave(x * n), 0.5, 8) + step(wave(y * n), 0.5, 8)) * 0.5
+    ),
+    "houndstooth": regular(UPRIGHT, 6, 14, houndstooth),
+    "argyle": regular(UPRIGHT, 2.5, 5, argyle),
+    "triangles": regular(turned, 3, 9, triangles),
+    "honeycomb": regular(UPRIGHT, 10 * np.pi, 22 * np.pi, honeycomb),
+    "bricks": regular(UPRIGHT, 6, 12, bricks),
+    "scales": regular(UPRIGHT, 5, 11, scales),
+    "ribs": regular(one_of(0, np.pi / 2), 14, 34, lambda x, y, n, rng: wave(x * n) ** 2 * 0.8),
+    "knit": regular(  # columns of V-shaped stitches
+        UPRIGHT, 8, 22,
+        lambda x, y, n, rng: step(wave(y * n * 1.2 + wave(x * n) * 0.6), 0.45, 2.5) * (0.4 + 0.6 * wave(x * n)),
+    ),
+    "mesh": regular(one_of(0, BIAS), 14, 30, lambda x, y, n, rng: step(wave(x * n) * wave(y * n), 0.5, 5)),
+    "leopard": regular(UPRIGHT, 8, 15, leopard),
+    "zebra": zebra,
+    "cow": regular(
+        UPRIGHT, 3, 6, lambda x, y, n, rng: step(bumps(rng, x, n, rng.uniform(4, 8)), rng.uniform(-0.2, 0.7), 14)
+    ),
+    "marble": regular(
+        turned, 1, 4, lambda x, y, n, rng: wave(x * n + bumps(rng, x, 4, 6) * 0.5) ** rng.uniform(1, 4)
+    ),
+    "fade": regular(UPRIGHT, 1, 3, lambda x, y, n, rng: np.clip(0.5 + 0.5 * bumps(rng, x, n, n), 0, 1)),
+    "ombre": ombre,
+    "tie-dye": tie_dye,
+    "heather": heather,
+    "tweed": regular(
+        BIAS, 24, 40, lambda x, y, n, rng: np.clip(wave(x * n) * 0.5 + white_noise(rng, *x.shape) * 0.25, 0, 1)
+    ),
+    "glitter": lambda rng, rows, columns: step(np.abs(white_noise(rng, rows, columns)), rng.uniform(1.2, 2.2), 2),
+    "lace": regular(BIAS, 7, 12, lace),
+    "pixels": pixels,
     "sketch": sketch,
 }  # fmt: skip
