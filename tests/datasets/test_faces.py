@@ -113,8 +113,9 @@ def test_folders_and_splits_that_are_not_there(tmp_path: Path) -> None:
         read_dataset(tmp_path / "gone")
     with pytest.raises(InputError, match="pictures, got none"):
         read_dataset(tmp_path)
+    (write_dataset(tmp_path / "bare", 2) / "manifest.csv").unlink()
     with pytest.raises(InputError, match="leave --split out"):
-        read_dataset(tmp_path, "train")
+        read_dataset(tmp_path / "bare", "train")
     write_dataset(tmp_path, 2)
     with pytest.raises(InputError, match="did you mean 'train'"):
         read_dataset(tmp_path, "trian")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from facefill.arrays import U8, Points
-from facefill.choices import pick
-from facefill.datasets.manifest import MANIFEST_PX, Entry, Row, find_pictures, place_in, read_rows
+from facefill.datasets.cache import list_entries
+from facefill.datasets.manifest import MANIFEST_PX, Entry
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
 from facefill.imaging.boxes import area
@@ -27,7 +28,7 @@ ALIGNED = np.array([[0.375, 0.476], [0.625, 0.476], [0.5, 0.610], [0.398, 0.735]
 class DatasetFace:
     """One picture of a dataset, not yet decoded."""
 
-    path: Path
+    entry: Entry
     file: str
     """Its name in the manifest: what seeds its holes."""
     source: str
@@ -72,7 +73,18 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
     if not folder.is_dir():
         got = f"{folder}, which is {'a file' if folder.exists() else 'not there'}"
         raise InputError("a folder of aligned faces", got, "check the path")
-    faces = _listed(folder, split) if (folder / "manifest.csv").is_file() else _found(folder, split)
+    entries = list_entries(folder, split)
+    files = [entry.row["file"] for entry in entries]
+    splits = dict.fromkeys(entry.row.get("split") for entry in entries)
+    if split and splits == {None: None}:
+        raise InputError(f"a manifest.csv for the split {split}", f"none in {folder}", "leave --split out")
+    if len(splits) > 1 and not split:
+        raise InputError(
+            f"one split of {', '.join(map(str, splits))}", "none chosen", f"add --split {next(iter(splits))}"
+        )
+    if double := next((file for file, count in Counter(files).items() if count > 1), None):
+        raise InputError("each file once in a split", f"{double} twice in {folder}", "remove one of its rows")
+    faces = [_face_of(entry) for entry in entries]
     faces = sorted(faces, key=lambda face: hashlib.sha256(face.file.encode()).digest())[:limit]
     with ThreadPoolExecutor(4) as pool:
         seen = list(pool.map(_look, faces))
@@ -82,7 +94,8 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
     sides = [min(size) for size, _ in seen]
     faces = [replace(face, sha256=digest, whole=whole) for face, (_, digest) in zip(faces, seen, strict=True)]
     text = "".join(f"{face.file}\n{face.sha256}\n" for face in faces)
-    name = split or (faces[0].path.parent.name if faces[0].path.parent != folder else folder.resolve().name)
+    inner = faces[0].entry.path.parent
+    name = split or (inner if inner != folder else folder.resolve()).name
     return Dataset(name, tuple(faces), min(sides), hashlib.sha256(text.encode()).hexdigest(), max(sides))
 
 
@@ -134,49 +147,19 @@ def locate(dataset: Dataset, device: str = "cpu", threads: int | None = None) ->
 # --- Reading ------------------------------------------------------------------------------------
 
 
-def _listed(folder: Path, split: str | None) -> list[DatasetFace]:
-    rows = read_rows(folder)
-    splits = dict.fromkeys(row.get("split") or "" for row in rows)
-    if split is None and len(splits) > 1:
-        raise InputError(f"one split of {', '.join(splits)}", "none chosen", f"add --split {next(iter(splits))}")
-    if split is not None:
-        pick(splits, split, f"split in {folder / 'manifest.csv'}")
-    faces = [_face_of(folder, row) for row in rows if split is None or (row.get("split") or "") == split]
-    names = [face.file for face in faces]
-    if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
-        raise InputError("each file once in a split", f"{double} twice in {folder}", "remove one of its rows")
-    return faces
-
-
-def _face_of(folder: Path, row: Row) -> DatasetFace:
-    entry = Entry(row, place_in(folder, row))
-    landmarks, side = entry.landmarks, row.get("native_side_px")
+def _face_of(entry: Entry) -> DatasetFace:
+    row, landmarks = entry.row, entry.landmarks
     try:
-        side_px = round(float(side)) if side else None
+        side_px = round(float(side)) if (side := row.get("native_side_px")) else None
     except ValueError as error:
         raise InputError("numbers in the manifest", f"{error} for {row['file']}", "mend its row") from None
     shares = None if landmarks is None else (landmarks + 0.5) / MANIFEST_PX
-    return DatasetFace(entry.path, row["file"], row.get("source") or "", row.get("identity") or "", side_px, shares)
-
-
-def _found(folder: Path, split: str | None) -> list[DatasetFace]:
-    if split is not None:
-        raise InputError(f"a manifest.csv for the split {split}", f"none in {folder}", "leave --split out")
-    paths = find_pictures(folder)
-    if not paths:
-        raise InputError("pictures", f"none in {folder}", "name a folder with aligned faces")
-    return [DatasetFace(path, path.relative_to(folder).as_posix(), "", "", None, None) for path in paths]
+    return DatasetFace(entry, row["file"], row.get("source") or "", row.get("identity") or "", side_px, shares)
 
 
 def _look(face: DatasetFace) -> tuple[tuple[int, int], str]:
     """Width and height, from the header, and the SHA-256 of the file."""
-    try:
-        data = face.path.read_bytes()
-    except FileNotFoundError:
-        raise InputError("every file of the manifest", f"no {face.path}", "restore it or remove its row") from None
-    except OSError as error:
-        raise InputError("a readable picture", f"{face.path} ({error.strerror})", "check its permissions") from None
+    data = face.entry.read()
     try:
         with Image.open(io.BytesIO(data)) as picture:
             turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
@@ -193,8 +176,6 @@ def _look(face: DatasetFace) -> tuple[tuple[int, int], str]:
 def read_pixels(face: DatasetFace) -> U8:
     """(H, W, 3) uint8 RGB, as the file has it."""
     try:
-        return read_photo(face.path).pixels
+        return read_photo(face.entry.read()).pixels
     except InputError as error:
-        if face.path.name in str(error):
-            raise
         raise InputError(error.expected, f"{error.got} in {face.file}", error.fix) from None

@@ -77,30 +77,23 @@ def read_csv(path: Path, what: str, *columns: str, fix: str) -> list[Row]:
     return rows
 
 
-def read_rows(folder: Path) -> list[Row]:
-    """The rows of a folder's manifest.csv. Raises InputError for one without the column file, or without rows."""
-    return read_csv(folder / "manifest.csv", "a manifest.csv", "file", fix="write one with: facefill prepare")
-
-
 def read_manifest(folder: Path, split: str | None = None) -> list[Entry]:
     """What a folder's manifest.csv lists, in its order. split: take these rows only; None for all.
 
     A picture lies at folder/split/file or at folder/file. Raises InputError for a manifest without the column file,
-    or without rows of the split.
+    or without rows of the split, and for a name that leads out of the folder.
     """
-    rows = read_rows(folder)
+    rows = read_csv(folder / "manifest.csv", "a manifest.csv", "file", fix="write one with: facefill prepare")
     splits = dict.fromkeys(row.get("split") or "" for row in rows)
     if split is not None and any(splits):
         pick(splits, split, f"split in {folder / 'manifest.csv'}")
         rows = [row for row in rows if (row.get("split") or "") == split]
-    return [Entry(row, place_in(folder, row)) for row in rows]
-
-
-def place_in(folder: Path, row: Row) -> Path:
-    """The picture of a row, folder/split/file or folder/file. Raises InputError for one that is not in the folder."""
-    file = check_inside(row["file"], "the manifest")
-    inside = folder / check_inside(row.get("split") or ".", "the manifest") / file
-    return inside if inside.is_file() else folder / file
+    entries = []
+    for row in rows:
+        file = check_inside(row["file"], "the manifest")
+        inside = folder / check_inside(row.get("split") or ".", "the manifest") / file
+        entries.append(Entry(row, inside if inside.is_file() else folder / file))
+    return entries
 
 
 def check_inside(name: str | None, where: str) -> str:
