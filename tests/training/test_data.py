@@ -32,7 +32,7 @@ from facefill.training.data import (
     split_validation,
     to_batch,
 )
-from facefill.training.outlines import Outlines
+from facefill.training.outlines import draw_outline, read_outlines
 from tests.faces import draw_face
 from tests.toy_datasets import write_dataset
 from tests.training.test_covering import write_covers
@@ -225,11 +225,13 @@ def test_turned_faces_come_more_often(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_a_real_outline_moves_with_the_face_and_shows_nobody_the_truth(folder: Path, tmp_path: Path) -> None:
     covers = write_covers(tmp_path / "covers")
     points = draw_face(256, 1)[1]
-    outlines, rng = Outlines(covers), np.random.default_rng(0)
-    lower = [outlines.draw(points, 256, rng) for _ in range(30)]
+    outlines, rng = read_outlines(covers), np.random.default_rng(0)
+    lower = [draw_outline(outlines, points, 256, rng) for _ in range(30)]
     assert any(hole[230:].any() for hole in lower)  # a mask
     assert any(not hole[200:].any() and hole.any() for hole in lower)  # dark glasses
-    moved = np.mean([np.argwhere(outlines.draw(points + np.array([30, 0]), 256, rng)).mean(0) for _ in range(30)], 0)
+    moved = np.mean(
+        [np.argwhere(draw_outline(outlines, points + np.array([30, 0]), 256, rng)).mean(0) for _ in range(30)], 0
+    )
     assert moved[1] - np.mean([np.argwhere(hole).mean(0) for hole in lower], 0)[1] == pytest.approx(30, abs=8)
     source = open_faces(config_of(folder, holes={"real": 1}, covers=covers, validation_images=1, cache=tmp_path))
     item = source.learning(0)[0, 64]
@@ -238,7 +240,7 @@ def test_a_real_outline_moves_with_the_face_and_shows_nobody_the_truth(folder: P
     with pytest.raises(InputError, match=r"data\.covers"):
         open_faces(config_of(folder, holes={"real": 1}, validation_images=1, cache=tmp_path))
     with pytest.raises(InputError, match="outlines of face masks"):
-        Outlines(write_covers(tmp_path / "bare", kinds=("none",)))
+        read_outlines(write_covers(tmp_path / "bare", kinds=("none",)))
     with pytest.raises(InputError, match="a name a line"):
         open_faces(config_of(folder, validation_images=1, without=tmp_path / "none.txt", cache=tmp_path))
 

@@ -194,6 +194,11 @@ def recompress(patch: U8, mask: Bool, box: Box, light: Light, rng: Rng) -> U8:
     x, y, quality = grid
     left, top = (box[0] - x) % 8, (box[1] - y) % 8
     padded = cv2.copyMakeBorder(patch, top, 0, left, 0, cv2.BORDER_REPLICATE)
-    data = cv2.imencode(".jpg", padded, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    coded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+    coded = through_jpeg(padded, quality)
     return np.asarray(cv2.copyTo(coded[top:, left:], mask.astype(np.uint8), patch.copy()))
+
+
+def through_jpeg(picture: U8, quality: int) -> U8:
+    """What is left of a picture (H, W, 3) after JPEG of that quality, 1 to 100."""
+    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

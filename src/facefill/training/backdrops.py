@@ -5,6 +5,7 @@ import numpy as np
 from numpy.random import Generator
 
 from facefill.arrays import F32, F64, U8, Bool
+from facefill.covers.wear import through_jpeg
 
 
 def draw_backdrop(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:
@@ -177,9 +178,7 @@ def photograph(image: U8, rng: Generator) -> U8:
         cv2.randn(grain, (0, 0, 0), (rng.uniform(2, 12),) * 3)
         image = np.clip(image + grain, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
-        quality = int(rng.integers(30, 95))
-        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        image = through_jpeg(image, int(rng.integers(30, 95)))
     return image
 
 

@@ -17,7 +17,6 @@ from facefill.catalog import find_weights
 from facefill.config import Frozen
 from facefill.covers.fabric import choose
 from facefill.datasets.progress import track
-from facefill.nets.cover import IGNORED
 from facefill.offline import cache_folder
 from facefill.runtime.cover import OUTSIDE
 from facefill.runtime.engine import load_engine
@@ -234,11 +233,8 @@ class Learning(Dataset[dict[str, Any]]):
         picture = np.ascontiguousarray(face.picture)
         if rng.random() < 0.8:
             picture = np.array(cv2.LUT(picture, tint(0.8, rng)), np.uint8)
-            picture[(face.kinds == IGNORED) & (face.picture == OUTSIDE).all(2)] = OUTSIDE
+            picture[face.outside] = OUTSIDE
         return {"worn": picture, "kinds": np.ascontiguousarray(face.kinds), "index": 0}
-
-    def __len__(self) -> int:
-        return 2**62
 
 
 class Judged(Dataset[dict[str, Any]]):
@@ -250,6 +246,3 @@ class Judged(Dataset[dict[str, Any]]):
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
         face = self._faces[item[0]]
         return {"worn": face.picture, "kinds": face.kinds, "index": 0}
-
-    def __len__(self) -> int:
-        return len(self._faces)

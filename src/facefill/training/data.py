@@ -28,7 +28,7 @@ from facefill.offline import cache_folder
 from facefill.runtime.helpers import Finds, open_finder
 from facefill.training.augmentation import draw_edges, moved, tint
 from facefill.training.distributed import World
-from facefill.training.outlines import open_outlines
+from facefill.training.outlines import draw_outline, read_outlines
 
 Places = NDArray[np.int64]
 """(n,) places in a dataset."""
@@ -187,7 +187,7 @@ class Holes(Dataset[dict[str, Any]]):
         self._has_edges = config.edges > 0
         self._faces, self._seed, self._frozen = faces, seed, frozen
         self._chosen = np.arange(len(faces.names)) if chosen is None else chosen
-        self._outlines = open_outlines(config.covers) if "real" in holes and config.covers else None
+        self._outlines = read_outlines(config.covers) if "real" in holes and config.covers else None
         self._names = tuple(holes)
         self._shares = np.array(list(holes.values())) / sum(holes.values())
 
@@ -208,7 +208,7 @@ class Holes(Dataset[dict[str, Any]]):
         face = np.ascontiguousarray(face)
         name = self._names[int(rng.choice(len(self._names), p=self._shares))]
         if name == "real" and self._outlines:
-            mask = self._outlines.draw(landmarks, side_px, rng)
+            mask = draw_outline(self._outlines, landmarks, side_px, rng)
             worn = np.where(mask[..., None], np.uint8(128), face)
         else:
             worn, mask = draw_hole(name, face, landmarks, rng)

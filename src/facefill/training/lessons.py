@@ -113,9 +113,6 @@ class Lessons(Dataset[dict[str, Any]]):
             return scenes.compose_decoy(self._faces, rng, side_px)
         return scene or scenes.compose_portrait(self._faces, rng, side_px)
 
-    def __len__(self) -> int:
-        return 2**62
-
 
 def _bank(aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, folder: Path) -> LabelledFaces:
     """The chosen faces with covers and the teacher's labels, made once and kept in `folder`."""

@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 from facefill.arrays import U8, Points, mirror_points
 from facefill.covers.fabric import choose
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around
+from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around, view_of
 from facefill.runtime.finder import Face
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
 from facefill.training import backdrops
 from facefill.training.augmentation import tint
-from facefill.training.real_covers import Covered, warp_known
+from facefill.training.real_covers import Covered
 
 NEGATIVE = 0.4
 """Share of the pictures that show no face."""
@@ -73,15 +73,8 @@ class Looks(Dataset[dict[str, Any]]):
             small = int(rng.integers(30, LOOK_PX))
             picture = cv2.resize(cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (LOOK_PX, LOOK_PX))
         units = (points - (LOOK_PX - 1) / 2) / LOOK_PX
-        return {
-            "image": np.ascontiguousarray(picture),
-            "faces": np.float32(face),
-            "landmarks": units.astype(np.float32),
-            "index": 0,
-        }
-
-    def __len__(self) -> int:
-        return 2**62
+        said = {"faces": np.float32(face), "landmarks": units.astype(np.float32), "index": 0}
+        return {"image": np.ascontiguousarray(picture), **said}
 
     def _face(self, rng: Generator) -> tuple[U8, Points]:
         kind = rng.random()
@@ -100,8 +93,7 @@ class Looks(Dataset[dict[str, Any]]):
             seen += rng.normal(0, 0.12 * apart, (1, 2))
             seen = seen.mean(0) + (seen - seen.mean(0)) * 2 ** rng.normal(0, 0.2)
         square = _square(seen)
-        view, _ = warp_known(np.ascontiguousarray(picture), square.matrix, LOOK_PX)
-        return view, square.to_crop(points)
+        return view_of(picture, square), square.to_crop(points)
 
     def _other(self, rng: Generator) -> U8:
         kind = choose(rng, OTHERS)
@@ -128,20 +120,17 @@ class Looks(Dataset[dict[str, Any]]):
         if kind == "drawn":
             return _print(view, self._cut(face, marks), rng)
         if kind == "cloth":  # a cover that nobody wears
-            worn = (self._pool[at, ..., 3] > 0) & (self._pool[at, ..., 3] < 10)
-            alpha = self._cut(np.repeat(worn[..., None].astype(np.uint8) * 255, 3, 2), marks, 0)[..., :1] / 255.0
-            return np.rint(view + (self._cut(face, marks) - view.astype(np.float32)) * alpha).astype(np.uint8)
+            worn = _square(marks).take_mask((self._pool[at, ..., 3] > 0) & (self._pool[at, ..., 3] < 10))
+            return np.where(worn[..., None], self._cut(face, marks), view)
         return view
 
     @staticmethod
-    def _cut(picture: U8, points: Points, outside: int = OUTSIDE) -> U8:
+    def _cut(picture: U8, points: Points) -> U8:
         try:
             square = _square(points)
         except ValueError:
             square = _square(USUAL)
-        view, known = warp_known(np.ascontiguousarray(picture), square.matrix, LOOK_PX)
-        view[~known] = outside
-        return view
+        return view_of(picture, square)
 
 
 def _print(cloth: U8, face: U8, rng: Generator) -> U8:

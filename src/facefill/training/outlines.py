@@ -10,8 +10,8 @@ from numpy.random import Generator
 from facefill.arrays import U8, Bool, Points
 from facefill.errors import InputError
 from facefill.imaging.masks import dilate
-from facefill.runtime.cover import FACE_PX, INSET_PX
-from facefill.training.real_covers import GLASSES, MASK, Covered, draw_like, fit_points, read_real
+from facefill.runtime.cover import FACE_PX, INSET_PX, SIDE_PX
+from facefill.training.real_covers import GLASSES, MASK, SQUARE, Covered, draw_like, fit_points, read_real
 
 DARK = 0.25
 """Share of the holes that are those of sunglasses."""
@@ -19,41 +19,35 @@ TRIED = 6
 """So many outlines are drawn, and the one whose pose is nearest to the face's is taken."""
 
 
-class Outlines:
-    """The covers of a folder as `real_covers` describes it, split train. Raises InputError where none is a mask."""
-
-    def __init__(self, folder: Path) -> None:
-        # Below the aligned face, where a cover is only guessed, none is needed: holes end with the face.
-        everything = [face for face in read_real(folder, "train", follow=False) if face.kind != "none"]
-        self._masks = [face for face in everything if (face.kinds == MASK).any()]
-        self._glasses = [face for face in everything if (face.kinds == GLASSES).any()]
-        if not self._masks:
-            raise InputError(
-                "outlines of face masks in the split train", f"none in {folder}", "name others: data.covers"
-            )
-
-    def draw(self, landmarks: Points, side_px: int, rng: Generator) -> Bool:
-        """(S, S), True under a cover that somebody wears, moved onto a face. landmarks: (5, 2) pixels."""
-        covers = self._glasses if self._glasses and rng.random() < DARK else self._masks
-        source = draw_like(landmarks, covers, TRIED, rng)
-        apart = float(np.hypot(*(landmarks[1] - landmarks[0])))
-        target = landmarks + rng.normal(0, 0.04 * apart, (1, 2))
-        matrix = fit_points(source.landmarks, target)
-        hole = cv2.warpAffine(outline_of(source), matrix, (side_px, side_px), flags=cv2.INTER_LINEAR) > 127
-        return dilate(hole, 1) if hole.any() else hole
+Outlines = tuple[list[Covered], list[Covered]]
+"""Faces in masks, and faces in sunglasses."""
 
 
 @lru_cache(maxsize=1)
-def open_outlines(folder: Path) -> Outlines:
-    """The outlines of a folder, read once for learning and validation."""
-    return Outlines(folder)
+def read_outlines(folder: Path) -> Outlines:
+    """Those of a folder as `real_covers` describes it, split train, read once for learning and validation.
+
+    Raises InputError where none is in a mask.
+    """
+    # Below the aligned face, where a cover is only guessed, none is needed: holes end with the face.
+    everything = [face for face in read_real(folder, "train", follow=False) if face.kind != "none"]
+    masks, glasses = ([face for face in everything if (face.kinds == kind).any()] for kind in (MASK, GLASSES))
+    if not masks:
+        raise InputError("outlines of face masks in the split train", f"none in {folder}", "name others: data.covers")
+    return masks, glasses
+
+
+def draw_outline(outlines: Outlines, landmarks: Points, side_px: int, rng: Generator) -> Bool:
+    """(S, S), True under a cover that somebody wears, moved onto a face. landmarks: (5, 2) pixels."""
+    masks, glasses = outlines
+    source = draw_like(landmarks, glasses if glasses and rng.random() < DARK else masks, TRIED, rng)
+    apart = float(np.hypot(*(landmarks[1] - landmarks[0])))
+    matrix = fit_points(source.landmarks, landmarks + rng.normal(0, 0.04 * apart, (1, 2)))
+    hole = cv2.warpAffine(outline_of(source), matrix, (side_px, side_px), flags=cv2.INTER_LINEAR) > 127
+    return dilate(hole, 1) if hole.any() else hole
 
 
 def outline_of(face: Covered) -> U8:
     """(S, S), 255 where a cover is; at the aligned face's edge it goes on to the square's."""
-    worn = np.isin(face.kinds, (MASK, GLASSES))
-    inner = worn[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
-    padded = np.pad(
-        inner, ((0, face.kinds.shape[0] - FACE_PX), (INSET_PX, face.kinds.shape[1] - FACE_PX - INSET_PX)), mode="edge"
-    )
-    return padded.astype(np.uint8) * 255
+    inner = np.isin(face.kinds, (MASK, GLASSES))[SQUARE].astype(np.uint8) * 255
+    return np.pad(inner, ((0, SIDE_PX - FACE_PX), (INSET_PX, INSET_PX)), mode="edge")

@@ -3,6 +3,7 @@ that other people really wear, as small, badly aligned or compressed photos show
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,18 @@ from facefill.arrays import U8, mirror_points
 from facefill.covers.fabric import choose
 from facefill.covers.glasses import glasses
 from facefill.covers.head import Head, estimate_light
-from facefill.covers.sheet import Scene
-from facefill.covers.wear import BESIDE, COVERS, FACE_MASKS, compose, wear
+from facefill.covers.sheet import INVERSE, Scene
+from facefill.covers.wear import BESIDE, COVERS, FACE_MASKS, compose, through_jpeg, wear
 from facefill.datasets.progress import track
 from facefill.errors import InputError
 from facefill.files.whole import whole
 from facefill.nets.cover import IGNORED
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 from facefill.training.data import Faces
-from facefill.training.real_covers import GLASSES, MASK, NOTHING, OTHER, Covered, put_on
+from facefill.training.real_covers import GLASSES, MASK, NOTHING, OFFSET, OTHER, SQUARE, Covered, put_on
 
 MIXES = {"drawn": 0.37, "glasses": 0.11, "pasted mask": 0.31, "pasted glasses": 0.08, "plain": 0.07, "real": 0.06}
 """How often each kind of picture is drawn. real: faces with their whole photos around them, further covers drawn on."""
-SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
-"""Where the aligned face lies in the wider square."""
-OFFSET = np.array([INSET_PX, 0.0])
 
 
 class Painter:
@@ -129,19 +127,9 @@ class Painter:
         scale = float(np.exp(rng.normal(np.log(2.56 * 550 / body.shape[1]), 0.15)))
         top = FACE_PX - int(rng.integers(0, 14))
         rows, columns = SIDE_PX - top, SIDE_PX
-        matrix = np.array(
-            [
-                [1 / scale, 0, body.shape[1] / 2 + rng.normal(0, 8) - columns / 2 / scale],
-                [0, 1 / scale, rng.uniform(0, 3)],
-            ]
-        )
-        piece = cv2.warpAffine(
-            body,
-            matrix,
-            (columns, rows),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        left = body.shape[1] / 2 + rng.normal(0, 8) - columns / 2 / scale
+        matrix = np.array([[1 / scale, 0, left], [0, 1 / scale, rng.uniform(0, 3)]])
+        piece = cv2.warpAffine(body, matrix, (columns, rows), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE)
         fade = np.clip(np.arange(rows, dtype=np.float32) / float(rng.uniform(1, 12)), 0, 1)[:, None, None]
         canvas[top:] = np.rint(canvas[top:] + (piece.astype(np.float32) - canvas[top:]) * fade).astype(np.uint8)
 
@@ -170,26 +158,20 @@ def draw_clear_glasses(face: Covered, rng: Generator) -> Covered:
 
 def _relabel(face: Covered, picture: U8, mask: NDArray[np.bool_], label: int) -> Covered:
     """What lies outside the photo stays outside; clear glasses leave labels as they are."""
-    outside = (face.kinds == IGNORED) & (face.picture == OUTSIDE).all(2)
-    picture = np.where(outside[..., None], np.uint8(OUTSIDE), picture)
-    kinds = face.kinds if label == NOTHING else np.where(mask & ~outside, np.uint8(label), face.kinds)
-    return Covered(picture, kinds, face.landmarks, face.kind, face.file)
+    picture = np.where(face.outside[..., None], np.uint8(OUTSIDE), picture)
+    kinds = face.kinds if label == NOTHING else np.where(mask & ~face.outside, np.uint8(label), face.kinds)
+    return replace(face, picture=picture, kinds=kinds)
 
 
 def move(face: Covered, rng: Generator) -> Covered:
     """Turned, scaled and shifted as landmarks that are a little off would; now and then at the photo's edge."""
     picture, kinds, points = face.picture, face.kinds, face.landmarks
     if rng.random() < 0.75:
-        middle = (SIDE_PX / 2, FACE_PX / 2)
+        middle, size = (SIDE_PX / 2, FACE_PX / 2), (SIDE_PX, SIDE_PX)
         matrix = cv2.getRotationMatrix2D(middle, float(rng.normal(0, 5)), 2 ** float(rng.normal(0, 0.09)))
         matrix[:, 2] += rng.normal(0, 0.025, 2) * SIDE_PX
-        size = (SIDE_PX, SIDE_PX)
-        picture = cv2.warpAffine(
-            picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=(OUTSIDE,) * 3
-        )
-        kinds = cv2.warpAffine(
-            kinds, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORED
-        )
+        picture = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC, borderValue=(OUTSIDE,) * 3)
+        kinds = cv2.warpAffine(kinds, matrix, size, flags=cv2.INTER_NEAREST, borderValue=IGNORED)
         points = points @ matrix[:, :2].T + matrix[:, 2]
     if rng.random() < 0.25:
         picture, kinds = picture.copy(), kinds.copy()
@@ -197,7 +179,7 @@ def move(face: Covered, rng: Generator) -> Covered:
             cut = int(rng.uniform(0, 0.22) * SIDE_PX)
             part = (np.s_[:cut], np.s_[SIDE_PX - cut :], np.s_[:, :cut], np.s_[:, SIDE_PX - cut :])[side]
             picture[part], kinds[part] = OUTSIDE, IGNORED
-    return Covered(np.asarray(picture, np.uint8), np.asarray(kinds, np.uint8), points, face.kind, face.file)
+    return replace(face, picture=picture, kinds=kinds, landmarks=points)
 
 
 def degrade(face: Covered, rng: Generator) -> Covered:
@@ -206,19 +188,14 @@ def degrade(face: Covered, rng: Generator) -> Covered:
     if rng.random() < 0.5:
         small = int(np.exp(rng.uniform(np.log(75), np.log(SIDE_PX))))
         how = cv2.INTER_CUBIC if rng.random() < 0.6 else cv2.INTER_LINEAR
-        picture = cv2.resize(
-            cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (SIDE_PX, SIDE_PX), interpolation=how
-        )
+        picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+        picture = cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=how)
     if rng.random() < 0.25:
         noise = rng.normal(0, rng.uniform(1, 9), picture.shape)
         picture = np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
     if rng.random() < 0.4:
-        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))])[1]
-        picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-    picture = picture.copy()
-    outside = (face.kinds == IGNORED) & (face.picture == OUTSIDE).all(2)
-    picture[outside] = OUTSIDE
-    return Covered(picture, face.kinds, face.landmarks, face.kind, face.file)
+        picture = through_jpeg(picture, int(rng.integers(35, 95)))
+    return replace(face, picture=np.where(face.outside[..., None], np.uint8(OUTSIDE), picture))
 
 
 def draw_pool(painter: Painter, count: int, seed: int, path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -17,14 +17,18 @@ from numpy.random import Generator
 
 from facefill.arrays import U8, Bool, Points, mirror_points
 from facefill.datasets.manifest import PLACES, Row, read_csv
+from facefill.imaging.crop import Crop
 from facefill.nets.cover import IGNORED, UNKNOWN
-from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
+from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX, view_of
 
 NOTHING, MASK, GLASSES, OTHER = range(4)
 LABELS = {
     "none": NOTHING, "mask": MASK, "scarf": MASK, "mask on a mannequin": MASK, "sunglasses": GLASSES,
     "mask+hand": UNKNOWN, "mask+sunglasses": UNKNOWN,
 }  # fmt: skip
+SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
+"""Where the aligned face lies in the wider square."""
+OFFSET = np.array([INSET_PX, 0.0])
 FOLLOWED_PX = 46
 """How far below its outline a cover is followed."""
 
@@ -41,6 +45,16 @@ class Covered:
     """(5, 2) pixels."""
     kind: str = ""
     file: str = ""
+
+    @property
+    def worn(self) -> Bool:
+        """(S, S), where a cover is."""
+        return np.asarray((self.kinds != NOTHING) & (self.kinds != IGNORED))
+
+    @property
+    def outside(self) -> Bool:
+        """(S, S), what lies outside the photo."""
+        return np.asarray((self.kinds == IGNORED) & (self.picture == OUTSIDE).all(2))
 
     def mirrored(self) -> "Covered":
         picture, kinds = (np.ascontiguousarray(pixels[:, ::-1]) for pixels in (self.picture, self.kinds))
@@ -70,7 +84,7 @@ def _corrected(face: Covered, strokes: Strokes) -> Covered:
     kinds = face.kinds.copy()
     kind = LABELS[face.kind]
     for what, width, points in strokes:
-        line = np.rint((np.array(points) + np.array([INSET_PX, 0])) * 16).astype(np.int32)
+        line = np.rint((np.array(points) + OFFSET) * 16).astype(np.int32)
         part, rim = (np.zeros(kinds.shape, np.uint8) for _ in range(2))
         if what == "strap":  # a pixel beside it is as likely strap as skin
             thick = max(2, round(width))
@@ -80,8 +94,7 @@ def _corrected(face: Covered, strokes: Strokes) -> Covered:
         else:
             cv2.fillPoly(part, [line], 1, shift=4)
         kinds[part > 0] = {"remove": NOTHING, "ignore": IGNORED}.get(what, kind)
-    outside = (face.kinds == IGNORED) & (face.picture == OUTSIDE).all(2)
-    kinds[outside] = IGNORED
+    kinds[face.outside] = IGNORED
     return replace(face, kinds=kinds)
 
 
@@ -92,47 +105,26 @@ def _read(folder: Path, row: dict[str, str], follow: bool) -> Covered:
         label[_grey(folder / row["mask"]) > 127] = LABELS[row["kind"]]
     if row["ignore"]:
         label[_grey(folder / row["ignore"]) > 127] = IGNORED
-    points = np.reshape([float(row[place]) for place in PLACES], (5, 2)) + np.array([INSET_PX, 0.0])
-    square = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
+    points = np.reshape([float(row[place]) for place in PLACES], (5, 2)) + OFFSET
     kinds = np.full((SIDE_PX, SIDE_PX), IGNORED, np.uint8)
     picture = np.full((SIDE_PX, SIDE_PX, 3), OUTSIDE, np.uint8)
     if row["photo"]:
-        picture, known = _wide(_rgb(folder / row["photo"]), face, row)
-        rim = np.where(known, _beyond(picture, label, known) if follow else IGNORED, IGNORED)
-        kinds = rim.astype(np.uint8)
-        picture[square][label != IGNORED] = face[label != IGNORED]
-        kinds[square] = np.where(known[square], label, IGNORED)
+        photo, matrix = _rgb(folder / row["photo"]), np.array([float(row[f"m{k}"]) for k in range(6)]).reshape(2, 3)
+        scale = 1.0 if max(photo.shape[:2]) < 1024 else _stored_scale(photo, face, matrix)
+        square = Crop(SIDE_PX, _shrunk(matrix, scale, -OFFSET))
+        picture, known = view_of(photo, square), ~square.outside(photo.shape)
+        kinds = np.where(known, _beyond(picture, label, known) if follow else IGNORED, IGNORED).astype(np.uint8)
+        picture[SQUARE][label != IGNORED] = face[label != IGNORED]
+        kinds[SQUARE] = np.where(known[SQUARE], label, IGNORED)
     else:
-        picture[square], kinds[square] = face, label
+        picture[SQUARE], kinds[SQUARE] = face, label
     return Covered(picture, kinds, points, row["kind"], row["file"])
 
 
-def _wide(photo: U8, face: U8, row: dict[str, str]) -> tuple[U8, Bool]:
-    """What lies around an aligned face in its photo, and where that is."""
-    matrix = np.array([float(row[f"m{k}"]) for k in range(6)]).reshape(2, 3)
-    scale = 1.0 if max(photo.shape[:2]) < 1024 else _stored_scale(photo, face, matrix)
-    matrix = matrix.copy()
-    matrix[:, 2] = (matrix[:, 2] + 0.5) * scale - 0.5
-    matrix[:, :2] *= scale
-    matrix[:, 2] -= matrix[:, :2] @ (INSET_PX, 0)
-    return warp_known(photo, matrix, SIDE_PX)
-
-
-def warp_known(photo: U8, matrix: Points, side: int) -> tuple[U8, Bool]:
-    """(side, side) samples of a photo and which of them lie inside it. matrix: (2, 3), output -> photo."""
-    shrink = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    matrix = matrix.copy()
-    if shrink > 1.25:
-        matrix[:, 2] = (matrix[:, 2] + 0.5) / shrink - 0.5
-        matrix[:, :2] /= shrink
-        small = cv2.resize(photo, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
-        photo = np.asarray(small, np.uint8)
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    picture = cv2.warpAffine(photo, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    ones = np.ones(photo.shape[:2], np.uint8)
-    known = cv2.warpAffine(ones, matrix, (side, side), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
-    picture[~known] = OUTSIDE
-    return np.asarray(picture, np.uint8), known
+def _shrunk(matrix: Points, scale: float, corner: Points, step: float = 1) -> Points:
+    """A matrix (2, 3) into a photo as one into that photo shrunk, from pixels `step` apart that begin at a corner."""
+    origin = (matrix[:, :2] @ corner + matrix[:, 2] + 0.5) * scale - 0.5
+    return np.column_stack([matrix[:, :2] * scale * step, origin])
 
 
 def _stored_scale(photo: U8, face: U8, matrix: Points) -> float:
@@ -140,10 +132,7 @@ def _stored_scale(photo: U8, face: U8, matrix: Points) -> float:
     target = cv2.resize(face, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
 
     def gap(scale: float) -> float:
-        small = matrix.copy()
-        small[:, 2] = (matrix @ [1.5, 1.5, 1] + 0.5) * scale - 0.5
-        small[:, :2] *= 4 * scale
-        view, _ = warp_known(photo, small, 64)
+        view = view_of(photo, Crop(64, _shrunk(matrix, scale, np.full(2, 1.5), 4)))
         return float(np.abs(view.astype(np.float32) - target).mean())
 
     coarse = np.exp(np.linspace(np.log(0.05), 0, 240))
@@ -154,13 +143,11 @@ def _stored_scale(photo: U8, face: U8, matrix: Points) -> float:
 
 def _beyond(picture: U8, label: U8, known: Bool) -> U8:
     """The label outside the aligned face: nothing, but for a cover that reaches its edge and goes on."""
-    kinds = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
-    square = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
-    inner = np.full((SIDE_PX, SIDE_PX), NOTHING, np.uint8)
-    inner[square] = label
+    kinds, inner = np.zeros((2, SIDE_PX, SIDE_PX), np.uint8)
+    inner[SQUARE] = label
     cover = (inner != NOTHING) & (inner != IGNORED)
     inside = np.zeros_like(cover)
-    inside[square] = True
+    inside[SQUARE] = True
     near = cv2.dilate(cover.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     if not (near & ~inside & known).any():
         return kinds
@@ -221,7 +208,7 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Seq
     source = draw_like(face.landmarks, others, 8, rng)
     matrix = fit_points(source.landmarks, face.landmarks)
     size = (face.picture.shape[1], face.picture.shape[0])
-    worn = (source.kinds != NOTHING) & (source.kinds != IGNORED)
+    worn = source.worn
     alpha = cv2.GaussianBlur(worn.astype(np.float32), (0, 0), 0.7)
     near = cv2.dilate(worn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     alpha[(source.kinds == IGNORED) & ~near] = 0
@@ -238,7 +225,7 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Seq
     move = np.array([[1, 0, rng.normal(0, 2)], [0, 1, rng.uniform(0, 5)]])
     dark = cv2.GaussianBlur(cv2.warpAffine(alpha, move, size), (0, 0), rng.uniform(2, 6)) * rng.uniform(0, 0.45)
     under *= 1 - dark[..., None]
-    known = (face.picture != OUTSIDE).any(2) | (face.kinds != IGNORED)
+    known = ~face.outside
     alpha = alpha * known
     picture = np.rint(under + (cloth - under) * alpha[..., None]).astype(np.uint8)
     picture[~known] = OUTSIDE
@@ -292,9 +279,8 @@ def _of_cloth(source: Covered, garment: U8, rng: Generator) -> U8:
     top, left = (int(rng.uniform(0.2, 0.8) * (length - side)) for length in garment.shape[:2])
     part = garment[top : top + side, left : left + side]
     cloth = cv2.resize(part, source.picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    worn = (source.kinds != NOTHING) & (source.kinds != IGNORED)
     grey = cv2.GaussianBlur(cv2.cvtColor(source.picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.5)
-    folds = np.clip(grey / max(float(np.median(grey[worn])), 8.0), 0.4, 1.6)[..., None]
+    folds = np.clip(grey / max(float(np.median(grey[source.worn])), 8.0), 0.4, 1.6)[..., None]
     return np.asarray(np.clip(cloth * folds, 0, 255), np.uint8)
 
 
