@@ -114,7 +114,6 @@ def text(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
 
 
 def write(rng: Rng) -> str:
-    """Three to twelve letters."""
     return "".join(LETTERS[k] for k in rng.integers(0, len(LETTERS), int(rng.integers(3, 13)))).strip() or "A"
 
 

@@ -75,12 +75,10 @@ def times(sheet: U8, factor: Image) -> U8:
 
 
 def ink(colour: Colour) -> list[int]:
-    """A colour in 8 bit."""
     return [int(value) for value in np.clip(np.rint(np.asarray(colour) * 255), 0, 255)]
 
 
 def sheet_of(colour: Colour, rows: int, columns: int) -> U8:
-    """(rows, columns, 3) of one colour."""
     return np.frombuffer(bytearray(bytes(ink(colour)) * (rows * columns)), np.uint8).reshape(rows, columns, 3)
 
 
@@ -110,7 +108,6 @@ def noise(rng: Rng, rows: int, columns: int, cells_y: float, cells_x: float) -> 
 
 
 def choose(rng: Rng, weights: Odds) -> str:
-    """A key, drawn by its weight."""
     edges = np.cumsum(list(weights.values()))
     return list(weights)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
 

@@ -17,7 +17,6 @@ BRIGHT = ("mustard", "sky", "royal", "silver", "orange", "magenta", "green", "li
 
 
 def sunglasses(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
-    """Glasses that hide the eyes."""
     return glasses(scene, rng, clear=False)
 
 

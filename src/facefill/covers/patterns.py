@@ -77,14 +77,12 @@ def grin(rng: Rng, rows: int, columns: int) -> U8:
 
 
 def slogan(rng: Rng, rows: int, columns: int) -> U8:
-    """Plain, or nearly, with large letters."""
     out = plain(rng, rows, columns) if rng.random() < 0.7 else pattern(rng, rows, columns, "fade")
     fabric.print_text(out, rng, any_tint(rng), (rng.uniform(0.1, 0.4), rng.uniform(0.3, 0.7)), rng.uniform(0.08, 0.25))
     return out
 
 
 def quilt(rng: Rng, rows: int, columns: int) -> U8:
-    """Two halves or a panel of other cloth."""
     along, _ = grid(rows, columns, float(rng.choice([0.0, np.pi / 2])))
     names = ("plain", "plain", "stripes", "mesh", "heather", "dots", "knit")
     first, second = (pattern(rng, rows, columns, names[int(rng.integers(len(names)))]) for _ in range(2))

@@ -144,7 +144,6 @@ def around(layers: list[Layer], size: int, margin: int) -> Box:
 
 
 def place(layer: Layer, box: Box) -> tuple[slice, slice]:
-    """Rows and columns of a layer within a box."""
     rows, columns = layer.alpha.shape
     top, left = layer.top - box[1], layer.left - box[0]
     return slice(top, top + rows), slice(left, left + columns)

@@ -18,7 +18,6 @@ Repeat = Callable[[Image, Image, float, Rng], Any]
 
 
 def grid(rows: int, columns: int, angle: float) -> tuple[Image, Image]:
-    """Coordinates (along, across) turned by an angle."""
     y = np.arange(rows, dtype=np.float32)[:, None] / rows
     x = np.arange(columns, dtype=np.float32)[None] / rows
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -45,7 +44,6 @@ def wave(phase: Image) -> Image:
 
 
 def step(value: Image, edge: float, sharp: float) -> Image:
-    """0 below the edge, 1 above it."""
     return np.asarray(np.clip((value - np.float32(edge)) * np.float32(sharp) + np.float32(0.5), 0, 1), np.float32)
 
 

@@ -29,8 +29,6 @@ _BLOCK = 512
 
 @dataclass(frozen=True)
 class Nearest:
-    """What one face is nearest to in the other dataset."""
-
     file: str
     copy: str = ""
     """The picture that it is a near-duplicate of, empty for none."""
@@ -41,7 +39,6 @@ class Nearest:
     cosine: float = float("nan")
 
     def row(self) -> dict[str, str]:
-        """A line of the audit."""
         return {
             "file": self.file,
             "copy": self.copy,

@@ -69,8 +69,6 @@ class Streamed:
 
 @dataclass(frozen=True)
 class Opened:
-    """The faces of a dataset that could be decoded."""
-
     pixels: Pictures
     landmarks: F32
     """(N, 5, 2) pixels of a picture of 256; nan where nobody knows and nobody asked."""

@@ -26,8 +26,6 @@ ALIGNED = np.array([[0.375, 0.476], [0.625, 0.476], [0.5, 0.610], [0.398, 0.735]
 
 @dataclass(frozen=True)
 class DatasetFace:
-    """One picture of a dataset, not yet decoded."""
-
     entry: Entry
     file: str
     """Its name in the manifest: what seeds its holes."""
@@ -44,8 +42,6 @@ class DatasetFace:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The faces of one split."""
-
     name: str
     """The split's, or the folder's."""
     faces: tuple[DatasetFace, ...]

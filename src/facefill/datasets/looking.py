@@ -52,15 +52,11 @@ class Rules(Frozen):
 
 
 class FindsCovers(Protocol):
-    """A `runtime.cover.Cover`."""
-
     def find(self, photo: U8, faces: Sequence[Face]) -> list[FoundCover]: ...
 
 
 @dataclass(frozen=True)
 class SeenFace:
-    """A face of a photo."""
-
     file: str
     native_side_px: int
     """Side of its aligned square in pixels of the photo."""

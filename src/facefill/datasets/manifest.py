@@ -29,8 +29,6 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture of a dataset, not yet read."""
-
     row: Row
     """What the manifest says; `file` is always there."""
     path: Path
@@ -51,7 +49,6 @@ class Entry:
             raise InputError("numbers in the manifest", f"{error} for {self.row['file']}", "mend its row") from None
 
     def read(self) -> bytes:
-        """The bytes of its file. Raises InputError where they are not there."""
         return read_part(self.path, self.offset, self.length)
 
 

@@ -40,8 +40,6 @@ class Against:
 
 @dataclass(frozen=True)
 class Report:
-    """What a dataset has become."""
-
     kept: dict[str, int]
     """Faces by split."""
     dropped: dict[str, int]
@@ -134,7 +132,6 @@ class Log:
             self._file.flush()
 
     def close(self) -> None:
-        """Let other processes have it."""
         self._file.close()
 
 

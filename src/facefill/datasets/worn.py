@@ -20,8 +20,6 @@ from facefill.runtime.helpers import Finds
 
 @dataclass(frozen=True)
 class WornDataset:
-    """What `wear_faces` wrote."""
-
     faces: int
     refused: tuple[str, ...]
     """Files that were refused, and why; also in refused.csv."""

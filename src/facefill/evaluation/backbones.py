@@ -21,8 +21,6 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Backbone:
-    """A network for features."""
-
     title: ClassVar[str]
     layers: ClassVar[tuple[int, ...]]
     """Channels of the activations, first to last; empty where LPIPS has no heads for the network."""

@@ -1,10 +1,10 @@
 """Every method on the same frozen holes: what an evaluation needs, checked before anything runs, and the run itself,
 which completes, measures beside, and keeps the values of every picture."""
 
-from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,6 @@ AS_PAPERS = ("psnr_grey", "ssim_grey_gaussian11", "ssim_rgb_uniform7", "ssim_gre
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """One evaluation."""
-
     folder: Path
     """The dataset."""
     report: Path
@@ -75,7 +73,6 @@ class EvaluationSettings:
 
     @property
     def opened(self) -> dict[str, Any]:
-        """How methods are opened."""
         return {"device": self.device, "threads": self.threads, "exact": self.exact, "adapter": self.adapter}
 
 
@@ -95,8 +92,6 @@ class Competitor:
 
 @dataclass
 class Bench:
-    """All that an evaluation needs, checked and loaded."""
-
     settings: EvaluationSettings
     datasets: list[Dataset]
     protocols: list[Protocol]
@@ -124,7 +119,6 @@ class Bench:
         return [*(entry.label for entry in self.entries), *([TRUTH, COVERED] if self.vectors else [])]
 
     def count(self, label: str, dataset: Dataset) -> int:
-        """How many faces of a dataset a method sees."""
         limits = [entry.limit for entry in self.entries if entry.label == label and entry.limit]
         return min([len(dataset.faces), *limits])
 
@@ -133,7 +127,6 @@ class Bench:
         return any(protocol.name in paper.holes for paper in self.papers.values())
 
     def records(self, dataset: Dataset, protocol: Protocol, label: str) -> Records:
-        """The file of values of one method."""
         entry = next((entry for entry in self.entries if entry.label == label), None)
         key: dict[str, Any] = {
             "method": label,
@@ -245,21 +238,9 @@ def run(bench: Bench) -> Iterator[EvaluationProgress]:
 
 
 def complete_case(bench: Bench, dataset: Dataset, protocol: Protocol, label: str, file: str) -> tuple[Case, U8]:
-    """One completed picture again, for showing."""
     face = next(face for face in dataset.faces if face.file == file)
     case = _draw(bench, protocol, face)
     return case, _complete(bench, protocol, label, [case])[0]
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A completed picture whose values are being computed beside."""
-
-    label: str
-    case: Case
-    vectors: dict[str, F32]
-    scores: dict[str, float]
-    work: Future[dict[str, float]]
 
 
 class _Cell:
@@ -269,7 +250,7 @@ class _Cell:
         self._bench, self._dataset, self._protocol, self._pool = bench, dataset, protocol, pool
         self._records = {label: bench.records(dataset, protocol, label) for label in bench.labels}
         self._counts = {label: bench.count(label, dataset) for label in self._records}
-        self._pending: deque[_Waiting] = deque()
+        self._waiting: Any = ((), "", 0, {}, {})
 
     def run(self) -> Iterator[EvaluationProgress]:
         """Batch after batch; the next one is read and drawn while the methods complete this one."""
@@ -282,18 +263,15 @@ class _Cell:
             cases = [future.result() for future in coming]
             coming = self._draw(starts[place + 1], size) if place + 1 < len(starts) else []
             self._batch(start, cases)
-            self._write(2 * size * len(self._records))
             yield EvaluationProgress(what, start, len(faces))
-        self._write(0)
+        self._write()
         yield EvaluationProgress(what, len(faces), len(faces))
 
-    def _due(self, start: int, stop: int) -> list[str]:
-        """Methods that still need some of these faces."""
-        return [
-            label
-            for label, records in self._records.items()
-            if start < self._counts[label] and len(records.rows) < min(stop, self._counts[label])
-        ]
+    def _due(self, start: int, stop: int) -> dict[str, tuple[int, int]]:
+        """Methods that still need some of these faces, and from which to which."""
+        due = {label: (max(len(records.rows), start), stop) for label, records in self._records.items()}
+        due = {label: (first, min(last, self._counts[label])) for label, (first, last) in due.items()}
+        return {label: (first, last) for label, (first, last) in due.items() if first < last}
 
     def _draw(self, start: int, size: int) -> list[Future[Case]]:
         faces = self._dataset.faces[start : start + size]
@@ -301,51 +279,45 @@ class _Cell:
 
     def _drop_what_changed(self) -> None:
         """Keep the rows of the same pictures, if the first can be made again to the last digit; else start over."""
-        faces, first = self._dataset.faces, None
-        holes: dict[int, str] = {}
+        faces = self._dataset.faces
+        drawn = cache(lambda place: _draw(self._bench, self._protocol, faces[place]))
 
         def is_row(place: int, row: tuple[str, str, str]) -> bool:
-            if self._protocol.whole and place not in holes:  # what finds faces decides these, too
-                holes[place] = mask_hash(_draw(self._bench, self._protocol, faces[place]).mask)[:DIGITS]
-            return row_of(faces[place]) == row[:2] and holes.get(place, row[2]) == row[2]
+            if place == 0 or self._protocol.whole:  # what finds faces decides these holes, too
+                return (*row_of(faces[place]), mask_hash(drawn(place).mask)[:DIGITS]) == row
+            return row_of(faces[place]) == row[:2]
 
         for label, records in self._records.items():
-            same = 0
-            while same < min(len(records.rows), len(faces)) and is_row(same, records.rows[same]):
-                same += 1
-            if same:
-                first = first or _draw(self._bench, self._protocol, faces[0])
-                hole = mask_hash(first.mask)[:DIGITS]
-                again = {}
-                if records.rows[0][2] == hole and label not in (TRUTH, COVERED):
-                    completed = _complete(self._bench, self._protocol, label, [first])[0]
-                    again = self._measure(completed, first)
+            rows = records.rows[: len(faces)]  # those beyond the faces of this command are another command's, and stay
+            same = next((place for place, row in enumerate(rows) if not is_row(place, row)), len(rows))
+            if same and label not in (TRUTH, COVERED):
                 stored = records.table(1).values
-                equal = all(repr(float(stored[name][0])) == repr(float(value)) for name, value in again.items())
-                same = same if records.rows[0][2] == hole and equal else 0
-            # Rows beyond the faces of this command are another command's, and stay.
-            if same < min(len(records.rows), len(faces)):
+                again = self._measure(_complete(self._bench, self._protocol, label, [drawn(0)])[0], drawn(0))
+                if any(repr(float(stored[name][0])) != repr(float(value)) for name, value in again.items()):
+                    same = 0
+            if same < len(rows):
                 records.keep(same)
 
     def _batch(self, start: int, cases: list[Case]) -> None:
-        due = self._due(start, start + len(cases))
-        waiting = Counter(record.label for record in self._pending)
-        planned = {label: len(self._records[label].rows) + waiting[label] for label in due}
-        parts = {label: (max(planned[label] - start, 0), min(len(cases), self._counts[label] - start)) for label in due}
         truths = [features.look(np.stack([case.truth for case in cases])) for features in self._bench.features]
-        for label, (first, last) in parts.items():
-            if first >= last:
-                continue
-            chosen, part = cases[first:last], slice(first, last)
-            completed = _complete(self._bench, self._protocol, label, chosen)
+        for label, (first, last) in self._due(start, start + len(cases)).items():
+            part = slice(first - start, last - start)
+            completed = _complete(self._bench, self._protocol, label, cases[part])
+            plain = label in (TRUTH, COVERED)
+            measured = [{} for _ in completed] if plain else self._pool.map(self._measure, completed, cases[part])
             theirs = [([layer[part] for layer in seen], found[part]) for seen, found in truths]
-            vectors, values = self._look(label, completed, theirs, start + first)
-            for index, case in enumerate(chosen):
-                plain = label in (TRUTH, COVERED)
-                work = self._pool.submit(dict) if plain else self._pool.submit(self._measure, completed[index], case)
-                mine = {name: array[index] for name, array in vectors.items()}
-                scores = {name: float(array[index]) for name, array in values.items()}
-                self._pending.append(_Waiting(label, case, mine, scores, work))
+            vectors, scores = self._look(label, completed, theirs, first)
+            self._write()
+            self._waiting = zip(cases[part], measured, strict=True), label, first, vectors, scores
+
+    def _write(self) -> None:
+        """Write what was measured while the next method completed."""
+        done, label, first, vectors, scores = self._waiting
+        for place, (case, values) in enumerate(done):
+            values |= {name: float(array[place]) for name, array in scores.items()}
+            mine = {name: array[place] for name, array in vectors.items()}
+            row = *row_of(self._dataset.faces[first + place]), mask_hash(case.mask)[:DIGITS]
+            self._records[label].append(PictureRecord(*row, values, mine))
 
     def _measure(self, completed: U8, case: Case) -> dict[str, float]:
         values = metrics.measure(completed, case.truth, case.hole)
@@ -369,15 +341,6 @@ class _Cell:
             vectors["embedder"] = self._bench.embedder.look(completed, landmarks)
         return vectors, values
 
-    def _write(self, most: int) -> None:
-        """Write records in order until at most so many wait for their values."""
-        pictures = {face.file: row_of(face)[1] for face in self._dataset.faces} if len(self._pending) > most else {}
-        while len(self._pending) > most:
-            one = self._pending.popleft()
-            file, hole = one.case.file, mask_hash(one.case.mask)[:DIGITS]
-            values = one.work.result() | one.scores
-            self._records[one.label].append(PictureRecord(file, pictures[file], hole, values, one.vectors))
-
 
 def _draw(bench: Bench, protocol: Protocol, face: DatasetFace) -> Case:
     if protocol.whole:
@@ -388,7 +351,6 @@ def _draw(bench: Bench, protocol: Protocol, face: DatasetFace) -> Case:
 
 
 def _complete(bench: Bench, protocol: Protocol, label: str, cases: Sequence[Case]) -> U8:
-    """(N, S, S, 3) completed pictures."""
     shown, masks = np.stack([case.shown for case in cases]), np.stack([case.mask for case in cases])
     if label == TRUTH:
         return np.stack([case.truth for case in cases])

@@ -19,6 +19,7 @@ from facefill import __version__
 from facefill.catalog import code_commit
 from facefill.errors import InputError
 from facefill.evaluation import benchmark
+from facefill.evaluation.aggregate import summarise
 from facefill.evaluation.benchmark import TRUTH, Bench, EvaluationSettings, complete_case, prepare
 from facefill.evaluation.cases import complete_cases
 from facefill.evaluation.intervals import FEWEST, RESAMPLES
@@ -27,7 +28,6 @@ from facefill.evaluation.page import as_html
 from facefill.evaluation.protocols import Case, Protocol
 from facefill.evaluation.report import markdown_table, short_tables, speaks_of, write_report
 from facefill.evaluation.strips import write_strips
-from facefill.evaluation.summary import summarise
 from facefill.files.whole import write_whole
 from facefill.runtime.engine import thread_count
 from facefill.runtime.inpainter import Inpainter, open_inpainter
@@ -147,7 +147,6 @@ Work = tuple[Protocol, list[Case]]
 
 
 def measure_costs(bench: Bench) -> list[Cost]:
-    """Time each method on the first faces of the first dataset."""
     work: list[Work] = []
     dataset = bench.datasets[0]
     for protocol in bench.protocols:
@@ -175,7 +174,6 @@ def _measure(label: str, spec: str, opened: dict[str, Any], work: Sequence[Work]
 
 
 def _time(inpainter: Inpainter, protocol: Protocol, cases: Sequence[Case]) -> float:
-    """Seconds per face of one call."""
     begin = time.perf_counter()
     complete_cases(inpainter, protocol, cases)
     return (time.perf_counter() - begin) / len(cases)

@@ -48,7 +48,6 @@ class Bootstrapped:
         return _estimate(self, self.value, self.resampled)
 
     def minus(self, other: "Bootstrapped") -> Estimate:
-        """The difference to another method's on the same pictures, paired."""
         return _estimate(self, self.value - other.value, self.resampled - other.resampled)
 
 

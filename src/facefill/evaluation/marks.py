@@ -17,8 +17,6 @@ DIGITS = 12
 
 @dataclass(frozen=True)
 class Written:
-    """A table as a command wrote it."""
-
     name: str
     body: str
     command: str

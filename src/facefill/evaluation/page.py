@@ -15,9 +15,9 @@ import numpy as np
 from facefill.arrays import U8
 from facefill.datasets.faces import Dataset
 from facefill.evaluation import report
+from facefill.evaluation.aggregate import Metric, ReportRow, Summary, paper_lines
 from facefill.evaluation.benchmark import COVERED, Bench, complete_case
 from facefill.evaluation.protocols import Protocol
-from facefill.evaluation.summary import Metric, ReportRow, Summary, paper_lines
 from facefill.imaging.metrics import hole_psnr
 from facefill.offline import cache_folder
 
@@ -37,7 +37,6 @@ STYLE, SCRIPT = (Path(__file__).with_name(f"report.{kind}").read_text(encoding="
 
 
 def as_html(bench: Bench, summary: Summary) -> str:
-    """The whole page; nothing in it comes from elsewhere."""
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>facefill evaluation</title>"
         f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head><body>",

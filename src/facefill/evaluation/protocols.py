@@ -37,8 +37,6 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which hole, in faces of which side."""
-
     name: str
     hole: str
     size_px: int
@@ -89,12 +87,10 @@ def read_protocols(names: Sequence[str]) -> list[Protocol]:
 
 
 def hole_rng(protocol: str, file: str) -> np.random.Generator:
-    """The generator that draws this file's hole."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{protocol}/{file}".encode()).digest()[:8], "big"))
 
 
 def seed_of(protocol: Protocol, file: str) -> int:
-    """The seed that methods complete this file with."""
     return int.from_bytes(hashlib.sha256(f"{protocol.name}/{file}".encode()).digest()[8:12])
 
 
@@ -149,8 +145,6 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Printed:
-    """A row of a paper's table."""
-
     method: str
     hole: str
     psnr: float
@@ -161,8 +155,6 @@ class Printed:
 
 @dataclass(frozen=True)
 class Paper:
-    """What a paper says about its numbers, and the numbers."""
-
     title: str
     holes: tuple[str, ...]
     """Protocols that come nearest to what it did."""
@@ -186,5 +178,4 @@ PAPERS: dict[str, Paper] = {
 
 
 def read_papers(names: Sequence[str]) -> dict[str, Paper]:
-    """The papers of these names. Raises InputError for an unknown one."""
     return {name: pick(PAPERS, name, "paper's protocol") for name in dict.fromkeys(names)}

@@ -68,7 +68,6 @@ class Records:
         """(file, picture, hole) of the records that are there."""
 
     def keep(self, count: int) -> None:
-        """Forget all but the first `count` records."""
         if count == 0:
             self._remove()
         else:
@@ -94,7 +93,6 @@ class Records:
         self.rows.append((record.file, record.picture, record.hole))
 
     def table(self, count: int) -> Measurements:
-        """The first `count` records."""
         rows = list(csv.reader(io.StringIO(self._path.read_text(encoding="utf-8"), newline="")))[1 : count + 1]
         values = {
             name: np.array([float(row[len(HEAD) + place]) for row in rows]) for place, name in enumerate(self._columns)

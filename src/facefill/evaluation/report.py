@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from facefill.catalog import file_hash, shipped_weights
+from facefill.evaluation.aggregate import Metric, PaperLine, ReportRow, Summary, paper_lines
 from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
 from facefill.evaluation.marks import DIGITS
 from facefill.evaluation.protocols import VARIANTS, Paper
-from facefill.evaluation.summary import Metric, PaperLine, ReportRow, Summary, paper_lines
 from facefill.files.whole import write_whole
 from facefill.runtime.helpers import HELPERS
 
@@ -78,7 +78,6 @@ def _as_csv(summary: Summary) -> str:
 
 
 def as_markdown(bench: Bench, summary: Summary) -> str:
-    """The report as a page of text."""
     parts = ["# Evaluation\n", f"`{summary.about['command']}`\n", *(f"- {fact}" for fact in facts_of(summary)), ""]
     for dataset in bench.datasets:
         for protocol in bench.protocols:
@@ -99,12 +98,10 @@ def as_markdown(bench: Bench, summary: Summary) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A value as tables show it."""
     return f"{value:.{digits}f}" if math.isfinite(value) else "–"
 
 
 def interval(row: ReportRow | None, digits: int) -> str:
-    """A value and its interval."""
     if row is None or not math.isfinite(row.value):
         return "–"
     ends = f" [{row.low:.{digits}f}, {row.high:.{digits}f}]" if math.isfinite(row.low) else ""
@@ -117,14 +114,23 @@ def heading(metric: Metric) -> str:
     return f"{metric.title}{f' [{metric.unit}]' if metric.unit else ''} {arrow}"
 
 
-def shown_metrics(summary: Summary, dataset: str, protocol: str) -> list[Metric]:
-    """Metrics with a value for some method there."""
+def shown_metrics(summary: Summary, dataset: str, protocol: str = "") -> list[Metric]:
+    """Metrics with a value for some method there; without a protocol, on any."""
     there = {
         row.metric
         for row in summary.rows
-        if row.dataset == dataset and row.protocol == protocol and math.isfinite(row.value)
+        if row.dataset == dataset and row.protocol in (protocol or row.protocol) and math.isfinite(row.value)
     }
     return [metric for metric in summary.metrics if metric.name in there]
+
+
+def _measured(
+    summary: Summary, metrics: Sequence[Metric], place: tuple[str, str, str], kind: str = "", group: str = ""
+) -> list[str]:
+    """n and every metric with its interval. place: dataset, protocol, method."""
+    rows = [summary.find(*place, metric.name, kind, group) for metric in metrics]
+    n = max((row.n + row.identical for row in rows if row), default=0)
+    return [str(n), *(interval(row, metric.digits) for row, metric in zip(rows, metrics, strict=True))]
 
 
 def method_table(bench: Bench, summary: Summary, dataset: str, protocol: str) -> Table:
@@ -134,8 +140,9 @@ def method_table(bench: Bench, summary: Summary, dataset: str, protocol: str) ->
     for label in [*(entry.label for entry in bench.entries), COVERED, TRUTH]:
         rows = [summary.find(dataset, protocol, label, metric.name) for metric in metrics]
         if any(rows):
+            n, *values = _measured(summary, metrics, (dataset, protocol, label))
             identical = max(row.identical for row in rows if row)
-            lines.append([label, trained(bench, label), str(_count(rows)), str(identical), *_intervals(rows, metrics)])
+            lines.append([label, trained(bench, label), n, str(identical), *values])
     return ["method", TRAINED, "n", "identical", *map(heading, metrics)], lines
 
 
@@ -161,7 +168,6 @@ def difference_table(summary: Summary, dataset: str, protocol: str) -> Table:
 
 
 def group_table(bench: Bench, summary: Summary, dataset: str, protocol: str) -> Table:
-    """A line per group and method."""
     metrics = [metric for metric in shown_metrics(summary, dataset, protocol) if metric.grouped]
     order = {entry.label: place for place, entry in enumerate(bench.entries)}
     keys = {
@@ -169,10 +175,10 @@ def group_table(bench: Bench, summary: Summary, dataset: str, protocol: str) -> 
         for row in summary.rows
         if (row.dataset, row.protocol) == (dataset, protocol) and row.kind
     }
-    lines = []
-    for kind, group, label in sorted(keys, key=lambda key: (*key[:2], order.get(key[2], len(order)))):
-        rows = [summary.find(dataset, protocol, label, metric.name, kind, group) for metric in metrics]
-        lines.append([kind, group, label, str(_count(rows)), *_intervals(rows, metrics)])
+    lines = [
+        [kind, group, label, *_measured(summary, metrics, (dataset, protocol, label), kind, group)]
+        for kind, group, label in sorted(keys, key=lambda key: (*key[:2], order.get(key[2], len(order))))
+    ]
     return ["kind", "group", "method", "n", *map(heading, metrics)], lines
 
 
@@ -185,16 +191,7 @@ def trained(bench: Bench, label: str) -> str:
     return f"{100 * shares[0]:.2g} %{', short-budget' if shares[0] < 0.5 else ''}"
 
 
-def _intervals(rows: Sequence[ReportRow | None], metrics: Sequence[Metric]) -> list[str]:
-    return [interval(row, metric.digits) for row, metric in zip(rows, metrics, strict=True)]
-
-
-def _count(rows: Sequence[ReportRow | None]) -> int:
-    return max((row.n + row.identical for row in rows if row), default=0)
-
-
 def paper_table(lines: Sequence[PaperLine]) -> Table:
-    """The same completions by every definition."""
     names, cells = [variant.name for variant in VARIANTS], []
     for line in lines:
         values = [f"{number(line.values[name][0], 2)} / {number(line.values[name][1], 3)}" for name in names]
@@ -203,13 +200,11 @@ def paper_table(lines: Sequence[PaperLine]) -> Table:
 
 
 def printed_table(paper: Paper) -> Table:
-    """What the paper prints."""
     lines = [[one.method, one.hole, f"{one.psnr:g}", f"{one.ssim:g}", one.comparable] for one in paper.printed]
     return ["method", "holes", "PSNR", "SSIM", "comparable"], lines
 
 
 def says(paper: Paper) -> str:
-    """What a paper says of its numbers."""
     return (
         f"Holes here: {', '.join(paper.holes)}. The paper: size {paper.size}; data {paper.data}; n {paper.n}; "
         f"colour {paper.colour}; values {paper.values}; SSIM's window {paper.window}. Here: values 0 to 255, "
@@ -243,7 +238,6 @@ def facts_of(summary: Summary) -> list[str]:
 
 
 def definitions(summary: Summary) -> list[tuple[str, str]]:
-    """What each column means."""
     return [
         *((metric.title, metric.definition) for metric in summary.metrics),
         ("Intervals", f"95 %, {summary.about['intervals']}"),
@@ -264,13 +258,23 @@ def short_tables(bench: Bench, summary: Summary) -> str:
         "",
     ]
     for dataset in bench.datasets:
+        metrics = [
+            metric
+            for metric in shown_metrics(summary, dataset.name)
+            if metric.name in SHOWN or metric.name.startswith(BESIDE)
+        ]
+        lines = [
+            [place.name, label, trained(bench, label), *_measured(summary, metrics, (dataset.name, place.name, label))]
+            for place in bench.protocols
+            for label in [entry.label for entry in bench.entries]
+        ]
         info = about["datasets"][dataset.name]
         holes = ", ".join(f"{name} {digest[:12]}" for name, digest in info["holes"].items())
         parts += [
             f"**{dataset.name}**: {info['n']} faces of {info['people']} people, SHA-256 {info['sha256'][:16]}; "
             f"holes, SHA-256: {holes}.",
             "",
-            markdown_table(_short_table(bench, summary, dataset.name)),
+            markdown_table((["holes", "method", TRAINED, "n", *map(heading, metrics)], lines)),
         ]
     note = "Distances of sets, differences and groups are in the report."
     return "\n".join([*parts, f"{note} {HONEST}"])
@@ -287,21 +291,3 @@ def speaks_of(bench: Bench) -> dict[str, str]:
         shipped |= {name: shipped_weights()[name].sha256 for name in HELPERS}
     code = {f"src/facefill/{name}": file_hash(house / name) for name in DECIDES}
     return {name: digest[:DIGITS] for name, digest in {**shipped, **code}.items()}
-
-
-def _short_table(bench: Bench, summary: Summary, dataset: str) -> Table:
-    """A line per protocol and method."""
-    there = {row.metric for row in summary.rows if row.dataset == dataset and math.isfinite(row.value)}
-    metrics = [
-        metric
-        for metric in summary.metrics
-        if metric.name in there and (metric.name in SHOWN or metric.name.startswith(BESIDE))
-    ]
-    lines = []
-    for protocol in bench.protocols:
-        for entry in bench.entries:
-            rows = [summary.find(dataset, protocol.name, entry.label, metric.name) for metric in metrics]
-            lines.append(
-                [protocol.name, entry.label, trained(bench, entry.label), str(_count(rows)), *_intervals(rows, metrics)]
-            )
-    return ["holes", "method", TRAINED, "n", *map(heading, metrics)], lines

@@ -44,8 +44,6 @@ CELLS = 4
 
 
 class ContextEncoderConfig(Frozen):
-    """Sizes of the networks and weights of the loss terms."""
-
     widths: tuple[int, ...] = (8, 24, 48, 96, 160, 256)
     """Channels of the six units of encoder and critic; the decoder has them in reverse order."""
     bottleneck: int = 3
@@ -71,7 +69,6 @@ class Unit(nn.Sequential):
 
 
 def encoder(widths: tuple[int, ...], normed: bool, *last: nn.Module) -> nn.Sequential:
-    """Units with max pooling between them, then `last`."""
     parts: list[nn.Module] = [Unit(3, widths[0], normed)]
     for before, after in pairwise(widths):
         parts += [nn.MaxPool2d(2), Unit(before, after, normed)]
@@ -103,8 +100,6 @@ class Autoencoder(nn.Module):
 
 
 class ContextEncoder(Method):
-    """The autoencoder above against a critic of whole pictures."""
-
     Config = ContextEncoderConfig
     inputs: ClassVar[tuple[str, ...]] = ("image",)
     hole_value: ClassVar[float] = -1.0

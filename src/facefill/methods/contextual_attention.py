@@ -35,8 +35,6 @@ from facefill.nets.distance import distance_to_known
 
 
 class ContextualAttentionConfig(Frozen):
-    """Sizes of the networks and weights of the loss terms."""
-
     width: int = 32
     """Channels at full size; twice as many at half, four times at a quarter of the side."""
     critic_width: int = 64
@@ -64,8 +62,6 @@ class ContextualAttentionConfig(Frozen):
 
 
 class Stages(nn.Module):
-    """Both generators."""
-
     def __init__(self, config: ContextualAttentionConfig) -> None:
         super().__init__()
         self.coarse = Coarse(config.width)
@@ -74,7 +70,6 @@ class Stages(nn.Module):
             self.refinement.begin_as(self.coarse)
 
     def first(self, image: Tensor, mask: Tensor) -> Tensor:
-        """The first guess."""
         guess: Tensor = self.coarse(torch.cat([image, mask], 1)).clamp(-1, 1)
         return guess
 
@@ -123,7 +118,6 @@ class ContextualAttention(Method):
         return filled, torch.stack([row - rows[:, None], source - row * wide - columns], 1).float()
 
     def _fill(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Borrowed | None]:
-        """The filled picture, and what was borrowed."""
         if self.config.learns == "coarse":
             return self.generator.first(image, mask), None
         _, filled, borrowed = self.generator(image, mask)

@@ -45,8 +45,6 @@ DIP_PRIOR = 0.003
 
 
 class LatentSearchConfig(Frozen):
-    """Sizes of the networks, weights of the search's terms, and how long it goes on."""
-
     width: int = 128
     """Channels before the generator's last layer; 8 times as many at 4x4."""
     critic_width: int = 128
@@ -88,8 +86,6 @@ class LatentSearchConfig(Frozen):
 
 
 class SearchResult(NamedTuple):
-    """What a search found for N faces."""
-
     faces: Tensor
     """(N, 3, 64, 64) in [-1, 1], generated in float32 from `codes`."""
     codes: Tensor
@@ -247,7 +243,6 @@ class LatentSearch(Method):
         return terms
 
     def limits(self) -> tuple[float, ...]:
-        """c_min, c_max, s_min, s_max."""
         return PAPER_BOUNDS if self.config.bounds == "paper" else tuple(self.generator.bounds.tolist())
 
     def measure(self, faces: Tensor, known: Target) -> tuple[Tensor, Tensor]:

@@ -50,8 +50,6 @@ LEVELS = 6
 
 
 class MaskedGanConfig(Frozen):
-    """Sizes of the networks and weights of the loss terms."""
-
     widths: tuple[int, ...] = Field(default=(64, 128, 256, 512, 512, 512), min_length=1, max_length=LEVELS)
     """Channels at 1/2, 1/4 ... of the picture's side, down; the same up."""
     skips: bool = True
@@ -140,8 +138,6 @@ class PairCritic(nn.Module):
 
 
 class MaskedGan(Method):
-    """The hourglass above against a critic of pairs."""
-
     Config = MaskedGanConfig
     inputs: ClassVar[tuple[str, ...]] = ("worn", "mask", "noise")
     stride: ClassVar[int] = 2**LEVELS
@@ -159,12 +155,10 @@ class MaskedGan(Method):
         return super().players
 
     def shown(self, batch: Batch) -> Batch:
-        """The covered picture, its mask, and no noise where none is given."""
         noise = batch["noise"] if "noise" in batch else torch.zeros_like(batch["mask"])
         return {"worn": batch["worn"], "mask": batch["mask"], "noise": noise}
 
     def show(self, batch: Batch) -> list[Tensor]:
-        """The covered picture, the completed one, the truth."""
         return [batch["worn"], self.complete(batch), batch["truth"]]
 
     def forward(self, **inputs: Tensor) -> Tensor:

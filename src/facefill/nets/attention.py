@@ -37,8 +37,6 @@ Tensors = tuple[Tensor, ...]
 
 
 class Borrowed(NamedTuple):
-    """What attention returns."""
-
     features: Tensor
     """(N, C, 2h, 2w)."""
     source: Tensor
@@ -115,7 +113,6 @@ class PatchAttention(nn.Module):
 
 
 def _given(features: Tensor, mask: Tensor) -> Given:
-    """Prepare what `PatchAttention.forward` was called with."""
     cells = features[:, :, ::2, ::2]
     lengths = _sum_3x3(cells.float().square().sum(1, keepdim=True)).clamp_min(1e-12).rsqrt()
     missing = F.avg_pool2d(F.avg_pool2d(mask.float(), 8), 3, 1, 1, count_include_pad=False)

@@ -23,8 +23,6 @@ THIN, BESIDE = 4.0, 2.0
 
 
 class CoverConfig(Frozen):
-    """Sizes of the network."""
-
     widths: tuple[int, ...] = (32, 32, 64, 128)
     """Channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side."""
     bottom_dilations: tuple[int, ...] = (1, 2, 4)

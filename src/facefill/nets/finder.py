@@ -29,8 +29,6 @@ OUTPUTS = 15
 
 
 class FinderConfig(Frozen):
-    """Sizes of the network and weights of the loss terms."""
-
     widths: tuple[int, int, int, int] = (32, 48, 96, 112)
     """Channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side."""
     dilations: tuple[tuple[int, ...], ...] = ((1,), (1,), (2,))
@@ -110,8 +108,6 @@ def side_of(boxes: Tensor) -> Tensor:
 
 
 class Owners(NamedTuple):
-    """Whose face each point learns."""
-
     face: Tensor
     """(N, K) int64, the face's index; meaningless where not `positive`."""
     positive: Tensor
@@ -154,8 +150,6 @@ def overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class FinderNet(Helper):
-    """The network with its losses."""
-
     Config = FinderConfig
 
     def __init__(self, config: FinderConfig) -> None:

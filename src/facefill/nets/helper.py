@@ -17,7 +17,6 @@ class Helper(Trainable):
     stride: ClassVar[int] = 32
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        """What the network returns."""
         found: Tensor = self.generator(inputs[self.inputs[0]])
         return found
 
@@ -36,7 +35,6 @@ class Trunk(nn.Module):
         self.act = nn.LeakyReLU(0.2)
 
     def levels(self, image: Tensor) -> list[Tensor]:
-        """See the class."""
         x = self.act(self.stem(F.pixel_unshuffle(image, 2)))
         found = []
         for down, stage in zip(self.downs, self.stages, strict=True):

@@ -138,7 +138,6 @@ def turn(vectors: Tensor) -> Tensor:
 
 
 def luma(colours: Tensor) -> Tensor:
-    """(...): luma of colours (..., 3)."""
     return colours @ colours.new_tensor(LUMA)
 
 

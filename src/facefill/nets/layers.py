@@ -38,7 +38,6 @@ class Residual(nn.Module):
 
 
 def residuals(channels: int, dilations: Sizes) -> nn.Sequential:
-    """A chain of `Residual`, one for each dilation."""
     return nn.Sequential(*(Residual(channels, d) for d in dilations))
 
 

@@ -13,8 +13,6 @@ OUTPUTS = 11
 
 
 class SecondLookConfig(Frozen):
-    """Sizes of the network and the weight of its landmarks."""
-
     widths: tuple[int, int, int, int] = (32, 48, 96, 112)
     """Channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side: those of `nets.finder`, whose weights are a start."""
     dilations: tuple[tuple[int, ...], ...] = ((1,), (1,), (2,))
@@ -42,8 +40,6 @@ class SecondLookGenerator(Trunk):
 
 
 class SecondLookNet(Helper):
-    """The network with its losses."""
-
     Config = SecondLookConfig
     size = 160
 

@@ -177,7 +177,6 @@ def _eyes(relative: Tensor, landmarks: Tensor) -> list[Tensor]:
 
 
 def _even(eyes: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Both eyes from the front: their mean."""
     alike = (eyes[0] + eyes[1].flip(3)) / 2
     return alike, alike.flip(3)
 

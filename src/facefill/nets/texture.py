@@ -128,7 +128,6 @@ def _away(ellipse: Ellipse, like: Tensor) -> Tensor:
 
 
 def _mean(picture: Tensor, weight: Tensor) -> Tensor:
-    """(N, C, 1, 1)."""
     total = weight.sum((2, 3), keepdim=True).clamp_min(1e-3)
     return (picture * weight).sum((2, 3), keepdim=True) / total
 

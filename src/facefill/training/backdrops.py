@@ -31,7 +31,6 @@ def draw_backdrop(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:
 
 
 def draw_clouds(rng: Generator, size: int) -> U8:
-    """Coloured noise of several octaves."""
     total = rng.uniform(20, 230, (1, 1, 3)).astype(np.float32)
     for cells in (2, 5, 11, 24, 60, 160):
         colour = rng.normal(0, 1, (cells, cells, 3)) * rng.uniform(0, 1)
@@ -226,7 +225,6 @@ def _quilt(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:
 
 
 def _scatter(image: U8, rng: Generator) -> None:
-    """Shapes and words, in place."""
     size = image.shape[0]
     for _ in range(rng.integers(1, 14)):
         colour = rng.integers(0, 256, 3).tolist()

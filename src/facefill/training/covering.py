@@ -37,8 +37,6 @@ LEAST_FACE_PX = 24.0
 
 
 class CoveringConfig(Frozen):
-    """Which faces and which real covers."""
-
     folder: Path
     """A dataset of aligned faces."""
     split: str = "train"
@@ -238,8 +236,6 @@ class Learning(Dataset[dict[str, Any]]):
 
 
 class Judged(Dataset[dict[str, Any]]):
-    """The faces as they are."""
-
     def __init__(self, faces: list[Covered]) -> None:
         self._faces = faces
 

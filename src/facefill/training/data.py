@@ -39,8 +39,6 @@ SHARP = 0.875
 
 
 class DataConfig(Frozen):
-    """Which faces, and what is hidden of them."""
-
     folder: Path
     """The dataset: pictures, with or without a manifest.csv, or tar shards."""
     split: str = "train"
@@ -84,8 +82,6 @@ class DataConfig(Frozen):
 
 @dataclass(frozen=True)
 class Faces:
-    """Decoded aligned faces."""
-
     pixels: Pictures
     """(N, S, S, 3) uint8 RGB, memory-mapped or decoded when asked for."""
     landmarks: F32
@@ -237,8 +233,6 @@ class Holes(Dataset[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a run's pictures come from."""
-
     learning: Callable[[int], Any]
     """From a seed an endless dataset; item `place, side_px` is the place-th picture that training sees, of that size.
     """
@@ -293,8 +287,6 @@ def picture_at(place: int, count: int, seed: int) -> int:
 
 
 class Step(NamedTuple):
-    """The pictures of one batch."""
-
     begin: int
     end: int
     """Places in the run's order: the first, and the one behind the last."""

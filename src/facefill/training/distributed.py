@@ -25,7 +25,6 @@ class World:
     """This one's number on its machine."""
 
     def wait(self) -> None:
-        """Until all are here."""
         if self.size > 1:
             dist.barrier()
 
@@ -75,7 +74,6 @@ class Turn(nn.Module):
         self.method, self.player = method, player
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weighted terms of the player's loss."""
         terms: dict[str, Tensor] = self.method.losses(self.player, batch)
         return terms
 

@@ -39,8 +39,6 @@ LONG_SIDE_PX = 720
 
 
 class LessonConfig(Frozen):
-    """Which faces, which photos, and who labels them."""
-
     folder: Path
     """A dataset of aligned faces."""
     split: str = "train"
@@ -222,7 +220,6 @@ def _move_labels(scene: LabelledScene, photo: LabelledScene, matrix: F64) -> Non
 
 
 def _seen(scene: LabelledScene, rng: Generator) -> LabelledScene:
-    """Mirrored and tinted now and then."""
     if rng.random() < 0.5:
         scene = scene.mirrored()
     scene.image = backdrops.tint(scene.image, rng, 0.15)

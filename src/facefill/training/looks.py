@@ -31,8 +31,6 @@ USUAL = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
 
 
 class Person(NamedTuple):
-    """A face in a photo."""
-
     photo: U8
     """(H, W, 3) RGB."""
     landmarks: Points
@@ -134,7 +132,6 @@ class Looks(Dataset[dict[str, Any]]):
 
 
 def _print(cloth: U8, face: U8, rng: Generator) -> U8:
-    """A face in few flat colours, as printed on a garment."""
     grey = cv2.GaussianBlur(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), (0, 0), float(rng.uniform(0.7, 2.5)))
     steps = int(rng.integers(2, 4))
     level = np.digitize(grey, np.quantile(grey, np.linspace(0, 1, steps + 1)[1:-1]))

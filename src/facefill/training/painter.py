@@ -51,7 +51,6 @@ class Painter:
         self._mixes = {name: share for name, share in mixes.items() if real or name in ("drawn", "glasses", "plain")}
 
     def draw(self, rng: Generator) -> Covered:
-        """One picture."""
         mix = choose(rng, self._mixes)
         if mix == "real":
             base = _pick(self._glasses if rng.random() < 0.6 else self._plain, rng)
@@ -122,7 +121,6 @@ class Painter:
         return Covered(canvas, kinds, points + OFFSET)
 
     def _dress(self, canvas: U8, rng: Generator) -> None:
-        """Put neck and clothes below the face, in place."""
         body = _pick(self._bodies, rng)
         scale = float(np.exp(rng.normal(np.log(2.56 * 550 / body.shape[1]), 0.15)))
         top = FACE_PX - int(rng.integers(0, 14))
@@ -139,14 +137,12 @@ def _pick(values: list[Any], rng: Generator) -> Any:
 
 
 def draw(face: Covered, rng: Generator, kind: str) -> Covered:
-    """The face with a cover of `covers.wear`."""
     worn = wear(face.picture, face.landmarks, rng, kind)
     label = MASK if kind in FACE_MASKS else GLASSES if kind == "sunglasses" else OTHER
     return _relabel(face, worn.face, worn.mask, label)
 
 
 def draw_clear_glasses(face: Covered, rng: Generator) -> Covered:
-    """The face with glasses that cover nothing."""
     head = Head.from_landmarks(face.landmarks, SIDE_PX)
     light = estimate_light(face.picture, head, rng)
     layers = glasses(Scene(face.picture, head, light, hairy=bool(rng.random() < 0.7)), rng, clear=True)

@@ -35,8 +35,6 @@ FOLLOWED_PX = 46
 
 @dataclass(frozen=True)
 class Covered:
-    """A face as `cover` looks at it."""
-
     picture: U8
     """(S, S, 3) RGB, `OUTSIDE` where the photo does not reach."""
     kinds: U8
@@ -48,7 +46,6 @@ class Covered:
 
     @property
     def worn(self) -> Bool:
-        """(S, S), where a cover is."""
         return np.asarray((self.kinds != NOTHING) & (self.kinds != IGNORED))
 
     @property
@@ -285,7 +282,6 @@ def _of_cloth(source: Covered, garment: U8, rng: Generator) -> U8:
 
 
 def _dyed(picture: U8, rng: Generator) -> U8:
-    """The picture in other colours."""
     hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0].astype(int) + int(rng.integers(0, 180))) % 180
     hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.4, 1.5), 0, 255)

@@ -72,7 +72,6 @@ class LabelledScene:
 
 
 def compose_scene(faces: LabelledFaces, rng: Generator, size: int) -> LabelledScene:
-    """Draw one scene of size x size pixels."""
     scene = LabelledScene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
     kind = rng.choice(list(KINDS), p=list(KINDS.values()))
     for _ in range(rng.integers(0, 4)):

@@ -128,7 +128,6 @@ def validation_faces(dataset: Path, count: int) -> Tensor:
 
 
 def _shown_in_turn(faces: nn.Module, codes: Sequence[Tensor], truth: Tensor) -> Iterator[Tensor]:
-    """Batches of generated and of true faces."""
     for place, part in enumerate(codes):
         yield faces(part)
         yield truth[torch.arange(place * BATCH, (place + 1) * BATCH) % len(truth)]

@@ -21,8 +21,6 @@ VIEWS = ((1.0, False), (1.0, True), (0.6, False), (0.6, True))
 
 
 class Teacher(Protocol):
-    """Whoever can say where faces are."""
-
     def look(self, picture: U8, threshold: float) -> F32:
         """(H, W, 3) uint8 RGB to (n, 15): x0, y0, x1, y1, x and y of five landmarks, score."""
 

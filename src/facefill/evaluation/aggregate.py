@@ -24,8 +24,6 @@ from facefill.evaluation.records import Measurements
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the tables."""
-
     name: str
     title: str
     better: str
@@ -106,7 +104,6 @@ class Summary:
     def find(
         self, dataset: str, protocol: str, method: str, metric: str, kind: str = "", group: str = ""
     ) -> ReportRow | None:
-        """The row of these names, None where there is none."""
         if len(self._by_name) != len(self.rows):
             self._by_name = {
                 (row.dataset, row.protocol, row.method, row.metric, row.kind, row.group): row for row in self.rows
@@ -132,7 +129,6 @@ def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
 
 
 def _metrics(bench: Bench) -> list[Metric]:
-    """The columns of this evaluation, in the order that they are shown."""
     found = [_metric(name) for name in PLAIN]
     found += [_metric("lpips_{feature.name}", feature=one) for one in bench.features if one.perceptual]
     found += [
