@@ -7,7 +7,7 @@ from facefill.arrays import U8
 from facefill.covers import fabric, masks
 from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Floats
-from facefill.covers.masks import Cut, bump, cover, fit, texture, tucked, weave, with_sheet
+from facefill.covers.masks import Cut, bump, cover, fit, texture, tucked, weave
 from facefill.covers.patterns import pattern
 from facefill.covers.sheet import Cloth, Layer, Scene, drape
 
@@ -31,16 +31,12 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     colour, factor = border(rng, u, v, colour, factor)
     if rng.random() < 0.15:
         spot = (rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.75))
-        colour = masks.label(rng, colour, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.12))
+        colour = fabric.print_text(colour, rng, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.12))
     factor *= fabric.relief(height, scene.light.toward, float(rng.uniform(2, 9)))
     if rng.random() < 0.1:
         colour, factor = masks.valve(rng, colour, factor)
     peak = rng.uniform(0.03, 0.16) if fitted else 0.0
-
-    def bulge(u: Floats, v: Floats) -> Floats:
-        return np.asarray(peak * np.sin(np.pi * np.clip(v, 0, 1)) * np.clip(1 - np.abs(u), 0, 1) ** 1.2)
-
-    sheet = cover(cut, rng, bulge)
+    sheet = cover(cut, rng, lambda u, v: peak * np.sin(np.pi * np.clip(v, 0, 1)) * (1 - np.abs(u)) ** 1.2)
     cord: Floats = np.asarray(cv2.mean(colour)[:3]) / 255
     if rng.random() < 0.5:
         cord = fabric.tint(rng, "white", "black", "black")
@@ -48,7 +44,7 @@ def cloth(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     layers = masks.ear_loops(scene, sheet, rng, cord, wide, flat=float(rng.random()))
     shine = float(rng.choice([0.0, 0.08, 0.2, 0.35]))
     weft, thick = float(rng.uniform(0.0, 0.07)), float(rng.uniform(0.0, 0.06))
-    return with_sheet(layers, drape(scene, sheet, Cloth(colour, weave(rng, factor, weft), shine, tucked(rng), thick)))
+    return layers + drape(scene, sheet, Cloth(colour, weave(rng, factor, weft), shine, tucked(rng), thick))
 
 
 def border(rng: Rng, u: Image, v: Image, colour: U8, factor: Image) -> tuple[U8, Image]:
@@ -111,12 +107,8 @@ def wrapped(
     factor = factor * np.clip(np.float32(1.25) - np.float32(0.5) * v, 0.7, 1)
     factor = factor * fabric.relief(height, scene.light.toward, float(rng.uniform(3, 9)))
     swell, out = rng.uniform(0.0, 0.12) + thick, rng.uniform(*flare)
-
-    def bulge(u: Floats, v: Floats) -> Floats:
-        return np.asarray(swell + out * np.clip(v - 0.45, 0, 1) + 0 * u)
-
-    sheet = cover(cut, rng, bulge, 0.03)
+    sheet = cover(cut, rng, lambda u, v: swell + out * np.clip(v - 0.45, 0, 1) + 0 * u, 0.03)
     shine = float(rng.choice([0.0, 0.1, 0.25])) if thick < 0.05 else 0.0
     weft = float(rng.uniform(0.0, 0.07) + 0.4 * thick)
     finished = Cloth(colour, weave(rng, np.asarray(factor, np.float32), weft), shine, tucked(rng), thick)
-    return with_sheet([], drape(scene, sheet, finished))
+    return drape(scene, sheet, finished)

@@ -112,8 +112,9 @@ def choose(rng: Rng, weights: Odds) -> str:
     return list(weights)[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
 
 
-def print_text(sheet: U8, rng: Rng, colour: Colour, spot: tuple[float, float], height: float) -> None:
-    """Write a few letters into an 8 bit sheet (changed in place) as on labels; spot and height are shares of it."""
+def print_text(sheet: U8, rng: Rng, colour: Colour, spot: tuple[float, float], height: float) -> U8:
+    """An 8 bit sheet with a few letters as on labels; spot and height are shares of it."""
+    sheet = sheet.copy()
     rows, columns = sheet.shape[:2]
     letters = list(string.ascii_uppercase + string.digits + "  -")
     for line in range(int(rng.integers(1, 4))):
@@ -122,6 +123,7 @@ def print_text(sheet: U8, rng: Rng, colour: Colour, spot: tuple[float, float], h
         at = int(spot[0] * columns), int((spot[1] + 1.3 * height * line) * rows)
         thick = max(1, round(scale * 2))
         cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, ink(colour), thick, cv2.LINE_AA)
+    return sheet
 
 
 ALONG = np.linspace(0, 1, 7)[None, :, None]

@@ -7,7 +7,7 @@ from facefill.arrays import U8
 from facefill.covers import fabric
 from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Floats, surface
-from facefill.covers.masks import Cut, cover, fit, headbands, texture, with_sheet
+from facefill.covers.masks import Cut, cover, fit, headbands, texture
 from facefill.covers.patterns import pattern
 from facefill.covers.sheet import Cloth, Layer, Scene, drape, fill, lit, window
 
@@ -24,13 +24,9 @@ def half_mask(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     dents = fabric.noise(rng, rows, columns, 3, 4) * np.float32(0.04)
     factor = factor * fabric.relief(dents, scene.light.toward, 6)
     peak = float(rng.uniform(0.25, 0.45))
-
-    def bulge(u: Floats, v: Floats) -> Floats:
-        return np.asarray(peak * np.sin(np.pi * np.clip(v, 0, 1)) * np.clip(1 - u * u, 0, 1) ** 0.8)
-
     cloth = Cloth(fabric.sheet_of(base, rows, columns), np.asarray(factor, np.float32), float(rng.uniform(0.1, 0.4)))
-    sheet = cover(cut, rng, bulge, 0.006)
-    layers = with_sheet(headbands(scene, cut, rng), drape(scene, sheet, cloth, 0.7))
+    sheet = cover(cut, rng, lambda u, v: peak * np.sin(np.pi * np.clip(v, 0, 1)) * (1 - u * u) ** 0.8, 0.006)
+    layers = headbands(scene, cut, rng) + drape(scene, sheet, cloth, 0.7)
     case = fabric.tint(rng, "magenta", "charcoal", "grey", "mustard", "white", "black", "silver", "khaki")
     front = 0.5 + peak
     slide = 0.5 * (cut.nose - 0.22)
@@ -156,7 +152,7 @@ def microphone(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
         out = aside * wide * 1.5
         cube = np.stack([base - out, base + out, far + out, far - out])
         flag = fabric.sheet_of(fabric.any_tint(rng), 40, 60)
-        fabric.print_text(flag, rng, fabric.any_tint(rng), (0.08, 0.6), 0.35)
+        flag = fabric.print_text(flag, rng, fabric.any_tint(rng), (0.08, 0.6), 0.35)
         layers += solid(scene, rng, cube, flag, 0.05)
     return layers
 

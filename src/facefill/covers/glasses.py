@@ -16,10 +16,6 @@ GLASS = ("black", "black", "black", "charcoal", "charcoal", "umber", "navy", "fo
 BRIGHT = ("mustard", "sky", "royal", "silver", "orange", "magenta", "green", "lilac", "blue")
 
 
-def sunglasses(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
-    return glasses(scene, rng, clear=False)
-
-
 def glasses(scene: Scene, rng: Rng, *, clear: bool) -> list[Layer]:
     """Two lenses, their frame, a bridge and temples. clear: one looks through the lenses at the eyes."""
     wide, high = rng.uniform(0.36, 0.52), rng.uniform(0.24, 0.46)

@@ -67,7 +67,7 @@ def edge(u: Floats, middle: float, half: float, side: float) -> Floats:
 
 
 def cover(cut: Cut, rng: Rng, bulge: Surface | None = None, wave: float = 0.014) -> Surface:
-    """The surface (u, v) -> (..., 3) of a mask of that cut; bulge: (u, v) -> how far it stands off the face."""
+    """The surface (u, v) -> (..., 3) of a mask of that cut; bulge: (u, v) -> how far it stands off."""
     ripples = rng.normal(0, wave, (2, 4)) / np.array([1.0, 1.0, 1.6, 2.2])
     lean = rng.normal(0, 0.05, 2)
 
@@ -80,7 +80,7 @@ def cover(cut: Cut, rng: Rng, bulge: Surface | None = None, wave: float = 0.014)
         angle = cut.reach * u * shrink
         out = surface(angle, y, cut.lift, cut.width)
         if bulge is not None:
-            stand = bulge(u, v)
+            stand = bulge(np.clip(u, -1, 1), v)
             out[..., 0] += 0.6 * stand * np.sin(angle)
             out[..., 2] += stand * np.cos(angle)
         return out
@@ -143,11 +143,6 @@ def tucked(rng: Rng) -> float:
     return float(rng.choice([0.0, 0.0, 0.95, 1.0]))
 
 
-def with_sheet(layers: list[Layer], sheet: Layer | None) -> list[Layer]:
-    """All layers, the sheet last; its straps end under it."""
-    return layers if sheet is None else [*layers, sheet]
-
-
 SURGICAL = (
     "sky", "sky", "sky", "blue", "blue", "white", "white", "white", "black", "black", "teal", "green", "mint",
     "pink", "lilac", "grey", "navy", "skin", "charcoal",
@@ -180,8 +175,7 @@ def surgical(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     cloth = Cloth(colour, weave(rng, factor, float(rng.uniform(0.008, 0.035))), shine, tucked(rng))
     sheet = cover(cut, rng)
     cord = fabric.tint(rng, "white") if base.mean() > 0.2 and rng.random() < 0.85 else base
-    layers = ear_loops(scene, sheet, rng, cord, float(rng.uniform(0.02, 0.055)))
-    return with_sheet(layers, drape(scene, sheet, cloth))
+    return ear_loops(scene, sheet, rng, cord, float(rng.uniform(0.02, 0.055))) + drape(scene, sheet, cloth)
 
 
 def pleats(rng: Rng, u: Image, v: Image) -> tuple[Image, Image]:
@@ -209,13 +203,6 @@ def pleats(rng: Rng, u: Image, v: Image) -> tuple[Image, Image]:
     return height, factor
 
 
-def label(rng: Rng, colour: U8, ink: Colour, spot: tuple[float, float], height: float) -> U8:
-    """The sheet with a few printed letters, at shares of its size."""
-    sheet = colour.copy()
-    fabric.print_text(sheet, rng, ink, spot, height)
-    return sheet
-
-
 def respirator(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """KN95 and its kin: folded along the middle, standing off like a beak."""
     cut = Cut(0.26, 0.55, 0.72, 1.9, 1.7, 1.2, float(rng.uniform(1.0, 1.25)), 0.8)
@@ -226,7 +213,7 @@ def respirator(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     colour = fabric.sheet_of(base, rows, columns)
     if rng.random() < 0.5:
         ink = np.asarray(base * 0.45 if base.mean() > 0.4 else base + 0.4, np.float32)
-        colour = label(rng, colour, ink, (rng.choice([0.2, 0.58]), rng.uniform(0.4, 0.75)), 0.05)
+        colour = fabric.print_text(colour, rng, ink, (rng.choice([0.2, 0.58]), rng.uniform(0.4, 0.75)), 0.05)
     factor = np.ones((rows, columns), np.float32)
     factor -= rng.uniform(0.05, 0.25) * bump(u, 0.03)
     for line in (rng.uniform(0.05, 0.2), rng.uniform(0.82, 0.95)):
@@ -241,19 +228,16 @@ def respirator(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     if rng.random() < 0.3:
         colour, factor = valve(rng, colour, factor)
     peak, sharp = rng.uniform(0.1, 0.3), rng.uniform(1.0, 1.8)
-
-    def bulge(u: Floats, v: Floats) -> Floats:
-        ridge = np.clip(1 - np.abs(u), 0, 1) ** sharp
-        return np.asarray(peak * np.sin(np.pi * np.clip(v, 0, 1) ** 0.9) * ridge)
-
-    sheet = cover(cut, rng, bulge, 0.01)
+    sheet = cover(
+        cut, rng, lambda u, v: peak * np.sin(np.pi * np.clip(v, 0, 1) ** 0.9) * (1 - np.abs(u)) ** sharp, 0.01
+    )
     cord = fabric.tint(rng, "white") if base.mean() > 0.3 else base
     if rng.random() < 0.3:
         cord = fabric.tint(rng, "white", "black", "mustard", "grey")
     layers = ear_loops(scene, sheet, rng, cord, float(rng.uniform(0.03, 0.075)), flat=0.5)
     weft = float(rng.uniform(0.005, 0.03))
     cloth = Cloth(colour, weave(rng, factor, weft), float(rng.uniform(0, 0.15)), tucked(rng))
-    return with_sheet(layers, drape(scene, sheet, cloth, 0.6))
+    return layers + drape(scene, sheet, cloth, 0.6)
 
 
 def valve(rng: Rng, colour: U8, factor: Image) -> tuple[U8, Image]:
@@ -285,7 +269,7 @@ def cup(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     base = fabric.tint(rng, "white", "white", "white", "ivory", "sky", "silver", "grey", "black")
     colour = fabric.sheet_of(base, rows, columns)
     if rng.random() < 0.6:
-        colour = label(rng, colour, base * 0.4, (rng.uniform(0.36, 0.44), rng.uniform(0.6, 0.75)), 0.045)
+        colour = fabric.print_text(colour, rng, base * 0.4, (rng.uniform(0.36, 0.44), rng.uniform(0.6, 0.75)), 0.045)
     radius = np.sqrt(u * u + (2 * v - 1) ** 2)
     ring = rng.uniform(0.72, 0.88)
     factor = 1 - rng.uniform(0.1, 0.3) * bump(radius - ring, 0.05) + 0.08 * bump(radius - ring - 0.06, 0.05)
@@ -300,14 +284,11 @@ def cup(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     if rng.random() < 0.4:
         colour, factor = valve(rng, colour, factor)
     peak = rng.uniform(0.2, 0.38)
-
-    def bulge(u: Floats, v: Floats) -> Floats:
-        inside = np.clip(1 - np.abs(u) ** 2.6, 0, 1) * np.clip(1 - np.abs(2 * v - 1) ** 3, 0, 1)
-        return np.asarray(peak * inside**0.7)
-
-    sheet = cover(cut, rng, bulge, 0.008)
+    sheet = cover(
+        cut, rng, lambda u, v: peak * ((1 - np.abs(u) ** 2.6) * np.clip(1 - np.abs(2 * v - 1) ** 3, 0, 1)) ** 0.7, 0.008
+    )
     cloth = Cloth(colour, weave(rng, factor, float(rng.uniform(0.01, 0.035))), float(rng.uniform(0, 0.1)))
-    return with_sheet(headbands(scene, cut, rng), drape(scene, sheet, cloth, 0.7))
+    return headbands(scene, cut, rng) + drape(scene, sheet, cloth, 0.7)
 
 
 def headbands(scene: Scene, cut: Cut, rng: Rng) -> list[Layer]:

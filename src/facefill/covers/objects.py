@@ -183,7 +183,7 @@ def thing(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     colour = pattern(rng, rows, columns)
     if rng.random() < 0.3:
         spot = (rng.uniform(0, 0.4), rng.uniform(0.2, 0.7))
-        fabric.print_text(colour, rng, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.2))
+        colour = fabric.print_text(colour, rng, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.2))
     round_px = max(0.6, head.scale * float(rng.uniform(0.03, 0.3)))
     depth = cv2.GaussianBlur(alpha, (0, 0), round_px, borderType=cv2.BORDER_REPLICATE)
     tone = fabric.relief(depth, light.toward, float(rng.uniform(0, 2)) * 128 / rows * round_px)

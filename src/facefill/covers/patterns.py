@@ -78,8 +78,8 @@ def grin(rng: Rng, rows: int, columns: int) -> U8:
 
 def slogan(rng: Rng, rows: int, columns: int) -> U8:
     out = plain(rng, rows, columns) if rng.random() < 0.7 else pattern(rng, rows, columns, "fade")
-    fabric.print_text(out, rng, any_tint(rng), (rng.uniform(0.1, 0.4), rng.uniform(0.3, 0.7)), rng.uniform(0.08, 0.25))
-    return out
+    colour, spot = any_tint(rng), (rng.uniform(0.1, 0.4), rng.uniform(0.3, 0.7))
+    return fabric.print_text(out, rng, colour, spot, rng.uniform(0.08, 0.25))
 
 
 def quilt(rng: Rng, rows: int, columns: int) -> U8:

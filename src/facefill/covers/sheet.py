@@ -149,8 +149,8 @@ def spread(places: Floats, values: Floats, visible: Bool, box: Box) -> Image:
     return np.asarray(cv2.warpAffine(grid, scale, (width, height), flags=INVERSE, borderMode=cv2.BORDER_REPLICATE))
 
 
-def drape(scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Cloth, shadow: float = 0.4) -> Layer | None:
-    """Lay a cloth over a surface (u, v) -> (rows, columns, 3) points of the head; None if outside the picture."""
+def drape(scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Cloth, shadow: float = 0.4) -> list[Layer]:
+    """A cloth over a surface (u, v) -> (rows, columns, 3) points of the head: one layer, none outside the picture."""
     head, light = scene.head, scene.light
     u, v = knots()
     turned = head.turn(surface(u, v))
@@ -158,7 +158,7 @@ def drape(scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Clot
     edge = head.place(outline(turned[2:-2, 2:-2]))
     box = window(edge, head.size, 2)
     if box is None:
-        return None
+        return []
     alpha = fill(edge, box)
     right, below = np.zeros_like(places), np.zeros_like(places)
     right[:, :-1] = places[:, 1:] - places[:, :-1]
@@ -176,20 +176,16 @@ def drape(scene: Scene, surface: Callable[[Floats, Floats], Floats], cloth: Clot
         texture = cv2.add(texture, cv2.merge([cv2.convertScaleAbs(gleam)] * 3))
     painted = cv2.remap(texture, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if cloth.thick * head.scale > 1:
-        tone = tone * rounded_edge(alpha, light, cloth.thick * head.scale)
+        thick_px = cloth.thick * head.scale  # the rim is brighter where it faces the light, darker where it turns away
+        depth = cv2.GaussianBlur(alpha, (0, 0), 0.5 * thick_px, borderType=cv2.BORDER_REPLICATE)
+        tone = tone * relief(depth, light.toward, 0.3 * thick_px * 128 / len(depth))
     if cloth.tucked > 0 and scene.hairy:
         side = np.clip(np.abs(across) * 5 - 3.2, 0, 1) * np.clip(3.2 - 4 * down, 0, 1)
         alpha = alpha * (1 - np.float32(cloth.tucked) * side * scene.hair(box))
     if cloth.shine > 0:
         gloss = np.clip((tone - np.float32(0.9)) * 2, 0, 1.2) ** 2 * np.float32(127 * cloth.shine)
         painted = cv2.add(painted, cv2.merge([cv2.convertScaleAbs(gloss)] * 3))
-    return Layer(box[0], box[1], lit(light, head, painted, tone, box), alpha, min(0.9, shadow + 2 * cloth.thick))
-
-
-def rounded_edge(alpha: Image, light: Light, thick_px: float) -> Image:
-    """Factor of light on the rim of something thick: brighter where it faces the light, darker where it turns away."""
-    depth = cv2.GaussianBlur(alpha, (0, 0), 0.5 * thick_px, borderType=cv2.BORDER_REPLICATE)
-    return relief(depth, light.toward, 0.3 * thick_px * 128 / len(depth))
+    return [Layer(box[0], box[1], lit(light, head, painted, tone, box), alpha, min(0.9, shadow + 2 * cloth.thick))]
 
 
 def lit(light: Light, head: Head, colour: U8, tone: Image, box: Box) -> U8:

@@ -35,9 +35,10 @@ COVERAGES: Odds = {"full": 0.84, "nose-out": 0.11, "chin": 0.05}
 DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
     "surgical": masks.surgical, "respirator": masks.respirator, "cup": masks.cup, "half-mask": gear.half_mask,
     "cloth": cloth.cloth, "bandana": cloth.bandana, "gaiter": cloth.gaiter, "scarf": cloth.scarf,
-    "shield": gear.shield, "hand": objects.hand, "sunglasses": glasses.sunglasses, "microphone": gear.microphone,
-    "thing": objects.thing, "hair": damage.hair, "text": damage.text, "scratches": damage.scratches,
-    "blocks": damage.blocks,
+    "shield": gear.shield, "hand": objects.hand,
+    "sunglasses": lambda scene, rng, _: glasses.glasses(scene, rng, clear=False),
+    "microphone": gear.microphone, "thing": objects.thing, "hair": damage.hair, "text": damage.text,
+    "scratches": damage.scratches, "blocks": damage.blocks,
 }  # fmt: skip
 
 MASK_ALPHA = 0.04  # a cover hides more than this of each masked pixel, and nothing of the others
@@ -130,7 +131,10 @@ def record(layer: Layer, head: Head, light: Light, rng: Rng) -> Layer:
     colour = cv2.LUT(layer.colour, LEVELS)
     if light.blur_px > 0.3:
         colour = cv2.GaussianBlur(colour, kernel, blur, borderType=cv2.BORDER_REPLICATE)
-    colour = cv2.add(colour, cv2.merge([grain(rng, alpha.shape, light)] * 3), dtype=cv2.CV_8U)
+    noise = white_noise(rng, *alpha.shape)  # the sensor's, as strong and as coarse as the picture's
+    if light.blur_px > 0.3:
+        noise = cv2.GaussianBlur(noise, (5, 5), 0.7 * light.blur_px) * np.float32(1 + 1.2 * light.blur_px)
+    colour = cv2.add(colour, cv2.merge([noise * np.float32(light.noise + 0.5)] * 3), dtype=cv2.CV_8U)
     return replace(layer, colour=colour, alpha=alpha)
 
 
@@ -173,14 +177,6 @@ def cast_shadow(dark: Image, head: Head, light: Light, rng: Rng) -> Image:
     moved = cv2.GaussianBlur(moved, (wide, wide), 0) * np.float32(rng.uniform(0.15, 0.5))
     moved += cv2.GaussianBlur(small, (near, near), 0) * np.float32(rng.uniform(0.1, 0.35))
     return np.asarray(cv2.resize(moved, dark.shape[::-1], interpolation=cv2.INTER_LINEAR))
-
-
-def grain(rng: Rng, shape: tuple[int, ...], light: Light) -> Image:
-    """Sensor noise (rows, columns) as strong and as coarse as the picture's."""
-    noise = white_noise(rng, shape[0], shape[1])
-    if light.blur_px > 0.3:
-        noise = cv2.GaussianBlur(noise, (5, 5), 0.7 * light.blur_px) * np.float32(1 + 1.2 * light.blur_px)
-    return np.asarray(noise * np.float32(light.noise + 0.5), np.float32)
 
 
 def recompress(patch: U8, mask: Bool, box: Box, light: Light, rng: Rng) -> U8:

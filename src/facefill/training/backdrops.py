@@ -1,27 +1,27 @@
 """What surrounds and hides the faces of a training scene: backgrounds, bodies, things a little like a face."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.random import Generator
 
 from facefill.arrays import F32, F64, U8, Bool
+from facefill.covers.fabric import white_noise
 from facefill.covers.wear import through_jpeg
+from facefill.training.augmentation import tint
 
 
 def draw_backdrop(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:
     """A background without a face, (size, size, 3). pictures: aligned faces whose margins serve as texture."""
-    kind = rng.integers(5)
-    if kind == 0:
-        image = draw_clouds(rng, size)
-    elif kind == 1:
-        image = _gradient(rng, size)
-    elif kind == 2:
-        image = _margin(pictures, boxes, rng, size)
-    elif kind == 3:
-        image = _quilt(pictures, boxes, rng, size)
-    else:
-        index = int(rng.integers(len(pictures)))
-        image = close_up(pictures[index], rng, size)
+    ways: list[Callable[[], U8]] = [
+        lambda: draw_clouds(rng, size),
+        lambda: _resize(rng.integers(0 if rng.random() < 0.7 else 225, 256, (2, 2, 3)).astype(np.uint8), size, size),
+        lambda: _resize(_patch_beside(pictures, boxes, rng), size, size),
+        lambda: _quilt(pictures, boxes, rng, size),
+        lambda: close_up(pictures[int(rng.integers(len(pictures)))], rng, size),
+    ]
+    image = ways[rng.integers(len(ways))]()
     if rng.random() < 0.45:
         _scatter(image, rng)
     if rng.random() < 0.25:
@@ -154,40 +154,19 @@ def draw_toy(image: U8, rng: Generator) -> None:
             cv2.line(image, _whole(at), _whole(at + rng.uniform(-0.4, 0.4, 2) * size), mark, int(rng.integers(1, 8)))
 
 
-def tint(picture: U8, rng: Generator, strength: float) -> U8:
-    """Other light: a gain for each channel and one for all, within `strength`."""
-    gains = np.exp(rng.uniform(-strength, strength) + rng.uniform(-strength / 3, strength / 3, 3))
-    curves = np.clip(np.arange(256)[None, :, None] * gains + rng.uniform(-12, 12), 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(picture, curves), np.uint8)
-
-
 def photograph(image: U8, rng: Generator) -> U8:
     """What a camera and a file do: light, blur, noise, JPEG, now and then no colour."""
-    image = tint(image, rng, 0.35)
-    if rng.random() < 0.35:
-        curve = (255 * (np.arange(256) / 255) ** np.exp(rng.uniform(-0.5, 0.5))).astype(np.uint8)
-        image = cv2.LUT(image, curve)
+    image = cv2.LUT(image, tint(0.8, rng))
     if rng.random() < 0.08:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.6))
     if rng.random() < 0.3:
-        grain = np.empty(image.shape, np.int16)
-        cv2.setRNGSeed(int(rng.integers(2**31)))
-        cv2.randn(grain, (0, 0, 0), (rng.uniform(2, 12),) * 3)
-        image = np.clip(image + grain, 0, 255).astype(np.uint8)
+        grain = white_noise(rng, len(image), image.shape[1] * 3).reshape(image.shape)
+        image = np.clip(image + grain * rng.uniform(2, 12), 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         image = through_jpeg(image, int(rng.integers(30, 95)))
     return image
-
-
-def _gradient(rng: Generator, size: int) -> U8:
-    first, second = rng.uniform(0, 255, (2, 3)) if rng.random() < 0.7 else rng.uniform(225, 255, (2, 3))
-    angle = rng.uniform(0, 2 * np.pi)
-    ramp = np.linspace(0, 1, 48)
-    along = (np.cos(angle) * ramp[None, :] + np.sin(angle) * ramp[:, None] + 1) / 3
-    small = np.clip(first + along[..., None] * (second - first), 0, 255).astype(np.uint8)
-    return _resize(small, size, size)
 
 
 def _patch_beside(pictures: U8, boxes: F32, rng: Generator) -> U8:
@@ -204,12 +183,6 @@ def _patch_beside(pictures: U8, boxes: F32, rng: Generator) -> U8:
     high = min(edge, y0) if side == 2 else edge
     margin: U8 = picture[y : y + high, x : x + wide]
     return margin
-
-
-def _margin(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:
-    patch = _patch_beside(pictures, boxes, rng)
-    how = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_NEAREST
-    return np.asarray(cv2.resize(patch, (size, size), interpolation=how), np.uint8)
 
 
 def _quilt(pictures: U8, boxes: F32, rng: Generator, size: int) -> U8:

@@ -25,6 +25,7 @@ from facefill.files.whole import whole
 from facefill.imaging.crop import Crop
 from facefill.offline import cache_folder
 from facefill.training import backdrops, scenes
+from facefill.training.augmentation import tint
 from facefill.training.data import DataConfig, Source, read_faces, split_validation
 from facefill.training.data import Faces as Aligned
 from facefill.training.scenes import LabelledFaces, LabelledScene
@@ -222,5 +223,5 @@ def _move_labels(scene: LabelledScene, photo: LabelledScene, matrix: F64) -> Non
 def _seen(scene: LabelledScene, rng: Generator) -> LabelledScene:
     if rng.random() < 0.5:
         scene = scene.mirrored()
-    scene.image = backdrops.tint(scene.image, rng, 0.15)
+    scene.image = cv2.LUT(scene.image, tint(0.4, rng))
     return scene

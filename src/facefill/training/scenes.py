@@ -13,8 +13,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from facefill.arrays import F32, F64, MIRRORED, U8, Bool, mirror_points
+from facefill.arrays import F32, F64, MIRRORED, U8, Bool, Points, mirror_points
+from facefill.imaging.crop import turn_of
 from facefill.training import backdrops
+from facefill.training.augmentation import tint
 
 KINDS = {"portrait": 0.34, "group": 0.34, "crowd": 0.22, "empty": 0.10}
 """How often each kind of scene is drawn."""
@@ -43,10 +45,9 @@ class LabelledFaces:
 
     @cached_property
     def turned(self) -> NDArray[np.int64]:
-        """The sixth of the faces that are turned away most: how far the nose lies beside the middle of the eyes."""
-        eyes, noses = self.landmarks[:, :2].mean(1), self.landmarks[:, 2]
-        across = np.abs(noses[:, 0] - eyes[:, 0]) / np.linalg.norm(np.diff(self.landmarks[:, :2], axis=1)[:, 0], axis=1)
-        return np.argsort(-across, kind="stable")[: max(1, len(self) // 6)]
+        """The sixth of the faces that are turned away most."""
+        turns = np.array([turn_of(points) for points in self.landmarks])
+        return np.argsort(-turns, kind="stable")[: max(1, len(self) // 6)]
 
     def draw(self, rng: Generator) -> int:
         """The index of a face; turned ones come more often than they are in the data, as they do in photos."""
@@ -100,12 +101,12 @@ def compose_portrait(faces: LabelledFaces, rng: Generator, size: int) -> Labelle
     picture, box = (faces.covered if rng.random() < 0.5 else faces.pictures)[index], faces.boxes[index]
     if rng.random() < 0.2:
         picture = backdrops.hide_part(picture, box, rng)
-    matrix, (half_w, half_h) = _pose(box, rng, rng.uniform(0.42, 0.85) * size, rng.normal(0, 10))
-    x, y = rng.normal((0.5, 0.55), 0.05) * size
-    matrix[:, 2] = (x, y) - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
+    linear, half = _pose(box, rng, rng.uniform(0.42, 0.85) * size, rng.normal(0, 10))
+    centre = rng.normal((0.5, 0.55), 0.05) * size
+    matrix = _centred(linear, box, centre)
     scene = LabelledScene(backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size))
     place(scene.image, picture, np.ones(picture.shape[:2], np.float32), matrix)
-    label(scene, np.array([x - half_w, y - half_h, x + half_w, y + half_h]), faces.landmarks[index], matrix, 1)
+    label(scene, np.concatenate([centre - half, centre + half]), faces.landmarks[index], matrix, 1)
     scene.image = backdrops.photograph(scene.image, rng)
     return scene
 
@@ -116,16 +117,15 @@ def compose_decoy(faces: LabelledFaces, rng: Generator, size: int) -> LabelledSc
     kind = rng.random()
     if kind < 0.35:
         image = backdrops.close_up(faces.pictures[index], rng, size)
-    elif kind < 0.55:
-        matrix, _ = _pose(faces.boxes[index], rng, rng.uniform(0.48, 1.0) * size, rng.normal(0, 30))
-        matrix[:, 2] = rng.normal(0.5, 0.08, 2) * size - matrix[:, :2] @ [*(faces.boxes[index].reshape(2, 2).mean(0))]
-        image = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size)
-        place(image, _faceless(faces, index), np.ones(faces.covers.shape[1:], np.float32), matrix)
-    elif kind < 0.62:
+    elif kind < 0.42:
         image = np.asarray(cv2.resize(backdrops.shuffle_tiles(faces.pictures[index], rng), (size, size)), np.uint8)
     else:
         image = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, size)
-        if kind < 0.8:
+        if kind < 0.62:
+            linear, _ = _pose(faces.boxes[index], rng, rng.uniform(0.48, 1.0) * size, rng.normal(0, 30))
+            matrix = _centred(linear, faces.boxes[index], rng.normal(0.5, 0.08, 2) * size)
+            place(image, _faceless(faces, index), np.ones(faces.covers.shape[1:], np.float32), matrix)
+        elif kind < 0.8:
             backdrops.draw_toy(image, rng)
     scene = LabelledScene(image)
     if rng.random() < 0.4:
@@ -141,28 +141,26 @@ def paste_face(scene: LabelledScene, faces: LabelledFaces, rng: Generator, side:
     """
     index = faces.draw(rng)
     box, landmarks = faces.boxes[index], faces.landmarks[index]
-    covered = rng.random() < 0.5
-    picture = (faces.covered if covered else faces.pictures)[index]
-    matrix, (half_w, half_h) = _pose(box, rng, side)
+    picture = (faces.covered if rng.random() < 0.5 else faces.pictures)[index]
+    linear, half = _pose(box, rng, side)
     size = scene.image.shape[0]
-    edge = -0.35 if loose else -0.1 if rng.random() < 0.2 else 0.5
+    edge = 0.3 if loose else 0.8 if rng.random() < 0.2 else 1.0
+    low = np.minimum(half * edge, size / 2)
     for _ in range(6):
-        low = np.minimum([half_w * 2 * edge, half_h * 2 * edge] + np.array([half_w, half_h]) * (edge < 0), size / 2)
         centre = rng.uniform(low, size - low)
-        x, y = centre
-        placed = np.array([x - half_w, y - half_h, x + half_w, y + half_h], np.float32)
+        placed = np.concatenate([centre - half, centre + half]).astype(np.float32)
         head = placed + 0.2 * side * np.array([-1, -1, 1, 1], np.float32)
         if all(share_inside(other, head) < 0.35 for other in scene.boxes):
             break
     else:
         return
-    matrix[:, 2] += centre - matrix @ [*(box[:2] + box[2:]) / 2, 1]
     if rng.random() < 0.4 and not loose:
         backdrops.draw_body(scene.image, placed, scene.boxes, rng)
     if rng.random() < 0.2:
         picture = backdrops.hide_part(picture, box, rng)
     if rng.random() < 0.5:
-        picture = backdrops.tint(picture, rng, 0.25)
+        picture = cv2.LUT(picture, tint(0.6, rng))
+    matrix = _centred(linear, box, centre)
     place(scene.image, picture, _outline(box, rng, picture.shape[0], loose), matrix)
     for other, taken in enumerate(scene.boxes):
         if share_inside(taken, head) > 1 - LEAST_SEEN:
@@ -176,10 +174,9 @@ def paste_decoy(scene: LabelledScene, faces: LabelledFaces, rng: Generator) -> N
     face, a patch of skin, a piece of one face, another backdrop."""
     index = int(rng.integers(len(faces)))
     box, size = faces.boxes[index], scene.image.shape[0]
-    matrix, _ = _pose(box, rng, _between(rng, 16, 0.6 * size))
-    centre = rng.uniform(0, size, 2)
-    matrix[:, 2] += centre - matrix @ [*(box[:2] + box[2:]) / 2, 1]
-    if any(b[0] - 4 < centre[0] < b[2] + 4 and b[1] - 4 < centre[1] < b[3] + 4 for b in scene.boxes):
+    linear, _ = _pose(box, rng, _between(rng, 16, 0.6 * size))
+    x, y = centre = rng.uniform(0, size, 2)
+    if any(b[0] - 4 < x < b[2] + 4 and b[1] - 4 < y < b[3] + 4 for b in scene.boxes):
         return
     picture = faces.pictures[index]
     alpha = _outline(box, rng, picture.shape[0], False)
@@ -191,14 +188,12 @@ def paste_decoy(scene: LabelledScene, faces: LabelledFaces, rng: Generator) -> N
     elif kind == 2:
         picture = backdrops.draw_skin(picture, box, rng)
     elif kind == 3:
-        alpha = backdrops.piece_of(box, rng, picture.shape[0])
-        matrix[:, :2] *= rng.uniform(1, 2.5)
-        matrix[:, 2] = centre - matrix[:, :2] @ ((box[:2] + box[2:]) / 2)
+        alpha, linear = backdrops.piece_of(box, rng, picture.shape[0]), linear * rng.uniform(1, 2.5)
     elif kind == 4:
         picture = _faceless(faces, index)
     else:
         picture = backdrops.draw_backdrop(faces.pictures, faces.boxes, rng, picture.shape[0])
-    place(scene.image, picture, alpha, matrix)
+    place(scene.image, picture, alpha, _centred(linear, box, centre))
 
 
 def _faceless(faces: LabelledFaces, index: int) -> U8:
@@ -215,9 +210,8 @@ def place(image: U8, picture: U8, alpha: F32, matrix: F64) -> None:
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     matrix = matrix.copy()
     while scale < 0.6 and picture.shape[0] >= 32:  # bilinear sampling alone would alias
-        half = picture.shape[0] // 2
-        picture = cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA)
-        alpha = cv2.resize(alpha, (half, half), interpolation=cv2.INTER_AREA)
+        half = (picture.shape[0] // 2,) * 2
+        picture, alpha = (cv2.resize(part, half, interpolation=cv2.INTER_AREA) for part in (picture, alpha))
         matrix[:, 2] += matrix[:, :2] @ [0.5, 0.5]  # pixel centres: small p lies at 2 p + 0.5
         matrix[:, :2] *= 2
         scale *= 2
@@ -247,22 +241,25 @@ def label(scene: LabelledScene, box: NDArray[Any], landmarks: F32, matrix: F64, 
     scene.counts.append(counts)
 
 
-def _pose(box: F32, rng: Generator, side: float, roll: float | None = None) -> tuple[F64, tuple[float, float]]:
-    """A random mirroring and slight squeeze that gives the face that side, and half of its box's width and height.
+def _pose(box: F32, rng: Generator, side: float, roll: float | None = None) -> tuple[F64, F64]:
+    """A random mirroring and slight squeeze (2, 2) that gives the face that side, and half of its box's width and
+    height.
 
     roll: degrees; None draws one. The box of a rolled face is that of the ellipse that fills its upright box: a rolled
     rectangle's would be too large.
     """
-    width, height = float(box[2] - box[0]), float(box[3] - box[1])
+    spans = (box[2:] - box[:2]).astype(np.float64)
     rolls = [rng.normal(0, 10), rng.uniform(-45, 45), rng.uniform(-100, 100)]
     roll = np.deg2rad(rng.choice(rolls, p=[0.7, 0.26, 0.04]) if roll is None else roll)
     squeeze = np.exp(rng.uniform(-0.12, 0.12) if rng.random() < 0.8 else rng.uniform(-0.25, 0))
-    scale = side / np.sqrt(width * height)
-    stretch = np.diag([scale * squeeze * rng.choice([-1, 1]), scale / squeeze])
-    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    linear = turn @ stretch
-    half = np.sqrt((linear[:, 0] * width / 2) ** 2 + (linear[:, 1] * height / 2) ** 2)
-    return np.concatenate([linear, np.zeros((2, 1))], 1), (float(half[0]), float(half[1]))
+    stretch = side / np.sqrt(spans.prod()) * np.array([squeeze * rng.choice([-1, 1]), 1 / squeeze])
+    linear = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]]) * stretch
+    return linear, np.hypot(*(linear * spans / 2).T)
+
+
+def _centred(linear: F64, box: F32, centre: Points) -> F64:
+    """(2, 3), the transform that puts the middle of a box at a place."""
+    return np.column_stack([linear, centre - linear @ ((box[:2] + box[2:]) / 2)])
 
 
 def _outline(box: F32, rng: Generator, size: int, loose: bool) -> F32:
