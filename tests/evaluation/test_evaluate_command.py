@@ -99,7 +99,7 @@ def test_a_method_whose_package_is_missing_is_one_line_before_any_work(
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("missing file", "every file of the manifest, got no"),
+        ("missing file", "a readable picture, got"),
         ("not square", "square faces"),
         ("not a number", "face001.png"),
         ("no picture", "face001.png"),
