@@ -52,7 +52,7 @@ from facefill.runtime.helpers import Finds
 from facefill.runtime.second_look import SecondLook
 from facefill.training.real_covers import Covered, read_real
 from facefill.training.scenes import share_inside
-from facefill.training.teacher import Teacher, find_in_view, label_faces, open_teacher
+from facefill.training.teacher import Teacher, find_in_view, label_face, open_teacher
 
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
 DATA = Path(__file__).parents[1] / "tests" / "data"
@@ -313,12 +313,11 @@ def judge_landmarks(plain: Path, dataset: Path, teacher: Teacher, limit: int, ve
     for split in ("test-celeba", "test-asian", "test-generated"):
         for entry in spread(dataset, split, limit):
             face, points = read_aligned(entry)
-            _, marks, found = label_faces(face[None], teacher)
-            if found[0]:
+            row = label_face(face, teacher)
+            if row is not None:
                 worn = draw_case(PROTOCOLS["worn@256"], face, points, entry.row["file"], None)
-                drawn.append(
-                    (cv2.copyMakeBorder(worn.shown, *(64,) * 4, cv2.BORDER_CONSTANT, value=(128,) * 3), marks[0] + 64)
-                )
+                wide = cv2.copyMakeBorder(worn.shown, *(64,) * 4, cv2.BORDER_CONSTANT, value=(128,) * 3)
+                drawn.append((wide, row[4:].reshape(5, 2) + 64))
     for version in versions:
         errors = [
             error for photo, rows in zip(photos, lessons, strict=True) for error in distances(version.find(photo), rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from facefill.runtime.cover import OUTSIDE
 from facefill.runtime.engine import load_engine
 from facefill.runtime.finder import Finder
 from facefill.training.augmentation import tint
-from facefill.training.data import DataConfig, Faces, Source, read_faces, read_names, split_validation
+from facefill.training.data import DataConfig, Source, read_faces, read_names, split_validation
 from facefill.training.lessons import judging_names, read_photos
 from facefill.training.looks import Looks, Person
 from facefill.training.painter import MIXES, Painter, degrade, draw_pool, move
@@ -89,7 +90,11 @@ class _Drawn:
             key=lambda at: hashlib.sha256(f"cover/{aligned.names[at]}".encode()).digest(),
         )[: config.faces]
         if config.teacher:
-            aligned = _taught(aligned, [*judged.tolist(), *order], config.teacher, cache)
+            asked = [*judged.tolist(), *order]
+            key = hashlib.sha256(f"{aligned.digest}/{asked}".encode()).hexdigest()[:16]
+            path, marks = cache / f"{key}-labels.npy", np.full_like(aligned.landmarks, np.nan)
+            marks[asked] = label_faces(aligned.pixels, asked, partial(open_teacher, config.teacher), path)[1]
+            aligned = replace(aligned, landmarks=marks)
         known = np.isfinite(aligned.landmarks[:, 0, 0])
         real = read_real(config.covers, "train", config.unsure, corrections=config.corrections) if config.covers else []
         real = [face for face in real if face.kind not in config.without]
@@ -104,21 +109,6 @@ class _Drawn:
         self.pool, self.marks = draw_pool(painter, config.pool, config.seed, cache / f"{key}-covering.u8")
 
 
-def _taught(aligned: Faces, places: list[int], teacher: Path, cache: Path) -> Faces:
-    """The faces with the teacher's landmarks at these places, nan elsewhere and where it finds none."""
-    key = hashlib.sha256(f"{aligned.digest}/{places}".encode()).hexdigest()[:16]
-    path = cache / f"{key}-taught.npy"
-    if not path.is_file():
-        marks = np.full((len(aligned.names), 5, 2), np.nan, np.float32)
-        knows = open_teacher(teacher)
-        for at in track(places, "labelling", len(places)):
-            _, points, found = label_faces(aligned.pixels[at][None], knows)
-            if found[0]:
-                marks[at] = points[0]
-        np.save(path, marks)
-    return replace(aligned, landmarks=np.load(path))
-
-
 def held_out(file: str) -> bool:
     """Whether a real face chooses weights and teaches nothing: every eighth, all faces of a photo alike."""
     photo = file.rsplit("_", 1)[0] if Path(file).name.startswith("fm_") else file
@@ -130,64 +120,43 @@ def open_covering(config: CoveringConfig) -> Source:
     drawn = _Drawn(config)
     count = max(config.validation_images - len(drawn.held), 0)
     judged = [*drawn.held, *(drawn.judge.draw(np.random.default_rng([JUDGED_SEED, at])) for at in range(count))]
-    return Source(
-        lambda seed: Learning(drawn.pool, drawn.real, seed),
-        Judged(judged),
-        len(judged),
-        drawn.digest,
-        ("a covered face",),
-    )
+    shown = partial(Learning, drawn.pool, drawn.real)
+    return Source(shown, Judged(judged), len(judged), drawn.digest, ("a covered face",))
 
 
-def _open_finder() -> Finder:
-    return Finder(load_engine(find_weights("finder")[0]))
-
-
-def open_looks(config: CoveringConfig, finder: Callable[[], Any] = _open_finder) -> Source:
+def open_looks(config: CoveringConfig, finder: Callable[[], Any] | None = None) -> Source:
     """Faces and what is none; other drawn pictures, other real faces and mistakes on other photos judge.
 
-    finder: opens a `Finder`, whose mistakes on photos without a face are shown most.
+    finder: opens what takes the place of the shipped one, whose mistakes on photos without a face are shown most.
     """
     drawn = _Drawn(config)
     photos = read_others(config.covers) if config.covers else []
-    found = _mistakes(finder(), photos) if photos else []
-    taught = [mistake for mistake in found if mistake[0] % 8]
-    kept = [mistake for mistake in found if not mistake[0] % 8]
+    found = _mistakes(finder() if finder else Finder(load_engine(find_weights("finder")[0])), photos) if photos else []
+    taught, kept = ([mistake for mistake in found if bool(mistake[0] % 8) is teaches] for teaches in (True, False))
     pool, marks, count = drawn.pool, drawn.marks, len(drawn.pool) // 20
     crowd = read_people(config)
-    return Source(
-        lambda seed: Looks(
-            pool[count:],
-            marks[count:],
-            drawn.real,
-            [one for place, one in enumerate(crowd) if place % 8],
-            photos,
-            taught,
-            seed,
-        ),
-        Looks(pool[:count], marks[:count], drawn.held, crowd[::8], photos, kept, 2),
-        config.validation_images,
-        drawn.digest,
-        ("an aligned square",),
-    )
+    people = [one for place, one in enumerate(crowd) if place % 8]
+    shown = partial(Looks, pool[count:], marks[count:], drawn.real, people, photos, taught)
+    judged = Looks(pool[:count], marks[:count], drawn.held, crowd[::8], photos, kept, 2)
+    return Source(shown, judged, config.validation_images, drawn.digest, ("an aligned square",))
 
 
 def read_people(config: CoveringConfig, teach: Callable[[Path], Teacher] = open_teacher) -> list[list[Person]]:
     """Of each photo that does not judge the faces that the teacher is sure of; none without a teacher."""
+    if not config.teacher:
+        return []
     folders = [(config.people, judging_names(config.judging))] if config.people else []
     if config.covers:
         folders.append((config.covers / "photos", judging_photos(config.covers)))
-    if not config.teacher:
-        return []
     teacher = teach(config.teacher)
-    scenes = [scene for folder, without in folders for scene in read_photos(folder, without, teacher)]
     seen = [
         [
             Person(scene.image, points.astype(np.float64))
             for box, points, count in zip(scene.boxes, scene.landmarks, scene.counts, strict=True)
             if count == 1 and float(np.sqrt((box[2:] - box[:2]).prod())) > LEAST_FACE_PX
         ]
-        for scene in scenes
+        for folder, without in folders
+        for scene in read_photos(folder, without, teacher)
     ]
     return [people for people in seen if people]
 
@@ -207,12 +176,10 @@ class Learning(Dataset[dict[str, Any]]):
 
     def __init__(self, pool: NDArray[np.uint8], real: list[Covered], seed: int) -> None:
         self._pool, self._seed = pool, seed
-        kinds = {
-            "mask": [face for face in real if face.kind not in ("none", "sunglasses")],
-            "glasses": [face for face in real if face.kind == "sunglasses"],
-            "none": [face for face in real if face.kind == "none"],
-        }
-        self._real = {name: faces for name, faces in kinds.items() if faces}
+        self._real: dict[str, list[Covered]] = {}
+        for face in real:
+            name = {"none": "none", "sunglasses": "glasses"}.get(face.kind, "mask")
+            self._real.setdefault(name, []).append(face)
         self._shares = {name: share for name, share in SHOWN.items() if name == "pool" or name in self._real}
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:

@@ -117,35 +117,23 @@ def _bank(aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, folder:
     """The chosen faces with covers and the teacher's labels, made once and kept in `folder`."""
     names = "\n".join(aligned.names[int(at)] for at in chosen)
     key = hashlib.sha256(f"{aligned.digest}\n{names}".encode()).hexdigest()[:16]
-    covered, labels = folder / f"{key}-covered.u8", folder / f"{key}-labels.npz"
-    if not labels.is_file():
-        _cover_and_label(aligned, chosen, teacher, covered, labels)
-    with np.load(labels) as stored:
-        places, bits, boxes, landmarks = (stored[name] for name in ("places", "covers", "boxes", "landmarks"))
+    boxes, landmarks = label_faces(aligned.pixels, chosen.tolist(), lambda: teacher, folder / f"{key}-labels.npy")
+    found = np.isfinite(boxes[:, 0])
+    places, boxes, landmarks = chosen[found], boxes[found], landmarks[found]
+    covered, masks = folder / f"{key}-covered.u8", folder / f"{key}-covers.npy"
+    if not masks.is_file():
+        drawn = []
+        with whole(covered) as part, part.open("wb") as file:
+            for at, points in track(zip(places.tolist(), landmarks, strict=True), "covering", len(places)):
+                picture = np.ascontiguousarray(aligned.pixels[at])
+                worn = wear(picture, points.astype(np.float64), np.random.default_rng([at, 5]))
+                file.write(worn.face.tobytes())
+                drawn.append(np.packbits(worn.mask, axis=-1))
+        np.save(masks, drawn)
     side = aligned.pixels[int(places[0])].shape[0]
-    covers = np.unpackbits(bits, axis=-1, count=side).astype(bool)
+    covers = np.unpackbits(np.load(masks), axis=-1, count=side).astype(bool)
     pictures = Subset[Any](aligned.pixels, places)  # type: ignore[arg-type]
     return LabelledFaces(pictures, Stored(covered, len(places), side), covers, boxes, landmarks)
-
-
-def _cover_and_label(
-    aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, covered: Path, labels: Path
-) -> None:
-    places, covers, boxes, landmarks = [], [], [], []
-    with whole(covered) as part, part.open("wb") as file:
-        for at in track(chosen.tolist(), "labelling", len(chosen)):
-            picture = aligned.pixels[at]
-            box, points, found = label_faces(picture[None], teacher)
-            if not found[0]:
-                continue
-            worn = wear(np.ascontiguousarray(picture), points[0].astype(np.float64), np.random.default_rng([at, 5]))
-            file.write(worn.face.tobytes())
-            places.append(at)
-            covers.append(np.packbits(worn.mask, axis=-1))
-            boxes.append(box[0])
-            landmarks.append(points[0])
-    with whole(labels) as part:
-        np.savez(part, places=places, covers=covers, boxes=boxes, landmarks=landmarks)
 
 
 def judging_names(file: Path | None) -> set[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from facefill.arrays import U8, Points, mirror_points
+from facefill.arrays import F32, U8, Points, mirror_points
 from facefill.covers.fabric import choose
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around, view_of
@@ -37,27 +37,24 @@ class Person(NamedTuple):
     """(5, 2) pixels of the photo."""
 
 
+@dataclass(eq=False)
 class Looks(Dataset[dict[str, Any]]):
-    """Item `place, side_px` is the place-th picture that training sees."""
+    """Item `place, side_px` is the place-th picture that training sees.
 
-    def __init__(
-        self,
-        pool: NDArray[np.uint8],
-        marks: NDArray[np.float32],
-        real: Sequence[Covered],
-        people: Sequence[Sequence[Person]],
-        others: Sequence[U8],
-        found: Sequence[tuple[int, Points]],
-        seed: int,
-    ) -> None:
-        """pool, marks: of `covering.draw_pool`. real: faces in real covers. people: of each photo its faces. others:
-        photos without a face. found: where a finder saw one there all the same: which photo, five landmarks."""
-        self._pool, self._marks, self._real, self._people = pool, marks, real, people
-        self._others, self._found = others, found
-        self._seed = seed
+    pool, marks: of `painter.draw_pool`. real: faces in real covers. people: of each photo its faces. others: photos
+    without a face. found: where a finder saw one there all the same: which photo, five landmarks.
+    """
+
+    pool: U8
+    marks: F32
+    real: Sequence[Covered]
+    people: Sequence[Sequence[Person]]
+    others: Sequence[U8]
+    found: Sequence[tuple[int, Points]]
+    seed: int
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
-        rng = np.random.default_rng([self._seed, item[0]])
+        rng = np.random.default_rng([self.seed, item[0]])
         face = rng.random() >= NEGATIVE
         picture, points = self._face(rng) if face else (self._other(rng), np.zeros((5, 2)))
         if rng.random() < 0.5:
@@ -76,15 +73,15 @@ class Looks(Dataset[dict[str, Any]]):
 
     def _face(self, rng: Generator) -> tuple[U8, Points]:
         kind = rng.random()
-        if kind < 0.2 and self._real:
-            face = self._real[int(rng.integers(len(self._real)))]
+        if kind < 0.2 and self.real:
+            face = self.real[int(rng.integers(len(self.real)))]
             picture, points = face.picture, face.landmarks
-        elif kind > 0.7 and self._people:
-            people = self._people[int(rng.integers(len(self._people)))]
+        elif kind > 0.7 and self.people:
+            people = self.people[int(rng.integers(len(self.people)))]
             picture, points = people[int(rng.integers(len(people)))]
         else:
-            at = int(rng.integers(len(self._pool)))
-            picture, points = self._pool[at, ..., :3], self._marks[at].astype(np.float64)
+            at = int(rng.integers(len(self.pool)))
+            picture, points = self.pool[at, ..., :3], self.marks[at].astype(np.float64)
         apart = float(np.hypot(*(points[1] - points[0])))
         seen = points + rng.normal(0, 0.07 * apart, (1, 2)) + rng.normal(0, 0.05 * apart, (5, 2))
         if rng.random() < 0.3:
@@ -95,14 +92,14 @@ class Looks(Dataset[dict[str, Any]]):
 
     def _other(self, rng: Generator) -> U8:
         kind = choose(rng, OTHERS)
-        at = int(rng.integers(len(self._pool)))
-        face, marks = self._pool[at, ..., :3], self._marks[at].astype(np.float64)
+        at = int(rng.integers(len(self.pool)))
+        face, marks = self.pool[at, ..., :3], self.marks[at].astype(np.float64)
         apart = float(np.hypot(*(marks[1] - marks[0])))
-        if kind == "found" and self._found:
-            index, points = self._found[int(rng.integers(len(self._found)))]
+        if kind == "found" and self.found:
+            index, points = self.found[int(rng.integers(len(self.found)))]
             apart = float(np.hypot(*(points[1] - points[0])))
             points = points + rng.normal(0, 0.1 * apart, (1, 2)) + rng.normal(0, 0.05 * apart, (5, 2))
-            return self._cut(self._others[index], points)
+            return self._cut(self.others[index], points)
         if kind == "tiles":
             return self._cut(backdrops.shuffle_tiles(np.ascontiguousarray(face), rng), marks)
         if kind == "beside":
@@ -110,7 +107,7 @@ class Looks(Dataset[dict[str, Any]]):
             return self._cut(face, marks + apart * rng.uniform(1.8, 3) * np.array([np.cos(way), np.sin(way)]))
         if kind == "turned":
             return np.ascontiguousarray(self._cut(face, marks)[::-1, ::-1])
-        picture = self._others[int(rng.integers(len(self._others)))]
+        picture = self.others[int(rng.integers(len(self.others)))]
         side = rng.uniform(0.08, 0.6) * min(picture.shape[:2])
         middle = rng.uniform((0, 0), picture.shape[1::-1])
         points = middle + (USUAL - USUAL.mean(0)) / FACE_PX * side
@@ -118,7 +115,7 @@ class Looks(Dataset[dict[str, Any]]):
         if kind == "drawn":
             return _print(view, self._cut(face, marks), rng)
         if kind == "cloth":  # a cover that nobody wears
-            worn = _square(marks).take_mask((self._pool[at, ..., 3] > 0) & (self._pool[at, ..., 3] < 10))
+            worn = _square(marks).take_mask((self.pool[at, ..., 3] > 0) & (self.pool[at, ..., 3] < 10))
             return np.where(worn[..., None], self._cut(face, marks), view)
         return view
 

@@ -1,12 +1,14 @@
 """A detector as a teacher of boxes and landmarks."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
-from facefill.arrays import F32, MIRRORED, U8, Bool
+from facefill.arrays import F32, MIRRORED, U8
+from facefill.datasets.progress import track
 from facefill.imaging.boxes import share_of_smaller
 from facefill.runtime.yunet import YuNet
 
@@ -30,24 +32,29 @@ def open_teacher(path: Path) -> Teacher:
     return YuNet(path, multiple_px=32, threads=1)
 
 
-def label_faces(pictures: U8, teacher: Teacher) -> tuple[F32, F32, Bool]:
-    """Label (N, S, S, 3) aligned uncovered faces: boxes (N, 4), landmarks (N, 5, 2) in their pixels, found (N,).
+def label_face(picture: U8, teacher: Teacher) -> F32 | None:
+    """Label an aligned uncovered face (S, S, 3): box and x, y of five landmarks (14,) in its pixels, None for no face.
 
     The label is the mean over `VIEWS` of the finding nearest to the face's usual place.
     """
-    rows = np.zeros((len(pictures), 14), np.float32)
-    found = np.zeros(len(pictures), bool)
-    size = pictures.shape[1]
+    size = picture.shape[0]
     usual = np.array([0.23, 0.19, 0.77, 0.92], np.float32) * size
-    for index, picture in enumerate(pictures):
-        border = (MARGIN_PX,) * 4
-        wide = cv2.copyMakeBorder(np.ascontiguousarray(picture), *border, cv2.BORDER_REFLECT_101)
-        views = [find_in_view(wide, teacher, *view)[:, :14] - MARGIN_PX for view in VIEWS]
-        nearest = [view[np.abs(view[:, :4] - usual).max(1).argmin()] for view in views if len(view)]
-        agreed = [row for row in nearest if np.abs(row[:4] - usual).max() < 0.25 * size]
-        if agreed:
-            rows[index], found[index] = np.mean(agreed, 0), True
-    return rows[:, :4], rows[:, 4:].reshape(-1, 5, 2), found
+    wide = cv2.copyMakeBorder(np.ascontiguousarray(picture), *(MARGIN_PX,) * 4, cv2.BORDER_REFLECT_101)
+    views = [find_in_view(wide, teacher, *view)[:, :14] - MARGIN_PX for view in VIEWS]
+    nearest = [view[np.abs(view[:, :4] - usual).max(1).argmin()] for view in views if len(view)]
+    agreed = [row for row in nearest if np.abs(row[:4] - usual).max() < 0.25 * size]
+    return np.mean(agreed, 0) if agreed else None
+
+
+def label_faces(pictures: Any, places: Sequence[int], teacher: Callable[[], Teacher], path: Path) -> tuple[F32, F32]:
+    """Boxes (n, 4) and landmarks (n, 5, 2) of the pictures at these places, nan where no face is seen; labelled once
+    and kept in a file."""
+    if not path.is_file():
+        knows = teacher()
+        rows = [label_face(pictures[at], knows) for at in track(places, "labelling", len(places))]
+        np.save(path, np.array([np.full(14, np.nan) if row is None else row for row in rows], np.float32))
+    kept = np.load(path)
+    return kept[:, :4], kept[:, 4:].reshape(-1, 5, 2)
 
 
 def label_photo(photo: U8, teacher: Teacher) -> tuple[F32, F32, list[int]]:
