@@ -120,7 +120,8 @@ def test_an_empty_folder_is_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
     code, _, err = run(tmp_path / "faces", "--methods", "telea", "--report", tmp_path / "report")
     assert code == 2
-    assert err == f"facefill: expected pictures, got none in {tmp_path / 'faces'}: name a folder with aligned faces\n"
+    assert err.startswith("facefill: expected a dataset with a manifest.csv, tar shards or pictures, got none in ")
+    assert err.count("\n") == 1
 
 
 def test_a_folder_with_other_things_is_left_alone(run: Run, faces: Path, tmp_path: Path) -> None:

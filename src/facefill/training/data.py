@@ -93,11 +93,6 @@ class Faces:
     native_px: tuple[float, ...] = ()
     """Sides that the faces have in their photos, in pixels; nan where nothing says so."""
 
-    def subset(self, chosen: Places) -> "Faces":
-        """The faces at these places; the pixels are copied into memory."""
-        names, identities = ([values[i] for i in chosen] for values in (self.names, self.identities))
-        return Faces(self.pixels[chosen], self.landmarks[chosen], tuple(names), tuple(identities), self.digest)
-
 
 def read_faces(config: DataConfig, finder: Callable[[], Finds] | None = None) -> Faces:
     """Open a dataset: a folder with a manifest, without one, or of tar shards. It is decoded the first time only.
@@ -178,9 +173,8 @@ class Holes(Dataset[dict[str, Any]]):
             pick({**MASKS, "worn": None, "cover": None, "real": None, "none": None}, name, "hole")
         if "real" in holes and config.covers is None:
             raise InputError("data.covers, which the hole real needs", "none", "name the folder of real covers")
-        free = (config.jitter, config.colour, config.grow, config.grey, config.edges)
-        self._jitter, self._colour, self._grow, self._grey, self._edges = (0.0,) * 5 if frozen else free
-        self._has_edges = config.edges > 0
+        calm = dict.fromkeys(("jitter", "colour", "grow", "grey"), 0.0) if frozen else {}
+        self._config = config.model_copy(update=calm)
         self._faces, self._seed, self._frozen = faces, seed, frozen
         self._chosen = np.arange(len(faces.names)) if chosen is None else chosen
         self._outlines = read_outlines(config.covers) if "real" in holes and config.covers else None
@@ -188,7 +182,7 @@ class Holes(Dataset[dict[str, Any]]):
         self._shares = np.array(list(holes.values())) / sum(holes.values())
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
-        place, side_px = item
+        (place, side_px), config = item, self._config
         nth = place if self._frozen else picture_at(place, len(self._chosen), self._seed)
         index = int(self._chosen[nth])
         rng = np.random.default_rng([self._seed, place])
@@ -199,7 +193,7 @@ class Holes(Dataset[dict[str, Any]]):
         if side_px != face.shape[0]:
             landmarks = (landmarks + 0.5) * (side_px / face.shape[0]) - 0.5
             face = cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_AREA)
-        if rng.random() < self._jitter:
+        if rng.random() < config.jitter:
             face, landmarks = moved(face, landmarks, rng)
         face = np.ascontiguousarray(face)
         name = self._names[int(rng.choice(len(self._names), p=self._shares))]
@@ -208,22 +202,19 @@ class Holes(Dataset[dict[str, Any]]):
             worn = np.where(mask[..., None], np.uint8(128), face)
         else:
             worn, mask = draw_hole(name, face, landmarks, rng)
-        if name in ("worn", "cover", "real") and self._grow:
-            grown = dilate(mask, rng.uniform(0, self._grow * side_px))
+        if name in ("worn", "cover", "real") and config.grow:
+            grown = dilate(mask, rng.uniform(0, config.grow * side_px))
             mask = mask if grown.all() else grown
-        if self._colour:
-            levels = tint(self._colour, rng)
+        if config.colour:
+            levels = tint(config.colour, rng)
             face, worn = cv2.LUT(face, levels), cv2.LUT(worn, levels)
-        if self._grey and rng.random() < self._grey:
-            face, worn = (
-                cv2.cvtColor(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for shown in (face, worn)
-            )
+        if config.grey and rng.random() < config.grey:
+            face, worn = (np.dstack([cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY)] * 3) for shown in (face, worn))
         item_of = {"truth": face, "worn": worn, "mask": mask, "landmarks": landmarks.astype(np.float32)}
         item_of |= {"seed": int(rng.integers(2**62)), "index": index}
-        if self._has_edges:
-            outside = np.zeros_like(mask)
-            if rng.random() < self._edges:
-                outside = draw_edges(side_px, rng)
+        if config.edges:
+            cut = rng.random() < config.edges and not self._frozen
+            outside = draw_edges(side_px, rng) if cut else np.zeros_like(mask)
             item_of |= {"outside": outside, "mask": mask | outside}
         return item_of
 
@@ -257,7 +248,7 @@ def open_faces(config: DataConfig, finder: Callable[[], Finds] = open_finder) ->
     native_px = np.array(faces.native_px)[learning]
     times = np.where(turned, config.turned, 1) * np.where(native_px >= SHARP * config.side_px, config.sharp, 1)
     shown = np.repeat(learning, times)
-    judged = Holes(faces.subset(chosen), config, 0, frozen=True)
+    judged = Holes(faces, config, 0, chosen=chosen, frozen=True)
     return Source(lambda seed: Holes(faces, config, seed, chosen=shown), judged, len(chosen), faces.digest, faces.names)
 
 

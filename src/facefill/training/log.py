@@ -19,8 +19,10 @@ class RunLog:
 
     def __init__(self, run: Path, shown: int, total: int) -> None:
         self._run, self._total = run, total
-        self._bar = _bar()
-        self._task = self._bar.add_task("", total=total, completed=shown, losses="") if self._bar else None
+        console, losses = Console(stderr=True), TextColumn("{task.fields[losses]}")
+        columns = (BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn(), losses)
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", total=total, completed=shown, losses="")
         path = run / "log.jsonl"
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
         kept = [line for line in lines if _shown_at(line) <= shown]
@@ -34,14 +36,12 @@ class RunLog:
         self._board = SummaryWriter(str(run / "events"), purge_step=shown)
 
     def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
+        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        if self._bar:
-            self._bar.stop()
+        self._bar.stop()
         if self._board is not None:
             self._board.close()
 
@@ -55,16 +55,15 @@ class RunLog:
         left_s = (self._total - shown) / max(values.get("images_per_s", 0.0), 1e-9)
         text = " ".join(f"{name} {value:.4g}" for name, value in values.items())
         line = f"{shown}/{self._total} {text} left {left_s / 60:.0f} min"
-        if self._bar:
-            self._bar.console.print(line, highlight=False)
-        else:
+        if self._bar.disable:
             print(line, flush=True)
+        else:
+            self._bar.console.print(line, highlight=False)
 
     def tick(self, shown: int, losses: dict[str, float]) -> None:
         """Move the bar of a terminal on. losses: of the last step."""
-        if self._bar and self._task is not None:
-            text = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
-            self._bar.update(self._task, completed=shown, losses=text)
+        text = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
+        self._bar.update(self._task, completed=shown, losses=text)
 
     def show(self, shown: int, rows: list[U8]) -> None:
         """Rows of equally large pictures, (N, H, W, 3) each, as samples/<shown>.png."""
@@ -82,15 +81,6 @@ def _shown_at(line: str) -> float:
         return float(json.loads(line)["shown"])
     except (ValueError, TypeError, KeyError):
         return math.inf
-
-
-def _bar() -> Progress | None:
-    """Pictures shown, pictures per second, time left and losses, on a terminal; None elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return None
-    losses = TextColumn("{task.fields[losses]}")
-    return Progress(BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn(), losses, console=console)
 
 
 class _Speed(ProgressColumn):

@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from facefill.arrays import U8, mirror_points
-from facefill.covers.fabric import choose
+from facefill.covers.fabric import Odds, choose
 from facefill.covers.glasses import glasses
 from facefill.covers.head import Head, estimate_light
 from facefill.covers.sheet import INVERSE, Scene
@@ -23,7 +23,7 @@ from facefill.errors import InputError
 from facefill.files.whole import whole
 from facefill.nets.cover import IGNORED
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
-from facefill.training.data import Faces
+from facefill.training.data import Faces, Places
 from facefill.training.real_covers import GLASSES, MASK, NOTHING, OFFSET, OTHER, SQUARE, Covered, put_on
 
 MIXES = {"drawn": 0.37, "glasses": 0.11, "pasted mask": 0.31, "pasted glasses": 0.08, "plain": 0.07, "real": 0.06}
@@ -34,13 +34,7 @@ class Painter:
     """Draws pictures with labels; a picture depends on nothing but its generator."""
 
     def __init__(
-        self,
-        faces: Faces,
-        chosen: NDArray[np.int64],
-        real: list[Covered],
-        bodies: list[U8],
-        cloths: list[U8],
-        mixes: dict[str, float] = MIXES,
+        self, faces: Faces, chosen: Places, real: list[Covered], bodies: list[U8], cloths: list[U8], mixes: Odds
     ) -> None:
         """chosen: places of the faces to draw on. real: faces in real covers. bodies, cloths: see `read_bodies` and
         `put_on`. mixes: as `MIXES`."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from torch.optim.swa_utils import update_bn
 from facefill.arrays import F32
 from facefill.errors import InputError
 from facefill.methods.latent_search import SIDE_PX, LatentSearch
-from facefill.methods.swift import Swift
 from facefill.nets.hints import FACTOR
 from facefill.runtime.model import to_network
 from facefill.training.checkpoint import load_weights, save_weights
@@ -78,14 +78,19 @@ def settle(method: LatentSearch, truth: Tensor, count: int = 12_800) -> Settled:
 
 def settle_weights(weights: Path, out: Path, truth: Tensor, count: int = 12_800) -> Settled:
     """`settle` for a file of weights. Raises InputError for a file that is none of latent_search."""
-    tensors, about = load_weights(weights, "latent_search")
-    method: LatentSearch = build_written(about)
-    method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    method, about = _open(weights, "latent_search")
     settled = settle(method, truth, count)
-    runs = [run.model_dump() for run in history_of(weights)]
-    about |= {"bounds": settled.bounds, "settled_with": len(truth), "history": runs}
+    about |= {"bounds": settled.bounds, "settled_with": len(truth)}
     save_weights(out, method.generator.state_dict(), about)
     return settled
+
+
+def _open(weights: Path, name: str) -> tuple[Any, dict[str, Any]]:
+    """A method with its weights, and what is known about them, with their history."""
+    tensors, about = load_weights(weights, name)
+    method = build_written(about)
+    method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    return method, about | {"history": [run.model_dump() for run in history_of(weights)]}
 
 
 def settle_eyes(weights: Path, out: Path, dataset: Path, count: int, without: Path | None) -> int:
@@ -94,23 +99,18 @@ def settle_eyes(weights: Path, out: Path, dataset: Path, count: int, without: Pa
 
     Raises InputError for a file that is none of swift, and for a dataset without such faces.
     """
-    tensors, about = load_weights(weights, "swift")
-    method: Swift = build_written(about)
-    method.generator.load_state_dict({name: value.float() for name, value in tensors.items()})
+    method, about = _open(weights, "swift")
     faces = read_faces(DataConfig(folder=dataset, holes={"none": 1}))
     worn = read_names(without) if without else set()
     order = np.random.default_rng(0).permutation(len(faces.names)).tolist()
     sharp = [at for at in order if faces.names[at] not in worn and faces.native_px[at] >= LEAST_PX]
-    chosen = sorted(sharp[:count])
-    chosen = [at for at in chosen if np.isfinite(faces.landmarks[at]).all()]
+    chosen = [at for at in sorted(sharp[:count]) if np.isfinite(faces.landmarks[at]).all()]
     if not chosen:
-        raise InputError(
-            f"faces of {LEAST_PX} px or more in their photos", f"none in {dataset}", "name another dataset"
-        )
+        expected = f"faces of {LEAST_PX} px or more in their photos"
+        raise InputError(expected, f"none in {dataset}", "name another dataset")
     small = [F.avg_pool2d(torch.from_numpy(to_network(faces.pixels[at][None])), FACTOR) for at in chosen]
     landmarks = torch.from_numpy(np.stack([faces.landmarks[at] for at in chosen])).float()
     method.generator.sketches.keep_typical_eyes(torch.cat(small), landmarks)
-    about["history"] = [run.model_dump() for run in history_of(weights)]
     save_weights(out, method.generator.state_dict(), about)
     return len(chosen)
 
