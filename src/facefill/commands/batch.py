@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -15,10 +15,9 @@ from facefill.commands.options import AsJson, Device, Exact, Large, Method, Seed
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
-    from facefill.batch.folder import Selection
-    from facefill.batch.job import BatchJob
+    from facefill.batch.job import Item
     from facefill.batch.manifest import Outcome
-    from facefill.batch.run import Complete
+    from facefill.batch.progress import Tally
 
 
 def batch(
@@ -69,7 +68,7 @@ def batch(
     from facefill.batch.folder import Selection
     from facefill.batch.job import make_job
     from facefill.batch.local import WorkerPool, plan_workers
-    from facefill.batch.run import run
+    from facefill.batch.run import preview, run
     from facefill.commands.output import open_signature
 
     chosen = {"method": method, "seed": seed, "large_hole": large_hole, "device": device, "exact": exact}
@@ -78,18 +77,17 @@ def batch(
     if ray is not None and workers is not None:
         raise InputError("--workers or --ray", "both", "Ray shares the cluster's cores itself: leave --workers out")
     if dry_run:
-        _preview(job, select, force, as_json)
+        _preview(*preview(job, select=select, force=force), as_json)
         return
-    tell = partial(_tell, as_json)
-    with ExitStack() as stack:
-        complete: Complete
-        if ray is None:
-            complete = stack.enter_context(WorkerPool(job, *plan_workers(workers, threads))).complete
-        else:
-            from facefill.batch.ray import Cluster
+    how: Any = {"select": select, "force": force, "max_errors": max_errors, "each": partial(_tell, as_json)}
+    if ray is None:
+        with WorkerPool(job, *plan_workers(workers, threads)) as pool:
+            tally = run(job, pool.complete, **how)
+    else:
+        from facefill.batch.ray import Cluster
 
-            complete = stack.enter_context(Cluster(ray, threads)).complete_with(job)
-        tally = run(job, complete, select=select, force=force, max_errors=max_errors, each=tell)
+        with Cluster(ray, threads) as cluster:
+            tally = run(job, cluster.complete_with(job), **how)
     print(f"{target}: {tally}", file=sys.stderr if as_json else sys.stdout, flush=True)
     if tally.done["completed"] and not as_json:
         from facefill.runtime.inpainter import HONEST
@@ -106,10 +104,7 @@ def _tell(as_json: bool, outcome: Outcome) -> None:
         print(f"{outcome.photo}: {outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
 
 
-def _preview(job: BatchJob, select: Selection, force: bool, as_json: bool) -> None:
-    from facefill.batch.run import preview
-
-    tally, items = preview(job, select=select, force=force)
+def _preview(tally: Tally, items: Iterator[Item], as_json: bool) -> None:
     count = 0
     for item in items:
         count += 1

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from facefill.commands import output
 from facefill.commands.options import AsJson, Device, Exact, Finder, Large, Method, Overwrite, Seed, Sign, Threads
 from facefill.errors import InputError
-
-if TYPE_CHECKING:
-    from facefill.runtime.inpainter import Inpainter
 
 Settings = Annotated[
     list[str] | None,
@@ -69,9 +66,8 @@ def complete(
         check_output(path, inputs=[Path(name) for name in (photo, mask) if name != output.STREAM], overwrite=overwrite)
     signature, source = output.open_signature(sign), output.read_source(photo)
     missing = read_mask(output.open_given(mask, "mask"), source.pixels.shape, dilate_px=dilate)
-    inpainter: Inpainter = open_inpainter(
-        method, device=device, threads=threads, exact=exact, settings=settings or (), finder=finder
-    )
+    where: Any = {"device": device, "threads": threads, "exact": exact}
+    inpainter = open_inpainter(method, **where, settings=settings or (), finder=finder)
     plan = inpainter.plan_complete(source, missing, aligned=aligned, large_hole=large_hole)
     pictures = [draw_steps(inpainter.model, plan, seed)] if show_steps else []
     pictures += [draw_attention(inpainter.model, plan)] if show_attention else []

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from facefill.commands.options import Device, Exact, Threads
-
-if TYPE_CHECKING:
-    from facefill.evaluation.benchmark import EvaluationProgress
 
 
 def evaluate(
@@ -65,6 +61,9 @@ def evaluate(
     exact: Exact = False,
 ) -> None:
     """Judge methods on the same frozen holes (needs the extra `evaluate`)."""
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
     from facefill.evaluation.benchmark import EvaluationSettings
     from facefill.evaluation.evaluate import evaluate as judge
     from facefill.evaluation.protocols import PAPERS, PROTOCOLS
@@ -92,23 +91,15 @@ def evaluate(
         groups=groups,
         adapter=adapter,
     )
-    _show_progress(judge(settings, results))
-    print(f"{report / 'report.md'}\n{report / 'report.html'}")
-
-
-def _show_progress(steps: Iterator[EvaluationProgress]) -> None:
-    """A bar on a terminal; elsewhere, a plain line when something is done."""
-    if not sys.stderr.isatty():
-        for step in steps:
+    if sys.stderr.isatty():
+        with Progress(console=Console(stderr=True)) as bars:
+            shown: dict[str, TaskID] = {}
+            for step in judge(settings, results):
+                if step.what not in shown:
+                    shown[step.what] = bars.add_task(step.what, total=step.total)
+                bars.update(shown[step.what], completed=step.done)
+    else:
+        for step in judge(settings, results):
             if step.done == step.total:
                 print(f"{step.what}: {step.done}", file=sys.stderr, flush=True)
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    with Bars(console=Console(stderr=True)) as bars:
-        shown: dict[str, Any] = {}
-        for step in steps:
-            if step.what not in shown:
-                shown[step.what] = bars.add_task(step.what, total=step.total)
-            bars.update(shown[step.what], completed=step.done)
+    print(f"{report / 'report.md'}\n{report / 'report.html'}")

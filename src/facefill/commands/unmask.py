@@ -6,15 +6,12 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Argument, Option
 
 from facefill.commands import options, output
 from facefill.errors import InputError, explained
-
-if TYPE_CHECKING:
-    from facefill.runtime.inpainter import Result
 
 
 def unmask(
@@ -61,17 +58,14 @@ def unmask(
         with explained("a folder to write to", made, "choose another with -o"):
             made.mkdir(parents=True)
 
-    def one(photo: str, paths: list[Path]) -> Result:
-        source = output.read_source(photo)
-        for path in paths:
-            check_output(path, inputs=[Path(photo) for photo in photos if photo != output.STREAM], overwrite=overwrite)
-        plan = inpainter.plan_unmask(source, covers=kinds, large_hole=large_hole)
-        return inpainter.complete(plan, seed=seed, tell=True)
-
-    failed = 0
+    failed, inputs = 0, [Path(photo) for photo in photos if photo != output.STREAM]
     for photo, paths in zip(photos, outputs, strict=True):
         try:
-            result = one(photo, paths)
+            source = output.read_source(photo)
+            for path in paths:
+                check_output(path, inputs=inputs, overwrite=overwrite)
+            plan = inpainter.plan_unmask(source, covers=kinds, large_hole=large_hole)
+            result = inpainter.complete(plan, seed=seed, tell=True)
             target = None if to_stdout else paths[0]
             notes = output.save(result, target, overwrite, signature)
             if save_mask:
