@@ -59,8 +59,7 @@ class Item:
 
 
 def make_job(source: str, target: str, **options: Any) -> BatchJob:
-    """A checked job. options: as `BatchJob` has them. Raises InputError for places that do not fit together, and for an
-    unknown method."""
+    """A checked job. options: as `BatchJob` has them. Raises InputError for odd places, and for an unknown method."""
     if not source or not target:
         raise InputError("folders IN and OUT", "an empty name", "name both")
     job = BatchJob(source, target, **options)

@@ -63,11 +63,10 @@ class _Member:
 
 
 class WorkerPool:
-    """Some workers; use as a context. A worker that dies is replaced, what it was given is done again, each photo
-    alone in a worker; one that kills its worker even so has failed."""
+    """Some workers of some threads each; use as a context. A worker that dies is replaced, what it was given is done
+    again, each photo alone in a worker; one that kills its worker even so has failed."""
 
     def __init__(self, job: BatchJob, workers: int, threads: int) -> None:
-        """threads: of each worker."""
         self._job, self._workers, self._threads = job, workers, threads
         self._members: list[_Member] = []
         self._suspects: deque[Item] = deque()
@@ -100,8 +99,7 @@ class WorkerPool:
                 yield from self._hear(member)
 
     def _feed(self, items: Iterator[Item]) -> bool:
-        """Fill every worker up, the emptiest first, so that few photos are shared out as well; False when no photo is
-        left. While there are suspects, workers run empty first."""
+        """Fill every worker up, the emptiest first; False when no photo is left. Before suspects workers run empty."""
         if self._suspects:
             for member in self._members:
                 if self._suspects and not member.items:

@@ -1,12 +1,9 @@
 """JPEG coefficients: new content in some blocks of a JPEG while all others keep what they hold.
 
-Private to the writer of photos. A plain re-encode, even with the file's own tables, changes blocks all over the
-picture. Here the coefficients are read, the blocks that a hole touches are taken back to samples, their missing samples
-replaced, and transformed again; the entropy coding of the rest is lossless. Known samples of a touched block come from
-its own coefficients, unrounded, so that what is quantised again is as near as possible to what was there.
-
-libjpeg (through jpegio) reads and writes: it is given nothing but segments that `jpeg` understood, and every array has
-the size that the library itself gave it.
+Private to the writer of photos. The blocks that a hole touches are taken back to samples, their missing samples
+replaced, and transformed again. Known samples of a touched block come from its own coefficients, unrounded, so that
+what is quantised again is as near as possible to what was there. libjpeg (through jpegio) reads and writes: it is given
+nothing but segments that `jpeg` understood, and every array has the size that the library itself gave it.
 
 Source: ITU-T T.81 (A.1.1 sampling factors, A.3 DCT and quantisation); JFIF 1.02 for YCbCr.
 """

@@ -1,8 +1,7 @@
-"""Samples as a file holds them, and their upright 8-bit sRGB view; there and back.
+"""Samples as a file holds them, and their upright 8-bit sRGB view; there and back. Private to `photo.py`.
 
-Private to `photo.py`. Colour profiles are applied by LittleCMS, relative colorimetric with black point
-compensation, as photo editors do by default; a profile that is sRGB in effect costs nothing. Only missing
-pixels ever travel back.
+Colour profiles are applied by LittleCMS, relative colorimetric with black point compensation, as photo editors do by
+default; a profile that is sRGB in effect costs nothing. Only missing pixels ever travel back.
 """
 
 import io

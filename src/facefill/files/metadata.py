@@ -2,8 +2,7 @@
 
 A picture of what a photo showed before can hide in thumbnails, makers' notes, depth maps, previews, comments, private
 blocks and text. So the tables here list what stays: EXIF's fields about camera, place and date, IPTC and XMP text,
-colour profiles. Everything is written anew from its values; what is not listed is left out, and `Kept.dropped` names
-it.
+colour profiles. Everything is written anew from its values; `Kept.dropped` names what is left out.
 
 Sources: EXIF 2.32 (CIPA DC-008); IPTC-IIM 4.2; ICC.1:2022; XMP ISO 16684-1.
 """

@@ -1,9 +1,8 @@
 """Photos in and out of files: the only door between picture files and upright (H, W, 3) uint8 sRGB arrays.
 
-`read_photo` gives the upright view that all other code works on. `encode_photo` and `write_photo` open the
-source again and replace nothing but the missing samples, in the file's own depth, colour space and stored
-orientation: what the view cannot hold (alpha, 16 bits, inks, wide gamut, metadata) is not lost by having been
-looked at.
+`read_photo` gives the upright view that all other code works on. `encode_photo` and `write_photo` open the source again
+and replace nothing but the missing samples, in the file's own depth, colour space and stored orientation: what the view
+cannot hold (alpha, 16 bits, inks, wide gamut, metadata) is not lost by having been looked at.
 """
 
 import io

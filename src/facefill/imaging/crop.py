@@ -298,9 +298,8 @@ def _seen(matrix: Matrix, width: int, height: int, reach: int) -> tuple[NDArray[
 def _resample(source: U8, matrix: Matrix, width: int, height: int, *, shown: bool = False) -> U8:
     """Return (height, width, ...) samples of the source; `matrix` maps output pixels to source pixels.
 
-    shown: to a network. It gets cubic samples at about the source's own size, on average within half a level of Lanczos
-    samples, for a third of their time, and linear ones of a source up to `LINEAR_UP_TO` as large: within a level of an
-    area average, cubic ones within three quarters of one, for a sixth of their time.
+    shown: to a network. It gets cubic samples at about the source's own size, and linear ones of a source up to
+    `LINEAR_UP_TO` as large: within a level of the better ones, for a third and a sixth of their time.
     """
     shrinkage = _shrinkage(matrix)
     if shrinkage > SHARP_UP_TO:
@@ -309,8 +308,7 @@ def _resample(source: U8, matrix: Matrix, width: int, height: int, *, shown: boo
         return _mean_pool(_warp(blocks, finer, 2 * width, 2 * height, how), 2)
     if shrinkage > ENLARGES_BELOW:
         return _warp(source, matrix, width, height, cv2.INTER_CUBIC if shown else cv2.INTER_LANCZOS4)
-    # A separable enlargement to a fixed size and bilinear samples of that: within 3 levels of Lanczos samples of the
-    # source, for a tenth of their time.
+    # Bilinear samples of a separable enlargement: within 3 levels of Lanczos samples, for a tenth of their time.
     low, high = _seen(matrix, width, height, 5)
     low = np.maximum(low, 0)
     part = np.ascontiguousarray(source[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)])

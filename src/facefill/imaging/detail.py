@@ -7,8 +7,8 @@ from facefill.arrays import F32, F64, U8, Bool
 from facefill.imaging.blend import windows
 from facefill.imaging.masks import bounding_box
 
-# Completed faces have 0.54 to 0.66 of the energy of the hidden ones, in all bands up to 5.6 pixels of the network (18
-# faces, docs/swift.md). Finer bands are left to grain; half as much again is as far as it goes unseen.
+# Completed faces have 0.54 to 0.66 of the energy of the hidden ones in bands up to 5.6 pixels of the network
+# (docs/swift.md). Finer bands are left to grain; half as much again is as far as it goes unseen.
 BAND_PX = (2.0, 7.0)
 GAIN = 0.47
 # The gain fades in over this many pixels from the hole's border, so that nothing rings against known pixels.
@@ -113,10 +113,8 @@ def _colour(pixels: F32) -> tuple[float, float, float, float]:
 def _lacking_grain(
     fine: F32, luma: F32, around: Bool, inside: F32, here: Bool, sigma_px: float, white: F32, share: float
 ) -> F32:
-    """Return white noise (h, w, 3) with the spectrum of `luma` around less that of `inside` here, in fine's colours.
-
-    share: how much of what is around is wanted.
-    """
+    """Return white noise (h, w, 3) with `share` of the spectrum of `luma` around less that of `inside` here, in fine's
+    colours."""
     reach = int(np.ceil(3 * sigma_px))
     wanted, present = _covariance(luma, around, reach), _covariance(inside, here, reach)
     variance = float(wanted[reach, reach])
@@ -168,8 +166,7 @@ def _room(luma: F32, missing: Bool, wanted: float, present: float, sigma_px: flo
 
 
 def _mean_of(values: F32, part: Bool, sigma_px: float) -> F32:
-    """The mean of a part's pixels over squares as wide as a Gaussian of twice `sigma_px`, at a cost that does not grow
-    with them."""
+    """The mean of a part's pixels over squares as wide as a Gaussian of twice `sigma_px`."""
     side = 2 * round(2 * sigma_px * np.sqrt(3)) + 1
     sums, shares = (
         cv2.blur(layer, (side, side), borderType=cv2.BORDER_REFLECT)

@@ -116,8 +116,5 @@ class Adapted:
         adapter = self.adapter
         names = " and ".join(name for name in (adapter.picture, adapter.mask) if name)
         said = f" ({str(error).splitlines()[0]})" if error and str(error) else ""
-        return InputError(
-            f"a network that takes {names} and gives a picture of the same size",
-            f"{self.name} with {got}{said}",
-            "name another --adapter, or write one as a TOML",
-        )
+        expected = f"a network that takes {names} and gives a picture of the same size"
+        return InputError(expected, f"{self.name} with {got}{said}", "name another --adapter, or write one as a TOML")

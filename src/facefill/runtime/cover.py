@@ -30,8 +30,7 @@ OUTSIDE = 128
 THRESHOLD = 0.5
 """Probability from which a pixel counts as covered."""
 SURE = 0.95
-"""Probability that a tenth of a cover's pixels have; of real ones even small and blurred sunglasses do, of shadows and
-clothes that are taken for covers few."""
+"""Probability that a tenth of a cover's pixels have; shadows and clothes that are taken for covers seldom do."""
 SMALLEST_PX = 0.004 * FACE_PX**2
 """A spot of less than this, 0.4 % of the aligned face, is no cover and is dropped; such a hole in a cover is filled."""
 DOUBT = 0.1
@@ -49,14 +48,12 @@ STRAP_REACH_PX = 10
 STRAP_WIDTH_PX = 10
 """A strap's area over how far it leads away, at most."""
 BESIDE_PX = (32, 64)
-"""Between these distances from where a cover leaves the square it is told whether it goes on: nearer to the edge the
-network is less sure of anything."""
+"""Between these distances from where a cover leaves the square it is told whether it goes on."""
 GOES_ON = 0.92
-"""Median probability there of a cover that goes on beyond the square. Jackets, sleeves and heads in front that are
-taken for a part of one had 0.52 to 0.91 on 16 photos, scarves, gaiters and long masks 0.93 to 1.00 on 13."""
+"""Median probability there of a cover that goes on beyond the square: 0.93 to 1.00 on 13 photos; of clothes and heads
+that are taken for a part of one it was 0.52 to 0.91 on 16."""
 WIDER = 1.25
-"""Side of the squares that are looked at then, over that of the first; wider ones show faces smaller than the network
-knows them, and it takes blouses for scarves."""
+"""Side of the squares that are looked at then, over that of the first: wider ones show smaller faces than it knows."""
 LOWER_PX = (0, 80)
 """How far down each of them lies, in pixels of the first."""
 STRAIGHT_PX = SIDE_PX // 8
@@ -66,8 +63,7 @@ GARMENT = 0.25
 HELD, HELD_DEPTH_PX, HELD_PX = 0.9, 5, 15
 """Above it, what is a cover is left of it: what lies deep inside pixels of this probability, and so near to that."""
 COLLAR_MIDDLE_PX, COLLAR_AXES_PX = (160, 150), (125, 140)
-"""The ellipse in the square, (column, row), outside of which nothing of a garment is held: it ends in a collar, and not
-at an edge of the square."""
+"""The ellipse in the square, (column, row), outside of which nothing of a garment is held: it ends in a collar."""
 RIM_PX, BEYOND_PX = 6, (9, 18)
 """Beside a hole: what may be a rest of the cover, and what that is compared with."""
 REST_LEVELS, NEARER = 60.0, 0.6
@@ -77,9 +73,8 @@ MOST_REST = 0.1
 _MARGIN_PX = 17
 """Around what may be covered: a square of this side is no pinhole, see `SMALLEST_PX`, nor is what lies beyond."""
 GROW_PX = 6
-"""How far the mask grows beyond the found edge: the network is exact to a pixel or two, and a rim of the cover that
-stays bleeds into the completed skin. Of 3, 5, 7 and 9 on twelve real masks, 3 left coloured rims and casts on three,
-7 none; 9 began to blur outlines of the face."""
+"""How far the mask grows beyond the found edge: a rim of the cover that stays bleeds into the completed skin; from 9 on
+outlines of the face blur."""
 
 
 @dataclass(frozen=True)
@@ -209,8 +204,7 @@ class Cover:
 
 
 def _is_cut(photo: U8, placed: Bool, first: _Look, square: Crop) -> bool:
-    """Whether what looks like the cover is left beside what is placed (H, W): around all of it in a square, or around
-    what of it the first look did not reach."""
+    """Whether what looks like the cover is left beside what is placed (H, W), or what the first look did not reach."""
     view, hole, inside = view_of(photo, square), square.take_mask(placed), ~square.outside(photo.shape)
     cover, reached = (
         square.take_mask(first.square.put_mask(mask, photo.shape))
@@ -278,8 +272,7 @@ def clean(mask: Bool) -> Bool:
 
 
 def _pieces(mask: Bool, connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """The number of the piece that each pixel belongs to, 0 where the mask is False, and each piece's area. In half
-    the time of OpenCV's function that gives both."""
+    """The number of the piece that each pixel belongs to, 0 where the mask is False, and each piece's area."""
     count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=connectivity)
     return np.asarray(labels, np.int32), np.bincount(labels.ravel(), minlength=count)
 
@@ -326,8 +319,7 @@ def goes_on(mask: Bool, score: F32, leaves: Bool) -> bool:
 
 
 def end_garment(mask: Bool, score: F32, part: Bool) -> Bool:
-    """A copy of a mask in which of this part only what the network is sure of near the face, and what is near that, is
-    left."""
+    """A copy of a mask in which of this part only that is left of which the network is sure, and what is near it."""
     rows, columns = np.ogrid[:SIDE_PX, :SIDE_PX]
     (x, y), (across, down) = COLLAR_MIDDLE_PX, COLLAR_AXES_PX
     within_collar = ((columns - x) / across) ** 2 + ((rows - y) / down) ** 2 <= 1

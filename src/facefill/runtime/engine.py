@@ -103,8 +103,7 @@ def _unreadable(path: Path) -> InputError:
 
 
 _AT_ONCE = Slots(min(8, core_count()))
-"""Requests that compute at the same time: each has compiled weights of its own, 45 MB for swift at 256 px, and
-OpenVINO's threads go to whichever has work for them, all of them to a single one."""
+"""Requests that compute at the same time; each has compiled weights of its own, 45 MB for swift at 256 px."""
 _MOST_IDLE = 8
 """Compiled requests that a network keeps, the last used."""
 
@@ -155,8 +154,7 @@ class _OpenVino:
 
     @contextmanager
     def _request_for(self, inputs: Arrays) -> Iterator[Any]:
-        """A request that is the caller's alone meanwhile, compiled for exactly these sizes: several times faster than
-        one for any size."""
+        """A request that is the caller's alone meanwhile, compiled for exactly these sizes, which is much faster."""
         shapes = tuple((1, *inputs[name].shape[1:]) for name in self._names)
         with _AT_ONCE:
             request = self._take(shapes) or self._compile(shapes)

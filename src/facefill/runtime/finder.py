@@ -18,11 +18,10 @@ STRIDES = (8, 16, 32)
 LONG_SIDE_PX = 640
 """A larger photo is looked at in this size; a smaller one as it is, never enlarged."""
 COARSE_SIDE_PX = 320
-"""A photo larger than this is looked at a second time in this size, at a quarter of the cost: it finds the faces
-that are larger than any the network was trained on, and makes the landmarks of large ones better."""
+"""A photo larger than this is looked at a second time in this size, for faces larger than the network knows them."""
 CANVAS_PX = (160, 320, 480, 512, 640)
-"""What the network gets is filled up with grey to the next of these sides, so that few sizes are ever compiled: thirds
-and quarters of usual photos, and a usual side of made ones. They are multiples of the largest stride."""
+"""What the network gets is filled up with grey to the next of these sides, multiples of the largest stride: each size
+is compiled anew."""
 CANDIDATE = 0.4
 """Score from which a place is looked at again."""
 THRESHOLD = 0.66
@@ -38,8 +37,7 @@ AGREE_IOU = 0.6
 LOOK_PX = 128
 """Side of the aligned crop of the second look; a face is about 80 pixels wide in it, whatever it is in the photo."""
 STEPS_PX = 8
-"""Landmarks stand on eighths of a pixel: what is cut out by them is the same then, although the last bits of what a
-network says differ from one processor, and from one engine, to another."""
+"""Landmarks stand on eighths of a pixel: what is cut out by them is the same then on every processor and engine."""
 USUAL = np.array([0.23, 0.19, 0.77, 0.92], np.float32) * LOOK_PX
 """The box of a face in its aligned crop."""
 
@@ -110,8 +108,7 @@ class Finder:
         return rows
 
     def _look_again(self, photo: U8, row: F32) -> F32 | None:
-        """The finding as seen in its aligned crop; None where no face is seen there. Where the crop as it is shows
-        none, it is not looked at mirrored: among 660 such places of photos no face was seen only then."""
+        """The finding as seen in its aligned crop, and mirrored where that shows a face; None where it shows none."""
         unseen = row if row[0] >= CERTAIN else None
         try:
             crop = Crop.around_face(snap(row[5:].reshape(5, 2)), LOOK_PX)
@@ -202,8 +199,7 @@ def _into_photo(row: F32, crop: Crop) -> F32:
 
 
 def _shrink(picture: U8, long_side: int) -> U8:
-    """The picture with its longer side brought down to `long_side`. By halves first, which is three times as fast as
-    averaging in one go; an odd last row or column of a half is left out."""
+    """The picture with its longer side brought down to `long_side`, by halves first, which is faster."""
     height, width = picture.shape[:2]
     if max(height, width) <= long_side:
         return picture

@@ -95,8 +95,7 @@ def _record_of(path: Path, said: dict[str, str], adapter: str | None) -> tuple[R
 
 
 class Model:
-    """What all kinds share: checks at the door, padding to the stride, known pixels back. Nothing is ever resized: the
-    plan chooses the grid."""
+    """What all kinds share: checks at the door, padding to the stride, known pixels back. Nothing is ever resized."""
 
     def __init__(self, record: Record, sha256: str | None) -> None:
         self.record = record
@@ -256,8 +255,7 @@ class TorchModel(Model):
         return offsets
 
     def _run(self, compute: Callable[[], Any]) -> Any:
-        """What `compute` returns. One at a time in a process, with all of its model's threads: their number is torch's
-        own, not a model's."""
+        """What `compute` returns, one at a time in a process: the number of threads is torch's own, not a model's."""
         import torch
 
         def work() -> Any:

@@ -24,8 +24,7 @@ class SecondLook:
         self._engine = engine
 
     def look(self, photo: U8, faces: Sequence[Face]) -> list[Face]:
-        """Those of the faces of a (H, W, 3) uint8 RGB photo that are faces, with better landmarks; the score is the
-        finder's. Landmarks that fall together belong to no face."""
+        """Those of a (H, W, 3) uint8 RGB photo's findings that are faces, with better landmarks and the same score."""
         seen = ((face, self._look(photo, face)) for face in faces)
         return [
             replace(face, landmarks=landmarks, moved=_apart(face.landmarks, landmarks))

@@ -1,5 +1,4 @@
-"""YuNet (Wu et al. 2023), a detector that the user brings: face_detection_yunet_*.onnx of OpenCV's model zoo. It is no
-part of facefill."""
+"""YuNet (Wu et al. 2023), a detector that the user brings: face_detection_yunet_*.onnx of OpenCV's model zoo."""
 
 from pathlib import Path
 

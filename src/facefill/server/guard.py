@@ -115,8 +115,7 @@ class Guard:
 
 
 def connections_that_time_out(quiet_s: float) -> type[H11Protocol]:
-    """A protocol for uvicorn that closes connections on which no whole request head comes within `quiet_s` seconds;
-    uvicorn itself waits for ever, and gives everybody who sends a byte the time again."""
+    """A protocol for uvicorn, which waits for ever: closes connections on which no whole request head comes in time."""
 
     class TimedOut(H11Protocol):
         deadline: asyncio.TimerHandle | None = None

@@ -65,10 +65,7 @@ class PhotoRequest:
 
 
 def look(job: PhotoRequest, inpainter: Inpainter, settings: Settings) -> Plan | Answer:
-    """Decode the photo and plan what to complete; the answer, where nothing has to be completed for it.
-
-    Raises InputError for what the user can fix.
-    """
+    """Decode the photo and plan what to complete; the answer, where nothing is to be. Raises InputError."""
     photo = read_photo(job.upload.files["photo"], max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
     if not isinstance(job.options, schema.CompletionOptions):
         return _detect(job, photo, inpainter)

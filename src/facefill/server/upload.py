@@ -1,8 +1,7 @@
-"""Read request bodies into memory, never onto disk: multipart forms, and JSON with base64.
+"""Read request bodies into memory that is counted, never onto disk: multipart forms, and JSON with base64.
 
-Web frameworks spool large parts of a form into temporary files, and take a part without a file name for text. Nobody's
-photo may lie on a disk, and many clients name no file, so the form is parsed here, by python-multipart's parser, into
-memory that is counted.
+Web frameworks spool large parts of a form into temporary files, and take a part without a file name for text; nobody's
+photo may lie on a disk, and many clients name no file.
 """
 
 import asyncio

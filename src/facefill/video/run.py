@@ -26,8 +26,7 @@ SEGMENT_FRAMES = 240
 AHEAD = 6
 """Frames that may wait to be filled while the next ones are looked at: as many as one is drawn for, and some."""
 WARM_FRAMES = 20
-"""Frames before a segment with which following and blending begin, so that no seam is seen: as many as it takes until
-what is no longer covered is gone."""
+"""Frames before a segment with which following and blending begin: as many as what is no longer covered takes to go."""
 
 
 @dataclass
