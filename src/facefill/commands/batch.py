@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from facefill.commands.options import AsJson, Device, Exact, Large, Method, Seed, Sign
+from facefill.commands.options import AllThreads, AsJson, Device, Exact, Large, Method, Seed, Sign
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,12 +54,7 @@ def batch(
     dry_run: Annotated[bool, Option("--dry-run", help="List what would be done, and write nothing.")] = False,
     max_errors: Annotated[int | None, Option(min=1, help="Stop after this many photos have failed.")] = None,
     device: Device = "cpu",
-    threads: Annotated[
-        int | None,
-        Option(
-            help="Number of threads for all workers together. Default: FACEFILL_THREADS, else what the machine allows."
-        ),
-    ] = None,
+    threads: AllThreads = None,
     exact: Exact = False,
     sign: Sign = None,
     as_json: AsJson = False,

@@ -14,6 +14,12 @@ Device = Annotated[str, Option(help="cpu, cuda, coreml or directml.")]
 Threads = Annotated[
     int | None, Option(help="Number of threads. Default: FACEFILL_THREADS, else what the machine allows.")
 ]
+AllThreads = Annotated[
+    int | None,
+    Option(
+        help="Number of threads of all processes together. Default: FACEFILL_THREADS, else what the machine allows."
+    ),
+]
 Exact = Annotated[bool, Option("--exact", help="Compute in float32: slower, the same on all machines.")]
 Covers = Annotated[
     str, Option(help="What to take off: mask, sunglasses, other (hands, things), several with commas between, or all.")

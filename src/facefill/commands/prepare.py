@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ from facefill.commands.output import list_left_out
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
-    from facefill.datasets.looking import Look, Rules
+    from facefill.datasets.looking import Look
     from facefill.datasets.prepare import Against, Report
 
 
@@ -73,6 +73,7 @@ def prepare(
     from facefill.datasets.prepare import prepare as make
     from facefill.datasets.progress import track
     from facefill.datasets.shards import write_shards
+    from facefill.runtime.helpers import open_cover, open_finder
 
     rules = build(
         Rules,
@@ -93,7 +94,9 @@ def prepare(
     paths = _find(photos, dataset)
     known: Any = {"identities": identities, "against": _open_other(against, embedder, max_cosine, device, threads)}
     if ray is None:
-        look = _open_look(rules, device, threads)
+        where: Any = {"device": device, "threads": threads}
+        cover = None if max_covered is None else open_cover(**where)
+        look = partial(look_at, finder=open_finder(**where), rules=rules, cover=cover)
         report = make(track(paths, "looking", len(paths)), dataset, look, rules, **known)
     else:
         from facefill.batch.ray import Cluster
@@ -126,15 +129,6 @@ def _tell(report: Report, dataset: Path) -> None:
     if report.dropped:
         print("dropped: " + ", ".join(f"{count} {reason}" for reason, count in report.dropped.items()))
     print(f"sha256 {report.sha256}")
-
-
-def _open_look(rules: Rules, device: str, threads: int | None) -> Callable[[Path], Look]:
-    """How this process looks at a photo."""
-    from facefill.datasets.looking import look_at
-    from facefill.runtime.helpers import open_cover, open_finder
-
-    cover = None if rules.max_covered is None else open_cover(device=device, threads=threads)
-    return partial(look_at, finder=open_finder(device=device, threads=threads), rules=rules, cover=cover)
 
 
 def _open_other(

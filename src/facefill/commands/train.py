@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from facefill.commands.options import need
+from facefill.commands.options import AllThreads, need
 
 
 def train(
@@ -17,13 +17,7 @@ def train(
         Path | None,
         Option("--run", help="Folder of the run; the same command resumes. Default: runs/<name of CONFIG>."),
     ] = None,
-    threads: Annotated[
-        int | None,
-        Option(
-            help="Number of threads for all processes on this machine together. "
-            "Default: FACEFILL_THREADS, else what the machine allows."
-        ),
-    ] = None,
+    threads: AllThreads = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Print the resolved settings and stop.")] = False,
 ) -> None:
     """Train a method on a dataset of aligned faces (needs the extra `train`)."""

@@ -80,7 +80,7 @@ class Service:
                 del self._named[name]
 
     async def _answer(self, request: Request, job: PhotoRequest) -> Response:
-        answer: asyncio.Future[Any] = asyncio.wrap_future(job.answer)
+        answer = asyncio.wrap_future(job.answer)
         gone: asyncio.Future[Any] = asyncio.ensure_future(_wait_until_gone(request))
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -88,8 +88,7 @@ class Service:
                 job.gone = True
                 self.metrics.gone.inc()
                 return Response(status_code=499)
-            done = answer.result()
-            return Response(done.body, 200, done.headers, done.media_type)
+            return answer.result()
         finally:
             gone.cancel()
             job.gone = True

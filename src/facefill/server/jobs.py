@@ -1,4 +1,4 @@
-"""What is done with one photo, in three steps: look (decode, find, cover), run the model, finish (blend, encode)."""
+"""What is done with one photo: look (decode, find, cover), run the model, finish (blend, encode)."""
 
 import base64
 import json
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from starlette.responses import Response
 
 from facefill.arrays import U8, Bool
 from facefill.catalog import usable
@@ -24,16 +25,8 @@ from facefill.runtime.inpainter import HONEST, Inpainter, Result
 from facefill.runtime.plan import LARGEST_SHARE, FoundFace, Plan, place_of, too_small
 from facefill.server import schema
 from facefill.server.settings import Settings
+from facefill.server.telemetry import Metrics
 from facefill.server.upload import Upload
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole HTTP answer."""
-
-    body: bytes
-    media_type: str
-    headers: dict[str, str]
 
 
 @dataclass(eq=False)
@@ -43,7 +36,7 @@ class PhotoRequest:
     upload: Upload
     options: schema.Options
     as_json: bool
-    answer: Future[Answer] = field(default_factory=Future)
+    answer: Future[Response] = field(default_factory=Future)
     stage: str = "waiting"
     gone: bool = False
     """Whether the client went away; no further step is started then."""
@@ -61,26 +54,36 @@ class PhotoRequest:
         return self.options.method if isinstance(self.options, schema.CompletionOptions) else usable()[0]
 
 
-# ---- look
-
-
-def look(job: PhotoRequest, inpainter: Inpainter, settings: Settings) -> Plan | Answer:
-    """Decode the photo and plan what to complete; the answer, where nothing is to be. Raises InputError."""
+def answer(job: PhotoRequest, inpainter: Inpainter, settings: Settings, metrics: Metrics) -> Response | None:
+    """Answer a request; None where its client went away, for whom no step begins. Raises InputError."""
+    options, samples, first = job.options, 1, 0
+    if job.gone:
+        return None
+    job.enter("looking")
     photo = read_photo(job.upload.files["photo"], max_pixels=settings.max_pixels, max_bytes=settings.max_bytes)
-    if not isinstance(job.options, schema.CompletionOptions):
-        return _detect(job, photo, inpainter)
-    if not isinstance(job.options, schema.CompleteOptions):
-        assert isinstance(job.options, schema.UnmaskOptions)
-        kinds = read_kinds(job.options.covers)
-        return inpainter.plan_unmask(photo, covers=kinds, large_hole=job.options.large_hole)
-    mask = read_mask(job.upload.files["mask"], photo.pixels.shape[:2])
-    return inpainter.plan_complete(photo, mask, aligned=job.options.aligned, large_hole=job.options.large_hole)
+    if isinstance(options, schema.DetectOptions):
+        return _detect(job, options, photo, inpainter)
+    assert isinstance(options, schema.UnmaskOptions | schema.CompleteOptions)
+    if isinstance(options, schema.UnmaskOptions):
+        plan = inpainter.plan_unmask(photo, covers=read_kinds(options.covers), large_hole=options.large_hole)
+    else:
+        samples, first = options.samples, options.first
+        mask = read_mask(job.upload.files["mask"], photo.pixels.shape[:2])
+        plan = inpainter.plan_complete(photo, mask, aligned=options.aligned, large_hole=options.large_hole)
+    if job.gone:
+        return None
+    job.enter("completing")
+    drawn = inpainter.run([plan], seed=options.seed, samples=samples, first=first)[0]
+    metrics.crops.labels(options.method).inc(len(plan.tasks))
+    if job.gone:
+        return None
+    job.enter("writing")
+    return _finish(job, options, plan, drawn, inpainter, settings.signature)
 
 
-def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
+def _detect(job: PhotoRequest, options: schema.DetectOptions, photo: Photo, inpainter: Inpainter) -> Response:
     found = inpainter.finder().find(photo.pixels)
-    assert isinstance(job.options, schema.DetectOptions)
-    covers = inpainter.cover().find(photo.pixels, found, read_kinds(job.options.covers))
+    covers = inpainter.cover().find(photo.pixels, found, read_kinds(options.covers))
     height, width = photo.pixels.shape[:2]
     faces = [_found(face, cover, (height, width)) for face, cover in zip(found, covers, strict=True)]
     job.enter("writing")
@@ -94,9 +97,9 @@ def _detect(job: PhotoRequest, photo: Photo, inpainter: Inpainter) -> Answer:
         faces=faces,
         warnings=warnings,
         timings_ms=job.times,
-        preview=_preview(photo.pixels, job.options),
+        preview=_preview(photo.pixels, options),
     )
-    return Answer(said.model_dump_json().encode(), "application/json", {})
+    return Response(said.model_dump_json(), media_type="application/json")
 
 
 def _found(face: Face, covered: FoundCover, shape: tuple[int, ...]) -> schema.FoundFace:
@@ -126,23 +129,14 @@ def _window(found: FoundCover | FoundFace) -> schema.Cover | None:
     return schema.Cover(x=x, y=y, width=x1 - x0, height=y1 - y0, png=png)
 
 
-# ---- finish
-
-
-def draw(job: PhotoRequest, plan: Plan, inpainter: Inpainter) -> Drawn:
-    """Run the model."""
-    options = job.options
-    assert isinstance(options, schema.CompletionOptions)
-    samples, first = (options.samples, options.first) if isinstance(options, schema.CompleteOptions) else (1, 0)
-    return inpainter.run([plan], seed=options.seed, samples=samples, first=first)[0]
-
-
-def finish(
-    job: PhotoRequest, plan: Plan, drawn: Drawn, inpainter: Inpainter, signature: Signature | None = None
-) -> Answer:
-    """Encode the answer. signature: signs it."""
-    options = job.options
-    assert isinstance(options, schema.CompletionOptions)
+def _finish(
+    job: PhotoRequest,
+    options: schema.CompletionOptions,
+    plan: Plan,
+    drawn: Drawn,
+    inpainter: Inpainter,
+    signature: Signature | None,
+) -> Response:
     results = [inpainter.finish(plan, drawn, seed=options.seed, sample=index) for index in range(len(drawn.photos))]
     how: Any = {"format": options.format, "signature": signature}
     coded = [encode_photo(one.source, one.photo, one.mask, provenance=one.provenance, **how) for one in results]
@@ -151,18 +145,15 @@ def finish(
     job.enter("done")
     if not job.as_json:
         suffix = media_type.partition("/")[2]
-        return Answer(
-            coded[0][0],
-            media_type,
-            {
-                "Content-Disposition": f'attachment; filename="completed.{suffix}"',
-                "Facefill-Warnings": _in_header(warnings),
-                "Facefill-Invented": HONEST,
-                "Server-Timing": ", ".join(f"{name};dur={value}" for name, value in job.times.items()),
-            },
-        )
+        headers = {
+            "Content-Disposition": f'attachment; filename="completed.{suffix}"',
+            "Facefill-Warnings": _in_header(warnings),
+            "Facefill-Invented": HONEST,
+            "Server-Timing": ", ".join(f"{name};dur={value}" for name, value in job.times.items()),
+        }
+        return Response(coded[0][0], 200, headers, media_type)
     said = _completed(job, plan, results, [data for data, _ in coded], warnings, media_type)
-    return Answer(said.model_dump_json().encode(), "application/json", {})
+    return Response(said.model_dump_json(), media_type="application/json")
 
 
 def _completed(

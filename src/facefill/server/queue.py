@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from starlette.responses import Response
 
 from facefill.runtime.engine import thread_count
 from facefill.runtime.finder import Face
@@ -20,7 +21,7 @@ from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import load
 from facefill.server.errors import Refused
-from facefill.server.jobs import Answer, PhotoRequest, draw, finish, look
+from facefill.server.jobs import PhotoRequest, answer
 from facefill.server.settings import Settings
 from facefill.server.telemetry import Metrics
 from facefill.threads import once
@@ -94,7 +95,9 @@ class RequestQueue:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             try:
-                result: Answer | BaseException | None = self._answer(job)
+                result: Response | BaseException | None = answer(
+                    job, self._load(job.method), self._settings, self._metrics
+                )
             except BaseException as error:
                 result = error
             self._end(job, result)
@@ -111,26 +114,7 @@ class RequestQueue:
             self._busy += 1
             return self._new.popleft()
 
-    def _answer(self, job: PhotoRequest) -> Answer | None:
-        """Answer a request; None where its client went away, for whom no step begins."""
-        if job.gone:
-            return None
-        job.enter("looking")
-        inpainter = self._load(job.method)
-        seen = look(job, inpainter, self._settings)
-        if isinstance(seen, Answer):
-            return seen
-        if job.gone:
-            return None
-        job.enter("completing")
-        drawn = draw(job, seen, inpainter)
-        self._metrics.crops.labels(job.method).inc(len(seen.tasks))
-        if job.gone:
-            return None
-        job.enter("writing")
-        return finish(job, seen, drawn, inpainter, self._settings.signature)
-
-    def _end(self, job: PhotoRequest, result: Answer | BaseException | None = None) -> None:
+    def _end(self, job: PhotoRequest, result: Response | BaseException | None = None) -> None:
         """Answer a request, or forget one whose client went away."""
         job.upload.release()
         job.enter("done")
@@ -141,7 +125,7 @@ class RequestQueue:
         if result is None:
             job.answer.cancel()
         elif job.answer.set_running_or_notify_cancel():
-            job.answer.set_result(result) if isinstance(result, Answer) else job.answer.set_exception(result)
+            job.answer.set_result(result) if isinstance(result, Response) else job.answer.set_exception(result)
 
 
 # ---- the networks
