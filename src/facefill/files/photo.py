@@ -85,7 +85,12 @@ def read_photo(
     """
     source = open_source(source, max_bytes)
     if isinstance(source, np.ndarray):
-        return _from_array(source, max_pixels)
+        if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8 or not source.size:
+            got = f"an array of {source.shape} {source.dtype}"
+            raise InputError("an (H, W, 3) uint8 RGB array", got, "convert it, or give a Pillow image")
+        check_size((source.shape[1], source.shape[0], 3, 1), "the array", max_pixels)
+        pixels = np.ascontiguousarray(source)
+        return Photo(pixels, "PNG", native=Native(pixels, "rgb"))
     if isinstance(source, Image.Image):
         return _from_image(source, max_pixels)
     path = None if isinstance(source, bytes) else source
@@ -151,15 +156,6 @@ def _read_bytes(source: Path | bytes, what: str, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise TooLarge(f"at most {max_bytes:,} bytes", f"{size:,} in {what}", "shrink it first")
         return source if isinstance(source, bytes) else source.read_bytes()
-
-
-def _from_array(array: NDArray[np.uint8], max_pixels: int) -> Photo:
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
-        got = f"an array of {array.shape} {array.dtype}"
-        raise InputError("an (H, W, 3) uint8 RGB array", got, "convert it, or give a Pillow image")
-    check_size((array.shape[1], array.shape[0], 3, 1), "the array", max_pixels)
-    pixels = np.ascontiguousarray(array)
-    return Photo(pixels, "PNG", native=Native(pixels, "rgb"))
 
 
 def _from_image(image: Image.Image, max_pixels: int) -> Photo:

@@ -157,7 +157,12 @@ class _OpenVino:
         """A request that is the caller's alone meanwhile, compiled for exactly these sizes, which is much faster."""
         shapes = tuple((1, *inputs[name].shape[1:]) for name in self._names)
         with _AT_ONCE:
-            request = self._take(shapes) or self._compile(shapes)
+            request = self._take(shapes)
+            if request is None:
+                with LOADING:
+                    model = self._model.clone()
+                    model.reshape(dict(zip(self._names, shapes, strict=True)))
+                    request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
             yield request
             self._idle.append((shapes, request))
             del self._idle[:-_MOST_IDLE]
@@ -170,12 +175,6 @@ class _OpenVino:
                     self._idle.remove(entry)
                     return entry[1]
         return None
-
-    def _compile(self, shapes: Shapes) -> Any:
-        with LOADING:
-            model = self._model.clone()
-            model.reshape(dict(zip(self._names, shapes, strict=True)))
-            return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
 
 
 class _OnnxRuntime:

@@ -25,12 +25,14 @@ class SecondLook:
 
     def look(self, photo: U8, faces: Sequence[Face]) -> list[Face]:
         """Those of a (H, W, 3) uint8 RGB photo's findings that are faces, with better landmarks and the same score."""
-        seen = ((face, self._look(photo, face)) for face in faces)
-        return [
-            replace(face, landmarks=landmarks, moved=_apart(face.landmarks, landmarks))
-            for face, (sure, landmarks) in seen
-            if sure >= THRESHOLD
-        ]
+        seen = []
+        for face in faces:
+            sure, landmarks = self._look(photo, face)
+            if sure >= THRESHOLD:
+                eyes = float(np.hypot(*(landmarks[1] - landmarks[0])))
+                apart = float(np.hypot(*(landmarks - face.landmarks).T).mean())
+                seen.append(replace(face, landmarks=landmarks, moved=apart / max(eyes, 1e-9)))
+        return seen
 
     def _look(self, photo: U8, face: Face) -> tuple[float, F64]:
         try:
@@ -44,9 +46,3 @@ class SecondLook:
         mirrored = points[1, MIRRORED] * (-1, 1)
         place = (points[0] + mirrored) / 2 * SIDE_PX + (SIDE_PX - 1) / 2
         return float(1 / (1 + np.exp(-said[:, 0].mean()))), snap(square.to_photo(place))
-
-
-def _apart(before: F64, after: F64) -> float:
-    """Mean distance of two times five landmarks, as a share of the eyes' distance."""
-    eyes = float(np.hypot(*(after[1] - after[0])))
-    return float(np.hypot(*(after - before).T).mean()) / max(eyes, 1e-9)

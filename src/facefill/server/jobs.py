@@ -144,10 +144,10 @@ def _finish(
     media_type = FORMATS[options.format or plan.photo.format].media_type
     job.enter("done")
     if not job.as_json:
-        suffix = media_type.partition("/")[2]
+        more = [f"and {len(warnings) - 10} more: ask for application/json"] if len(warnings) > 10 else []
         headers = {
-            "Content-Disposition": f'attachment; filename="completed.{suffix}"',
-            "Facefill-Warnings": _in_header(warnings),
+            "Content-Disposition": f'attachment; filename="completed.{media_type.partition("/")[2]}"',
+            "Facefill-Warnings": json.dumps([warning[:300] for warning in warnings[:10]] + more),
             "Facefill-Invented": HONEST,
             "Server-Timing": ", ".join(f"{name};dur={value}" for name, value in job.times.items()),
         }
@@ -184,13 +184,6 @@ def _completed(
         spread=_base64(encode_picture(spread_map(pictures)[..., 0].copy())) if pictures is not None else None,
         sample_distance=mean_distance(pictures, first.mask) if pictures is not None else None,
     )
-
-
-def _in_header(warnings: list[str]) -> str:
-    """A JSON list in ASCII; warnings beyond what a header holds are counted instead."""
-    kept = [warning[:300] for warning in warnings[:10]]
-    more = [f"and {len(warnings) - 10} more: ask for application/json"] if len(warnings) > 10 else []
-    return json.dumps(kept + more)
 
 
 def _grey(mask: Bool) -> bytes:
