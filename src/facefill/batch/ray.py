@@ -187,7 +187,7 @@ class _Pool(Generic[T, R]):
             del self._starting[said]
             self._deaths += 1
             if self._deaths == INIT_DEATHS:
-                raise _useless(str(error).strip().splitlines()[-1].strip()) from error
+                raise _useless(str(error).strip().rpartition("\n")[2].strip()) from error
             return
         actor, block, lost = self._working.pop(said)
         self._ray.kill(actor)  # where it lives, and its work alone failed
