@@ -120,7 +120,13 @@ def sharpness(completed: U8, truth: U8, mask: Bool) -> float:
     Both are smoothed by a Gaussian of 1.5 px first, so that grain on top of blur does not count as sharpness; the
     gradient is by central differences. nan where the truth is flat.
     """
-    energies = [_gradient_energy(picture, _some(mask)) for picture in (completed, truth)]
+    x0, y0, x1, y1 = bounding_box(_some(mask), SHARPNESS_REACH_PX)
+    energies = []
+    for picture in (completed, truth):
+        luma = picture[y0:y1, x0:x1] @ LUMA
+        smooth = cv2.GaussianBlur(luma, (0, 0), SHARPNESS_SIGMA_PX, borderType=cv2.BORDER_REFLECT)
+        down, across = np.gradient(smooth)
+        energies.append(float((down**2 + across**2)[mask[y0:y1, x0:x1]].sum()))
     return energies[0] / energies[1] if energies[1] > 0 else math.nan
 
 
@@ -263,11 +269,3 @@ def _over_scales(completed: U8, truth: U8, finest: _Similar) -> float:
         coarsest = scale == len(SCALE_WEIGHTS) - 1
         product *= max(similar.mean_inside(similar.whole if coarsest else similar.structure), 0.0) ** weight
     return product
-
-
-def _gradient_energy(picture: U8, mask: Bool) -> float:
-    x0, y0, x1, y1 = bounding_box(mask, SHARPNESS_REACH_PX)
-    luma = picture[y0:y1, x0:x1] @ LUMA
-    smooth = cv2.GaussianBlur(luma, (0, 0), SHARPNESS_SIGMA_PX, borderType=cv2.BORDER_REFLECT)
-    down, across = np.gradient(smooth)
-    return float((down**2 + across**2)[mask[y0:y1, x0:x1]].sum())

@@ -329,8 +329,8 @@ def _windows(fine: Bool, model: Model) -> Iterator[Task]:
 
 
 def _context_tasks(lonely: Bool, window: Window, size_px: int, beside: Bool) -> Iterator[Task]:
-    """A crop for each connected piece of what belongs to no face; of many, those in one cell of the photo share one.
-    beside: what touches a face's hole."""
+    """A crop for each connected piece of what belongs to no face, `CONTEXT` times as wide; of many, those in one cell
+    of the photo share one. beside: what touches a face's hole."""
     count, labels, _, centres = cv2.connectedComponentsWithStats(lonely.view(np.uint8), connectivity=8)
     groups = np.arange(count)
     if count - 1 > MOST_CONTEXTS:
@@ -341,19 +341,11 @@ def _context_tasks(lonely: Bool, window: Window, size_px: int, beside: Bool) -> 
     for group in np.unique(groups[1:]):
         piece = np.isin(labels, np.flatnonzero(groups == group))
         inner, missing = _cut(piece, window)
-        box = (inner[1].start - 0.5, inner[0].start - 0.5, inner[1].stop - 0.5, inner[0].stop - 0.5)
-        softly = bool((piece & beside).any())
-        yield Task(context_crop(box, size_px), inner, missing, stage=2, softly=softly)
-
-
-def context_crop(box: tuple[float, float, float, float], size: int) -> Crop:
-    """An upright square `CONTEXT` times as wide as the box (x0, y0, x1, y1), with the box in its middle."""
-    side = max(box[2] - box[0], box[3] - box[1]) * CONTEXT
-    side = max(side, size / 4)
-    scale = side / size
-    x = (box[0] + box[2]) / 2 - (size - 1) / 2 * scale
-    y = (box[1] + box[3]) / 2 - (size - 1) / 2 * scale
-    return Crop(size, np.array([[scale, 0, x], [0, scale, y]]))
+        rows, columns = inner
+        scale = max(max(columns.stop - columns.start, rows.stop - rows.start) * CONTEXT, size_px / 4) / size_px
+        x, y = ((side.start + side.stop - 1) / 2 - (size_px - 1) / 2 * scale for side in (columns, rows))
+        crop, softly = Crop(size_px, np.array([[scale, 0, x], [0, scale, y]])), bool((piece & beside).any())
+        yield Task(crop, inner, missing, stage=2, softly=softly)
 
 
 def within(inner: Window, outer: Window) -> Window:
