@@ -114,10 +114,7 @@ def local_path(place: str) -> Path:
 
 
 def open_folder(place: str, without: str | None = None) -> Folder:
-    """The folder at a path or a URL. without: a place in it that is not listed.
-
-    Raises InputError where fsspec, or what it needs for that kind of URL, is missing.
-    """
+    """The folder at a path or a URL. without: a place in it that is not listed. Raises InputError without fsspec."""
     if is_url(place):
         return Bucket(place, without if without and is_url(without) else None)
     leave = local_path(without).resolve() if without and not is_url(without) else None

@@ -84,10 +84,7 @@ class WorkerPool:
             member.process.join()
 
     def complete(self, items: Iterator[Item]) -> Iterator[Outcome]:
-        """What became of each photo, in the order in which they are done.
-
-        Raises InputError where the workers cannot begin: a missing package, not enough memory.
-        """
+        """What became of each photo, in the order in which they are done. Raises InputError where no worker begins."""
         more = True
         while True:
             more = self._feed(items) if more or self._suspects else False

@@ -85,10 +85,7 @@ def hash_sources(source_sha256: str, mask_sha256: str, recipe: str) -> int:
 
 
 class Manifest:
-    """The manifest of a folder that is written. recipe: of this run.
-
-    `known` holds 32 bytes for each photo that it had when it was opened.
-    """
+    """The manifest of a folder that is written; keeps 32 bytes for each photo that it had. recipe: of this run."""
 
     def __init__(self, folder: Folder, recipe: str, *, writes: bool = True) -> None:
         self._journal: FileJournal | BucketJournal

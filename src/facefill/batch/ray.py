@@ -1,7 +1,4 @@
-"""Work on many machines with Ray: a pool of actors that load the networks once.
-
-An actor that dies is replaced; what it was given is done again by another.
-"""
+"""Work on many machines with Ray: actors that load the networks once, and are replaced where they die."""
 
 from __future__ import annotations
 

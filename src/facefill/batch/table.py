@@ -13,10 +13,7 @@ def hash64(text: str) -> int:
 
 
 class NameTable:
-    """A read-only map from names to a few numbers of 64 bits each; what comes later replaces what came before.
-
-    8 bytes for each name and each of its numbers, where a dict would take 200.
-    """
+    """A read-only map from names to a few numbers of 64 bits, in 8 bytes each; what comes later counts."""
 
     def __init__(self, rows: Iterable[tuple[str, tuple[int, ...]]] = (), numbers: int = 1) -> None:
         flat = array("Q")

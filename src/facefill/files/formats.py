@@ -91,10 +91,7 @@ def check_size(size: Size, what: str, max_pixels: int) -> None:
 def decode(
     data: bytes, name: str, what: str, check: Callable[[Size], None] = lambda _: None
 ) -> tuple[Native, list[str]]:
-    """The samples of a file and notes on them. check: raises InputError for a size that is not wanted.
-
-    Raises InputError where it is damaged or not supported.
-    """
+    """The samples of a file, and notes on them. check: refuses a size by InputError, as a damaged file is refused."""
     try:
         if name == "JPEG":
             parsed = jpeg.parse_jpeg(data)

@@ -105,10 +105,7 @@ def read_photo(
 
 
 def open_source(source: object, max_bytes: int = _MOST_BYTES) -> Path | bytes | Image.Image | NDArray[Any]:
-    """What a caller gives for a picture, as one of four types; arrays are those of NumPy, and tensors on the CPU.
-
-    Raises InputError for anything else.
-    """
+    """What a caller gives for a picture, as one of four types; tensors on the CPU are arrays. Raises InputError."""
     if isinstance(source, Image.Image | np.ndarray | bytes):
         return source
     if isinstance(source, bytearray | memoryview):
@@ -276,10 +273,7 @@ def format_of(path: Path | str) -> str:
 
 
 def check_output(path: Path | str, *, inputs: Iterable[Path], overwrite: bool = False) -> None:
-    """Raises InputError where `write_photo` would refuse the path, so that nobody computes in vain.
-
-    inputs: the files that are read, which are never written.
-    """
+    """Raises InputError where `write_photo` would refuse the path. inputs: files that are read, and never written."""
     path = Path(path)
     format_of(path)
     with explained("a path that can be written", path, "choose another"):

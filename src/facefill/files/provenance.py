@@ -29,10 +29,7 @@ class Signature:
 
 
 def read_signature(path: Path | str) -> Signature:
-    """The key and certificates of one PEM file, checked as far as that goes without signing.
-
-    Raises InputError where the package is missing, and for a file that is no such thing.
-    """
+    """The key and certificates of a PEM file, checked without signing. Raises InputError, also without the package."""
     _need_c2pa()
     from cryptography.hazmat.primitives import serialization
 

@@ -15,10 +15,7 @@ _NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 
 class Tag(NamedTuple):
-    """One entry. value: its bytes in the block's byte order, or the entries of a directory that it points to.
-
-    at: where its value stands in the block.
-    """
+    """One entry. value: bytes in the block's byte order, or the entries of a directory. at: where its value stands."""
 
     number: int
     kind: int
@@ -42,10 +39,7 @@ class Directories:
         self.first, self.next = self.read(self.start)
 
     def read(self, at: int) -> tuple[dict[int, Tag], int]:
-        """The tags of the directory at that offset, by number, and the offset of the one that follows it; 0 for none.
-
-        If a tag is there twice, the first one counts.
-        """
+        """The tags of the directory at that offset by number, the first of each; the offset of the next one, or 0."""
         head, step, inline = ("Q", 20, 8) if self.big else ("H", 12, 4)
         if self.broken or not at or at in self._seen:
             return {}, 0

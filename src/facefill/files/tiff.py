@@ -37,10 +37,7 @@ _RAW = "a photo, not a camera's raw file"
 
 
 class Tiff:
-    """The largest picture of a TIFF file that is neither reduced nor a mask, if there is one.
-
-    tags: its directory. extra: what its further channel is, as in `Native`.
-    """
+    """The largest whole picture of a TIFF file. tags: its directory. extra: its further channel, as in `Native`."""
 
     def __init__(self, data: bytes) -> None:
         self.directories = Directories(data)

@@ -63,10 +63,7 @@ def fill_total_variation(image: U8, mask: Bool, *, steps: int = 1000) -> U8:
 
 
 def fill_patchmatch(image: U8, mask: Bool, *, patch_radius_px: int = 3, seed: int = 0) -> U8:
-    """Patches of the surroundings, as in Wexler et al. 2007 with the search of Barnes et al. 2009, by PyPatchMatch.
-
-    Raises InputError where PyPatchMatch is not installed.
-    """
+    """Patches of the surroundings (Wexler et al. 2007, Barnes et al. 2009), by PyPatchMatch. Raises InputError."""
     try:
         from patchmatch import patch_match
     except ImportError:

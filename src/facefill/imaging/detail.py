@@ -137,10 +137,7 @@ def _lacking_grain(
 
 
 def _by_brightness(luma: F32, brightness: F32, around: Bool, known: Bool, wanted: F32) -> F32:
-    """Return how strong grain is at each `wanted` brightness (h, w) against `around`, 0.25 to 1.
-
-    Sensors and JPEG leave less of it in the dark: a hole that reaches into shadow would glitter there.
-    """
+    """Return how strong grain is at each `wanted` brightness (h, w) against `around`, 0.25 to 1: less in the dark."""
     strength = np.abs(luma)
     usual = float(np.median(strength[around]))
     middles, levels = [], []

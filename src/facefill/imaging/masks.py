@@ -79,10 +79,7 @@ def freeform_share(low: float, high: float, size: int, rng: np.random.Generator)
 
 
 def _brush(canvas: U8, rng: np.random.Generator, width_px: float) -> None:
-    """Draw one stroke of ones that turns to and fro at each of its 4 to 12 vertices, in a random direction.
-
-    The paper's strokes all run upright; the heading is ours.
-    """
+    """Draw one stroke of ones that turns at its 4 to 12 vertices. Its direction is random; the paper's is upright."""
     size = canvas.shape[0]
     heading = rng.uniform(0, 2 * math.pi)
     points = [rng.uniform(0, size, 2)]
@@ -167,10 +164,7 @@ def bounding_box(mask: Bool, margin_px: int = 0) -> Box:
 
 
 def dilate(mask: Bool, px: float) -> Bool:
-    """Return the mask grown by a disc: every pixel whose centre is within `px` of a missing pixel's centre.
-
-    Raises InputError when px is negative or not a number.
-    """
+    """Return the mask grown by a disc: pixels whose centres are within `px` of a missing one's. Raises InputError."""
     if not px >= 0:
         raise InputError("a dilation of 0 px or more", f"{px}", "give a number that is not negative")
     grown = mask.copy()

@@ -98,10 +98,7 @@ class FoundCover:
 
 
 def read_kinds(text: str) -> tuple[str, ...]:
-    """Kinds of covers from their names with commas between; `all` stands for every kind.
-
-    Raises InputError for another name.
-    """
+    """Kinds of covers from their names with commas; `all` stands for every kind. Raises InputError for another."""
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         pick({**dict.fromkeys(KINDS), "all": None}, name, "kind of cover")

@@ -24,10 +24,7 @@ _ORT_PROVIDERS = {
 
 
 def thread_count(threads: int | None = None) -> int:
-    """How many threads to use: `threads`, else FACEFILL_THREADS, else what affinity and the cgroup's quota allow.
-
-    Raises InputError when either is not a whole number above 0.
-    """
+    """How many threads to use: `threads`, else FACEFILL_THREADS, else all cores. Raises InputError for less than 1."""
     given: object = threads if threads is not None else os.environ.get("FACEFILL_THREADS")
     if given is not None:
         if not str(given).isdecimal() or int(str(given)) < 1:

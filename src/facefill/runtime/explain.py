@@ -13,10 +13,7 @@ from facefill.runtime.plan import Plan, Task
 
 
 def draw_attention(model: Model, plan: Plan) -> U8:
-    """Each crop with its hole coloured by where it borrows from, see `imaging.sheets.draw_offsets`.
-
-    Raises InputError for a method that borrows nothing.
-    """
+    """Each crop with its hole coloured by where it borrows from, see `draw_offsets`. Raises InputError."""
     rows = []
     for _, _, face, mask in _crops(plan):
         offset = model.borrowed(face[None], mask[None])[0]
@@ -47,10 +44,7 @@ def draw_samples(plan: Plan, drawn: Drawn) -> tuple[U8, U8, float]:
 
 
 def _crops(plan: Plan) -> list[tuple[int, Task, U8, Bool]]:
-    """The tasks for the network with their places, crops and what of those is missing.
-
-    Raises InputError where there are none.
-    """
+    """The tasks for the network, their places, crops and what of those is missing. Raises InputError without any."""
     crops = [
         (index, task, *crop)
         for index, (task, crop) in enumerate(zip(plan.tasks, plan.crops, strict=True))

@@ -25,10 +25,7 @@ _MIDDLE, _HALF = np.array([0.5, 0.555]), np.array([0.27, 0.365])
 
 
 def reasons_for_doubt(face: Face, photo: U8, missing: Bool) -> list[str]:
-    """What makes a good completion unlikely, in words that follow "it is"; empty for most faces.
-
-    photo: (H, W, 3). missing: (H, W), what is to be completed.
-    """
+    """What makes a good completion unlikely, in words after "it is". photo: (H, W, 3). missing: (H, W), its hole."""
     crop = Crop.around_face(face.landmarks, _SIDE_PX)
     place = np.stack(np.meshgrid(np.arange(_SIDE_PX), np.arange(_SIDE_PX)), -1) + 0.5
     oval = (((place / _SIDE_PX - _MIDDLE) / _HALF) ** 2).sum(-1) < 1

@@ -25,10 +25,7 @@ class Finds(Protocol):
 def open_finder(
     file: Path | None = None, *, device: str = "cpu", threads: int | None = None, exact: bool = False
 ) -> Finds:
-    """The shipped finder, or that of a YuNet file. Options as in `facefill.load`.
-
-    Raises InputError where the weights or the device are not there.
-    """
+    """The shipped finder, or that of a YuNet file. Options and errors as in `facefill.load`."""
     if file is not None:
         return YuNet(file, threads=threads)
     finder, second = (

@@ -146,10 +146,7 @@ class Model:
             raise InputError("a method with several completions", f"{self.name}, which has one", "leave --samples out")
 
     def fill(self, faces: U8, masks: Bool, seeds: Sequence[int], samples: range, inputs: dict[str, NDArray[Any]]) -> U8:
-        """What the method drew, (N, samples, H, W, 3), known pixels too, before compositing; unchecked.
-
-        samples: the numbers of those that are wanted.
-        """
+        """What the method drew, (N, samples, H, W, 3), before compositing; unchecked. samples: the numbers of those."""
         raise NotImplementedError
 
     def _fit(self, faces: NDArray[Any]) -> NDArray[Any]:
@@ -162,10 +159,7 @@ class Model:
         return np.pad(faces, ((0, 0), (0, down), (0, right), *([(0, 0)] * (faces.ndim - 3))), mode)
 
     def borrowed(self, faces: U8, masks: Bool) -> F32:
-        """From where the method borrows: (N, 2, h, w), how many cells down and to the right each cell looks.
-
-        Raises InputError for a method that borrows nothing.
-        """
+        """From where the method borrows, (N, 2, h, w) cells down and to the right. Raises InputError without such."""
         raise InputError("a method that borrows known places", self.name, "use --method contextual_attention")
 
 

@@ -43,10 +43,7 @@ class YuNet:
         return faces_of(self.look(np.asarray(view, np.uint8), SURE), width / size[0], photo.shape)
 
     def look(self, picture: U8, threshold: float) -> F32:
-        """(H, W, 3) uint8 RGB to (n, 15): x0, y0, x1, y1, x and y of five landmarks, score.
-
-        The decoding is that of OpenCV's `FaceDetectorYN`, which opens no file of flexible size.
-        """
+        """(H, W, 3) uint8 RGB to (n, 15) as of OpenCV's `FaceDetectorYN`: x0, y0, x1, y1, five landmarks, score."""
         down, right = (-side % self._multiple_px for side in picture.shape[:2])
         canvas = cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_CONSTANT)
         blob = np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1)[None], np.float32)

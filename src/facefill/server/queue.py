@@ -132,10 +132,7 @@ class RequestQueue:
 
 
 def open_queue(settings: Settings, metrics: Metrics) -> RequestQueue:
-    """A queue on the runtime's networks; the default ones are loaded now, other methods when first asked for.
-
-    Raises InputError where the weights or the device are not there.
-    """
+    """A queue on networks: the default ones are loaded now, others when asked for. Raises InputError as `load`."""
     threads = thread_count(settings.threads)
     options: dict[str, Any] = {"device": settings.device, "threads": threads, "exact": settings.exact}
     finder, cover = once(partial(open_finder, **options)), once(partial(open_cover, **options))

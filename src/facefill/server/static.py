@@ -31,10 +31,7 @@ _CHANGES = {
 
 
 def write_page(folder: Path) -> int:
-    """Write the page into a new or empty folder. Returns its size in bytes.
-
-    Raises InputError where the folder is a file or holds something, and where the page's runtime is not installed.
-    """
+    """Write the page into a new or empty folder. Returns its size in bytes. Raises InputError."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("a new or empty folder", f"{folder}, which is none", "name another one")
     built = Path(str(files("facefill"))) / "server" / "page"
