@@ -197,14 +197,14 @@ def test_a_photo_that_cannot_be_read_stops_no_other(
     monkeypatch.setattr(bucket_module, "PAUSE_S", 0.0)
     job = make_job(f"{memory}/in", str(folder / "out"), masks=str(folder / "masks"), method="telea")
     worker = Worker(job, 1)
-    read = worker._source.fs.cat_file  # type: ignore[attr-defined]
+    read = worker._source.fs.cat_file
 
     def broken(path: str) -> bytes:
         if "0002" in path:
             raise TimeoutError("no answer")
         return bytes(read(path))
 
-    monkeypatch.setattr(worker._source.fs, "cat_file", broken)  # type: ignore[attr-defined]
+    monkeypatch.setattr(worker._source.fs, "cat_file", broken)
     assert run(job, worker.complete, select=Selection()).done == {"completed": 3, "failed": 1}
     monkeypatch.undo()
     assert run(job, Worker(job, 1).complete, select=Selection()).done == {"completed": 1}

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facefill.batch.folder import EVERYTHING, MANIFEST, STATE, ListedFile, Selection
+from facefill.batch.folder import EVERYTHING, MANIFEST, STATE, ListedFile, LocalFolder, Selection
 from facefill.errors import InputError
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ _CHANGES = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modif
 
 
 class Bucket:
-    """A folder that fsspec reaches. without: a URL whose files are not listed."""
+    """A folder that fsspec reaches, with the methods of `LocalFolder`. without: a URL whose files are not listed."""
 
     def __init__(self, url: str, without: str | None = None) -> None:
         try:
@@ -171,3 +171,7 @@ class Bucket:
 
 class _Absent(InputError):
     """There is no such thing in the bucket."""
+
+
+Folder = LocalFolder | Bucket
+"""Where photos come from or go to."""

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
 
 from facefill.errors import InputError, explained
 from facefill.files.photo import FORMATS
@@ -84,33 +83,6 @@ class Selection:
 EVERYTHING = Selection(include=("*",))
 
 
-class Folder(Protocol):
-    """Where photos come from or go to. Everything that fails raises InputError."""
-
-    def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[ListedFile]:
-        """Wanted files, in any order, without holding them all. What cannot be looked at is an entry with a problem.
-
-        missed: called for each file that is left out because its name has no suffix.
-        """
-
-    def has(self, name: str) -> bool:
-        """Whether there is such a file."""
-
-    def read(self, name: str) -> bytes:
-        """The bytes of a file."""
-
-    def write(self, name: str, data: bytes) -> None:
-        """Make or replace a file: it is there whole or not at all. Raises Unwritable where nothing more fits, or the
-        folder is gone."""
-
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-
-    def other_file(self) -> str:
-        """The name of a file that is not a batch's, and could be replaced; "" where a batch has written, or nobody.
-        Raises InputError where one of facefill's own files is a link, which would be written through."""
-
-
 def check_name(name: str) -> str:
     """Why no file of that name may be written into a folder; "" where it may. Buckets allow any key."""
     if any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name or os.path.isabs(name):
@@ -121,7 +93,7 @@ def check_name(name: str) -> str:
 
 
 class LocalFolder:
-    """A folder on this machine. without: a folder in it whose files are not listed."""
+    """A folder on this machine. without: a folder in it whose files are not listed. What fails raises InputError."""
 
     def __init__(self, root: Path, without: Path | None = None) -> None:
         self.root = root
@@ -131,6 +103,10 @@ class LocalFolder:
         return str(self.root)
 
     def entries(self, select: Selection, missed: Callable[[], None] = lambda: None) -> Iterator[ListedFile]:
+        """Wanted files, in any order, without holding them all. What cannot be looked at is an entry with a problem.
+
+        missed: called for each file that is left out because its name has no suffix.
+        """
         for name, found, problem in self._walk():
             if problem:
                 yield ListedFile(name, 0, "", problem)
@@ -177,6 +153,7 @@ class LocalFolder:
             return (self.root / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
+        """Make or replace a file, whole or not at all. Raises Unwritable where nothing more fits, or it is gone."""
         try:
             (self.root / STATE).mkdir(exist_ok=True)
             with beside(self.root / name, self.root / STATE / f"{secrets.token_hex(8)}.part") as part:
@@ -189,6 +166,7 @@ class LocalFolder:
             raise kind("a folder that can be written", f"{name} ({error.strerror})", fix) from None
 
     def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
         self._check_links(name)
         with explained("a folder that can be written", name, "check its rights"):
             (self.root / name).unlink(missing_ok=True)
@@ -200,6 +178,8 @@ class LocalFolder:
                 raise InputError("folders of its own in OUT", f"{folder}, a link", "remove the link, then run again")
 
     def other_file(self) -> str:
+        """The name of a file that is not a batch's, and could be replaced; "" where a batch has written, or nobody.
+        Raises InputError where one of facefill's own files is a link, which would be written through."""
         for name in (STATE, f"{STATE}/lock", MANIFEST):
             if (self.root / name).is_symlink():
                 raise InputError(f"a {name} of its own in OUT", "a link", "remove the link, or choose another OUT")

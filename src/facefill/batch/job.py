@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from facefill.batch.bucket import Bucket
-from facefill.batch.folder import Folder, LocalFolder
+from facefill.batch.bucket import Bucket, Folder
+from facefill.batch.folder import LocalFolder
 from facefill.batch.manifest import Outcome
 from facefill.catalog import METHODS, file_hash, find_weights, shipped_weights
 from facefill.choices import pick

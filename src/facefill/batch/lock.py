@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
-from facefill.batch.bucket import Bucket
-from facefill.batch.folder import STATE, Folder, LocalFolder
+from facefill.batch.bucket import Bucket, Folder
+from facefill.batch.folder import STATE
 from facefill.errors import InputError, explained
 
 LEASE = f"{STATE}/lease.json"
@@ -31,7 +31,6 @@ def lock(folder: Folder) -> Iterator[None]:
         with _lease(folder):
             yield
     else:
-        assert isinstance(folder, LocalFolder)
         with _lock_file(folder.root):
             folder.clean()
             yield

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from facefill.batch.bucket import Bucket
-from facefill.batch.folder import MANIFEST, STATE, Folder, LocalFolder, Unwritable
+from facefill.batch.bucket import Bucket, Folder
+from facefill.batch.folder import MANIFEST, STATE, Unwritable
 from facefill.batch.table import NameTable, hash64
 from facefill.errors import InputError
 from facefill.files.whole import beside
@@ -88,12 +88,9 @@ class Manifest:
     """The manifest of a folder that is written; keeps 32 bytes for each photo that it had. recipe: of this run."""
 
     def __init__(self, folder: Folder, recipe: str, *, writes: bool = True) -> None:
-        self._journal: FileJournal | BucketJournal
-        if isinstance(folder, Bucket):
-            self._journal = BucketJournal(folder)
-        else:
-            assert isinstance(folder, LocalFolder)
-            self._journal = FileJournal(folder.root / MANIFEST, writes)
+        self._journal: FileJournal | BucketJournal = (
+            BucketJournal(folder) if isinstance(folder, Bucket) else FileJournal(folder.root / MANIFEST, writes)
+        )
         self._recipe = recipe
         self.damaged = 0
         """Lines that are no JSON; what they were about is done again."""

@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from facefill.batch.folder import Folder, Selection
+from facefill.batch.bucket import Folder
+from facefill.batch.folder import Selection
 from facefill.errors import InputError
 
 LINE_EVERY_S = 10.0

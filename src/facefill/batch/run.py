@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from facefill.batch.bucket import Bucket
-from facefill.batch.folder import EVERYTHING, Folder, ListedFile, LocalFolder, Selection, Unwritable
+from facefill.batch.bucket import Bucket, Folder
+from facefill.batch.folder import EVERYTHING, ListedFile, LocalFolder, Selection, Unwritable
 from facefill.batch.job import BatchJob, Item, open_places
 from facefill.batch.lock import lock
 from facefill.batch.manifest import Manifest, Outcome

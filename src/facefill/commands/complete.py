@@ -1,7 +1,5 @@
 """`facefill complete`: complete what a mask names."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

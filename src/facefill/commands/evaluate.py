@@ -1,7 +1,5 @@
 """`facefill evaluate`: judge methods on the same frozen holes."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, Any

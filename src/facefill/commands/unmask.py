@@ -1,7 +1,5 @@
 """`facefill unmask`: take the covers off the faces of photos."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -8,8 +8,6 @@ nothing but segments that `jpeg` understood, and every array has the size that t
 Source: ITU-T T.81 (A.1.1 sampling factors, A.3 DCT and quantisation); JFIF 1.02 for YCbCr.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Callable, Iterator

@@ -5,8 +5,6 @@ network's own size; beyond a face's crop its hole is filled softly. What is fine
 seams) is filled first, at the photo's own size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
