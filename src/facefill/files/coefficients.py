@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8
 from facefill.files.jpeg import Frame, Jpeg
 
 _BAND_UNITS = 16  # rows of MCUs at once: bounds the memory that a large hole takes
@@ -36,14 +37,7 @@ _YCC = np.array(
 )
 
 
-ToNative = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-Blocks = list[NDArray[np.int32]]
-"""For each component: (rows, columns, 8, 8), quantised, a view of the library's own memory."""
-
-
-def replace_blocks(
-    jpeg: Jpeg, completed: NDArray[np.uint8], mask: NDArray[np.bool_], to_native: ToNative
-) -> bytes | None:
+def replace_blocks(jpeg: Jpeg, completed: U8, mask: NDArray[np.bool_], to_native: Callable[[U8], U8]) -> bytes | None:
     """The JPEG with the missing pixels replaced; each block of which no pixel is missing keeps its coefficients.
 
     completed: (H, W, 3) uint8 RGB and mask: (H, W) bool, both in stored orientation. to_native: takes (N, 3) sRGB
@@ -69,7 +63,7 @@ def replace_blocks(
 
 
 def _change_band(
-    blocks: Blocks,
+    blocks: list[NDArray[np.int32]],
     tables: list[NDArray[np.float32]],
     frame: Frame,
     unit: tuple[int, int],
@@ -78,9 +72,9 @@ def _change_band(
 ) -> None:
     """New coefficients in one band.
 
-    unit: row and column of the first MCU. planes: per component (h, w), new values minus 128 in the hole, else 0.
-    hole: (h, w), 1 where a pixel is missing. A sample that stands for several pixels becomes their mean, in which known
-    pixels count with the sample's old value.
+    blocks: per component (rows, columns, 8, 8), the library's own memory. unit: row and column of the first MCU.
+    planes: per component (h, w), new values minus 128 in the hole, else 0. hole: (h, w), 1 where a pixel is missing. A
+    sample that stands for several pixels becomes their mean, in which known pixels count with the sample's old value.
     """
     shares: dict[tuple[int, int], tuple[Any, NDArray[np.float32]]] = {}
     for index, (h, v) in enumerate(frame.factors):

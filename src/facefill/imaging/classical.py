@@ -5,7 +5,6 @@ same shape. What stands under the mask in `image` is never looked at. Known pixe
 is that of the missing parts' bounding boxes and what is looked at around them, beside one copy.
 """
 
-import math
 from collections.abc import Callable
 
 import cv2
@@ -24,13 +23,15 @@ Fill = Callable[[U8, Bool], U8]
 _PATCHMATCH = Slots(1)
 # Deviation of the blur in `fill_softly`, twice as far from the hole's border.
 SOFT_PX = 6
+# How far OpenCV looks around each pixel.
+RADIUS_PX = 3
 # How far around the hole PatchMatch looks for what could go into it.
 SOURCES_PX = 128
 
 
-def fill_telea(image: U8, mask: Bool, *, radius_px: float = 3.0) -> U8:
+def fill_telea(image: U8, mask: Bool) -> U8:
     """Fast marching inwards, a weighted mean of known pixels each (Telea 2004, J. Graphics Tools 9(1))."""
-    return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_TELEA)
+    return _fill_by_opencv(image, mask, cv2.INPAINT_TELEA)
 
 
 def fill_softly(image: U8, mask: Bool) -> U8:
@@ -42,9 +43,9 @@ def fill_softly(image: U8, mask: Bool) -> U8:
     return np.asarray(np.rint(filled + inner * (blurred - filled)), np.uint8)
 
 
-def fill_navier_stokes(image: U8, mask: Bool, *, radius_px: float = 3.0) -> U8:
+def fill_navier_stokes(image: U8, mask: Bool) -> U8:
     """Carry isophotes into the hole as a fluid does (Bertalmio, Bertozzi & Sapiro, CVPR 2001)."""
-    return _fill_by_opencv(image, mask, radius_px, cv2.INPAINT_NS)
+    return _fill_by_opencv(image, mask, cv2.INPAINT_NS)
 
 
 def fill_total_variation(image: U8, mask: Bool, *, steps: int = 1000) -> U8:
@@ -62,7 +63,7 @@ def fill_total_variation(image: U8, mask: Bool, *, steps: int = 1000) -> U8:
     return _fill_windows(image, mask, 2, fill)
 
 
-def fill_patchmatch(image: U8, mask: Bool, *, patch_radius_px: int = 3, seed: int = 0) -> U8:
+def fill_patchmatch(image: U8, mask: Bool) -> U8:
     """Patches of the surroundings (Wexler et al. 2007, Barnes et al. 2009), by PyPatchMatch. Raises InputError."""
     try:
         from patchmatch import patch_match
@@ -71,8 +72,8 @@ def fill_patchmatch(image: U8, mask: Bool, *, patch_radius_px: int = 3, seed: in
 
     def fill(picture: U8, hole: Bool) -> U8:
         with _PATCHMATCH:
-            patch_match.set_random_seed(seed)
-            filled = patch_match.inpaint(picture, hole.astype(np.uint8) * 255, patch_size=patch_radius_px)
+            patch_match.set_random_seed(0)
+            filled = patch_match.inpaint(picture, hole.astype(np.uint8) * 255, patch_size=3)
         return np.asarray(filled, np.uint8)
 
     return _fill_windows(image, mask, SOURCES_PX, fill)
@@ -123,11 +124,11 @@ def least_variation(values: F32, free: Bool, steps: int) -> F32:
     return solved
 
 
-def _fill_by_opencv(image: U8, mask: Bool, radius_px: float, flag: int) -> U8:
+def _fill_by_opencv(image: U8, mask: Bool, flag: int) -> U8:
     def fill(picture: U8, hole: Bool) -> U8:
-        return np.asarray(cv2.inpaint(picture, hole.astype(np.uint8), radius_px, flag), np.uint8)
+        return np.asarray(cv2.inpaint(picture, hole.astype(np.uint8), RADIUS_PX, flag), np.uint8)
 
-    return _fill_windows(image, mask, math.ceil(radius_px) + 3, fill)
+    return _fill_windows(image, mask, RADIUS_PX + 3, fill)
 
 
 def _fill_windows(image: U8, mask: Bool, margin_px: int, fill: Fill) -> U8:

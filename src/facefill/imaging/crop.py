@@ -15,7 +15,6 @@ from facefill.arrays import F32, F64, U8, Bool, Box, Points
 from facefill.imaging.masks import bounding_box, nearest
 
 Matrix = F64
-Pool = Callable[[U8, int], U8]
 
 # Up to this many source pixels per output pixel, interpolation is sharper than averaging and hardly aliases.
 SHARP_UP_TO = 1.25
@@ -317,7 +316,7 @@ def _resample(source: U8, matrix: Matrix, width: int, height: int, *, shown: boo
     return _warp(np.asarray(enlarged, np.uint8), finer, width, height, cv2.INTER_LINEAR)
 
 
-def _in_blocks(source: U8, matrix: Matrix, pool_by: Pool) -> tuple[U8, Matrix]:
+def _in_blocks(source: U8, matrix: Matrix, pool_by: Callable[[U8, int], U8]) -> tuple[U8, Matrix]:
     """Return the source pooled in whole blocks, and the matrix to it from pixels half as large as the output's.
 
     Averaging blocks of about half an output pixel, and then 2 x 2 samples of them, is an area average along the

@@ -29,14 +29,13 @@ from facefill.threads import once
 MOST_WORKERS = 4
 """Requests that are worked on at a time. Each takes about 100 MB for compiled networks."""
 
-Loader = Callable[[str], Inpainter]
-"""Gives the inpainter of a method."""
-
 
 class RequestQueue:
     """Requests in the order they came, and the worker threads that answer them."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, load_method: Loader, workers: int) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, load_method: Callable[[str], Inpainter], workers: int
+    ) -> None:
         self._settings, self._metrics, self._load = settings, metrics, load_method
         self._new: deque[PhotoRequest] = deque()
         self._busy = 0
