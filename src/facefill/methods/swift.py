@@ -33,7 +33,7 @@ from facefill.nets.layers import UNet
 from facefill.nets.losses import HOLE_SHARE, hole_l1
 from facefill.nets.perceptual import open_perceptual
 from facefill.nets.sketches import trace
-from facefill.nets.small_and_detail import POINTS, STEP, SmallAndDetail, SmallNet, hidden, shrink
+from facefill.nets.small_and_detail import POINTS, STEP, DrawnOnce, SmallAndDetail, SmallNet, hidden, shrink
 
 NOISY = 4
 """One picture in this many is drawn with noise."""
@@ -52,6 +52,8 @@ class SwiftConfig(Frozen):
     """Channels of *small* at 1/2, 1/4, 1/8 and 1/16 of its side, which is a quarter of the picture's."""
     detail_widths: tuple[int, ...] = (32, 64, 128, 192)
     """Channels of *detail* at 1/2 to 1/16 of the picture's side."""
+    detail_block: int = Field(2, multiple_of=2)
+    """*detail* works on blocks of so many pixels."""
     bottom_dilations: tuple[int, ...] = (1, 1)
     """One residual block each, at the bottom of both."""
     noise: int = Field(8, ge=1, le=256)
@@ -60,6 +62,8 @@ class SwiftConfig(Frozen):
     """Channels of the critic of *small* at 1/2 to 1/16 of the small picture's side."""
     detail_critic_widths: tuple[int, ...] = (32, 64, 128, 192)
     """Channels of the critic of *detail* at 1/2 to 1/16 of a crop's side."""
+    once: bool = False
+    """*small* draws once, and is told no sketch, as a camera's frames need it."""
     crop_px: int = Field(128, multiple_of=16)
     """Side of the crops around holes that *detail* learns on."""
     landmark_noise: float = 0.04
@@ -89,9 +93,9 @@ class Swift(Method):
     def __init__(self, config: SwiftConfig) -> None:
         super().__init__(config)
         self.config: SwiftConfig = config
-        self.generator = SmallAndDetail(
+        self.generator = (DrawnOnce if config.once else SmallAndDetail)(
             SmallNet(config.small_widths, config.bottom_dilations, config.noise),
-            UNet(7, 3, config.detail_widths, config.bottom_dilations),
+            UNet(7, 3, config.detail_widths, config.bottom_dilations, config.detail_block),
         )
         self.critic = ResidualCritic(4 + POINTS, config.critic_widths)
         self.detail_critic = ResidualCritic(4, config.detail_critic_widths)

@@ -112,6 +112,14 @@ class SmallAndDetail(nn.Module):
         return filled
 
 
+class DrawnOnce(SmallAndDetail):
+    """The same for a film's frames: *small* draws once, and is told no sketch."""
+
+    def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
+        average, share = shrink(image, mask)
+        return self.complete(average, share, heat_maps(landmarks, share), self.throw(noise))
+
+
 def mirror(average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What *small* is given of the mirrored picture."""
     return average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), thrown.flip(3)

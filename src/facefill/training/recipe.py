@@ -85,6 +85,8 @@ class Recipe(Frozen):
     method: str
     init: Path | None = None
     """Weights (.safetensors of the same method) to start from."""
+    fresh: tuple[str, ...] = ()
+    """Parts of the network that begin anew all the same, by how the names of their tensors begin."""
     model: dict[str, Any] = Field(default_factory=dict)
     """The method's own settings, see its `Config`."""
     data: DataConfig | None = None

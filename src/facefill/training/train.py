@@ -51,7 +51,10 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
     torch.manual_seed(settings.seed)
     method = build_method(recipe.method, recipe.model)
     if recipe.init:
-        method.generator.load_state_dict(load_weights(recipe.init, recipe.method)[0])
+        given = load_weights(recipe.init, recipe.method)[0]
+        new = {name: value for name, value in method.generator.state_dict().items() if name.startswith(recipe.fresh)}
+        kept = {name: value for name, value in given.items() if not name.startswith(recipe.fresh)}
+        method.generator.load_state_dict(kept | new)
     method.to(device, memory_format=torch.channels_last)
     if world.local:
         world.wait()  # until the first process of this machine has decoded the pictures
