@@ -80,6 +80,11 @@ def filmed(url: str, frames: list[np.ndarray]) -> Iterator[Any]:
             yield page
 
 
+def counted(page: Any) -> tuple[int, int]:
+    """Frames shown so far, and those in which networks drew."""
+    return tuple(int(page.get_attribute("#rate", f"data-{name}")) for name in ("frames", "drawn"))
+
+
 def processor_s() -> float:
     """Processor time of all processes that this one began and that still run (Linux)."""
     ours, ticks = {os.getpid()}, 0
@@ -103,8 +108,9 @@ def main() -> None:
     options = parser.parse_args()
     serving = served("--threads", str(options.threads)) if options.engine == "server" else hosted()
     with serving as url:
-        rates = []
+        rates, counts = [], []
         with filmed(url, draw_camera(90)) as page:
+            counts.append(counted(page))
             start, before = time.perf_counter(), processor_s()
             for second in range(round(options.seconds)):
                 page.wait_for_timeout(1000)
@@ -113,6 +119,7 @@ def main() -> None:
                     options.frames.mkdir(parents=True, exist_ok=True)
                     shown = page.evaluate("document.querySelector('#live-sheet').toDataURL('image/png').split(',')[1]")
                     (options.frames / f"{second:02d}.png").write_bytes(base64.b64decode(shown))
+            counts.append(counted(page))
             cores = (processor_s() - before) / (time.perf_counter() - start)
         with filmed(url, draw_still(30)) as page:
             changes = page.evaluate(FLICKER, 40)
@@ -120,6 +127,8 @@ def main() -> None:
         f"live camera, 640 x 480, one face, engine {options.engine}: {np.median(rates):.0f} frames/s "
         f"({min(rates)} to {max(rates)} over {len(rates)} s), {cores:.2f} processors busy"
     )
+    frames, drawn = (after - before for before, after in zip(*counts, strict=True))
+    print(f"{drawn} of {frames} frames showed a new drawing; the others carried the last one along")
     print(f"flicker of a still face: {np.mean(changes):.2f} grey levels, at most {max(changes):.2f}")
 
 

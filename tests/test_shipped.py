@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
 LIMITS_MB = {
     "swift": 24,
+    "camera": 4,
     "cover": 8,
     "finder": 1.5,
     "second_look": 4,

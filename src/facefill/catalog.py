@@ -77,6 +77,8 @@ class Weights(Frozen):
     file: str
     sha256: str
     method: str
+    beside: str = ""
+    """The name of the shipped file that lies beside it and holds the tensors which both have."""
     params: int
     ms: float
     """Median milliseconds of the network for one 256×256 face (the finder: a 640×640 photo) on two threads, blending
@@ -171,6 +173,8 @@ def find_weights(name: str) -> tuple[Path, str]:
         raise InputError(f"the weights {entry.file}", "no such file", "reinstall facefill")
     if (found := file_hash(path)) != entry.sha256:
         raise InputError(f"{entry.file} with SHA-256 {entry.sha256[:12]}", found[:12], "reinstall facefill")
+    if entry.beside:
+        find_weights(entry.beside)
     return path, found
 
 

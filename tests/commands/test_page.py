@@ -27,7 +27,7 @@ def test_page_writes_all_that_the_browser_needs(run: Run, tmp_path: Path) -> Non
     assert contents["files"].items() <= files.items()
     assert [method["name"] for method in contents["methods"]] == ["swift"]
     shipped = shipped_weights()
-    for name in ("finder", "second_look", "cover", "swift"):
+    for name in ("finder", "second_look", "cover", "swift", "camera"):
         assert contents["weights"][name] == {"file": f"weights/{name}.onnx", "sha256": shipped[name].sha256}
     assert {"index.html", "sw.js", "manifest.webmanifest", "icon.svg"} <= files.keys()
     manifest = json.loads((out / "manifest.webmanifest").read_text())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from threading import Barrier, Event
 from typing import Any
@@ -52,6 +54,7 @@ def test_outside_the_mask_a_frame_stays_bit_for_bit(model: Model) -> None:
         done = film.complete(frame)
         assert (frame == before).all()
         assert done.completed == done.faces == 1
+        assert done.drawn == (step % 2 == 0), "in every second frame"
         assert (done.pixels[~done.mask] == frame[~done.mask]).all()
         assert (done.pixels != frame).any(-1)[done.mask].mean() > 0.5
 
@@ -108,10 +111,12 @@ def test_two_frames_of_a_film_are_completed_at_the_same_time(model: Model, monke
     assert [film.fill(one).completed for one in seen] == [1] * 4
 
 
-def test_a_live_camera_waits_for_the_first_drawing_of_a_face_only(model: Model) -> None:
+def test_a_live_camera_that_is_too_slow_waits_for_the_first_drawing_of_a_face_only(model: Model) -> None:
     cover = Counts()
-    film = stream(model, cover, pace=Pace())
+    pace = Pace()
+    film = stream(model, cover, pace=pace)
     first = film.complete(PHOTO)
+    pace.every = 2
     cover.free.clear()
     shown = [film.complete(moved(2.0 * step, 0)[0]) for step in range(1, 8)]  # networks stand still meanwhile
     assert cover.frames == 2
@@ -120,6 +125,31 @@ def test_a_live_camera_waits_for_the_first_drawing_of_a_face_only(model: Model) 
     assert np.abs(steps - 2).max() < 0.6
     cover.free.set()
     assert film.complete(moved(16, 0)[0]).completed == 1
+
+
+def test_a_camera_is_drawn_by_the_quick_model_once_the_other_is_seen_to_be_too_slow(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, pace = copy(model), Pace()
+    drawn: list[str] = []
+
+    def told(name: str, complete: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        def work(*given: Any, **named: Any) -> np.ndarray:
+            drawn.append(name)
+            return complete(*given, **named)
+
+        return work
+
+    for name, one in (("slow", model), ("quick", quick)):
+        monkeypatch.setattr(one, "complete", told(name, one.complete))
+    film = stream(model, pace=pace, quick=quick)
+    monkeypatch.setattr("facefill.runtime.stream.WARM_FRAMES", 3)
+    film.complete(PHOTO)
+    pace.every = 2
+    for step in range(1, 6):
+        film.complete(moved(9.0 * step, 0)[0])
+        film._ordered[0].drawn.result()
+    assert drawn == ["slow", "slow", "quick", "quick", "quick"], "in every second frame, then in every one"
 
 
 def test_what_fails_beside_a_camera_is_said(model: Model) -> None:

@@ -36,6 +36,7 @@ def test_each_frame_comes_back_completed(tmp_path: Path) -> None:
             socket.send_bytes(PNG)
             said = json.loads(socket.receive_text())
             assert (said["faces"], said["completed"], said["too_covered"]) == (1, 1, 0)
+            assert said["drawn"] in (0, 1)
             frame = read_photo(socket.receive_bytes()).pixels.astype(int)
             assert frame.shape == PHOTO.shape
             assert 0.01 < (np.abs(frame - PHOTO).max(-1) > 40).mean() < 0.5, "only the hole is another"

@@ -117,7 +117,7 @@ def listed(checkout: Path) -> dict[str, catalog.Weights]:
 def test_shipping_writes_the_file_its_hash_and_its_history_and_nothing_else(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "export", lambda weights, out: [shutil.copy(weights, out)][1:])
+    monkeypatch.setattr(module, "export", lambda weights, out, beside: [shutil.copy(weights, out)][1:])
     before = listed(checkout)
     weights = write_normed(tmp_path / "run.safetensors", history=[FIRST, {**FIRST, "images": 9, "note": 'a "b"'}])
     ship_weights("context_encoder", weights)
@@ -136,6 +136,35 @@ def test_shipping_writes_the_file_its_hash_and_its_history_and_nothing_else(
     assert [run.images for run in listed(checkout)["new_helper"].training] == [77]
     assert listed(checkout)["new_helper"].file == "new_helper.onnx"
     assert listed(checkout)["context_encoder"] == entry
+
+
+def test_a_file_that_shares_tensors_with_another_is_small_and_stays_right_when_that_one_is_shipped_again(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facefill.training.export.LARGE", 64)
+    monkeypatch.setattr(catalog, "shipped_weights", lambda: listed(checkout))
+    table = checkout / "src/facefill/weights/weights.toml"
+    entry = (
+        '\n[{name}]\nfile = "{name}.onnx"\nsha256 = ""\nmethod = "swift"\nms = 1\ndata = ""\nlicences = {{}}\n'
+        'params = 1\n{beside}training = [\n  {{ recipe = "r", images = 1, side_px = 64 }},\n]\n'
+    )
+    table.write_text(entry.format(name="swift", beside=""))
+    weights = write_weights(tmp_path, "swift")
+    tensors, about = load_weights(weights)
+    ship_weights("swift", weights)
+    table.write_text(table.read_text() + entry.format(name="camera", beside='beside = "swift"\n'))
+    changed = {name: value / 2 if name.startswith("detail.") else value for name, value in tensors.items()}
+    save_weights(tmp_path / "camera.safetensors", changed, about)
+    ship_weights("camera", tmp_path / "camera.safetensors")
+    whole, part = (catalog.find_weights(name)[0] for name in ("swift", "camera"))
+    assert part.stat().st_size < 0.8 * whole.stat().st_size
+    assert same(part, tmp_path / "camera.safetensors")
+    save_weights(tmp_path / "again.safetensors", {name: value / 4 for name, value in tensors.items()}, about)
+    ship_weights("swift", tmp_path / "again.safetensors")
+    assert same(catalog.find_weights("camera")[0], tmp_path / "camera.safetensors")
+    whole.write_bytes(whole.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"swift.onnx with SHA-256"):
+        catalog.find_weights("camera")
 
 
 def test_what_only_torch_runs_lies_outside_the_package_and_is_found_or_one_line(

@@ -39,7 +39,7 @@ export interface Engine {
   watch(shown: (frame: ImageBitmap, said: Said) => void, ended: (trouble: Trouble | null) => void, doing: Doing): Camera;
 }
 
-export interface Said { faces: number; completed: number; too_covered: number; ms: number }
+export interface Said { faces: number; completed: number; drawn: number; too_covered: number; ms: number }
 
 /** A camera that is being worked on. */
 export interface Camera {

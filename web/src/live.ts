@@ -70,7 +70,10 @@ export async function goLive(engine: Engine): Promise<void> {
   if (document.body.dataset.mode === "live") document.body.dataset.mode = "empty";
 }
 
-function tell(rate: number, { faces, completed, too_covered: tooCovered }: Said): void {
+function tell(rate: number, { faces, completed, drawn, too_covered: tooCovered }: Said): void {
+  const { dataset } = $("#rate");
+  dataset["frames"] = `${Number(dataset["frames"] ?? 0) + 1}`;
+  dataset["drawn"] = `${Number(dataset["drawn"] ?? 0) + Number(drawn > 0)}`;
   button("still").disabled = button("record").disabled = false;
   $("#rate").textContent = rate ? `${rate.toFixed(0)} frames per second` : "";
   const left = tooCovered ? `, ${tooCovered} hidden too much` : "";

@@ -86,9 +86,13 @@ describe("a face that is followed", () => {
 
 describe("what is drawn on faces", () => {
   /** A cover over everything below the nose, and red drawn there. */
-  const networks = (swift: Networks["swift"]): Networks => ({
-    finder: () => Promise.reject(new Error("not asked")), second_look: () => Promise.reject(new Error("not asked")), swift,
-    cover: () => Promise.resolve({ shape: [1, 3, 320, 320], data: new Float32Array(3 * 320 * 320).map((_, at) => Number(at >= 150 * 320 && at < 230 * 320)) }),
+  const networks = (swift: Networks["swift"], camera = swift): Networks => ({
+    finder: () => Promise.reject(new Error("not asked")), second_look: () => Promise.reject(new Error("not asked")), swift, camera,
+    cover: ({ worn }) => {
+      const side = worn!.shape[3]!, row = (at: number): number => Math.floor(at % side ** 2 / side) / side;
+      return Promise.resolve({ shape: [1, 3, side, side], data: new Float32Array(3 * side ** 2).map((_, at) =>
+        Number(at < side ** 2 && row(at) >= 0.47 && row(at) < 0.72)) });
+    },
   });
   const red: Networks["swift"] = ({ mask }) => {
     const size = mask!.data.length, data = new Float32Array(3 * size).fill(-1);
@@ -97,6 +101,7 @@ describe("what is drawn on faces", () => {
 
   async function begun(swift: Networks["swift"]): Promise<Stream> {
     const stream = new Stream(networks(swift));
+    stream["late"] = 99;
     stream["tracker"].follow(frame(0, 0));
     stream["tracker"].see([face()], []);
     stream["rounds"] = 1; // no look now
@@ -124,10 +129,33 @@ describe("what is drawn on faces", () => {
     expect(boxes[0]![3] - boxes[0]![1]).toBeLessThan(120);
   });
 
+  it("is drawn by what draws once where swift is too slow, and then in every frame", async () => {
+    const asked: string[] = [], slow: Networks["swift"] = async (inputs) => {
+      asked.push("swift");
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+      return await red(inputs);
+    };
+    const quick: Networks["swift"] = async (inputs) => {
+      asked.push("camera");
+      return await red(inputs);
+    };
+    const stream = new Stream(networks(slow, quick));
+    stream["tracker"].follow(frame(0, 0));
+    stream["tracker"].see([face()], []);
+    const show = async (times: number): Promise<void> => {
+      for (let time = 0; time < times; time++) {
+        stream["rounds"] = 1; // no look now
+        await stream.show(frame(0, 0));
+      }
+    };
+    await show(4);
+    expect(asked).toEqual(["swift", "swift", "swift", "camera"]);
+  });
+
   it("fades frame after frame where it is no longer covered, and comes softly where it newly is", async () => {
     const stream = await begun(red), hole = stream["patches"].get(0)!.hole, without = { ...hole, data: hole.data.map(() => 0) };
     stream["working"] = new Promise(() => undefined); // the networks are not asked
-    stream["tookMs"] = Infinity;
+    stream["late"] = 99;
     const reds = async (frames: number): Promise<{ sizes: number[]; levels: number[] }> => {
       const sizes = [], levels = [], middle = 140 * 320 + 160;
       for (let count = 0; count < frames; count++) {
@@ -176,7 +204,7 @@ describe("what is drawn on faces", () => {
     });
     stream["networks"].finder = () => Promise.reject(new Error("not asked"));
     for (const tookMs of [10, 20, 30]) {
-      stream["tookMs"] = tookMs;
+      stream["late"] = 0;
       stream["rounds"] = 1;
       const { completed } = await stream.show(frame(tookMs / 10, 0));
       expect([completed, drawn, stream["working"]]).toEqual([1, 1 + tookMs / 10, null]);

@@ -21,7 +21,9 @@ LARGE_PX = 4_000_000
 THIN_PX = 17
 
 
-def composite(image: U8, filled: U8, mask: Bool, *, blend: str = "poisson", limit: float | None = 3.0) -> U8:
+def composite(
+    image: U8, filled: U8, mask: Bool, *, blend: str = "poisson", limit: float | None = 3.0, quickly: bool = False
+) -> U8:
     """Return `completed`: the image's known pixels bit for bit, and in the hole `filled`, blended in.
 
     image, filled: (H, W, 3) uint8. mask: (H, W) bool, True = missing.
@@ -34,6 +36,7 @@ def composite(image: U8, filled: U8, mask: Bool, *, blend: str = "poisson", limi
     limit: differences on the border are clamped to their median +- max(8 levels, limit x 1.4826 x their median absolute
     deviation), per channel and window, so that pixels of a cover left outside the mask stay a thin edge and do not
     bleed over the face. None trusts every border pixel, as the paper does.
+    quickly: find the correction, which is smooth, at half the size, as is good enough for a camera's frames.
 
     The cost is that of the missing parts' bounding boxes, beside one copy. Raises InputError for an unknown blend.
     """
@@ -44,7 +47,7 @@ def composite(image: U8, filled: U8, mask: Bool, *, blend: str = "poisson", limi
         missing = np.ascontiguousarray(mask[view])
         patch = np.ascontiguousarray(filled[view])
         if reach_px is not None:
-            patch = _corrected(image[view], patch, missing, limit, reach_px)
+            patch = _corrected(image[view], patch, missing, limit, reach_px, quickly)
         cv2.copyTo(patch, missing.view(np.uint8), completed[view])
     return completed
 
@@ -105,7 +108,7 @@ def _widest_gap(used: Bool) -> tuple[int, int]:
     return int(places[widest]) + 1, int(places[widest + 1])
 
 
-def _corrected(image: U8, filled: U8, mask: Bool, limit: float | None, reach_px: float) -> U8:
+def _corrected(image: U8, filled: U8, mask: Bool, limit: float | None, reach_px: float, quickly: bool = False) -> U8:
     corrected = filled.copy()
     if mask.size > LARGE_PX and not cv2.erode(mask.view(np.uint8), np.ones((THIN_PX, THIN_PX), np.uint8)).any():
         # Scratches all over a large photo: what lies further away than several widths of a scratch changes nothing.
@@ -117,7 +120,16 @@ def _corrected(image: U8, filled: U8, mask: Bool, limit: float | None, reach_px:
         return corrected
     fades = bool(np.isfinite(reach_px))
     # What is worst solved lies deepest, where what fades is gone: the result differs by no more than a level.
-    added = membrane(image, filled, mask, limit=limit, tolerance=4.0 if fades else 0.2)
+    tolerance = 4.0 if fades else 0.2
+    if quickly:
+        half = ((mask.shape[1] + 1) // 2, (mask.shape[0] + 1) // 2)
+        shrunk = [
+            cv2.resize(part, half, interpolation=cv2.INTER_AREA) for part in (image, filled, 255 * mask.view(np.uint8))
+        ]
+        small = membrane(shrunk[0], shrunk[1], shrunk[2] > 0, limit=limit, tolerance=tolerance)
+        added = np.stack([cv2.resize(plane, mask.shape[::-1]) for plane in small])
+    else:
+        added = membrane(image, filled, mask, limit=limit, tolerance=tolerance)
     if fades:
         deep = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5).astype(np.float64)
         added *= np.exp(-np.square(deep / reach_px))

@@ -54,7 +54,6 @@ class CoverNet(Helper):
 
     Config = CoverConfig
     inputs: ClassVar[tuple[str, ...]] = ("worn",)
-    size = 320
 
     def __init__(self, config: CoverConfig) -> None:
         super().__init__(config)

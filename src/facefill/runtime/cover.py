@@ -76,6 +76,9 @@ GROW_PX = 6
 """How far the mask grows beyond the found edge: a rim of the cover that stays bleeds into the completed skin; from 9 on
 outlines of the face blur."""
 
+QUICK_PX, QUICK_GROW_PX = 224, 4
+"""Side of the view of a camera's face, half the pixels, and how far what is found grows in it."""
+
 
 @dataclass(frozen=True)
 class FoundCover:
@@ -145,6 +148,17 @@ class Cover:
     def find(self, photo: U8, faces: Sequence[Face], kinds: Collection[str] = KINDS) -> list[FoundCover]:
         """What of these kinds covers each face of a (H, W, 3) uint8 RGB photo."""
         return [self._find(photo, square_around(face), kinds) for face in faces]
+
+    def find_quickly(self, frame: U8, face: Face) -> FoundCover:
+        """What covers a face of a (H, W, 3) uint8 RGB frame: what the network says of a smaller view, without the second
+        thoughts that a photo is worth."""
+        square = square_around(face, QUICK_PX)
+        score = self.probabilities(view_of(frame, square)).sum(0)
+        mask = grow(with_straps(clean(score > THRESHOLD), score), QUICK_GROW_PX)
+        placed = square.put_mask(mask & ~square.outside(frame.shape), frame.shape)
+        x0, y0, x1, y1 = bounding_box(placed)
+        window = slice(y0, y1), slice(x0, x1)
+        return FoundCover(window, placed[window].copy())
 
     def _find(self, photo: U8, square: Crop, kinds: Collection[str]) -> FoundCover:
         look = self._look(photo, square, kinds)

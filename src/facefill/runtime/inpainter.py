@@ -19,7 +19,7 @@ from facefill.files.provenance import Signature
 from facefill.files.whole import path_of
 from facefill.runtime.cover import KINDS, Cover, read_kinds
 from facefill.runtime.draw import Drawn, draw
-from facefill.runtime.helpers import Finds, open_cover, open_finder
+from facefill.runtime.helpers import Finds, open_camera, open_cover, open_finder
 from facefill.runtime.model import Model, load
 from facefill.runtime.plan import FoundFace, Plan, assign, assign_aligned, place_of, too_small
 from facefill.threads import once
@@ -72,13 +72,20 @@ class Inpainter:
     """Completes photos with one model; keeps nothing between calls but the loaded networks.
 
     finder, cover: functions that load the helpers; they are called when a photo first needs them, and give the same
-    ones ever after.
+    ones ever after. camera: likewise a faster model for a camera's frames; None: there is none.
     """
 
-    def __init__(self, model: Model, finder: Callable[[], Finds], cover: Callable[[], Cover]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        finder: Callable[[], Finds],
+        cover: Callable[[], Cover],
+        camera: Callable[[], Model] | None = None,
+    ) -> None:
         self.model = model
         self.finder = once(finder)
         self.cover = once(cover)
+        self.camera = once(camera or (lambda: model))
 
     # ---- plan
 
@@ -189,7 +196,8 @@ def open_inpainter(
     model = load(method, **options, settings=settings, adapter=adapter)
     yours = open_finder(Path(finder), **options) if isinstance(finder, str | Path) else finder
     find = partial(open_finder, **options) if yours is None else lambda: yours
-    return Inpainter(model, find, partial(open_cover, **options))
+    camera = partial(open_camera, **options) if method == "swift" else None
+    return Inpainter(model, find, partial(open_cover, **options), camera)
 
 
 _open_once = once(open_inpainter)

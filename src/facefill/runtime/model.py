@@ -104,14 +104,23 @@ class Model:
         """Hash of the weights; None for a method without any."""
 
     def complete(
-        self, faces: U8, masks: Bool, *, seeds: Sequence[int] = (), samples: int = 1, first: int = 0, **inputs: Any
+        self,
+        faces: U8,
+        masks: Bool,
+        *,
+        seeds: Sequence[int] = (),
+        samples: int = 1,
+        first: int = 0,
+        quickly: bool = False,
+        **inputs: Any,
     ) -> U8:
         """Complete aligned faces.
 
         faces: (N, H, W, 3) uint8 RGB, of the one side that the network has, where it has one. masks: (N, H, W) bool,
         True = missing. seeds: one per face, for methods that draw. samples: completions per face; above 1 only where
         the method draws. Sample 0 is the method's best, which a network that takes noise gives without any; the others
-        show what else could be there. first: the number of the first one. inputs: what else the method takes: worn (N,
+        show what else could be there. first: the number of the first one. quickly: blend as a camera's frames may be
+        (`imaging.blend.composite`). inputs: what else the method takes: worn (N,
         H, W, 3), the covered faces, without which the holes of `faces` are grey there; landmarks (N, 5, 2), pixels of
         the face, NaN where unknown, as all are where left out.
         Returns (N, samples, H, W, 3) uint8; known pixels come back bit for bit.
@@ -138,6 +147,7 @@ class Model:
             return np.where(masks[:, None, :, :, None], filled, faces[:, None])
         limit = None if self.record.blend == "poisson" else 3.0  # papers trust every border pixel
         rows, how = zip(faces, masks, filled, strict=True), dict[str, Any](blend=self.record.blend, limit=limit)
+        how["quickly"] = quickly
         return np.stack([np.stack([composite(face, one, mask, **how) for one in some]) for face, mask, some in rows])
 
     def check_samples(self, count: int) -> None:

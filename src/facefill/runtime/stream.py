@@ -42,6 +42,8 @@ SOFT_PX = 5
 """Over so many pixels of the aligned face a hole's edge is soft; it stands more than half of them beside the cover."""
 STILL_SHARE = 0.3
 """How much of the way to what was drawn last a still face's hole goes in each frame."""
+WARM_FRAMES = 60
+"""So many frames of a camera are no measure of how fast networks are: the first ones wait for them to be loaded."""
 MOVED_LEVELS = 12.0
 """Mean change of a face, in grey levels, from which its hole shows at once what was drawn."""
 
@@ -136,6 +138,8 @@ class StreamFrame:
     """(H, W), True at every completed pixel."""
     faces: int
     completed: int
+    drawn: int
+    """Those of them that show a new drawing; what the frame before showed of the others is carried along."""
     too_covered: int
     """Faces left as they are, because too much of them is hidden."""
 
@@ -145,20 +149,31 @@ class Stream:
 
     `look` and `fill` may each run in a thread of its own, so that the next frames are looked at while one is filled;
     networks draw in two more, or one. every: a face that does not change is drawn in every so many frames; each frame
-    waits for its drawing, and the same frames give the same bytes. pace: that of a live camera, whose frames show the
-    newest drawing that is ready, and wait for a face's first one only.
+    waits for its drawing, and the same frames give the same bytes. pace: that of a live camera, whose frames wait
+    for their drawing where every one is drawn; otherwise they show the newest that is ready, and wait for a face's first
+    one only. quick: the model that draws from when a machine
+    turns out to be too slow for the other one in every frame.
     """
 
     def __init__(
-        self, finder: Finds, cover: Cover, model: Model, *, every: int = DRAWN_EVERY, pace: Pace | None = None
+        self,
+        finder: Finds,
+        cover: Cover,
+        model: Model,
+        *,
+        every: int = DRAWN_EVERY,
+        pace: Pace | None = None,
+        quick: Model | None = None,
     ) -> None:
-        self._tracker, self._cover, self._model = Tracker(finder), cover, model
+        self._tracker, self._cover, self._model, self._quick = Tracker(finder), cover, model, quick
         self._every, self._pace = every, pace
         self._networks = ThreadPoolExecutor(1 if pace else 2)
         self._frame = 0
         self._ordered: dict[int, _Ordered] = {}
         self._ready: dict[int, _Drawn] = {}
         self._shown: dict[int, _Shown] = {}
+        self._newest: dict[int, int] = {}
+        """In which frame what each face shows was drawn."""
 
     def complete(self, pixels: U8) -> StreamFrame:
         """The next (H, W, 3) uint8 RGB frame with the covers taken off."""
@@ -168,6 +183,8 @@ class Stream:
         """Follow the faces into the next (H, W, 3) uint8 RGB frame, and order drawings of those that are due."""
         if self._pace:
             self._pace.frame(time.perf_counter())
+            if self._pace.every > 1 and self._quick and self._frame >= WARM_FRAMES:
+                self._model, self._quick, self._pace = self._quick, None, Pace()
             self._every = self._pace.every
         tracks = self._tracker.follow(pixels)
         orders = [order for track in tracks if (order := self._order(track, pixels))]
@@ -177,13 +194,18 @@ class Stream:
             self._ordered |= {order.track.number: _Ordered(order, covered, drawn) for order in orders}
         self._ordered = {track.number: self._ordered[track.number] for track in tracks}
         self._ready = {
-            number: last.drawn if last.drawn.done() or not self._pace else self._ready.get(number, last.drawn)
+            number: last.drawn if self._waits or last.drawn.done() else self._ready.get(number, last.drawn)
             for number, last in self._ordered.items()
         }
         self._frame += 1
         return Seen(
             pixels, self._frame - 1, {track.number: (track.motion, self._ready[track.number]) for track in tracks}
         )
+
+    @property
+    def _waits(self) -> bool:
+        """Whether each frame waits for its drawing."""
+        return not self._pace or self._every == 1
 
     def _order(self, track: Track, pixels: U8) -> _Order | None:
         """None where the face is carried along."""
@@ -198,7 +220,7 @@ class Stream:
         changed = change.max(2) >= CHANGED_LEVELS
         if not changed.any() and self._frame - last.frame < self._every:
             return None
-        if self._pace and not ordered.drawn.done():
+        if not self._waits and not ordered.drawn.done():
             return None
         if np.abs(carried.corners() - aligned.corners()).max() <= ANCHOR_PX * aligned.scale:
             home = last.home
@@ -225,7 +247,11 @@ class Stream:
     def _find(self, pixels: U8, orders: list[_Order]) -> dict[int, _Drawing]:
         """The faces with what covers them."""
         found = {}
-        covers = self._cover.find(pixels, [order.track.face for order in orders])
+        faces = [order.track.face for order in orders]
+        if self._pace:
+            covers = [self._cover.find_quickly(pixels, face) for face in faces]
+        else:
+            covers = self._cover.find(pixels, faces)
         for order, mask in zip(orders, (cover.mask(pixels.shape) for cover in covers), strict=True):
             crop = order.home.after(order.track.motion)
             face = crop.take_known(pixels, mask).astype(np.float32)
@@ -240,14 +266,16 @@ class Stream:
         face, missing = drawing.patch.astype(np.uint8)[None], (hole | crop.outside(shape))[None]
         given = {"worn": face, "landmarks": crop.to_crop(order.track.face.landmarks)[None].astype(np.float32)}
         wanted: dict[str, Any] = {name: given[name] for name in self._model.record.inputs if name in given}
-        patch = self._model.complete(face, missing, seeds=[0], **wanted)[0, 0].astype(np.float32)
+        patch = self._model.complete(face, missing, seeds=[0], quickly=bool(self._pace), **wanted)[0, 0].astype(
+            np.float32
+        )
         return replace(drawing, patch=patch)
 
     def fill(self, seen: Seen) -> StreamFrame:
         """Complete what was found. Frames come in the order in which they were looked at."""
         pixels, mask = seen.pixels, np.zeros(seen.pixels.shape[:2], bool)
         shown: dict[int, _Shown] = {}
-        completed = too_covered = 0
+        completed = new = too_covered = 0
         for number, (motion, drawn) in seen.faces.items():
             drawing = drawn.result()[number]
             too_covered += drawing.too_covered
@@ -257,11 +285,13 @@ class Stream:
             if not layer.share.any():
                 continue
             completed += 1
+            new += self._newest.get(number) != drawing.frame
+            self._newest[number] = drawing.frame
             patch = np.rint(layer.patch).astype(np.uint8)
             pixels, changed = _lay(pixels, layer.home.after(motion), patch, layer.share)
             mask |= changed
         self._shown = shown
-        return StreamFrame(pixels, mask, len(seen.faces), completed, too_covered)
+        return StreamFrame(pixels, mask, len(seen.faces), completed, new, too_covered)
 
 
 def _blend(before: _Shown | None, drawing: _Drawing, frame: int) -> _Shown:

@@ -36,7 +36,7 @@ class Live:
 
     async def serve(self, socket: WebSocket) -> None:
         """One camera: for each binary message, a picture file of at most 2.1 megapixels, a text message
-        {"faces", "completed", "too_covered", "ms"} and a binary one, the JPEG.
+        {"faces", "completed", "drawn", "too_covered", "ms"} and a binary one, the JPEG.
 
         Closes with 1013 where too many cameras run, 1003 for what is no picture, 1000 after a long silence.
         """
@@ -57,8 +57,8 @@ class Live:
     async def _answer(self, socket: WebSocket) -> None:
         """The next frame is looked at while one is completed."""
         inpainter = self._inpainter
-        helpers = inpainter.finder(), inpainter.cover()
-        stream = Stream(*helpers, inpainter.model, pace=Pace())
+        networks = inpainter.finder(), inpainter.cover(), inpainter.model
+        stream = Stream(*networks, pace=Pace(), quick=inpainter.camera())
         filling: asyncio.Task[None] | None = None
         try:
             while True:
@@ -81,7 +81,7 @@ class Live:
     async def _fill(self, socket: WebSocket, stream: Stream, seen: Seen, start: float) -> None:
         frame, coded = await asyncio.to_thread(_complete, stream, seen)
         ms = round((time.perf_counter() - start) * 1e3, 1)
-        said = {"faces": frame.faces, "completed": frame.completed, "too_covered": frame.too_covered, "ms": ms}
+        said = {name: getattr(frame, name) for name in ("faces", "completed", "drawn", "too_covered")} | {"ms": ms}
         async with asyncio.timeout(self._settings.answer_s):
             await socket.send_text(json.dumps(said))
             await socket.send_bytes(coded)

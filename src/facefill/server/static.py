@@ -17,7 +17,7 @@ POLICY = (
 )
 """What the page may load and whom it may ask: this origin alone. Its worker is a blob, which keeps to the same."""
 METHOD = "swift"
-NETWORKS = ("finder", "second_look", "cover", METHOD)
+NETWORKS = ("finder", "second_look", "cover", METHOD, "camera")
 _CHANGES = {
     '<html lang="en">': '<html lang="en" data-engine="browser">',
     '<meta charset="utf-8">': '<meta charset="utf-8">\n'

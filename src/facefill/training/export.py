@@ -65,14 +65,17 @@ def _method_of(tensors: dict[str, Tensor], about: dict[str, Any]) -> Any:
     return method.eval().requires_grad_(False)
 
 
-def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
+def export(weights: Path, out: Path, *, half: bool = True, beside: Path | None = None) -> list[Deviation]:
     """Write an ONNX file (opset 18; batch free, and height and width where the method has no fixed size), which holds
     the weights as they are, so that training can go on from it.
 
     half: store the weights as float16, to which trained files are rounded already; the file computes in float32.
+    beside: an ONNX file in the same folder, in which the tensors that it has too are left, as ONNX's external data.
     Returns the differences from torch for each engine that is installed.
     Raises InputError for a method that cannot be exported, and for a difference above `WORST`.
     """
+    if beside and beside.resolve().parent != out.resolve().parent:
+        raise InputError(f"a file in {out.resolve().parent}", str(beside), "copy it there first")
     tensors, about = load_weights(weights)
     method = _method_of(tensors, about)
     if not method.exports:
@@ -104,6 +107,8 @@ def export(weights: Path, out: Path, *, half: bool = True) -> list[Deviation]:
     if half:
         _store_half(model)
     _describe(model, about, tensors, method.size)
+    if beside:
+        _leave(model, beside)
     out.write_bytes(model.SerializeToString())
     differences = compare(method, out, (side,) if method.size else (side, 2 * side))
     for difference in differences:
@@ -123,6 +128,25 @@ def _describe(model: Any, about: dict[str, Any], tensors: dict[str, Tensor], sid
         said[REST] = b64encode(save(rest)).decode()
     for key, value in said.items():
         model.metadata_props.add(key=key, value=value)
+
+
+LARGE = 4096
+"""Bytes from which a tensor is worth looking for in another file."""
+
+
+def _leave(model: Any, beside: Path) -> None:
+    """Refer to a file for the weights that it holds byte for byte."""
+    from onnx import TensorProto
+
+    held = beside.read_bytes()
+    for tensor in model.graph.initializer:
+        data = tensor.raw_data
+        if not tensor.name.startswith(PREFIX) or len(data) < LARGE or (offset := held.find(data)) < 0:
+            continue
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", beside.name), ("offset", offset), ("length", len(data))):
+            tensor.external_data.add(key=key, value=str(value))
 
 
 def _not_in(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

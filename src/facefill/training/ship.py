@@ -5,10 +5,11 @@ import re
 import shutil
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from facefill.catalog import METHODS, Run, file_hash, further_folder, weights_folder
 from facefill.errors import InputError
-from facefill.training.checkpoint import load_weights
+from facefill.training.checkpoint import load_weights, save_weights
 from facefill.training.export import export
 from facefill.training.history import history_of
 
@@ -35,23 +36,40 @@ def ship_weights(name: str, weights: Path) -> list[str]:
             "a checkout of facefill", f"an installation in {weights_folder().parent}", "run this with the sources"
         )
     tensors, about = load_weights(weights)
+    path = weights_folder() / "weights.toml"
+    text = path.read_text(encoding="utf-8")
+    listed = tomllib.loads(text)
+    sharing = {
+        other: load_weights(weights_folder() / f"{other}.onnx")
+        for other, entry in listed.items()
+        if entry.get("beside") == name
+    }
     if name in METHODS and METHODS[name].kind == "torch":
         target = further / f"{name}.safetensors"
         shutil.copyfile(weights, target)
         said = []
     else:
         target = weights_folder() / f"{name}.onnx"
-        said = [f"{gap.engine}: largest difference from torch {gap.largest:.1e}" for gap in export(weights, target)]
+        beside = listed.get(name, {}).get("beside")
+        gaps = export(weights, target, beside=weights_folder() / f"{beside}.onnx" if beside else None)
+        said = [f"{gap.engine}: largest difference from torch {gap.largest:.1e}" for gap in gaps]
     params = sum(value.numel() for value in tensors.values() if value.is_floating_point())
-    path = weights_folder() / "weights.toml"
-    text = path.read_text(encoding="utf-8")
     runs = history_of(weights)
     if not runs:
         said.append("its runs are not in its header: mend the last entry of training in weights.toml")
-        listed = tomllib.loads(text).get(name, {}).get("training", [])
+        before = listed.get(name, {}).get("training", [])
         last = Run(recipe="", images=about.get("images", 0), side_px=1, note="mend this")
-        runs = [*map(Run.model_validate, listed), last]
-    path.write_text(_listed(text, name, target.name, file_hash(target), params, runs), encoding="utf-8")
+        runs = [*map(Run.model_validate, before), last]
+    text = _listed(text, name, target.name, file_hash(target), params, runs)
+    for other, (held, said_of_it) in sharing.items():  # their places in the file are others now
+        with TemporaryDirectory() as folder:
+            save_weights(again := Path(folder) / "again.safetensors", held, said_of_it)
+            export(again, file := weights_folder() / f"{other}.onnx", beside=target)
+        was = listed[other]
+        runs_of_it = [*map(Run.model_validate, was["training"])]
+        text = _listed(text, other, file.name, file_hash(file), was["params"], runs_of_it)
+        said.append(f"{file.name} too, which shares its tensors")
+    path.write_text(text, encoding="utf-8")
     return [
         *said,
         f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, {params:,} parameters, {len(runs)} runs; "

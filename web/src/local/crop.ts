@@ -5,7 +5,7 @@ import {
 } from "./arrays";
 import { blur, extend, nearest, resize, warp, type Matrix } from "./opencv";
 
-const SHARP_UP_TO = 1.25, LINEAR_UP_TO = 2.6, ENLARGES_BELOW = 0.5, FADE = 1 / 16;
+const SHARP_UP_TO = 1.25, LINEAR_UP_TO = 2.6, ENLARGES_BELOW = 0.5, FADE = 1 / 16, SOFT_PX = 5;
 
 export const apply = (m: Matrix, [x, y]: Point): Point => [m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5]];
 
@@ -102,6 +102,30 @@ export class Crop {
       }
     }
     return completed;
+  }
+
+  /** Lay so much of a patch over a frame, with soft edges. Returns the box that has changed. */
+  lay(frame: Bytes, patch: Bytes, share: Floats): Box {
+    const within = boundingBox({ ...share, data: Uint8Array.from(share.data, (value) => Number(value > 0)) }, SOFT_PX);
+    const box = this.bounds(frame.height, frame.width, within), [x0, y0, x1, y1] = box;
+    if (x1 <= x0 || y1 <= y0) return [0, 0, 0, 0];
+    const soft = blur({ ...share, data: share.data.map((value) => 255 * value) }, SOFT_PX, false), back = this.inverseFrom(x0, y0);
+    const levels = { ...soft, data: Uint8Array.from(soft.data, rint) };
+    const wide = x1 - x0, weights = warp(levels, back, wide, y1 - y0, "linear"), sampled = warp(patch, back, wide, y1 - y0, "linear");
+    const atEdge = within[0] === 0 || within[1] === 0 || within[2] === this.size || within[3] === this.size;
+    const inside = atEdge ? this.covers(box) : null;
+    const [from, to, parts] = [sampled.data, frame.data, weights.data];
+    for (let at = 0, y = y0; y < y1; y++) {
+      for (let there = 3 * (y * frame.width + x0), end = at + wide; at < end; at++, there += 3) {
+        const part = parts[at]!;
+        if (part === 0 || inside?.data[at] === 0) continue;
+        for (let channel = 0; channel < 3; channel++) {
+          const level = to[there + channel]!;
+          to[there + channel] = (255 * level + part * (from[3 * at + channel]! - level) + 127) / 255 | 0;
+        }
+      }
+    }
+    return box;
   }
 
   /** The crop's mask as one of a photo, its edge interpolated. */

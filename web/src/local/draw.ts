@@ -46,15 +46,15 @@ async function complete(task: Task, photo: Bytes, hidden: Mask, swift: Network, 
   return task.softly ? fillSoftly(known, missing) : await fill(known, missing, landmarks, noise(seed, sample), swift);
 }
 
-/** An aligned face, or a part of one, completed by the network and blended. */
+/** An aligned face, or a part of one, completed by the network and blended. quickly: as `composite` may. */
 export async function fill(
-  face: Bytes, mask: Mask, landmarks: readonly Point[] | null, noise: Float32Array, swift: Network,
+  face: Bytes, mask: Mask, landmarks: readonly Point[] | null, noise: Float32Array, swift: Network, quickly = false,
 ): Promise<Bytes> {
   const { height, width } = face, inputs: Inputs = {
     image: toNetwork(face, mask), mask: plane(mask), noise: { shape: [1, 1, height, width], data: noise },
     landmarks: { shape: [1, 5, 2], data: Float32Array.from(landmarks?.flat() ?? Array<number>(10).fill(NaN)) },
   };
-  return composite(face, fromNetwork((await swift(inputs)).data, height, width), mask);
+  return composite(face, fromNetwork((await swift(inputs)).data, height, width), mask, quickly);
 }
 
 /** Of a neck that nobody saw there is a colour to tell, no detail: Telea's filling, blurred further inside. */

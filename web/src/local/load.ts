@@ -8,7 +8,7 @@ import { use } from "./opencv";
 import { Refusal } from "./plan";
 import { agree, chooseProvider, type Provider } from "./provider";
 
-export const NETWORKS = ["finder", "second_look", "cover", "swift"] as const;
+export const NETWORKS = ["finder", "second_look", "cover", "swift", "camera"] as const;
 export type Networks = Record<typeof NETWORKS[number], Network>;
 type Tell = (share: number) => void;
 
@@ -24,9 +24,11 @@ export async function load(base: string, { files, weights }: Contents, tell: Tel
   const [opencv, runtime, ...models] = needed.map(take) as [Promise<Uint8Array>, Promise<Uint8Array>, ...Promise<Uint8Array>[]];
   await startOpenCv(await opencv);
   Object.assign(ort.env.wasm, { numThreads: threads, wasmPaths: { mjs: new URL(script, base).href }, wasmBinary: (await runtime).buffer });
-  const [finder, second, cover] = models, [swift, used] = await openSwift(await models.at(-1)!, name);
+  const [finder, second, cover, whole, part] = await Promise.all(models) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const [swift, used] = await openSwift(whole, name);
   return {
-    finder: await open(await finder!, used), second_look: await open(await second!, used), cover: await open(await cover!, used), swift,
+    finder: await open(finder, used), second_look: await open(second, used), cover: await open(cover, used), swift,
+    camera: await open(part, used, [{ path: weights.swift!.file.split("/").at(-1)!, data: whole }]),
   };
 }
 
@@ -47,8 +49,12 @@ async function openSwift(model: Uint8Array, name: Provider["name"]): Promise<[Ne
   return fast && await agree(fast, sure) ? [fast, "webgpu"] : [sure, "wasm"];
 }
 
-async function open(model: Uint8Array, provider: Provider["name"]): Promise<Network> {
-  const session = await ort.InferenceSession.create(model, { executionProviders: [provider, "wasm"], logSeverityLevel: 3 });
+/** beside: files that hold tensors of the model. */
+async function open(model: Uint8Array, provider: Provider["name"], beside: { path: string; data: Uint8Array }[] = []): Promise<Network> {
+  const session = await ort.InferenceSession.create(model, {
+    executionProviders: [provider, "wasm"], externalData: beside, logSeverityLevel: 3,
+    extra: { session: { intra_op: { allow_spinning: "0" } } }, // other work of the page is to have the cores meanwhile
+  });
   return async (inputs) => {
     const given = Object.entries(inputs).map(([name, { data, shape }]) => [name, new ort.Tensor("float32", data, shape)] as const);
     const said = (await session.run(Object.fromEntries(given)))[session.outputNames[0]!]!;

@@ -1,10 +1,10 @@
 /** The faces of a camera completed, so that nothing flickers, as `facefill.runtime.stream` does it. Faces are followed in
  * every frame. Where networks are so fast that ten frames a second are shown all the same, each frame waits for them and
- * shows what they drew on it; elsewhere they work beside on the newest frame, and what they drew last is carried along
- * with its face. */
+ * shows what they drew on it, which is `swift`, or, where that takes too long, what draws once. Where that takes too long,
+ * too, they work beside on the newest frame, and what they drew last is carried along with its face. */
 
 import {
-  any, boundingBox, bytes, copyOf, count, floats, mapBytes, mapFloats, not, or, rint, type Box, type Bytes, type Floats, type Mask,
+  any, copyOf, count, floats, mapBytes, mapFloats, not, or, type Box, type Bytes, type Floats, type Mask,
 } from "./arrays";
 import { lookAt } from "./cover";
 import { Crop } from "./crop";
@@ -17,11 +17,13 @@ import { Tracker, type Track } from "./track";
 /** How much of a cover is left in each frame, and at least of each completion, where it is no longer seen: half of it is. */
 const HOLD = 0.945, HOLD_DRAWN = 0.8;
 const RISE = 1 / 3, FALL = 1 / 8, STILL = 0.3, MOVED_LEVELS = 12, CHANGED_LEVELS = 16;
-/** The finder looks before every fourth completion, and where faces get lost. */
-const EVERY = 4;
+/** The finder looks before every eighth completion, and where faces get lost. */
+const EVERY = 8;
 /** A frame waits for networks that took no longer for the one before: the rest of a tenth of a second is for following
  * and showing. */
-const PATIENCE_MS = 75;
+const PATIENCE_MS = 85;
+/** So often in a row they may take longer, the first runs do everywhere: `swift`, and what draws once after it. */
+const LATE = 3, TOO_LATE = 8;
 
 /** What was drawn last on a face, in its aligned square. */
 interface Patch {
@@ -38,15 +40,26 @@ interface Patch {
 }
 
 /** A frame with what is drawn on it; all levels outside the box are the camera's. */
-export interface Shown { pixels: Bytes; box: Box; faces: number; completed: number; tooCovered: number }
+export interface Shown {
+  pixels: Bytes;
+  box: Box;
+  faces: number;
+  completed: number;
+  /** Those of them that show a new drawing. */
+  drawn: number;
+  tooCovered: number;
+}
 
 export class Stream {
   private readonly tracker = new Tracker();
   private patches = new Map<number, Patch>();
   /** How much of what is drawn each face showed in the last frame, 0 to 1 in its aligned square. */
   private shares = new Map<number, Floats>();
+  /** In which frame what each face shows was drawn. */
+  private readonly newest = new Map<number, number>();
   private working: Promise<void> | null = null;
-  private tookMs = Infinity;
+  /** How many drawings in a row took too long. */
+  private late = 0;
   private rounds = 0;
   private frames = 0;
   private failure: unknown = null;
@@ -54,7 +67,7 @@ export class Stream {
   constructor(private readonly networks: Networks) {}
 
   /** Whether each frame waits for its own drawing. */
-  get waits(): boolean { return this.tookMs <= PATIENCE_MS; }
+  get waits(): boolean { return this.late < TOO_LATE; }
 
   /** The next frame with the covers taken off as far as they are known; one at a time. Raises what the networks raised. */
   async show(frame: Bytes): Promise<Shown> {
@@ -64,7 +77,7 @@ export class Stream {
     if (this.waits) await this.working;
     if (this.failure) throw this.failure;
     const shares = new Map<number, Floats>();
-    let pixels = frame, box: Box | null = null, completed = 0, tooCovered = 0;
+    let pixels = frame, box: Box | null = null, completed = 0, drawn = 0, tooCovered = 0;
     for (const { number, face, lost } of this.tracker.tracks) {
       const patch = this.patches.get(number), crop = Crop.aroundFace(face.landmarks, SIDE_PX);
       if (!patch || !crop || lost) continue;
@@ -75,13 +88,14 @@ export class Stream {
       const share = stepped(this.shares.get(number), patch);
       shares.set(number, share);
       if (!share.data.some((value) => value > 0)) continue;
-      const missing = crop.putMask(mapBytes(share, (value) => value > 0), frame.height, frame.width);
-      pixels = mixed(pixels, crop.put(pixels, patch.shown, missing), crop, share, missing);
-      box = around(boundingBox(missing), box);
+      if (pixels === frame) pixels = copyOf(frame);
+      box = around(crop.lay(pixels, patch.shown, share), box);
       completed++;
+      drawn += Number(this.newest.get(number) !== patch.frame);
+      this.newest.set(number, patch.frame);
     }
     this.shares = shares;
-    return { pixels, box: box ?? [0, 0, 0, 0], faces: this.tracker.tracks.length, completed, tooCovered };
+    return { pixels, box: box ?? [0, 0, 0, 0], faces: this.tracker.tracks.length, completed, drawn, tooCovered };
   }
 
   private async work(frame: Bytes): Promise<void> {
@@ -96,7 +110,8 @@ export class Stream {
       if (patch) drawn.set(track.number, patch);
     }
     this.patches = drawn;
-    if (drawn.size) this.tookMs = performance.now() - start;
+    if (!drawn.size) return;
+    this.late = performance.now() - start > PATIENCE_MS ? this.late + 1 : this.late < LATE ? 0 : LATE;
   }
 
   /** The cover grows at once, and shrinks slowly where the face has not changed: what comes and goes would be seen. */
@@ -112,13 +127,13 @@ export class Stream {
     const fresh = before && mapBytes(hole, (value, at) => value && !before.hole.data[at]);
     const sudden = !fresh || movedLevels(seen, before.face, not(fresh)) > CHANGED_LEVELS;
     if (tooCovered || !any(hole)) return { frame: now, cover, hole, face: seen, drawn: floats(0, 0), shown: seen, tooCovered, sudden };
-    const missing = or(hole, outside), noise = new Float32Array(missing.data.length);
-    const made = await fill(seen, missing, face.landmarks.map((point) => crop.toCrop(point)), noise, this.networks.swift);
+    const network = this.late < LATE ? this.networks.swift : this.networks.camera, missing = or(hole, outside), noise = new Float32Array(missing.data.length);
+    const made = await fill(seen, missing, face.landmarks.map((point) => crop.toCrop(point)), noise, network, true);
     const way = before?.drawn.data.length ? Math.min(1, STILL + movedLevels(seen, before.face, or(covered, before.hole)) / MOVED_LEVELS) : 1;
     const drawn = floats(made.height, made.width, 3), shown = copyOf(made);
     for (let at = 0; at < shown.data.length; at++) {
       const old = way < 1 ? before!.drawn.data[at]! : 0;
-      shown.data[at] = rint(drawn.data[at] = old + way * (made.data[at]! - old));
+      shown.data[at] = 0.5 + (drawn.data[at] = old + way * (made.data[at]! - old));
     }
     return { frame: now, cover, hole, face: seen, drawn, shown, tooCovered, sudden };
   }
@@ -137,28 +152,16 @@ function stepped(before: Floats | undefined, { hole, sudden }: Patch): Floats {
   });
 }
 
-/** A frame with its faces partly shown as they were drawn; where they are shown wholly, as they are drawn. */
-function mixed(frame: Bytes, drawn: Bytes, crop: Crop, share: Floats, missing: Mask): Bytes {
-  if (share.data.every((value) => value === 0 || value === 1)) return drawn;
-  const levels = bytes(share.height, share.width, 3), made = copyOf(drawn);
-  share.data.forEach((value, at) => levels.data.fill(rint(255 * value), 3 * at, 3 * at + 3));
-  const placed = crop.put(bytes(frame.height, frame.width, 3), levels, missing);
-  placed.data.forEach((value, at) => {
-    if (value < 255) made.data[at] = rint(frame.data[at]! + value / 255 * (drawn.data[at]! - frame.data[at]!));
-  });
-  return made;
-}
-
 const around = (one: Box, other: Box | null): Box => other === null ? one :
   [Math.min(one[0], other[0]), Math.min(one[1], other[1]), Math.max(one[2], other[2]), Math.max(one[3], other[3])];
 
 /** Mean change of the known part of a face, in grey levels. */
 function movedLevels(face: Bytes, before: Bytes, hidden: Mask): number {
   let sum = 0, known = 0;
-  for (let at = 0; at < face.data.length; at++) {
-    if (hidden.data[Math.floor(at / 3)]) continue;
-    sum += Math.abs(face.data[at]! - before.data[at]!);
-    known++;
+  for (let pixel = 0; pixel < hidden.data.length; pixel++) {
+    if (hidden.data[pixel]) continue;
+    for (let at = 3 * pixel; at < 3 * pixel + 3; at++) sum += Math.abs(face.data[at]! - before.data[at]!);
+    known += 3;
   }
   return known ? sum / known : MOVED_LEVELS;
 }

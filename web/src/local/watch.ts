@@ -18,10 +18,10 @@ export async function watch(base: string, port: MessagePort): Promise<void> {
     ink.drawImage(frame, 0, 0);
     frame.close();
     try {
-      const { pixels, box, faces, completed, tooCovered } = await stream.show(rgbOf(ink.getImageData(0, 0, width, height)));
+      const { pixels, box, faces, completed, drawn, tooCovered } = await stream.show(rgbOf(ink.getImageData(0, 0, width, height)));
       if (completed) ink.putImageData(imageOf(cut(pixels, box)), box[0], box[1]);
       const shown = sheet.transferToImageBitmap(), ms = performance.now() - start;
-      postMessage({ frame: shown, said: { faces, completed, too_covered: tooCovered, ms } } satisfies Seen, { transfer: [shown] });
+      postMessage({ frame: shown, said: { faces, completed, drawn, too_covered: tooCovered, ms } } satisfies Seen, { transfer: [shown] });
     } catch (error) {
       postMessage({ failed: String(error) } satisfies Seen);
     }
