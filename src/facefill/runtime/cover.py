@@ -150,8 +150,8 @@ class Cover:
         return [self._find(photo, square_around(face), kinds) for face in faces]
 
     def find_quickly(self, frame: U8, face: Face) -> FoundCover:
-        """What covers a face of a (H, W, 3) uint8 RGB frame: what the network says of a smaller view, without the second
-        thoughts that a photo is worth."""
+        """What covers a face of a (H, W, 3) uint8 RGB frame: what the network says of a smaller view, without
+        the second thoughts that a photo is worth."""
         square = square_around(face, QUICK_PX)
         score = self.probabilities(view_of(frame, square)).sum(0)
         mask = grow(with_straps(clean(score > THRESHOLD), score), QUICK_GROW_PX)

@@ -150,9 +150,9 @@ class Stream:
     `look` and `fill` may each run in a thread of its own, so that the next frames are looked at while one is filled;
     networks draw in two more, or one. every: a face that does not change is drawn in every so many frames; each frame
     waits for its drawing, and the same frames give the same bytes. pace: that of a live camera, whose frames wait
-    for their drawing where every one is drawn; otherwise they show the newest that is ready, and wait for a face's first
-    one only. quick: the model that draws from when a machine
-    turns out to be too slow for the other one in every frame.
+    for their drawing where every one is drawn; otherwise they show the newest that is ready, and wait for a face's
+    first one only. quick: the model that draws once a machine turns out to be too slow for the other one in every
+    frame.
     """
 
     def __init__(
