@@ -81,6 +81,28 @@ def export(weights: Path, out: Path, *, half: bool = True, beside: Path | None =
     if not method.exports:
         raise InputError("a method that runs without gradients", about["method"], "use its .safetensors with torch")
     side = method.size or max(4 * method.stride, EXAMPLE_PX)
+    model = _trace(method, side)
+    _forget_origin(model)
+    _rename_constants(model, tensors)
+    _branch(model)
+    del model.graph.value_info[:]  # sizes, which engines find themselves
+    if half:
+        _store_half(model)
+    _describe(model, about, tensors, method.size)
+    if beside:
+        _leave(model, beside)
+    out.write_bytes(model.SerializeToString())
+    differences = compare(method, out, (side,) if method.size else (side, 2 * side))
+    for difference in differences:
+        if not difference.largest <= WORST:
+            out.unlink()
+            fix = "report this with the weights"
+            raise InputError(f"ONNX within {WORST} of torch", f"{difference.largest:.1e} in {difference.engine}", fix)
+    return differences
+
+
+def _trace(method: Any, side: int) -> Any:
+    """What the exporter makes of a method, from an example of that side."""
     example = _example(method, 2, side)
     free: dict[int, Any] = {0: torch.export.Dim("pictures", min=1, max=4096)}
     if method.size is None:
@@ -99,24 +121,7 @@ def export(weights: Path, out: Path, *, half: bool = True, beside: Path | None =
         optimize=not any(isinstance(layer, nn.BatchNorm2d) for layer in method.modules()),
     )
     assert program is not None
-    model = program.model_proto
-    _forget_origin(model)
-    _rename_constants(model, tensors)
-    _branch(model)
-    del model.graph.value_info[:]  # sizes, which engines find themselves
-    if half:
-        _store_half(model)
-    _describe(model, about, tensors, method.size)
-    if beside:
-        _leave(model, beside)
-    out.write_bytes(model.SerializeToString())
-    differences = compare(method, out, (side,) if method.size else (side, 2 * side))
-    for difference in differences:
-        if not difference.largest <= WORST:
-            out.unlink()
-            fix = "report this with the weights"
-            raise InputError(f"ONNX within {WORST} of torch", f"{difference.largest:.1e} in {difference.engine}", fix)
-    return differences
+    return program.model_proto
 
 
 def _describe(model: Any, about: dict[str, Any], tensors: dict[str, Tensor], side_px: int | None) -> None:
