@@ -111,9 +111,12 @@ def test_two_frames_of_a_film_are_completed_at_the_same_time(model: Model, monke
     assert [film.fill(one).completed for one in seen] == [1] * 4
 
 
-def test_a_live_camera_that_is_too_slow_waits_for_the_first_drawing_of_a_face_only(model: Model) -> None:
+def test_a_live_camera_that_is_too_slow_waits_for_the_first_drawing_of_a_face_only(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cover = Counts()
     pace = Pace()
+    monkeypatch.setattr(Pace, "frame", lambda self, now_s: None)
     film = stream(model, cover, pace=pace)
     first = film.complete(PHOTO)
     pace.every = 2
@@ -142,6 +145,7 @@ def test_a_camera_is_drawn_by_the_quick_model_once_the_other_is_seen_to_be_too_s
 
     for name, one in (("slow", model), ("quick", quick)):
         monkeypatch.setattr(one, "complete", told(name, one.complete))
+    monkeypatch.setattr(Pace, "frame", lambda self, now_s: None)  # however fast this machine is
     film = stream(model, pace=pace, quick=quick)
     monkeypatch.setattr("facefill.runtime.stream.WARM_FRAMES", 3)
     film.complete(PHOTO)
