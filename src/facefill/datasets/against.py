@@ -4,8 +4,8 @@ A copy is told by the picture (`duplicates`). Another photo of the same moment, 
 embedder that the user gives: any function from aligned faces to vectors whose cosine says how alike two people are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +24,6 @@ TOO_NEAR = 0.75
 COLUMNS = ("file", "copy", "alike", "nearest", "cosine")
 """Columns of the audit: a face, the picture that it copies and their likeness, the nearest face and its cosine; empty
 where there is none."""
-_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -59,44 +58,33 @@ def find_nearest(ours: Sequence[Entry], theirs: Sequence[Entry], embed: Embed | 
 
     Raises InputError for a picture that is missing, damaged or not square.
     """
-    seen, others = _look(ours, embed), _look(theirs, embed)
+    (hashes, thumbs, vectors), (other_hashes, other_thumbs, other_vectors) = _look(ours, embed), _look(theirs, embed)
     copies: dict[int, tuple[float, int]] = {}
-    for first, second, mirrored in near_pairs(seen.hashes, NEAR_BITS, others.hashes).tolist():
-        other = others.thumbs[second]
-        alike = likeness(seen.thumbs[first], np.ascontiguousarray(other[:, ::-1]) if mirrored else other)
+    for first, second, mirrored in near_pairs(hashes, NEAR_BITS, other_hashes).tolist():
+        other = other_thumbs[second]
+        alike = likeness(thumbs[first], np.ascontiguousarray(other[:, ::-1]) if mirrored else other)
         if alike >= ALIKE:
             copies[first] = max(copies.get(first, (-1.0, 0)), (alike, second))
     found = []
-    for start in range(0, len(ours), _BLOCK):
-        cosines = seen.vectors[start : start + _BLOCK] @ others.vectors.T
-        for place in range(start, min(start + _BLOCK, len(ours))):
-            alike, copy = copies.get(place, (0.0, -1))
-            one = Nearest(ours[place].row["file"], theirs[copy].row["file"] if copy >= 0 else "", alike)
-            if embed:
-                best = int(cosines[place - start].argmax())
-                one = Nearest(one.file, one.copy, alike, theirs[best].row["file"], float(cosines[place - start, best]))
-            found.append(one)
+    for place, entry in enumerate(ours):
+        alike, copy = copies.get(place, (0.0, -1))
+        one = Nearest(entry.row["file"], theirs[copy].row["file"] if copy >= 0 else "", alike)
+        if embed:
+            cosines = other_vectors @ vectors[place]
+            best = int(cosines.argmax())
+            one = replace(one, nearest=theirs[best].row["file"], cosine=float(cosines[best]))
+        found.append(one)
     return found
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What is known of N faces: hashes (N, 2, 32), thumbs (N, 64, 64), vectors (N, D), D = 0 without an embedder."""
-
-    hashes: U8
-    thumbs: U8
-    vectors: F32
-
-
-def _look(entries: Iterable[Entry], embed: Embed | None) -> _Seen:
+def _look(entries: Sequence[Entry], embed: Embed | None) -> tuple[U8, list[U8], F32]:
+    """Hashes (N, 2, 32) and thumbs (64, 64) of N faces, and their vectors (N, D), D = 0 without an embedder."""
     hashes, thumbs, vectors = [], [], []
-    for entry in track(list(entries), "comparing"):
-        face = decode(entry.read(), MANIFEST_PX)
+    for entry in track(entries, "comparing", len(entries)):
+        face, points = decode(entry.read(), MANIFEST_PX), entry.landmarks
         hashes.append(hash_face(face))
         thumbs.append(thumb_of(face))
         if embed:
-            points = entry.landmarks
             points = ALIGNED * MANIFEST_PX - 0.5 if points is None else points
             vectors.append(embed(face[None], points[None])[0])
-    empty = np.zeros((len(hashes), 0), np.float32)
-    return _Seen(np.stack(hashes), np.stack(thumbs), np.stack(vectors) if vectors else empty)
+    return np.stack(hashes), thumbs, np.array(vectors, np.float32)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -168,16 +168,22 @@ def _build(
     kept: list[int] = []
     landmarks: list[list[list[float]]] = []
     reasons: list[str] = []
-    beside = pixels.with_suffix(f".{os.getpid()}")
+    beside, found = pixels.with_suffix(f".{os.getpid()}"), None
     try:
         with open(os.devnull if stream else beside, "wb") as file:
-            for place, (face, points, reason) in enumerate(_decoded(entries, side_px, finder)):
-                if reason:
-                    reasons.append(f"{entries[place].row['file']}: {reason}")
+            for place, entry in enumerate(track(entries, "decoding", len(entries))):
+                points = entry.landmarks
+                try:
+                    face = decode(entry.read(), side_px)
+                    if points is None and finder is not None:
+                        found = found or finder()
+                        points = find_landmarks(found, face)
+                except InputError as error:
+                    reasons.append(f"{entry.row['file']}: {error}")
                     continue
-                file.write(face)
+                file.write(face.tobytes())
                 kept.append(place)
-                landmarks.append(points)
+                landmarks.append((np.full((5, 2), np.nan) if points is None else points).tolist())
         if reasons:
             skipped.write_text("\n".join(reasons) + "\n", encoding="utf-8")
         if len(reasons) > MOST_DAMAGED * len(entries):
@@ -189,21 +195,3 @@ def _build(
     finally:
         beside.unlink(missing_ok=True)
     write_whole(index, json.dumps({"kept": kept, "landmarks": landmarks}).encode())
-
-
-def _decoded(
-    entries: Sequence[Entry], side_px: int, finder: OpenFinder | None
-) -> Iterator[tuple[bytes, list[list[float]], str]]:
-    """Pixels, landmarks in a picture of 256 and "", or why a picture is left out, of each entry."""
-    found: Finds | None = None
-    for entry in track(entries, "decoding", len(entries)):
-        points = entry.landmarks
-        try:
-            face = decode(entry.read(), side_px)
-            if points is None and finder is not None:
-                found = found or finder()
-                points = find_landmarks(found, face)
-        except InputError as error:
-            yield b"", [], str(error)
-            continue
-        yield face.tobytes(), (np.full((5, 2), np.nan) if points is None else points).tolist(), ""

@@ -95,6 +95,8 @@ def look_at(
     name: the photo's name in the log, which recognises it; None: its path. cover: needed with `rules.max_covered`.
     A photo that cannot be read is no exception, but a look with an error.
     """
+    if rules.max_covered is not None and cover is None:
+        raise ValueError("max_covered needs a cover")
     name = name if name is not None else str(photo) if isinstance(photo, Path) else hashlib.sha256(photo).hexdigest()
     try:
         source = read_photo(photo)
@@ -135,24 +137,16 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: FindsCovers |
         crop = Crop.around_face(found.landmarks, rules.size_px)
         face = crop.take(photo)
         blur = measure_blur(face)
-        covered = _covered(photo, found, crop, rules, cover)
+        hidden = cover.find(photo, [found])[0].mask(photo.shape) if cover else np.zeros(photo.shape[:2], bool)
         if blur > rules.max_blur:
             reason, detail = "blurred", f"{blur:.2f}"
-        elif rules.max_covered is not None and covered > rules.max_covered:
+        elif rules.max_covered is not None and (covered := float(crop.take_mask(hidden).mean())) > rules.max_covered:
             reason, detail = "covered", f"{covered:.2f}"
         else:
             picture = encode_picture(face, rules.format.upper(), rules.quality if rules.format == "webp" else None)
             bits, digest = hash_face(face).tobytes().hex(), hashlib.sha256(picture).hexdigest()
     marks, score = points.round(2).tolist(), round(found.score, 4)
     return SeenFace(file, round(side_px), marks, score, round(blur, 4), bits, digest, reason, detail), picture
-
-
-def _covered(photo: U8, face: Face, crop: Crop, rules: Rules, cover: FindsCovers | None) -> float:
-    if rules.max_covered is None:
-        return 0.0
-    if cover is None:
-        raise ValueError("max_covered needs a cover")
-    return float(crop.take_mask(cover.find(photo, [face])[0].mask(photo.shape)).mean())
 
 
 def measure_blur(face: U8) -> float:

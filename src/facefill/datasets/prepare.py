@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,20 +73,14 @@ def prepare(
     people = read_identities(identities) if identities else {}
     with closing(Log(dataset, rules)) as log:
         done = {name for name, record in log.photos.items() if not record["error"]}
-        for found in each(look, _unseen(photos, done)):
+        for found in each(look, (photo for photo in photos if str(photo) not in done)):
+            done.add(found.photo)
             for file, data in found.pictures.items():
                 write_whole(dataset / file, data)
             record = {key: value for key, value in asdict(found).items() if key != "pictures"}
             log.add(record)
             log.photos[found.photo] = record
         return _finish(dataset, rules, log, people, against)
-
-
-def _unseen(photos: Iterable[Path], done: set[str]) -> Iterator[Path]:
-    for photo in photos:
-        if str(photo) not in done:
-            done.add(str(photo))
-            yield photo
 
 
 class Log:

@@ -27,11 +27,16 @@ def group_faces(dataset: Dataset, tones: F64, named: dict[str, dict[str, str]] |
     tones: of each face, as `skin_tone` measures it; the terciles are the dataset's own. Kinds with one group only are
     left out; a face that a kind says nothing about has "".
     """
+    terciles: list[tuple[float, str]] = []
+    if len(tones) > 2:
+        low, high = np.nextafter(np.nanquantile(tones, [1 / 3, 2 / 3]), math.inf)
+        terciles = [(low, "darkest third"), (high, "middle third"), (math.inf, "lightest third")]
+    landmarks = [face.landmarks for face in dataset.faces]
     groups = {
         "source": [face.source for face in dataset.faces],
-        "native resolution": [_resolution(face.native_side_px) for face in dataset.faces],
-        "skin tone": [_tercile(tones, index) for index in range(len(dataset.faces))],
-        "view": [_view(face.landmarks) for face in dataset.faces],
+        "native resolution": [_limited(face.native_side_px or math.nan, RESOLUTIONS) for face in dataset.faces],
+        "skin tone": [_limited(tone, terciles) for tone in tones],
+        "view": [_limited(math.nan if at is None else turn_of(at), VIEWS) for at in landmarks],
     }
     for kind, group_of in (named or {}).items():
         groups[kind] = [group_of.get(face.file, "") for face in dataset.faces]
@@ -87,18 +92,6 @@ def skin_tone(face: U8, landmarks: Points) -> float:
     return math.degrees(math.atan2(float(lightness) - 50, float(yellow)))
 
 
-def _resolution(side_px: int | None) -> str:
-    return "" if side_px is None else next(name for limit, name in RESOLUTIONS if side_px < limit)
-
-
-def _tercile(tones: F64, index: int) -> str:
-    if len(tones) < 3 or not np.isfinite(tones[index]):
-        return ""
-    low, high = np.nanquantile(tones, [1 / 3, 2 / 3])
-    return "darkest third" if tones[index] <= low else "lightest third" if tones[index] > high else "middle third"
-
-
-def _view(landmarks: Points | None) -> str:
-    if landmarks is None:
-        return ""
-    return next(name for limit, name in VIEWS if turn_of(landmarks) < limit)
+def _limited(value: float, limits: Sequence[tuple[float, str]]) -> str:
+    """The name of the first limit that a value is below; empty where it is not known."""
+    return next((name for limit, name in limits if value < limit), "")

@@ -116,11 +116,10 @@ def frechet_distance(first: F64, second: F64) -> float:
     # With A, B the centred sets over sqrt(n - 1), the last term's trace is the sum of the singular values of A B^T:
     # exact, without the square root of a singular matrix.
     left, right = ((values - values.mean(axis=0)) / math.sqrt(len(values) - 1) for values in (first, second))
-    small = left @ right.T if max(len(left), len(right)) < left.shape[1] else _root(left) @ _root(right).T
+    if max(len(left), len(right)) < left.shape[1]:
+        small = left @ right.T
+    else:  # of R, triangular with R^T R = V^T V, which is smaller
+        first, second = (np.linalg.qr(values)[1][: values.shape[1]] for values in (left, right))
+        small = first @ second.T
     shared = float(np.linalg.svd(small, compute_uv=False).sum())
     return float(shift @ shift + (left**2).sum() + (right**2).sum() - 2 * shared)
-
-
-def _root(values: F64) -> F64:
-    """(D, D) upper triangular R with R^T R = V^T V."""
-    return np.asarray(np.linalg.qr(values, mode="r")[: values.shape[1]])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from facefill.config import Frozen
 from facefill.nets.helper import Helper
-from facefill.nets.layers import UNet, conv, residuals
+from facefill.nets.layers import UNet, conv, highest, residuals
 
 KINDS = 3
 """Kinds of covers, in the order of `runtime.cover.KINDS`."""
@@ -100,13 +100,7 @@ class CoverNet(Helper):
 
 def weights_of(kinds: Tensor) -> Tensor:
     """(N, H, W) float, how much each pixel of a label counts: 1, and more in and beside thin covers."""
-    mask = (kinds > 0).float()
-    opened = dilated(-dilated(-mask, THIN_PX), THIN_PX)
-    thin = mask * (1 - opened) * (kinds != IGNORED)
-    return 1 + BESIDE * dilated(thin, BESIDE_PX) + (THIN - BESIDE) * thin
-
-
-def dilated(mask: Tensor, size: int) -> Tensor:
-    """The highest value within a square of that odd side, (N, H, W)."""
-    rows = F.max_pool2d(mask[:, None], (size, 1), 1, (size // 2, 0))
-    return F.max_pool2d(rows, (1, size), 1, (0, size // 2))[:, 0]
+    mask = (kinds > 0).float()[:, None]
+    opened = highest(-highest(-mask, THIN_PX), THIN_PX)
+    thin = mask * (1 - opened) * (kinds != IGNORED)[:, None]
+    return (1 + BESIDE * highest(thin, BESIDE_PX) + (THIN - BESIDE) * thin)[:, 0]

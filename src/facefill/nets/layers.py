@@ -92,3 +92,9 @@ class UNet(nn.Module):
         for level in reversed(range(len(passed))):
             x = self.decoders[level](self.ups[level](x) + self.skips[level](passed[level]))
         return F.pixel_shuffle(self.head(x), self.out_block)
+
+
+def highest(picture: Tensor, side: int) -> Tensor:
+    """(N, C, H, W): the highest value in the square of that odd side around each pixel: of rows, and then of those."""
+    along = F.max_pool2d(picture, (1, side), 1, (0, side // 2))
+    return F.max_pool2d(along, (side, 1), 1, (side // 2, 0))

@@ -119,8 +119,9 @@ class Sketches(nn.Module):
         turns, left = share_of_turns(landmarks), side_of_turn(landmarks) < 0
         none = torch.zeros_like(turns)
         much = kinds * kinds.new_tensor(CLEARER_MOUTHS)
-        mouth = _mean(self.mouths, (much[..., None] * turns[:, None]).flatten(1))
-        eyes = [_mean(self.eyes, torch.cat(shares, 1)) for shares in ((turns, none), (none, turns))]
+        mix = "nm,mcyx->ncyx"
+        mouth = torch.einsum(mix, (much[..., None] * turns[:, None]).flatten(1), self.mouths)
+        eyes = [torch.einsum(mix, torch.cat(shares, 1), self.eyes) for shares in ((turns, none), (none, turns))]
         tone = tone_of(undecided)
         bright = luminance(tone) + DARKEST
         ways = ((MOUTH, mouth, mouth), (EYES[0], eyes[0], eyes[1]), (EYES[1], eyes[1], eyes[0]))
@@ -179,11 +180,6 @@ def _eyes(relative: Tensor, landmarks: Tensor) -> list[Tensor]:
 def _even(eyes: list[Tensor]) -> tuple[Tensor, Tensor]:
     alike = (eyes[0] + eyes[1].flip(3)) / 2
     return alike, alike.flip(3)
-
-
-def _mean(means: Tensor, shares: Tensor) -> Tensor:
-    """(N, 3, rows, columns): so much (N, M) of each of the means."""
-    return torch.einsum("nm,mcyx->ncyx", shares, means)
 
 
 def _split(means: Tensor, count: int) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, cat
 
 from facefill.nets.enlargement import BILINEAR, enlarge
 from facefill.nets.hints import FACTOR, luminance
+from facefill.nets.layers import highest
 
 Ellipse = tuple[tuple[float, float], tuple[float, float]]
 SOFT, NEAR_PX = 1.4, 5
@@ -94,14 +95,8 @@ def _sharpening(whole: Tensor, edges: Tensor, share: Tensor) -> Tensor:
     within = ((1.25 - _away(FEATURES, whole)) * 2).clamp(0, 1)
     inside = enlarge((2 * F.avg_pool2d(share, FADE, 1, FADE // 2) - 1).clamp(0, 1), BILINEAR)
     more = inside * (BESIDE + (SHARPER - BESIDE) * within) * edges
-    most, least = _highest(whole), -_highest(-whole)
+    most, least = highest(whole, NEAR_PX), -highest(-whole, NEAR_PX)
     return torch.maximum(torch.minimum(more, most - whole), least - whole)
-
-
-def _highest(picture: Tensor) -> Tensor:
-    """The highest value in the square of `NEAR_PX` around each pixel: of rows, and then of those."""
-    along = F.max_pool2d(picture, (1, NEAR_PX), 1, (0, NEAR_PX // 2))
-    return F.max_pool2d(along, (NEAR_PX, 1), 1, (NEAR_PX // 2, 0))
 
 
 def _grain(grain: Tensor, share: Tensor, small: Tensor) -> Tensor:
