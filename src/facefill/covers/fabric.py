@@ -153,7 +153,6 @@ def creases(rng: Rng, rows: int, columns: int, count: int, depth: float) -> Imag
 def relief(height: Image, toward: NDArray[np.floating], strength: float) -> Image:
     """Brightness factor of a height map lit from a direction: 1 where it is flat."""
     rows = height.shape[0]
-    slope = cv2.filter2D(
-        height, -1, np.array([[0, -toward[1], 0], [-toward[0], 0, toward[0]], [0, toward[1], 0]], np.float32)
-    )
+    x, y = toward[:2]
+    slope = cv2.filter2D(height, -1, np.array([[0, -y, 0], [-x, 0, x], [0, y, 0]], np.float32))
     return np.asarray(np.clip(1 - slope * (strength * rows / 128), 0.35, 1.6), np.float32)

@@ -44,13 +44,10 @@ def frames(
     glasses bend around the head. thick: of the frame across and down, shares of the lens."""
     apart, y0, z0 = place
     for side in (-1.0, 1.0):
-        x = (lens[:, 0] + apart) * side
+        x, y = (lens[:, 0] + apart) * side, lens[:, 1] + y0
+        wide, high = (lens[:, 0] * (1 + thick[0]) + apart) * side, lens[:, 1] * (1 + thick[1]) + y0
         z = z0 - 0.22 * x**2
-        around = (lens[:, 0] * (1 + thick[0]) + apart) * side
-        yield (
-            head.project(np.stack([x, lens[:, 1] + y0, z], -1)),
-            head.project(np.stack([around, lens[:, 1] * (1 + thick[1]) + y0, z], -1)),
-        )
+        yield head.project(np.stack([x, y, z], -1)), head.project(np.stack([wide, high, z], -1))
 
 
 LensLook = tuple[Colour, Colour, float, float, float]
@@ -85,9 +82,8 @@ def _lens(scene: Scene, inner: Floats, outer: Floats, rim: Colour, look: LensLoo
     rows, columns = frame.shape
     down = np.linspace(0, 1, rows, dtype=np.float32)[:, None] + np.zeros((1, columns), np.float32)
     above, below, solid, last, gleam = look
-    glass = fabric.between(
-        fabric.sheet_of(np.asarray(above * 0.8, np.float32), rows, columns), np.asarray(below * 0.8, np.float32), down
-    )
+    above, below = (np.asarray(colour * 0.8, np.float32) for colour in (above, below))
+    glass = fabric.between(fabric.sheet_of(above, rows, columns), below, down)
     sky = _reflected(rng, rows, columns) * np.float32(gleam)
     glass = fabric.between(glass, fabric.tint(rng, "white", "sky", "ivory"), sky)
     colour = fabric.between(fabric.sheet_of(rim, rows, columns), glass, pane)

@@ -103,9 +103,8 @@ def stamped(rng: Rng, rows: int, columns: int, draw: Motif) -> U8:
             spot = np.array([column + 0.5 * (row % 2) + 0.3, row + 0.5]) + rng.normal(0, jitter / 2, 2)
             x, y = np.rint(spot * cell).astype(int)
             draw(tile, (int(x), int(y)), cell * 0.5, rng)
-    return np.ascontiguousarray(
-        np.tile(tile, (-(-rows // tile.shape[0]), -(-columns // tile.shape[1]), 1))[:rows, :columns]
-    )
+    times = -(-rows // tile.shape[0]), -(-columns // tile.shape[1]), 1
+    return np.ascontiguousarray(np.tile(tile, times)[:rows, :columns])
 
 
 def oval(tile: U8, spot: Spot, half: tuple[float, float], colour: list[int], turn: float, thick: int = -1) -> None:

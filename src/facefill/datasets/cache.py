@@ -141,10 +141,8 @@ def open_pictures(
     about = json.loads(index.read_text(encoding="utf-8"))
     kept = [entries[place] for place in about["kept"]]
     if len(kept) < len(entries):
-        print(
-            f"facefill: {len(entries) - len(kept)} of {len(entries)} pictures left out, listed in {skipped}",
-            file=sys.stderr,
-        )
+        left_out = f"{len(entries) - len(kept)} of {len(entries)} pictures left out"
+        print(f"facefill: {left_out}, listed in {skipped}", file=sys.stderr)
     points = np.array(about["landmarks"], np.float32).reshape(-1, 5, 2)
     shown: Pictures = Streamed(kept, side_px) if stream else Stored(pixels, len(kept), side_px)
     return Opened(shown, points, tuple(entry.row for entry in kept))

@@ -43,10 +43,8 @@ def near_pairs(hashes: U8, near_bits: int = NEAR_BITS, others: U8 | None = None)
     All are compared with all, as products of matrices of signs: 256 - 2 x the distance. Indices of chunks (Norouzi,
     Punjani & Fleet 2012) are quicker below 32 bits only.
     """
-    signs, right = (
-        np.unpackbits(table, axis=2).astype(np.float32) * 2 - 1
-        for table in (hashes, hashes if others is None else others)
-    )
+    tables = hashes, hashes if others is None else others
+    signs, right = (np.unpackbits(table, axis=2).astype(np.float32) * 2 - 1 for table in tables)
     found = [np.zeros((0, 3), np.int64)]
     for mirrored in (0, 1):
         for start in range(0, len(signs), _BLOCK):

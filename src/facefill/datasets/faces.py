@@ -75,9 +75,8 @@ def read_dataset(folder: Path, split: str | None = None, limit: int | None = Non
     if split and splits == {None: None}:
         raise InputError(f"a manifest.csv for the split {split}", f"none in {folder}", "leave --split out")
     if len(splits) > 1 and not split:
-        raise InputError(
-            f"one split of {', '.join(map(str, splits))}", "none chosen", f"add --split {next(iter(splits))}"
-        )
+        expected = f"one split of {', '.join(map(str, splits))}"
+        raise InputError(expected, "none chosen", f"add --split {next(iter(splits))}")
     if double := next((file for file, count in Counter(files).items() if count > 1), None):
         raise InputError("each file once in a split", f"{double} twice in {folder}", "remove one of its rows")
     faces = [_face_of(entry) for entry in entries]

@@ -28,9 +28,8 @@ def choose(
     one through others, the face with the most pixels stays, of equals the sharpest.
     """
     good, dropped = _sort_out(records, people)
-    good.sort(
-        key=lambda pair: (pair[0]["file"] not in before, -pair[0]["native_side_px"], pair[0]["blur"], pair[0]["file"])
-    )
+    good.sort(key=lambda one: (-one[0]["native_side_px"], one[0]["blur"], one[0]["file"]))
+    good.sort(key=lambda one: one[0]["file"] not in before)
     hashes = np.array([list(bytes.fromhex(face["hash"])) for face, _ in good], np.uint8).reshape(-1, 2, 32)
     files_of = [row["file"] for _, row in good]
     same = [
@@ -46,9 +45,8 @@ def choose(
         else:
             dropped.append({**row, "reason": "duplicate", "detail": good[int(groups[place])][1]["file"]})
     kept.sort(key=lambda row: row["file"])
-    splits = split_groups(
-        [row["identity"] or row["file"] for row in kept], [before.get(row["file"]) for row in kept], rules
-    )
+    files = [row["file"] for row in kept]
+    splits = split_groups([row["identity"] or row["file"] for row in kept], list(map(before.get, files)), rules)
     kept = [{**row, "split": split} for row, split in zip(kept, splits, strict=True)]
     return kept, sorted(dropped, key=lambda row: (row["file"], row["reason"]))
 
@@ -94,18 +92,16 @@ def split_groups(groups: Sequence[str], before: Sequence[str | None], rules: Rul
     the group with the least hash of those in train goes there, as long as train keeps one.
     """
     settled = {group: split for group, split in zip(groups, before, strict=True) if split}
-    shares = {
-        group: int.from_bytes(hashlib.sha256(f"split/{group}".encode()).digest()[:8], "big") / 2**64 for group in groups
-    }
+    digests = {group: hashlib.sha256(f"split/{group}".encode()).digest() for group in groups}
+    shares = {group: int.from_bytes(digest[:8], "big") / 2**64 for group, digest in digests.items()}
 
     def drawn(share: float) -> str:
         return "test" if share < rules.test else "validation" if share < rules.test + rules.validation else "train"
 
     chosen = {group: settled.get(group) or drawn(share) for group, share in shares.items()}
     for split, share in (("test", rules.test), ("validation", rules.validation)):
-        free = sorted(
-            (shares[group], group) for group, now in chosen.items() if now == "train" and group not in settled
-        )
+        learning = (group for group, now in chosen.items() if now == "train" and group not in settled)
+        free = sorted((shares[group], group) for group in learning)
         if share > 0 and split not in chosen.values() and len(free) > 1:
             chosen[free[0][1]] = split
     return [chosen[group] for group in groups]

@@ -74,9 +74,8 @@ def wear_faces(
     columns = list(dict.fromkeys((*COLUMNS, *entries[0].row, "mask", "truth", "kind")))
     written = manifest.format_manifest(rows, columns)
     write_whole(out / "manifest.csv", written)
-    return WornDataset(
-        len(rows), tuple(f"{row['file']}: {row['reason']}" for row in refused), hashlib.sha256(written).hexdigest()
-    )
+    reasons = tuple(f"{row['file']}: {row['reason']}" for row in refused)
+    return WornDataset(len(rows), reasons, hashlib.sha256(written).hexdigest())
 
 
 def cover_face(face: U8, landmarks: Points, file: str, seed: int) -> Worn:

@@ -50,11 +50,9 @@ _TABLES = read_toml(Path(__file__).with_name("metrics.toml"))
 
 def _metric(name: str, **said: Any) -> Metric:
     """A column of metrics.toml, with what stands in braces there."""
-    table = {"name": name, **_TABLES[name]}
-    filled: dict[str, Any] = {
-        key: text.format(**said) if isinstance(text, str) else text for key, text in table.items()
-    }
-    return Metric(**filled)
+    table: dict[str, Any] = {"name": name, **_TABLES[name]}
+    table |= {key: text.format(**said) for key, text in table.items() if isinstance(text, str)}
+    return Metric(**table)
 
 
 @dataclass
@@ -117,10 +115,8 @@ def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
     for dataset in bench.datasets:
         groups = group_faces(dataset, bench.tones[dataset.name], bench.groups)
         for protocol in bench.protocols:
-            tables = {
-                label: bench.records(dataset, protocol, label).table(bench.count(label, dataset))
-                for label in bench.labels
-            }
+            records = {label: bench.records(dataset, protocol, label) for label in bench.labels}
+            tables = {label: found.table(bench.count(label, dataset)) for label, found in records.items()}
             _add_cell(summary, bench, dataset, protocol, tables, groups)
             holes = tables[bench.entries[0].label]
             text = "".join(f"{file}\n{hole}\n" for file, hole in zip(holes.files, holes.holes, strict=True))
@@ -131,9 +127,8 @@ def summarise(bench: Bench, about: dict[str, Any]) -> Summary:
 def _metrics(bench: Bench) -> list[Metric]:
     found = [_metric(name) for name in PLAIN]
     found += [_metric("lpips_{feature.name}", feature=one) for one in bench.features if one.perceptual]
-    found += [
-        _metric("frechet_{feature.name}", feature=one, fitted=_fitted(bench, one.width)) for one in bench.features
-    ]
+    for one in bench.features:
+        found.append(_metric("frechet_{feature.name}", feature=one, fitted=_fitted(bench, one.width)))
     if bench.embedder:
         found.append(_metric("cosine", embedder=bench.embedder))
         found += [_metric("accepted_{rate:g}", rate=rate) for rate in RATES]
@@ -177,9 +172,8 @@ def _add_cell(
             if metric.name in values[first]:
                 pair = [values[label][metric.name] for label in (first, second)]
                 estimate = _paired(pair, people, metric.statistic)
-                summary.differences.append(
-                    Difference(dataset.name, protocol.name, metric.name, first, second, **asdict(estimate))
-                )
+                compared = dataset.name, protocol.name, metric.name, first, second
+                summary.differences.append(Difference(*compared, **asdict(estimate)))
     _add_distances(summary, dataset, protocol, tables, people)
     reference = bench.entries[0].label
     _add_cases(summary, dataset, protocol, tables[reference].files, values[reference]["hole_psnr"])
@@ -210,9 +204,8 @@ def _identity(dataset: Dataset, tables: Tables) -> dict[str, dict[str, F64]]:
         vectors = table.vectors["embedder"]
         cosine = (vectors * truths[: len(vectors)]).sum(axis=1).astype(np.float64)
         found[label] = {"cosine": cosine} if label != TRUTH else {}
-        found[label] |= {
-            f"accepted_{rate:g}": verify(vectors, truths, partner, threshold) for rate, threshold in rates.items()
-        }
+        for rate, threshold in rates.items():
+            found[label][f"accepted_{rate:g}"] = verify(vectors, truths, partner, threshold)
     return found
 
 
@@ -250,13 +243,11 @@ def paper_lines(bench: Bench, summary: Summary, paper: Paper) -> list[PaperLine]
     """The same completions by every definition that a paper may have meant."""
     found = []
     for place in product([one.name for one in bench.datasets], paper.holes, [one.label for one in bench.entries]):
-        rows = {
-            variant.name: [summary.find(*place, name) for name in (variant.psnr, variant.ssim)] for variant in VARIANTS
-        }
-        n = max((one.n + one.identical for pair in rows.values() for one in pair if one), default=0)
-        values = {
-            name: (psnr.value if psnr else math.nan, ssim.value if ssim else math.nan)
-            for name, (psnr, ssim) in rows.items()
-        }
+        n, values = 0, {}
+        for variant in VARIANTS:
+            pair = [summary.find(*place, name) for name in (variant.psnr, variant.ssim)]
+            n = max(n, *(one.n + one.identical for one in pair if one), 0)
+            psnr, ssim = (one.value if one else math.nan for one in pair)
+            values[variant.name] = psnr, ssim
         found.append(PaperLine(*place, n, values))
     return found

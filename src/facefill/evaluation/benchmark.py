@@ -13,16 +13,8 @@ import numpy as np
 
 from facefill.arrays import F32, F64, U8
 from facefill.catalog import find_weights, usable
-from facefill.datasets.faces import (
-    Dataset,
-    DatasetFace,
-    landmarks_in,
-    landmarks_of,
-    locate,
-    read_dataset,
-    read_face,
-    read_pixels,
-)
+from facefill.datasets import faces as reading
+from facefill.datasets.faces import Dataset, DatasetFace, landmarks_of
 from facefill.errors import InputError, explained
 from facefill.evaluation.cases import complete_cases, show_covered
 from facefill.evaluation.features import Embedder, Features, load_features
@@ -109,9 +101,8 @@ class Bench:
     @property
     def vectors(self) -> dict[str, int]:
         """Lengths of the vectors that are kept of every picture."""
-        return {one.name: one.width for one in self.features} | (
-            {"embedder": self.embedder.width} if self.embedder else {}
-        )
+        lengths = {one.name: one.width for one in self.features}
+        return lengths | ({"embedder": self.embedder.width} if self.embedder else {})
 
     @property
     def labels(self) -> list[str]:
@@ -163,9 +154,8 @@ def prepare(settings: EvaluationSettings) -> Bench:
         raise InputError("--batch and --limit above 0", f"{settings.batch} and {settings.limit}", "choose larger ones")
     _check_folder(settings.report, make=False)
     whole = any(protocol.whole for protocol in protocols)
-    datasets = [
-        read_dataset(settings.folder, split, settings.limit, whole=whole) for split in settings.splits or (None,)
-    ]
+    splits = settings.splits or (None,)
+    datasets = [reading.read_dataset(settings.folder, split, settings.limit, whole=whole) for split in splits]
     largest = max(protocols, key=lambda protocol: protocol.size_px)
     for dataset in datasets:
         if dataset.side_px < largest.size_px and not whole:
@@ -181,7 +171,7 @@ def prepare(settings: EvaluationSettings) -> Bench:
         path, cover_sha256 = find_weights("cover")
         cover = Cover(load_engine(path, device=settings.device, threads=settings.threads, exact=settings.exact))
     if embedder or whole or any(protocol.covers for protocol in protocols):
-        datasets = [locate(dataset, settings.device, settings.threads) for dataset in datasets]
+        datasets = [reading.locate(dataset, settings.device, settings.threads) for dataset in datasets]
     _check_folder(settings.report, make=True)
     return Bench(settings, datasets, protocols, papers, entries, features, embedder, cover, cover_sha256, groups)
 
@@ -344,10 +334,10 @@ class _Cell:
 
 def _draw(bench: Bench, protocol: Protocol, face: DatasetFace) -> Case:
     if protocol.whole:
-        pixels = read_pixels(face)
-        return draw_photo_case(protocol, pixels, landmarks_in(face, pixels.shape[0]), face.file)
+        pixels = reading.read_pixels(face)
+        return draw_photo_case(protocol, pixels, reading.landmarks_in(face, pixels.shape[0]), face.file)
     side = protocol.size_px
-    return draw_case(protocol, read_face(face, side), landmarks_of(face, side), face.file, bench.cover)
+    return draw_case(protocol, reading.read_face(face, side), landmarks_of(face, side), face.file, bench.cover)
 
 
 def _complete(bench: Bench, protocol: Protocol, label: str, cases: Sequence[Case]) -> U8:

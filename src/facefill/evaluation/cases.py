@@ -16,14 +16,10 @@ def complete_cases(inpainter: Inpainter, protocol: Protocol, cases: Sequence[Cas
     if protocol.whole:
         return np.stack([complete_photo(inpainter, protocol, case) for case in cases])
     seeds = [seed_of(protocol, case.file) for case in cases]
-    plans = [
-        inpainter.plan_complete(read_photo(case.shown), case.mask, aligned=True, covered=protocol.covers)
-        for case in cases
-    ]
-    drawn = inpainter.run(plans, seed=seeds)
-    return np.stack(
-        [inpainter.finish(plan, one, seed=seed).photo for plan, one, seed in zip(plans, drawn, seeds, strict=True)]
-    )
+    how = {"aligned": True, "covered": protocol.covers}
+    plans = [inpainter.plan_complete(read_photo(case.shown), case.mask, **how) for case in cases]
+    done = zip(plans, inpainter.run(plans, seed=seeds), seeds, strict=True)
+    return np.stack([inpainter.finish(plan, drawn, seed=seed).photo for plan, drawn, seed in done])
 
 
 def show_covered(protocol: Protocol, shown: U8, masks: Bool) -> U8:

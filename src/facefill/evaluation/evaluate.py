@@ -32,9 +32,7 @@ from facefill.files.whole import write_whole
 from facefill.runtime.engine import thread_count
 from facefill.runtime.inpainter import Inpainter, open_inpainter
 
-INTERVALS = (
-    f"percentile bootstrap over people, {RESAMPLES} resamples, paired between methods; none below {FEWEST} people"
-)
+RESAMPLED = f"{RESAMPLES} resamples, paired between methods; none below {FEWEST} people"
 LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "torch")
 FACES = 4
 REPEATS = 3
@@ -77,7 +75,7 @@ def describe(bench: Bench) -> dict[str, Any]:
         "version": __version__,
         "commit": code_commit(),
         "libraries": ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name))),
-        "intervals": INTERVALS,
+        "intervals": f"percentile bootstrap over people, {RESAMPLED}",
         "datasets": {
             dataset.name: {
                 "n": len(dataset.faces),

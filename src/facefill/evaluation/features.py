@@ -102,9 +102,8 @@ def load_features(paths: Sequence[Path], heads: Path | None = None) -> list[Feat
         kind = which(weights)
         if kind is None:
             expected = "weights of SqueezeNet 1.1, AlexNet, VGG-16 or Inception v3"
-            raise InputError(
-                expected, f"other names in {path.name}", "give the layout of torchvision, or of Caffe for SqueezeNet"
-            )
+            fix = "give the layout of torchvision, or of Caffe for SqueezeNet"
+            raise InputError(expected, f"other names in {path.name}", fix)
         sha256, fitting = file_hash(path), None
         if head_list is not None and heads is not None and kind.layers == tuple(h.shape[1] for h in head_list):
             fitting, head_list, sha256 = head_list, None, f"{sha256}+{file_hash(heads)}"
@@ -123,9 +122,8 @@ def _read_heads(path: Path) -> list[Tensor]:
     weights = _read_weights(path)
     names = sorted(name for name in weights if name.startswith("lin"))
     if not names or any(weights[name].ndim != 4 for name in names):
-        raise InputError(
-            "heads of LPIPS, lin0.model.1.weight and so on", f"other names in {path.name}", "give the file of heads"
-        )
+        expected = "heads of LPIPS, lin0.model.1.weight and so on"
+        raise InputError(expected, f"other names in {path.name}", "give the file of heads")
     return [weights[name] for name in names]
 
 

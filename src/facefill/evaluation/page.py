@@ -61,9 +61,8 @@ def as_html(bench: Bench, summary: Summary) -> str:
         parts.append(_table(report.paper_table(paper_lines(bench, summary, paper))))
         if paper.printed:
             parts.append("<p>What the paper prints:</p>" + _table(report.printed_table(paper)))
-    defined = "".join(
-        f"<dt>{html.escape(title)}</dt><dd>{html.escape(text)}.</dd>" for title, text in report.definitions(summary)
-    )
+    pairs = ((html.escape(title), html.escape(text)) for title, text in report.definitions(summary))
+    defined = "".join(f"<dt>{title}</dt><dd>{text}.</dd>" for title, text in pairs)
     parts.append(f"<h2>Definitions</h2><dl>{defined}</dl><p>{report.HONEST}</p><script>{SCRIPT}</script></body></html>")
     return "\n".join(parts) + "\n"
 

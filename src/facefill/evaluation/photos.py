@@ -71,10 +71,8 @@ def _wear(photo: U8, landmarks: Points, rng: np.random.Generator, file: str) -> 
 
 def _middle(photo: U8, landmarks: Points, side: int) -> Crop:
     """The square of the photo's own pixels around the face, moved into the photo."""
-    x, y = (
-        int(max(0, min(round(at - side / 2), end - side)))
-        for at, end in zip(landmarks.mean(0), photo.shape[1::-1], strict=True)
-    )
+    places = zip(landmarks.mean(0), photo.shape[1::-1], strict=True)
+    x, y = (int(max(0, min(round(at - side / 2), end - side))) for at, end in places)
     return Crop(side, np.array([[1.0, 0, x], [0, 1.0, y]]))
 
 

@@ -94,13 +94,10 @@ class Records:
 
     def table(self, count: int) -> Measurements:
         rows = list(csv.reader(io.StringIO(self._path.read_text(encoding="utf-8"), newline="")))[1 : count + 1]
-        values = {
-            name: np.array([float(row[len(HEAD) + place]) for row in rows]) for place, name in enumerate(self._columns)
-        }
-        vectors = {
-            name: np.fromfile(self._vectors_at(name), "<f4").reshape(-1, width)[:count]
-            for name, width in self._widths.items()
-        }
+        numbers = enumerate(self._columns, len(HEAD))
+        values = {name: np.array([float(row[place]) for row in rows]) for place, name in numbers}
+        stored = {name: np.fromfile(self._vectors_at(name), "<f4") for name in self._widths}
+        vectors = {name: stored[name].reshape(-1, width)[:count] for name, width in self._widths.items()}
         return Measurements([row[0] for row in rows], [row[2] for row in rows], values, vectors)
 
     def _recover(self) -> list[tuple[str, str, str]]:

@@ -69,9 +69,8 @@ def _as_csv(summary: Summary) -> str:
     names = [field.name for field in fields(ReportRow)]
     differences = ({"method": one.first, "versus": one.second} | asdict(one) for one in summary.differences)
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, [*names[:6], "versus", *names[6:]], restval="", extrasaction="ignore", lineterminator="\n"
-    )
+    names.insert(6, "versus")
+    writer = csv.DictWriter(text, names, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(_plain, [*map(asdict, summary.rows), *differences]))
     return text.getvalue()
@@ -170,11 +169,8 @@ def difference_table(summary: Summary, dataset: str, protocol: str) -> Table:
 def group_table(bench: Bench, summary: Summary, dataset: str, protocol: str) -> Table:
     metrics = [metric for metric in shown_metrics(summary, dataset, protocol) if metric.grouped]
     order = {entry.label: place for place, entry in enumerate(bench.entries)}
-    keys = {
-        (row.kind, row.group, row.method)
-        for row in summary.rows
-        if (row.dataset, row.protocol) == (dataset, protocol) and row.kind
-    }
+    rows = [row for row in summary.rows if (row.dataset, row.protocol) == (dataset, protocol) and row.kind]
+    keys = {(row.kind, row.group, row.method) for row in rows}
     lines = [
         [kind, group, label, *_measured(summary, metrics, (dataset, protocol, label), kind, group)]
         for kind, group, label in sorted(keys, key=lambda key: (*key[:2], order.get(key[2], len(order))))
@@ -238,10 +234,8 @@ def facts_of(summary: Summary) -> list[str]:
 
 
 def definitions(summary: Summary) -> list[tuple[str, str]]:
-    return [
-        *((metric.title, metric.definition) for metric in summary.metrics),
-        ("Intervals", f"95 %, {summary.about['intervals']}"),
-    ]
+    found = [(metric.title, metric.definition) for metric in summary.metrics]
+    return [*found, ("Intervals", f"95 %, {summary.about['intervals']}")]
 
 
 # --- A table of a page --------------------------------------------------------------------------
@@ -258,11 +252,8 @@ def short_tables(bench: Bench, summary: Summary) -> str:
         "",
     ]
     for dataset in bench.datasets:
-        metrics = [
-            metric
-            for metric in shown_metrics(summary, dataset.name)
-            if metric.name in SHOWN or metric.name.startswith(BESIDE)
-        ]
+        there = shown_metrics(summary, dataset.name)
+        metrics = [metric for metric in there if metric.name in SHOWN or metric.name.startswith(BESIDE)]
         lines = [
             [place.name, label, trained(bench, label), *_measured(summary, metrics, (dataset.name, place.name, label))]
             for place in bench.protocols
@@ -283,9 +274,8 @@ def short_tables(bench: Bench, summary: Summary) -> str:
 def speaks_of(bench: Bench) -> dict[str, str]:
     """Weights and code that decide what a page shows, with the first digits of their hashes."""
     names = {weights.sha256: name for name, weights in shipped_weights().items()}
-    shipped = {
-        names.get(entry.model.sha256, entry.label): entry.model.sha256 for entry in bench.entries if entry.model.sha256
-    }
+    models = ((entry.label, entry.model.sha256) for entry in bench.entries if entry.model.sha256)
+    shipped = {names.get(sha256, label): sha256 for label, sha256 in models}
     house = Path(__file__).parents[1]
     if any(protocol.whole for protocol in bench.protocols):
         shipped |= {name: shipped_weights()[name].sha256 for name in HELPERS}

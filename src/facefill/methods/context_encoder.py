@@ -109,10 +109,8 @@ class ContextEncoder(Method):
         super().__init__(config)
         self.config: ContextEncoderConfig = config
         self.generator = Autoencoder(config)
-        width = config.widths[-1]
-        self.critic = encoder(
-            config.widths, config.batch_norm, nn.AdaptiveAvgPool2d(CELLS), nn.Flatten(), nn.Linear(CELLS**2 * width, 1)
-        )
+        last = nn.AdaptiveAvgPool2d(CELLS), nn.Flatten(), nn.Linear(CELLS**2 * config.widths[-1], 1)
+        self.critic = encoder(config.widths, config.batch_norm, *last)
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -128,10 +126,8 @@ class ContextEncoder(Method):
             real, fake = self.judge(truth), self.judge(filled.detach())
             return {"critic": (F.softplus(-real) + F.softplus(fake)).mean()}
         squares = ((filled.float() - truth) / 2).square().sum((1, 2, 3))
-        return {
-            "reconstruction": squares.mean(),
-            "adversarial": self.config.adversarial * F.softplus(-self.judge(filled)).mean(),
-        }
+        adversarial = self.config.adversarial * F.softplus(-self.judge(filled)).mean()
+        return {"reconstruction": squares.mean(), "adversarial": adversarial}
 
     def judge(self, picture: Tensor) -> Tensor:
         """How true each picture looks, (N,), before the sigmoid."""

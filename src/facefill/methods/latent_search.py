@@ -21,7 +21,7 @@ SearchNetworks with batch normalisation learn from batches: two processes do not
 """
 
 import logging
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -162,10 +162,8 @@ class LatentSearch(Method):
         if "generated" not in batch:
             with torch.no_grad():
                 batch["generated"] = self.generator.faces(self.draw_codes(batch["seed"]))
-        return {
-            "critic_true": self._surprise(batch["truth"], REAL),
-            "critic_generated": self._surprise(batch["generated"], FAKE),
-        }
+        true, generated = self._surprise(batch["truth"], REAL), self._surprise(batch["generated"], FAKE)
+        return {"critic_true": true, "critic_generated": generated}
 
     def _surprise(self, faces: Tensor, kind: int) -> Tensor:
         """Mean -log of a class's softmax (the generator's is the one of Goodfellow et al. 2014 that does not fade)."""
@@ -189,10 +187,8 @@ class LatentSearch(Method):
         if self.config.learns == "encoder":
             made = self.generator.faces(self.generator.encoder(batch["image"], batch["mask"])).float()
             return [batch["image"], made, batch["truth"]]
-        return [
-            *(self.generator.faces(self.draw_codes(batch["seed"] + place)).float() for place in range(6)),
-            batch["truth"],
-        ]
+        codes = (self.draw_codes(batch["seed"] + place) for place in range(6))
+        return [*(self.generator.faces(part).float() for part in codes), batch["truth"]]
 
     def score(self, batch: Batch) -> Tensor:
         """PSNR in dB of the encoder's face, or of the DCGAN's nearest of 256 faces: a search would take too long."""
@@ -256,18 +252,13 @@ class LatentSearch(Method):
         self.generator.eval()
         per = max(1, self.config.rows // self.config.restarts)
         with torch.autocast(image.device.type, enabled=False):
-            parts = [
-                self._search_some(*(values[at : at + per] for values in (image.float(), mask, seeds)))
-                for at in range(0, len(image), per)
-            ]
-        found = SearchResult(
-            torch.cat([part.faces for part in parts]),
-            torch.cat([part.codes for part in parts]),
-            torch.cat([part.loss for part in parts]),
-            {name: torch.cat([part.terms[name] for part in parts]) for name in parts[0].terms},
-            torch.cat([part.steps for part in parts]),
-            torch.cat([part.lost for part in parts]),
-        )
+            some = zip(*(torch.split(values, per) for values in (image.float(), mask, seeds)), strict=True)
+            parts = [self._search_some(*inputs) for inputs in some]
+        joined: dict[str, Any] = {
+            name: torch.cat([getattr(part, name) for part in parts]) for name in SearchResult._fields if name != "terms"
+        }
+        terms = {name: torch.cat([part.terms[name] for part in parts]) for name in parts[0].terms}
+        found = SearchResult(**joined, terms=terms)
         log = logging.getLogger("facefill")
         clamped = ", ".join(f"{name} {float(values.mean()):.3f}" for name, values in found.terms.items())
         loss, steps = float(found.loss.mean()), float(found.steps.float().mean())
@@ -292,9 +283,8 @@ class LatentSearch(Method):
         terms = {name: values[best] for name, values in terms.items()}
         fits = (terms[name] - plain[name] for name in ("context", "structure") if name in terms)
         shown = {name: self.clamped(name, values) for name, values in terms.items()}
-        return SearchResult(
-            faces[best], codes[best], loss[best], shown, steps[best], torch.stack(list(fits)).sum(0) > 0
-        )
+        lost = torch.stack(list(fits)).sum(0) > 0
+        return SearchResult(faces[best], codes[best], loss[best], shown, steps[best], lost)
 
     def clamped(self, name: str, value: Tensor) -> Tensor:
         """A weighted term without its weight, as equations 5 and 6 print it."""

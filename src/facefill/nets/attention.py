@@ -73,10 +73,8 @@ class PatchAttention(nn.Module):
             parts = [self._rows(given, wide + 1, 0, high)]
         else:
             # Kept for the backward pass, the scores of all blocks together would be the whole matrix again.
-            parts = [
-                checkpoint(self._rows, given, wide + 1, first, min(first + rows, high), use_reentrant=False)
-                for first in range(0, high, rows)
-            ]
+            blocks = ((first, min(first + rows, high)) for first in range(0, high, rows))
+            parts = [checkpoint(self._rows, given, wide + 1, *block, use_reentrant=False) for block in blocks]
         return Borrowed(torch.cat([part[0] for part in parts], 2), torch.cat([part[1] for part in parts], 1))
 
     def _rows(self, given: Given, step: int, first: int, last: int) -> tuple[Tensor, Tensor]:
@@ -96,10 +94,8 @@ class PatchAttention(nn.Module):
         rows = SCANNED + 2 * HALO
         index = torch.arange(blocks)[:, None] * SCANNED * step + torch.arange(rows * step)
         around = (HALO * step, (HALO + SCANNED) * step)
-        own = (
-            F.pad(given.cells, (0, 0, *around))[:, index].transpose(0, 1),
-            F.pad(given.lengths, around)[:, index].transpose(0, 1),
-        )
+        padded = F.pad(given.cells, (0, 0, *around)), F.pad(given.lengths, around)
+        own = padded[0][:, index].transpose(0, 1), padded[1][:, index].transpose(0, 1)
 
         def turn(carried: Tensors, block: Tensors) -> tuple[Tensors, Tensors]:
             cells, lengths = block
@@ -138,11 +134,8 @@ def _block(
     source = share.argmax(2).view(count, rows, step)[:, inner, :-1]
     share = share.to(given.places.dtype) * (lengths[:, :, None] > 0)
     across = [add_shifted(share, by) for by in (-aside, aside)]
-    parts = [
-        add_shifted(across[column], below if row else -below) @ given.places[:, 2 * row + column] / 4
-        for row in (0, 1)
-        for column in (0, 1)
-    ]
+    moved = [add_shifted(part, by) for by in (-below, below) for part in across]
+    parts = [part @ given.places[:, place] / 4 for place, part in enumerate(moved)]
     grid = [part.view(count, rows, step, -1)[:, inner, :-1] for part in parts]
     # Channels last: whole cells are copied, and what follows works in that order.
     picture = torch.stack([torch.stack(grid[:2], 3), torch.stack(grid[2:], 3)], 2)

@@ -50,11 +50,8 @@ class FaceCritic(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for before in (width, 2 * width, 4 * width):
-            layers += [
-                nn.Conv2d(before, 2 * before, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(2 * before),
-                nn.LeakyReLU(0.2),
-            ]
+            half = nn.Conv2d(before, 2 * before, 4, 2, 1, bias=False)
+            layers += [half, nn.BatchNorm2d(2 * before), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 2, 4))
         self.apply(_start)
 

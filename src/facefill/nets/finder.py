@@ -199,6 +199,5 @@ class FinderNet(Helper):
         image, boxes, counted = batch["image"], batch["boxes"], batch["counts"] == 1
         found = decode(self(image=image), image.shape[-2], image.shape[-1])
         iou = overlap(found.boxes[:, :, None], boxes[:, None])[0] * (found.logits >= 0)[..., None]
-        return torch.where(
-            counted.any(1), (iou.amax(1) * counted).sum(1) / counted.sum(1).clamp_min(1), torch.ones(len(image))
-        )
+        mean = (iou.amax(1) * counted).sum(1) / counted.sum(1).clamp_min(1)
+        return torch.where(counted.any(1), mean, 1.0)

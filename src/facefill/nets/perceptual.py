@@ -80,7 +80,6 @@ def open_perceptual(path: Path | None, device: torch.device) -> Perceptual:
     Raises InputError when no file is named, or there is none.
     """
     if path is None or not path.is_file():
-        raise InputError(
-            "the file of model.perceptual_net", str(path or "none"), "name it with --set, or set model.perceptual=0"
-        )
+        fix = "name it with --set, or set model.perceptual=0"
+        raise InputError("the file of model.perceptual_net", str(path or "none"), fix)
     return Perceptual(path).to(device)

@@ -297,11 +297,8 @@ def batches(
 
     world: of each only this process's share; its first picture where there is nothing to share any more.
     """
-    places = (
-        ((world.share(step.begin, step.end) if world else range(step.begin, step.end)) or [step.begin], step)
-        for step in steps
-    )
-    items = ([(place, step.side_px) for place in shared] for shared, step in places)
+    share = world.share if world else range
+    items = ([(place, step.side_px) for place in share(step.begin, step.end) or [step.begin]] for step in steps)
     beside: Any = {"multiprocessing_context": "spawn", "prefetch_factor": 4} if workers else {}
     return DataLoader(pictures, batch_sampler=items, num_workers=workers, collate_fn=_collate, **beside)
 

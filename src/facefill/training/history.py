@@ -33,8 +33,5 @@ def runs_so_far(
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
     machine = f"{processes} × {torch.get_num_threads()} threads, {device}"
     said: dict[str, Any] = {"recipe": recipe, "commit": commit[:7], "machine": machine}
-    return [
-        Run(images=min(shown, end) - begin, side_px=max(stage.sides_px), **said)
-        for stage, begin, end in stages
-        if shown > begin
-    ]
+    begun = ((stage, begin, min(shown, end)) for stage, begin, end in stages if shown > begin)
+    return [Run(images=end - begin, side_px=max(stage.sides_px), **said) for stage, begin, end in begun]

@@ -202,10 +202,8 @@ def _move_labels(scene: LabelledScene, photo: LabelledScene, matrix: F64) -> Non
         placed = np.array([*(middle - half), *(middle + half)], np.float32)
         inside = scenes.share_inside(placed, frame)
         if inside > 0.03:
-            fits = (
-                inside >= scenes.LEAST_SEEN and scenes.SMALLEST_PX <= 2 * float(np.sqrt(half.prod())) < 1.25 * frame[2]
-            )
-            scenes.label(scene, placed, landmarks, matrix, count if fits else 0)
+            fits = scenes.SMALLEST_PX <= 2 * float(np.sqrt(half.prod())) < 1.25 * frame[2]
+            scenes.label(scene, placed, landmarks, matrix, count if fits and inside >= scenes.LEAST_SEEN else 0)
 
 
 def _seen(scene: LabelledScene, rng: Generator) -> LabelledScene:

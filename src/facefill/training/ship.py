@@ -32,9 +32,8 @@ def ship_weights(name: str, weights: Path) -> list[str]:
     """
     further = further_folder()
     if further is None:
-        raise InputError(
-            "a checkout of facefill", f"an installation in {weights_folder().parent}", "run this with the sources"
-        )
+        got = f"an installation in {weights_folder().parent}"
+        raise InputError("a checkout of facefill", got, "run this with the sources")
     tensors, about = load_weights(weights)
     path = weights_folder() / "weights.toml"
     text = path.read_text(encoding="utf-8")
