@@ -19,10 +19,10 @@ from facefill.datasets.faces import read_dataset
 from facefill.evaluation import benchmark
 from facefill.evaluation import evaluate as evaluate_module
 from facefill.evaluation.benchmark import Bench, EvaluationSettings, prepare
-from facefill.evaluation.cases import show_covered
 from facefill.evaluation.evaluate import evaluate, measure_costs
 from facefill.evaluation.marks import read_tables
 from facefill.evaluation.page import COLOURS, MARKERS
+from facefill.evaluation.photos import show_covered
 from facefill.evaluation.protocols import PROTOCOLS, Case, draw_case
 from facefill.imaging import metrics
 from facefill.imaging.classical import fill_telea

@@ -11,8 +11,7 @@ import pytest
 
 import facefill
 from facefill.catalog import METHODS
-from facefill.evaluation.cases import complete_cases
-from facefill.evaluation.photos import draw_photo_case
+from facefill.evaluation.photos import complete_cases, draw_photo_case
 from facefill.evaluation.protocols import PHOTOS, PROTOCOLS, Case, draw_case, seed_of
 from facefill.imaging.classical import CLASSICAL, fill_total_variation
 from facefill.runtime import inpainter as inpainter_module

@@ -13,8 +13,7 @@ import facefill
 from facefill.datasets.faces import Dataset, landmarks_in, read_dataset, read_face, read_pixels
 from facefill.evaluation import benchmark
 from facefill.evaluation.benchmark import Bench, EvaluationSettings, complete_case, prepare
-from facefill.evaluation.cases import complete_cases
-from facefill.evaluation.photos import draw_photo_case
+from facefill.evaluation.photos import complete_cases, draw_photo_case
 from facefill.evaluation.protocols import PHOTOS, mask_hash, read_protocols
 from facefill.evaluation.report import speaks_of
 from facefill.runtime.model import load

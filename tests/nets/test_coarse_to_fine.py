@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from scipy.ndimage import distance_transform_edt
 
 from facefill.nets.coarse_to_fine import UpConv, crop_around
-from facefill.nets.distance import distance_to_known
+from facefill.nets.losses import distance_to_known
 
 
 def test_twice_is_an_enlargement_and_a_convolution() -> None:

@@ -213,13 +213,11 @@ def paisley(rng: Rng) -> Motif:
 
 
 PAINTED: dict[str, Callable[[Rng, int, int], U8]] = {
-    "plain": plain, "tartan": tartan, "camouflage": camouflage, "splash": splash, "grin": grin, "slogan": slogan,
-    "quilt": quilt,
-}  # fmt: skip
+    draw.__name__: draw for draw in (plain, tartan, camouflage, splash, grin, slogan, quilt)
+}
 STAMPED: dict[str, Callable[[Rng], Motif]] = {
-    "dots": dots, "rings": rings, "confetti": confetti, "stars": stars, "hearts": hearts, "flowers": flowers,
-    "leaves": leaves, "paisley": paisley,
-}  # fmt: skip
+    draw.__name__: draw for draw in (dots, rings, confetti, stars, hearts, flowers, leaves, paisley)
+}
 WEIGHTS: Odds = dict.fromkeys((*SHARES, *PAINTED, *STAMPED), 1.0) | {
     "plain": 27.0, "flowers": 4.0, "dots": 3.0, "gingham": 2.0, "tartan": 2.0, "camouflage": 3.0, "stripes": 2.0,
     "heather": 3.0, "paisley": 2.0, "splash": 3.0, "slogan": 2.0, "quilt": 2.0, "lace": 0.5,

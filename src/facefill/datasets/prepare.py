@@ -153,7 +153,9 @@ def _compare(dataset: Path, log: Log) -> Callable[[str, str, bool], float]:
 def _finish(dataset: Path, rules: Rules, log: Log, people: dict[str, str], against: Against | None) -> Report:
     """Choose, split, and write manifest.csv, dropped.csv and dataset.json."""
     records = list(log.photos.values())
-    kept, dropped = choose(records, rules, people, _kept_before(dataset), _compare(dataset, log))
+    there = read_manifest(dataset) if (dataset / "manifest.csv").is_file() else []
+    before = {entry.row["file"]: entry.row.get("split") or "" for entry in there}
+    kept, dropped = choose(records, rules, people, before, _compare(dataset, log))
     if against and kept:
         kept, leaks = _leave_out(dataset, kept, against)
         dropped = sorted(dropped + leaks, key=lambda row: (row["file"], row["reason"]))
@@ -185,9 +187,3 @@ def _leave_out(dataset: Path, kept: list[Row], against: Against) -> tuple[list[R
     why = [one.leaks(against.too_near) for one in found]
     leaks = [{**row, "reason": "known", "detail": detail} for row, detail in zip(kept, why, strict=True) if detail]
     return [row for row, detail in zip(kept, why, strict=True) if not detail], leaks
-
-
-def _kept_before(dataset: Path) -> dict[str, str]:
-    if not (dataset / "manifest.csv").is_file():
-        return {}
-    return {entry.row["file"]: entry.row.get("split") or "" for entry in read_manifest(dataset)}

@@ -16,10 +16,9 @@ from facefill.catalog import find_weights, usable
 from facefill.datasets import faces as reading
 from facefill.datasets.faces import Dataset, DatasetFace, landmarks_of
 from facefill.errors import InputError, explained
-from facefill.evaluation.cases import complete_cases, show_covered
 from facefill.evaluation.features import Embedder, Features, load_features
 from facefill.evaluation.groups import read_groups, read_tones
-from facefill.evaluation.photos import draw_photo_case
+from facefill.evaluation.photos import complete_cases, draw_photo_case, show_covered
 from facefill.evaluation.protocols import Case, Paper, Protocol, draw_case, mask_hash, read_papers, read_protocols
 from facefill.evaluation.records import DIGITS, PictureRecord, Records, row_of
 from facefill.imaging import metrics

@@ -21,10 +21,10 @@ from facefill.errors import InputError
 from facefill.evaluation import benchmark
 from facefill.evaluation.aggregate import summarise
 from facefill.evaluation.benchmark import TRUTH, Bench, EvaluationSettings, complete_case, prepare
-from facefill.evaluation.cases import complete_cases
 from facefill.evaluation.intervals import FEWEST, RESAMPLES
 from facefill.evaluation.marks import Written, put_table, read_tables
 from facefill.evaluation.page import as_html
+from facefill.evaluation.photos import complete_cases
 from facefill.evaluation.protocols import Case, Protocol
 from facefill.evaluation.report import markdown_table, short_tables, speaks_of, write_report
 from facefill.evaluation.strips import write_strips

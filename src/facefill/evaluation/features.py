@@ -95,7 +95,13 @@ def load_features(paths: Sequence[Path], heads: Path | None = None) -> list[Feat
     except ImportError:
         fix = "pip install 'facefill[train]'"
         raise InputError("the package torch for --features", "none installed", fix) from None
-    head_list = None if heads is None else _read_heads(heads)
+    head_list: list[Tensor] | None = None
+    if heads is not None:
+        named = _read_weights(heads)
+        head_list = [named[name] for name in sorted(named) if name.startswith("lin")]
+        if not head_list or any(head.ndim != 4 for head in head_list):
+            expected = "heads of LPIPS, lin0.model.1.weight and so on"
+            raise InputError(expected, f"other names in {heads.name}", "give the file of heads")
     loaded: list[Features] = []
     for path in paths:
         weights = _read_weights(path)
@@ -116,15 +122,6 @@ def load_features(paths: Sequence[Path], heads: Path | None = None) -> list[Feat
         fix = "give the heads that were calibrated for the network"
         raise InputError(f"heads for {fits}", f"{heads.name} with {[h.shape[1] for h in head_list]} channels", fix)
     return loaded
-
-
-def _read_heads(path: Path) -> list[Tensor]:
-    weights = _read_weights(path)
-    names = sorted(name for name in weights if name.startswith("lin"))
-    if not names or any(weights[name].ndim != 4 for name in names):
-        expected = "heads of LPIPS, lin0.model.1.weight and so on"
-        raise InputError(expected, f"other names in {path.name}", "give the file of heads")
-    return [weights[name] for name in names]
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ counts. The aligned face of 256 px is measured. `photo-scratch` is a mask that s
 photo around the face are measured as they are.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from facefill.arrays import U8, Bool, Points
@@ -83,3 +85,19 @@ def _damage(photo: U8, crop: Crop, rng: np.random.Generator) -> Bool:
         hole = np.ascontiguousarray(draw(max(height, width), rng)[:height, :width])
         if np.count_nonzero(crop.take_mask(hole)) >= FEWEST_PX and not hole.all():
             return hole
+
+
+def complete_cases(inpainter: Inpainter, protocol: Protocol, cases: Sequence[Case]) -> U8:
+    """(N, S, S, 3) pictures, completed as everybody's are: plan, run, finish."""
+    if protocol.whole:
+        return np.stack([complete_photo(inpainter, protocol, case) for case in cases])
+    seeds = [seed_of(protocol, case.file) for case in cases]
+    how = {"aligned": True, "covered": protocol.covers}
+    plans = [inpainter.plan_complete(read_photo(case.shown), case.mask, **how) for case in cases]
+    done = zip(plans, inpainter.run(plans, seed=seeds), seeds, strict=True)
+    return np.stack([inpainter.finish(plan, drawn, seed=seed).photo for plan, drawn, seed in done])
+
+
+def show_covered(protocol: Protocol, shown: U8, masks: Bool) -> U8:
+    """(N, S, S, 3) of what covers the faces; a hole that no cover was drawn on shows nothing, mid-grey."""
+    return shown if protocol.covers else np.where(masks[..., None], np.uint8(127), shown)

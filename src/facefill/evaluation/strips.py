@@ -8,7 +8,7 @@ import numpy as np
 
 from facefill.arrays import U8
 from facefill.evaluation.benchmark import Bench, EvaluationProgress, complete_case
-from facefill.evaluation.cases import show_covered
+from facefill.evaluation.photos import show_covered
 from facefill.evaluation.protocols import Case
 from facefill.files.photo import encode_picture
 from facefill.imaging import metrics

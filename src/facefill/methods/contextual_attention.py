@@ -31,7 +31,7 @@ from facefill.config import Frozen
 from facefill.methods.base import Batch, Method
 from facefill.nets.attention import Borrowed
 from facefill.nets.coarse_to_fine import Coarse, Critic, Refinement, crop_around
-from facefill.nets.distance import distance_to_known
+from facefill.nets.losses import distance_to_known
 
 
 class ContextualAttentionConfig(Frozen):

@@ -110,7 +110,8 @@ class PatchAttention(nn.Module):
 
 def _given(features: Tensor, mask: Tensor) -> Given:
     cells = features[:, :, ::2, ::2]
-    lengths = _sum_3x3(cells.float().square().sum(1, keepdim=True)).clamp_min(1e-12).rsqrt()
+    squares = F.avg_pool2d(cells.float().square().sum(1, keepdim=True), 3, 1, 1) * 9  # of all 3x3 cells
+    lengths = squares.clamp_min(1e-12).rsqrt()
     missing = F.avg_pool2d(F.avg_pool2d(mask.float(), 8), 3, 1, 1, count_include_pad=False)
     places = [_in_line(features[:, :, row::2, column::2]).transpose(1, 2) for row in (0, 1) for column in (0, 1)]
     bias = F.pad(-INCOMPLETE * missing, (0, 1, 0, 1), value=NO_CELL).flatten(1)
@@ -141,10 +142,6 @@ def _block(
     picture = torch.stack([torch.stack(grid[:2], 3), torch.stack(grid[2:], 3)], 2)
     picture = picture.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
     return picture, source - source // step
-
-
-def _sum_3x3(plane: Tensor) -> Tensor:
-    return F.avg_pool2d(plane, 3, 1, 1) * 9
 
 
 def _in_line(maps: Tensor) -> Tensor:

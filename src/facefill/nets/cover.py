@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
-from facefill.nets.helper import Helper
 from facefill.nets.layers import UNet, conv, highest, residuals
+from facefill.nets.trainable import Helper
 
 KINDS = 3
 """Kinds of covers, in the order of `runtime.cover.KINDS`."""

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
-from facefill.nets.helper import Helper, Trunk
 from facefill.nets.layers import Up, conv
+from facefill.nets.trainable import Helper, Trunk
 
 STRIDES = (8, 16, 32)
 """Pixels between the points of each level."""

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facefill.config import Frozen
-from facefill.nets.helper import Helper, Trunk
 from facefill.nets.layers import conv
+from facefill.nets.trainable import Helper, Trunk
 
 OUTPUTS = 11
 """The score before the sigmoid; x, y of five landmarks as shares of the picture's side, from its middle."""

@@ -105,7 +105,8 @@ def _grain(grain: Tensor, share: Tensor, small: Tensor) -> Tensor:
     variance = F.avg_pool2d(grain.square(), 2 * FACTOR, FACTOR, FACTOR // 2)
     face = (_away(FACE, small) <= 1).to(small)
     inside = face * (1 - F.max_pool2d(1 - share, 3, 1, 1))
-    skin = _alike(small, _mean(small, inside))
+    tone = (small * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    skin = _alike(small, tone)
     known = skin * face * (1 - F.max_pool2d((share > 0).to(share), 2 * EDGE + 1, 1, EDGE))
     wanted, there = (_plain(variance, weight) for weight in (known, skin * inside))
     trusted = torch.minimum(*(weight.sum((1, 2, 3)) for weight in (known, inside)))
@@ -120,11 +121,6 @@ def _away(ellipse: Ellipse, like: Tensor) -> Tensor:
     (x, y), (across, down) = ellipse
     columns, rows = ((torch.arange(count).to(like) + 0.5) / count for count in (like.shape[3], like.shape[2]))
     return (((columns - x) / across).square() + ((rows[:, None] - y) / down).square()).sqrt()[None, None]
-
-
-def _mean(picture: Tensor, weight: Tensor) -> Tensor:
-    total = weight.sum((2, 3), keepdim=True).clamp_min(1e-3)
-    return (picture * weight).sum((2, 3), keepdim=True) / total
 
 
 def _alike(small: Tensor, tone: Tensor) -> Tensor:

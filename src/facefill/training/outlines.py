@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from facefill.arrays import U8, Bool, Points
+from facefill.arrays import Bool, Points
 from facefill.errors import InputError
 from facefill.imaging.masks import dilate
 from facefill.runtime.cover import FACE_PX, INSET_PX, SIDE_PX
@@ -43,11 +43,8 @@ def draw_outline(outlines: Outlines, landmarks: Points, side_px: int, rng: Gener
     source = draw_like(landmarks, glasses if glasses and rng.random() < DARK else masks, TRIED, rng)
     apart = float(np.hypot(*(landmarks[1] - landmarks[0])))
     matrix = fit_points(source.landmarks, landmarks + rng.normal(0, 0.04 * apart, (1, 2)))
-    hole = cv2.warpAffine(outline_of(source), matrix, (side_px, side_px), flags=cv2.INTER_LINEAR) > 127
+    inner = np.isin(source.kinds, (MASK, GLASSES))[SQUARE].astype(np.uint8) * 255
+    # At the aligned face's edge it goes on to the square's.
+    outline = np.pad(inner, ((0, SIDE_PX - FACE_PX), (INSET_PX, INSET_PX)), mode="edge")
+    hole = cv2.warpAffine(outline, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR) > 127
     return dilate(hole, 1) if hole.any() else hole
-
-
-def outline_of(face: Covered) -> U8:
-    """(S, S), 255 where a cover is; at the aligned face's edge it goes on to the square's."""
-    inner = np.isin(face.kinds, (MASK, GLASSES))[SQUARE].astype(np.uint8) * 255
-    return np.pad(inner, ((0, SIDE_PX - FACE_PX), (INSET_PX, INSET_PX)), mode="edge")
