@@ -73,7 +73,7 @@ def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: py
         shares = (LANDMARKS + 0.5) / len(PHOTO)
         return replace(dataset, faces=tuple(replace(face, landmarks=shares) for face in dataset.faces))
 
-    monkeypatch.setattr(benchmark, "locate", known)
+    monkeypatch.setattr(benchmark.reading, "locate", known)
     holes = ("photo-scratch", "centre@256")
     bench = prepare(
         EvaluationSettings(tmp_path / "photos", tmp_path / "report", methods=("telea",), holes=holes, threads=1)
@@ -107,7 +107,7 @@ def test_rows_of_holes_that_other_code_drew_are_measured_again(tmp_path: Path, m
         faces = zip(dataset.faces, shares, strict=True)
         return replace(dataset, faces=tuple(replace(face, landmarks=share) for face, share in faces))
 
-    monkeypatch.setattr(benchmark, "locate", known)
+    monkeypatch.setattr(benchmark.reading, "locate", known)
     settings = EvaluationSettings(
         tmp_path / "photos", tmp_path / "report", methods=("telea",), holes=("photo-scratch",), threads=1
     )
