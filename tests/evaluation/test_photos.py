@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import facefill
+from facefill.datasets import faces
 from facefill.datasets.faces import Dataset, landmarks_in, read_dataset, read_face, read_pixels
 from facefill.evaluation import benchmark
 from facefill.evaluation.benchmark import Bench, EvaluationSettings, complete_case, prepare
@@ -73,7 +74,7 @@ def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: py
         shares = (LANDMARKS + 0.5) / len(PHOTO)
         return replace(dataset, faces=tuple(replace(face, landmarks=shares) for face in dataset.faces))
 
-    monkeypatch.setattr(benchmark.reading, "locate", known)
+    monkeypatch.setattr(faces, "locate", known)
     holes = ("photo-scratch", "centre@256")
     bench = prepare(
         EvaluationSettings(tmp_path / "photos", tmp_path / "report", methods=("telea",), holes=holes, threads=1)
@@ -107,7 +108,7 @@ def test_rows_of_holes_that_other_code_drew_are_measured_again(tmp_path: Path, m
         faces = zip(dataset.faces, shares, strict=True)
         return replace(dataset, faces=tuple(replace(face, landmarks=share) for face, share in faces))
 
-    monkeypatch.setattr(benchmark.reading, "locate", known)
+    monkeypatch.setattr(faces, "locate", known)
     settings = EvaluationSettings(
         tmp_path / "photos", tmp_path / "report", methods=("telea",), holes=("photo-scratch",), threads=1
     )

@@ -50,16 +50,12 @@ def _pack(entries: list[Entry], first: int) -> bytes:
         for number, entry in enumerate(entries, first):
             row = {column: value for column, value in entry.row.items() if value}
             suffix = Path(entry.row["file"]).suffix.lower()
-            _add(tar, f"{number:06d}{suffix}", entry.read())
-            _add(tar, f"{number:06d}.json", json.dumps(row, ensure_ascii=False).encode())
+            for ending, data in ((suffix, entry.read()), (".json", json.dumps(row, ensure_ascii=False).encode())):
+                # Without owner and time, which would make the same faces another file.
+                member = tarfile.TarInfo(f"{number:06d}{ending}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
     return stream.getvalue()
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    """Without owner and time, which would make the same faces another file."""
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
 
 
 def read_shards(folder: Path, split: str | None = None) -> list[Entry]:

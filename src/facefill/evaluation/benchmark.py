@@ -13,13 +13,14 @@ import numpy as np
 
 from facefill.arrays import F32, F64, U8
 from facefill.catalog import find_weights, usable
+from facefill.choices import pick
 from facefill.datasets import faces as reading
 from facefill.datasets.faces import Dataset, DatasetFace, landmarks_of
 from facefill.errors import InputError, explained
 from facefill.evaluation.features import Embedder, Features, load_features
 from facefill.evaluation.groups import read_groups, read_tones
 from facefill.evaluation.photos import complete_cases, draw_photo_case, show_covered
-from facefill.evaluation.protocols import Case, Paper, Protocol, draw_case, mask_hash, read_papers, read_protocols
+from facefill.evaluation.protocols import PAPERS, Case, Paper, Protocol, draw_case, mask_hash, read_protocols
 from facefill.evaluation.records import DIGITS, PictureRecord, Records, row_of
 from facefill.imaging import metrics
 from facefill.runtime.cover import Cover
@@ -146,7 +147,7 @@ def prepare(settings: EvaluationSettings) -> Bench:
     """
     if find_spec("matplotlib") is None:
         raise InputError("matplotlib for the report", "none installed", "pip install 'facefill[evaluate]'")
-    papers = read_papers(settings.papers)
+    papers = {name: pick(PAPERS, name, "paper's protocol") for name in dict.fromkeys(settings.papers)}
     holes = [*settings.holes, *(hole for paper in papers.values() for hole in paper.holes)]
     protocols = read_protocols(holes or ["centre@256"])
     if settings.batch < 1 or (settings.limit is not None and settings.limit < 1):

@@ -175,7 +175,3 @@ PAPERS: dict[str, Paper] = {
     )
     for name, table in read_toml(Path(__file__).with_name("papers.toml")).items()
 }
-
-
-def read_papers(names: Sequence[str]) -> dict[str, Paper]:
-    return {name: pick(PAPERS, name, "paper's protocol") for name in dict.fromkeys(names)}

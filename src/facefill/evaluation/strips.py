@@ -38,14 +38,11 @@ def draw_strip(shown: U8, case: Case, completed: U8) -> U8:
     """What the method saw, the truth and the completion, (S + 20, 3 S + 8, 3), with the values of this picture."""
     psnr, ssim = metrics.psnr(completed, case.truth), metrics.ssim(completed, case.truth)
     said = ("input", "truth", f"prediction  PSNR {psnr:.2f} dB  SSIM {ssim:.3f}")
-    tiles = [_with_foot(picture, text) for picture, text in zip((shown, case.truth, completed), said, strict=True)]
-    gap = np.full((tiles[0].shape[0], 4, 3), 255, np.uint8)
-    return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2]], 1)
-
-
-def _with_foot(picture: U8, text: str) -> U8:
-    times = -(-SMALLEST_PX // picture.shape[0])
-    large = picture.repeat(times, 0).repeat(times, 1)
-    foot = np.full((FOOT_PX, large.shape[1], 3), 255, np.uint8)
-    cv2.putText(foot, text, (2, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.concatenate([large, foot])
+    times = -(-SMALLEST_PX // len(shown))
+    tiles = []
+    for picture, text in zip((shown, case.truth, completed), said, strict=True):
+        large = picture.repeat(times, 0).repeat(times, 1)
+        tile = cv2.copyMakeBorder(large, 0, FOOT_PX, 0, 4, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+        cv2.putText(tile, text, (2, len(large) + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
+        tiles.append(tile)
+    return np.concatenate(tiles, 1)[:, :-4]

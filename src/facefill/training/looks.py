@@ -99,33 +99,25 @@ class Looks(Dataset[dict[str, Any]]):
             index, points = self.found[int(rng.integers(len(self.found)))]
             apart = float(np.hypot(*(points[1] - points[0])))
             points = points + rng.normal(0, 0.1 * apart, (1, 2)) + rng.normal(0, 0.05 * apart, (5, 2))
-            return self._cut(self.others[index], points)
+            return _cut(self.others[index], points)
         if kind == "tiles":
-            return self._cut(backdrops.shuffle_tiles(np.ascontiguousarray(face), rng), marks)
+            return _cut(backdrops.shuffle_tiles(np.ascontiguousarray(face), rng), marks)
         if kind == "beside":
             way = rng.uniform(0, 2 * np.pi)
-            return self._cut(face, marks + apart * rng.uniform(1.8, 3) * np.array([np.cos(way), np.sin(way)]))
+            return _cut(face, marks + apart * rng.uniform(1.8, 3) * np.array([np.cos(way), np.sin(way)]))
         if kind == "turned":
-            return np.ascontiguousarray(self._cut(face, marks)[::-1, ::-1])
+            return np.ascontiguousarray(_cut(face, marks)[::-1, ::-1])
         picture = self.others[int(rng.integers(len(self.others)))]
         side = rng.uniform(0.08, 0.6) * min(picture.shape[:2])
         middle = rng.uniform((0, 0), picture.shape[1::-1])
         points = middle + (USUAL - USUAL.mean(0)) / FACE_PX * side
-        view = self._cut(picture, points)
+        view = _cut(picture, points)
         if kind == "drawn":
-            return _print(view, self._cut(face, marks), rng)
+            return _print(view, _cut(face, marks), rng)
         if kind == "cloth":  # a cover that nobody wears
             worn = _square(marks).take_mask((self.pool[at, ..., 3] > 0) & (self.pool[at, ..., 3] < 10))
-            return np.where(worn[..., None], self._cut(face, marks), view)
+            return np.where(worn[..., None], _cut(face, marks), view)
         return view
-
-    @staticmethod
-    def _cut(picture: U8, points: Points) -> U8:
-        try:
-            square = _square(points)
-        except ValueError:
-            square = _square(USUAL)
-        return view_of(picture, square)
 
 
 def _print(cloth: U8, face: U8, rng: Generator) -> U8:
@@ -136,6 +128,10 @@ def _print(cloth: U8, face: U8, rng: Generator) -> U8:
     ink = colours[level]
     alpha = float(rng.uniform(0.5, 1)) * (level < steps - 1 if rng.random() < 0.5 else np.ones_like(level))
     return np.asarray(np.rint(cloth + (ink - cloth.astype(np.float32)) * alpha[..., None]), np.uint8)
+
+
+def _cut(picture: U8, points: Points) -> U8:
+    return view_of(picture, _square(points))
 
 
 def _square(landmarks: Points) -> Crop:

@@ -22,6 +22,8 @@ ms = 0.0
 data = "say which pictures it learned from"
 licences = {{ code = "Apache-2.0", weights = "LicenseRef-facefill-weights", data = "non-commercial research" }}
 """
+ALWAYS = ("recipe", "images", "side_px")
+"""What is said of a run although it is empty."""
 
 
 def ship_weights(name: str, weights: Path) -> list[str]:
@@ -78,6 +80,13 @@ def ship_weights(name: str, weights: Path) -> list[str]:
 
 def _listed(text: str, name: str, file: str, sha256: str, params: int, runs: list[Run]) -> str:
     """weights.toml with a file's new entries, everything else as it was."""
+    lines = []
+    for run in runs:
+        told = {
+            key: value for key, value in run.model_dump().items() if value or key in ("recipe", "images", "side_px")
+        }
+        pairs = (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in told.items())
+        lines.append(f"  {{ {', '.join(pairs)} }},\n")
     blocks = re.split(r"(?m)^(?=\[\w+\]$)", text)
     if not any(block.startswith(f"[{name}]\n") for block in blocks):
         blocks[-1] = blocks[-1].rstrip("\n") + "\n\n"
@@ -88,15 +97,5 @@ def _listed(text: str, name: str, file: str, sha256: str, params: int, runs: lis
             block = re.sub(r'(?m)^sha256 = ".*"$', f'sha256 = "{sha256}"', block)
             block = re.sub(r"(?m)^params = .*$", f"params = {params}", block)
             end = "\n" if place < len(blocks) - 1 else ""
-            blocks[place] = block + "training = [\n" + "".join(map(_line, runs)) + "]\n" + end
+            blocks[place] = block + "training = [\n" + "".join(lines) + "]\n" + end
     return "".join(blocks)
-
-
-def _line(run: Run) -> str:
-    """A run as TOML; what is empty is left out."""
-    values = [
-        f"{key} = {json.dumps(value, ensure_ascii=False)}"
-        for key, value in run.model_dump().items()
-        if value or key in ("recipe", "images", "side_px")
-    ]
-    return f"  {{ {', '.join(values)} }},\n"
