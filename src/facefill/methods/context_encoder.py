@@ -57,15 +57,14 @@ class ContextEncoderConfig(Frozen):
 class Unit(nn.Sequential):
     """Two convolutions, 3×3 and 2×2, with ELU. before: the 2×2 one is padded above and left, else below and right."""
 
-    def __init__(self, inputs: int, outputs: int, normed: bool, *, before: bool = False, last: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, normed: bool, *, before: bool = False) -> None:
         def norm(channels: int) -> list[nn.Module]:
             return [nn.BatchNorm2d(channels)] if normed else []
 
         pad = nn.ZeroPad2d((1, 0, 1, 0) if before else (0, 1, 0, 1))
         second = conv(outputs, outputs, kernel=2)
         second.padding = (0, 0)
-        end = [] if last else [*norm(outputs), nn.ELU()]
-        super().__init__(conv(inputs, outputs), *norm(outputs), nn.ELU(), pad, second, *end)
+        super().__init__(conv(inputs, outputs), *norm(outputs), nn.ELU(), pad, second, *norm(outputs), nn.ELU())
 
 
 def encoder(widths: tuple[int, ...], normed: bool, *last: nn.Module) -> nn.Sequential:

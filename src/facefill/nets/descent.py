@@ -45,7 +45,11 @@ def descend(
     within `patience` of them did not come down by the share `better` of what it came down since the start.
     """
     found, steps = start.clone(), torch.full((len(start),), iterations, device=start.device)
-    rows = _begin(loss_of, start)
+    place = torch.arange(len(start), device=start.device)
+    loss, gradient = _differentiate(loss_of, start, place)
+    length = gradient.norm(dim=1).clamp_min(1e-12)  # the first step will have the length 1
+    inverse = torch.eye(start.shape[1], device=start.device) / length[:, None, None]
+    rows = Rows(place, start, loss, gradient, inverse, torch.ones_like(loss), loss, loss, torch.zeros_like(loss))
     for step in range(2, iterations + 1):
         rows = _move(loss_of, rows, better)
         found[rows.place] = rows.values
@@ -56,15 +60,6 @@ def descend(
             if not len(rows.place):
                 break
     return found, steps
-
-
-def _begin(loss_of: Callable[[Tensor, Tensor], Tensor], start: Tensor) -> Rows:
-    """The first step will have the length 1."""
-    place = torch.arange(len(start), device=start.device)
-    loss, gradient = _differentiate(loss_of, start, place)
-    length = gradient.norm(dim=1).clamp_min(1e-12)
-    inverse = torch.eye(start.shape[1], device=start.device) / length[:, None, None]
-    return Rows(place, start, loss, gradient, inverse, torch.ones_like(loss), loss, loss, torch.zeros_like(loss))
 
 
 def _move(loss_of: Callable[[Tensor, Tensor], Tensor], rows: Rows, better: float) -> Rows:

@@ -97,9 +97,7 @@ class Painter:
         if rng.random() < 0.5:
             picture, label = picture[:, ::-1], label[:, ::-1]
             points = mirror_points(points, FACE_PX)
-        return self._around(np.ascontiguousarray(picture), label, points, rng)
-
-    def _around(self, picture: U8, label: U8, points: NDArray[np.float64], rng: Generator) -> Covered:
+        picture = np.ascontiguousarray(picture)
         canvas = np.full((SIDE_PX, SIDE_PX, 3), OUTSIDE, np.uint8)
         kinds = np.full((SIDE_PX, SIDE_PX), IGNORED, np.uint8)
         below = SIDE_PX - FACE_PX
