@@ -13,7 +13,6 @@ from facefill.covers import fabric
 from facefill.covers.fabric import Colour, Rng
 from facefill.covers.head import Floats
 from facefill.covers.sheet import Layer, Scene, doubled, lit, window
-from facefill.imaging.masks import MASKS
 
 FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX,
@@ -115,28 +114,81 @@ def text(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
 
 
 def write(rng: Rng) -> str:
+    """Three to twelve letters."""
     return "".join(LETTERS[k] for k in rng.integers(0, len(LETTERS), int(rng.integers(3, 13)))).strip() or "A"
 
 
 def scratches(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
-    """Long thin scratches as an old print has, pale or dark."""
+    """What an old print has: long thin scratches, hairs and dust, a fold, a torn corner; pale or dark."""
     size = scene.head.size
-    alpha = MASKS["scratches"](size, rng).astype(np.uint8) * 255
+    canvas = np.zeros((size, size), np.uint8)
+    for _ in range(int(rng.integers(2, 14))):
+        start, turn = rng.uniform(0, size, 2), rng.normal(np.pi / 2, 0.5) if rng.random() < 0.6 else rng.uniform(0, 7)
+        count = int(rng.integers(4, 24))
+        turns = turn + np.cumsum(rng.normal(0, 0.12, count))
+        steps = np.stack([np.cos(turns), np.sin(turns)], -1) * (size * 0.04)
+        path = np.rint((start + np.cumsum(steps, 0)) * 8).astype(np.int32)
+        thick = max(1, round(size / 256 * rng.uniform(0.7, 3.2)))
+        cv2.polylines(canvas, [path], False, int(rng.integers(140, 256)), thick, cv2.LINE_AA, 3)
+    spots = np.rint(rng.uniform(0, size, (int(rng.integers(0, 30)), 2)) * 8).astype(int).tolist()
+    for spot in spots:
+        reach = (round(8 * size / 256 * rng.uniform(0.6, 3)), round(8 * size / 256 * rng.uniform(0.6, 1.5)))
+        cv2.ellipse(canvas, spot, reach, rng.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA, 3)
+    if rng.random() < 0.3:
+        tear(canvas, rng)
     tints = ("white", "white", "ivory", "silver") if rng.random() < 0.7 else ("black", "umber")
-    return painted(alpha, fabric.sheet_of(fabric.tint(rng, *tints), size, size), float(rng.uniform(0.7, 1.0)))
+    return painted(canvas, fabric.sheet_of(fabric.tint(rng, *tints), size, size), float(rng.uniform(0.7, 1.0)))
+
+
+def tear(canvas: U8, rng: Rng) -> None:
+    """A ragged fold from border to border, or a missing corner, drawn into the canvas."""
+    size = len(canvas)
+    along = np.linspace(-0.05, 1.05, 40)
+    rough = np.cumsum(rng.normal(0, 0.012, 40)) + rng.uniform(0.2, 0.8)
+    line = np.stack([along, rough] if rng.random() < 0.5 else [rough, along], -1) * size
+    if rng.random() < 0.6:
+        thick = max(1, round(size / 256 * rng.uniform(1.5, 5)))
+        cv2.polylines(canvas, [np.rint(line * 8).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 3)
+        return
+    reach = size * rng.uniform(0.2, 0.5)
+    angle = np.linspace(0, np.pi / 2, 24)
+    radius = reach * (1 + np.cumsum(rng.normal(0, 0.03, 24)))
+    corner = np.concatenate([np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1), np.zeros((1, 2))])
+    if rng.random() < 0.5:
+        corner[:, 0] = size - corner[:, 0]
+    if rng.random() < 0.5:
+        corner[:, 1] = size - corner[:, 1]
+    cv2.fillPoly(canvas, [np.rint(corner * 8).astype(np.int32)], 255, cv2.LINE_AA, 3)
 
 
 def blocks(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """Blocks of a file that were lost: grey, black, one colour each, or shifted from elsewhere."""
-    face, size = scene.face, scene.head.size
-    alpha = MASKS["blocks"](size, rng).astype(np.uint8) * 255
+    face = scene.face
+    size = len(face)
+    side = max(2, round(size / 256 * float(rng.choice([8, 16, 16, 32]))))
+    count = -(-size // side)
+    lost = rng.random((count, count)) < rng.uniform(0.02, 0.2)
+    if rng.random() < 0.5:  # a lost packet takes a run of blocks with it
+        row, first = int(rng.integers(count // 4, count)), int(rng.integers(0, count))
+        lost.ravel()[row * count + first : row * count + first + int(rng.integers(3, 2 * count))] = True
+    if not lost.any():
+        lost[count // 2, count // 2] = True
+    alpha = blown(lost.astype(np.uint8) * 255, side, size)
     style = rng.integers(4)
     if style == 0:
         colour = fabric.sheet_of(np.full(3, rng.choice([0.0, 0.5, 1.0])), size, size)
-    elif style == 3:
-        colour = np.roll(face, rng.integers(-5, 6, 2) * (size // 16) + (0, 1), (0, 1))
+    elif style == 1:
+        coarse = cv2.resize(face, (count, count), interpolation=cv2.INTER_AREA)
+        colour = blown(coarse, side, size)
+    elif style == 2:
+        colour = blown(rng.integers(0, 256, (count, count, 3), dtype=np.uint8), side, size)
     else:
-        means = cv2.resize(face, (16, 16), interpolation=cv2.INTER_AREA)
-        coarse = means if style == 1 else rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-        colour = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_NEAREST)
+        colour = np.roll(face, (side * int(rng.integers(-5, 6)), side * int(rng.integers(1, 6))), (0, 1))
     return painted(alpha, colour, 1.0)
+
+
+def blown(small: U8, side: int, size: int) -> U8:
+    """Each value as a square of that side, cut to the picture."""
+    whole = (small.shape[1] * side, small.shape[0] * side)
+    big = cv2.resize(small, whole, interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(big[:size, :size])

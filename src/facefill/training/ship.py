@@ -22,8 +22,6 @@ ms = 0.0
 data = "say which pictures it learned from"
 licences = {{ code = "Apache-2.0", weights = "LicenseRef-facefill-weights", data = "non-commercial research" }}
 """
-ALWAYS = ("recipe", "images", "side_px")
-"""What is said of a run although it is empty."""
 
 
 def ship_weights(name: str, weights: Path) -> list[str]:
