@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from facefill.datasets.progress import track
 from facefill.datasets.shards import read_shards
 from facefill.errors import InputError, explained
 from facefill.files.photo import read_photo
-from facefill.files.whole import write_whole
+from facefill.files.whole import beside, write_whole
 from facefill.runtime.helpers import Finds
 
 MOST_DAMAGED = 0.01
@@ -166,9 +167,9 @@ def _build(
     kept: list[int] = []
     landmarks: list[list[list[float]]] = []
     reasons: list[str] = []
-    beside, found = pixels.with_suffix(f".{os.getpid()}"), None
-    try:
-        with open(os.devnull if stream else beside, "wb") as file:
+    found = None
+    with nullcontext(Path(os.devnull)) if stream else beside(pixels) as part:
+        with part.open("wb") as file:
             for place, entry in enumerate(track(entries, "decoding", len(entries))):
                 points = entry.landmarks
                 try:
@@ -188,8 +189,4 @@ def _build(
             got = f"{len(reasons)} of {len(entries)}, the first {reasons[0]}"
             fix = f"mend or remove them; {skipped} lists all"
             raise InputError(f"at most {MOST_DAMAGED:.0%} damaged pictures", got, fix)
-        if not stream:
-            beside.replace(pixels)
-    finally:
-        beside.unlink(missing_ok=True)
     write_whole(index, json.dumps({"kept": kept, "landmarks": landmarks}).encode())

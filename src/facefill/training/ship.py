@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from facefill.catalog import METHODS, Run, file_hash, further_folder, weights_folder
 from facefill.errors import InputError
+from facefill.files.whole import write_whole
 from facefill.training.checkpoint import load_weights, save_weights
 from facefill.training.export import export
 from facefill.training.history import history_of
@@ -68,7 +69,7 @@ def ship_weights(name: str, weights: Path) -> list[str]:
         runs_of_it = [*map(Run.model_validate, was["training"])]
         text = _listed(text, other, file.name, file_hash(file), was["params"], runs_of_it)
         said.append(f"{file.name} too, which shares its tensors")
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text.encode())
     return [
         *said,
         f"{target.name}: {target.stat().st_size / 1e6:.1f} MB, {params:,} parameters, {len(runs)} runs; "
