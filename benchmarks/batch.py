@@ -72,7 +72,7 @@ def loop(pipe: Connection[Any, Any], source: str, target: str, threads: int | No
         cv2.setNumThreads(threads)
     import facefill
 
-    while names := _hear(pipe):
+    while names := _receive(pipe):
         for name in names:
             try:
                 facefill.unmask(Path(source) / name).save(Path(target) / name, overwrite=True)
@@ -81,7 +81,7 @@ def loop(pipe: Connection[Any, Any], source: str, target: str, threads: int | No
         pipe.send(len(names))
 
 
-def _hear(pipe: Connection[Any, Any]) -> list[str]:
+def _receive(pipe: Connection[Any, Any]) -> list[str]:
     try:
         return list(pipe.recv())
     except EOFError:

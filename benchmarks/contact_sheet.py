@@ -28,6 +28,7 @@ from PIL import Image, ImageDraw
 from quality import hole_of, read_rows
 
 import facefill
+from facefill.arrays import U8
 from facefill.datasets.manifest import PLACES
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
@@ -38,7 +39,6 @@ COLUMNS, PAIRS, CELL_PX = 8, 8, 320
 MARGIN = 1.4
 TURNED = 0.15
 GOOD_ENOUGH = ("GOOD", "USABLE")
-U8 = NDArray[np.uint8]
 
 
 def tile(cells: list[U8], out: Path, columns: int = COLUMNS) -> None:

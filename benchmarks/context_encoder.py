@@ -68,7 +68,7 @@ def median(work: Callable[[], object], runs: int) -> float:
     return float(np.median(taken))
 
 
-class Worker:
+class MethodOfSide:
     """A method that completes and trains on pictures of one side."""
 
     def __init__(self, side: int) -> None:
@@ -103,7 +103,7 @@ class Worker:
 def speed(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     sides = [int(side) for side in options.sides.split(",")]
-    workers = {side: Worker(side) for side in sides}
+    workers = {side: MethodOfSide(side) for side in sides}
     for worker in workers.values():
         worker.complete(False), worker.complete(True), worker.export(), worker.train()
     taken = np.array(

@@ -32,6 +32,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facefill.arrays import U8
 from facefill.config import build
 from facefill.evaluation.intervals import bootstrap
 from facefill.imaging.metrics import measure
@@ -107,7 +108,7 @@ def validation(recipe: Recipe, method: ContextualAttention, count: int) -> Batch
     return to_batch(raw, method, torch.device("cpu"))
 
 
-class Cut(nn.Module):
+class NoAttention(nn.Module):
     """In place of attention: nothing is borrowed."""
 
     def forward(self, features: Tensor, mask: Tensor) -> Borrowed:
@@ -118,8 +119,8 @@ class Cut(nn.Module):
 def measured(method: ContextualAttention, batch: Batch) -> dict[str, NDArray[np.float64]]:
     """Each of `SCORED`, a value for each picture."""
 
-    def levels(pictures: Tensor) -> NDArray[np.uint8]:
-        found: NDArray[np.uint8] = ((pictures + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    def levels(pictures: Tensor) -> U8:
+        found: U8 = ((pictures + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         return found
 
     rows = []
@@ -148,7 +149,7 @@ def scores(options: argparse.Namespace) -> None:
         batch = validation(recipe, method, options.count)
         for cut in (False, True) if options.cut else (False,):
             if cut:
-                method.generator.refinement.attention = Cut()
+                method.generator.refinement.attention = NoAttention()
             found = measured(method, batch)
             first = first or found
             said = []

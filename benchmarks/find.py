@@ -261,7 +261,7 @@ def judge_photos(folder: Path, boxes: Path, versions: list[Version]) -> None:
 
 
 def match(found: list[Face], entry: dict[str, Any]) -> tuple[list[bool], list[Face]]:
-    """Of each labelled face over `LARGE_PX` whether it is found; findings that are no labelled face."""
+    """Whether each labelled face over `LARGE_PX` is found; and the findings that are no labelled face."""
     truth = [np.array(box, np.float32) for box in entry["faces"]]
     seen, false = [False] * len(truth), []
     for face in sorted(found, key=lambda face: -face.score):

@@ -24,16 +24,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from facefill.arrays import Bool
 from facefill.evaluation.evaluate import peak_mb
 from facefill.files.photo import read_photo
 from facefill.imaging.metrics import hole_psnr
 from facefill.runtime.inpainter import open_inpainter
 from facefill.runtime.model import load
 
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
 LARGE = (4000, 3000)
 WIDTHS = (2, 4, 8, 12, 16, 24, 48)
 

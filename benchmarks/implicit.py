@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facefill.arrays import U8
 from facefill.evaluation.protocols import Case
 from facefill.methods.latent_search import INSIDE, SIDE_PX, LatentSearch
 from facefill.runtime.model import to_network
@@ -48,7 +49,7 @@ def worst_direction(method: LatentSearch, case: Case) -> NDArray[np.int8]:
     return np.kron(signs, np.ones((len(case.shown) // SIDE_PX,) * 2 + (1,), np.int8))
 
 
-def _resize(pictures: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+def _resize(pictures: U8, side_px: int) -> U8:
     return np.stack([cv2.resize(one, (side_px, side_px), interpolation=cv2.INTER_AREA) for one in pictures])
 
 

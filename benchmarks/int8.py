@@ -18,8 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from facefill.arrays import U8
 from facefill.catalog import find_weights
 from facefill.evaluation.intervals import bootstrap
 from facefill.imaging.metrics import measure
@@ -77,7 +77,7 @@ def main() -> None:
     }
     found: dict[str, list[float]] = {name: [] for name in kinds}
     times: dict[str, list[float]] = {name: [] for name in kinds}
-    rows: list[NDArray[np.uint8]] = []
+    rows: list[U8] = []
     places = range(given.calibrate, given.calibrate + given.faces)
     for place in places:
         truth, mask = truths[place], masks[place]

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from facefill.arrays import U8, Bool
 from facefill.catalog import find_weights
@@ -56,7 +55,7 @@ def main() -> None:
     inpainter = open_inpainter(given.method, threads=given.threads)
     finder = Finder(load_engine(find_weights("finder")[0], threads=given.threads))
     found: dict[str, list[tuple[float, float, float, float]]] = {"centre": [], "lower": [], "eyes": []}
-    rows: list[NDArray[np.uint8]] = []
+    rows: list[U8] = []
     paths = [
         path
         for given_path in given.photos

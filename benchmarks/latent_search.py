@@ -38,7 +38,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from facefill.arrays import mirror_points
+from facefill.arrays import U8, mirror_points
 from facefill.config import override
 from facefill.evaluation.intervals import bootstrap
 from facefill.imaging.blend import composite
@@ -51,7 +51,6 @@ from facefill.methods.opened import read_weights
 from facefill.runtime.model import seed_of
 from facefill.training.data import DataConfig, read_faces
 
-U8 = NDArray[np.uint8]
 NONE = {"adversarial": 0.0, "context": 0.0, "structure": 0.0, "border": 0.0}
 ALONE: dict[str, dict[str, object]] = {
     "critic alone": NONE | {"adversarial": 1.0},
@@ -369,7 +368,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--faces", type=int, default=64)
-    parser.add_argument("--seeds", type=int, default=1, help="of the random starts, for terms")
+    parser.add_argument("--seeds", type=int, default=1, help="number of random starts, for terms")
     parser.add_argument("--plain", type=int, default=4)
     parser.add_argument("--hole", default="random60")
     parser.add_argument("--split", default="test-celeba")

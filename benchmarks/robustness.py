@@ -42,19 +42,20 @@ from PIL import Image
 from torch import Tensor
 
 import facefill
+from facefill.arrays import U8
 from facefill.catalog import METHODS, file_hash, find_weights
 from facefill.datasets.cache import list_entries
 from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
 from facefill.evaluation.intervals import bootstrap
 from facefill.evaluation.protocols import PROTOCOLS, Case, draw_case, hole_rng
 from facefill.files.photo import read_photo
+from facefill.files.whole import beside, write_whole
 from facefill.imaging.metrics import hole_psnr
 from facefill.methods.base import Method
 from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model, TorchModel, grey_holes, to_network
 
-U8 = NDArray[np.uint8]
 Measured = dict[str, dict[str, float]]
 """Hole PSNR by condition ("noise 32") and file."""
 STEPS = 5
@@ -86,7 +87,7 @@ AT_ONCE = 60
 
 
 @dataclass(frozen=True)
-class Bench:
+class Setting:
     """What is shown to every method. searched: how many of the cases a search completes."""
 
     cases: list[Case]
@@ -145,7 +146,7 @@ def step(case: Case, change: NDArray[Any]) -> U8:
     return np.where(case.mask[..., None], case.shown, np.clip(np.rint(case.shown + change), 0, 255)).astype(np.uint8)
 
 
-def attacked(bench: Bench, model: Model, levels: float) -> dict[str, U8]:
+def attacked(bench: Setting, model: Model, levels: float) -> dict[str, U8]:
     """Pictures by file, all moved against this model; what takes long is kept in the folder."""
     cases, given = bench.chosen(model), cast(TorchModel, model)
     name = f"{model.name}-{(model.sha256 or '')[:12]}-{len(cases)}"
@@ -164,9 +165,9 @@ def attacked(bench: Bench, model: Model, levels: float) -> dict[str, U8]:
 def keep(path: Path, make: Callable[[], list[NDArray[Any]]]) -> NDArray[Any]:
     """The arrays in a file, which are made first where it is not there."""
     if not path.is_file():
-        part = path.with_suffix(".part.npy")
-        np.save(part, np.stack(make()))
-        part.replace(path)
+        made = np.stack(make())
+        with beside(path) as part:
+            np.save(part, made)
     return np.asarray(np.load(path))
 
 
@@ -191,7 +192,7 @@ def judge(inpainter: Inpainter, work: list[tuple[str, float, Case, U8]], covers:
     return found
 
 
-def measure(bench: Bench, inpainter: Inpainter, name: str) -> Measured:
+def measure(bench: Setting, inpainter: Inpainter, name: str) -> Measured:
     """What the folder has of this model, and what it lacks; written after each piece."""
     model = inpainter.model
     path = bench.folder / f"{name}.json"
@@ -204,9 +205,7 @@ def measure(bench: Bench, inpainter: Inpainter, name: str) -> Measured:
         for some in (work[place : place + at_once] for place in range(0, len(work), at_once)):
             for (kind, level, case, _), value in zip(some, judge(inpainter, some, bench.covers), strict=True):
                 known.setdefault(f"{kind} {level:g}", {})[case.file] = value
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"sha256": model.sha256, "psnr": known}), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps({"sha256": model.sha256, "psnr": known}).encode())
         work.clear()
 
     for kind, level in [("clean", 0.0), *((kind, level) for kind, levels in LEVELS.items() for level in levels)]:
@@ -327,7 +326,7 @@ def main() -> None:
     folder = given.pieces / f"{given.split}-{given.hole}-{given.faces}"
     folder.mkdir(parents=True, exist_ok=True)
     cases, people = read_cases(given.dataset, given.split, given.faces, given.hole)
-    bench = Bench(cases, PROTOCOLS[given.hole].covers, given.searched, open_in_torch(given.stand_in), folder)
+    bench = Setting(cases, PROTOCOLS[given.hole].covers, given.searched, open_in_torch(given.stand_in), folder)
     table: dict[str, Measured] = {}
     for entry in given.methods:
         name, _, weights = entry.rpartition("=")

@@ -276,7 +276,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--sides", type=int, nargs="+", default=[512, 1152])
     parser.add_argument("--check", type=int, metavar="COUNT")
-    parser.add_argument("--seed", type=int, default=0, help="of the mix that --check sends")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the mix that --check sends")
     options = parser.parse_args()
     if options.check:
         sys.exit(not check(options.check, options.threads, options.seed))

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from quality import hole_of, read_rows
 from torch import Tensor
 
+from facefill.arrays import U8
 from facefill.evaluation.features import load_features
 from facefill.files.photo import read_photo
 from facefill.imaging.metrics import hole_psnr
@@ -40,7 +40,7 @@ def main() -> None:
     given = parser.parse_args()
     inpainter = open_inpainter(given.method)
     (features,) = load_features((given.squeezenet,), given.lpips_heads)
-    rows: list[NDArray[np.uint8]] = []
+    rows: list[U8] = []
     print(
         "| hole | faces | apart / from truth | levels apart | dB lost, mean | at worst | over 1.5 dB |\n"
         "|---|---|---|---|---|---|---|"

@@ -58,7 +58,7 @@ def write_film(path: Path, frames: list[np.ndarray]) -> None:
         out.mux(stream.encode())
 
 
-class Nothing(Stream):
+class Untouched(Stream):
     """Leaves every frame as it is: what decoding and encoding cost alone."""
 
     def look(self, pixels: np.ndarray) -> Seen:
@@ -105,7 +105,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_film(folder / "in.mp4", draw_frames(options.frames))
-        kinds: dict[str, Callable[[], Stream]] = {"decode and encode": lambda: Nothing(finder, cover, model)}
+        kinds: dict[str, Callable[[], Stream]] = {"decode and encode": lambda: Untouched(finder, cover, model)}
         for every in options.every:
             kinds[f"drawn every {every}"] = lambda every=every: Stream(finder, cover, model, every=every)
         rates: dict[str, list[float]] = {kind: [] for kind in kinds}

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facefill.arrays import U8, Bool
 from facefill.catalog import weights_folder
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
@@ -60,14 +61,12 @@ from facefill.runtime.engine import load_engine
 from facefill.runtime.inpainter import open_inpainter
 from facefill.runtime.plan import FoundFace
 
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
 TILE_PX, ACROSS, PAGE = 192, 10, 30
 SAWN = 1 / 8
 
 
 @dataclass(frozen=True)
-class Line:
+class FaceOutcome:
     """What became of one face, or of a photo where none was found."""
 
     photo: str
@@ -135,17 +134,17 @@ def write_sheets(tiles: list[U8], folder: Path) -> None:
 
 def judge_face(
     name: str, face: FoundFace, before: U8, after: U8, completed: Bool, number: int
-) -> tuple[Line, U8 | None]:
+) -> tuple[FaceOutcome, U8 | None]:
     """completed: every pixel of the photo that was; what a neighbour's crop completed is no leftover of this face."""
     box = tuple(round(value) for value in face.box)
     if not face.missing.any():
-        return Line(name, "refused", "; ".join(face.warnings), box), None
+        return FaceOutcome(name, "refused", "; ".join(face.warnings), box), None
     crop = Crop.around_face(face.landmarks)
     hole, old, new = crop.take_mask(face.mask), crop.take(before), crop.take(after)
     inside = crop.take_mask(~completed | face.mask)
     left = leftover(old, hole, inside)
     sawn = any(sawn_off(square, completed) for square in squares_of(face))
-    line = Line(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3), sawn, face.cut)
+    line = FaceOutcome(name, "completed", "", box, round(float(hole.mean()), 3), round(left, 3), sawn, face.cut)
     return line, tile(old, hole, new, f"{number} {Path(name).stem[:16]} {100 * left:.0f}%")
 
 
@@ -232,7 +231,7 @@ def main() -> None:
         return
     labels: dict[str, Any] = json.loads(given.boxes.read_text())["files"] if given.boxes else {}
     inpainter = open_inpainter(given.method)
-    lines: list[Line] = []
+    lines: list[FaceOutcome] = []
     tiles: list[U8] = []
     paths = sorted(
         (path for path in given.folder.iterdir() if path.is_file()),
@@ -244,7 +243,7 @@ def main() -> None:
         try:
             plan = inpainter.plan_unmask(photo)
         except InputError as error:
-            lines.append(Line(path.name, "no face" if error.got == "none in it" else "refused", error.got))
+            lines.append(FaceOutcome(path.name, "no face" if error.got == "none in it" else "refused", error.got))
         else:
             result = inpainter.complete(plan)
             for face in result.faces:
@@ -253,7 +252,7 @@ def main() -> None:
                 lines.append(line)
                 tiles += [] if column is None else [column]
         if path.name in labels and found:
-            lines += [Line(path.name, "missed", "", box) for box in missed(found, labels[path.name]["faces"])]
+            lines += [FaceOutcome(path.name, "missed", "", box) for box in missed(found, labels[path.name]["faces"])]
     report(lines, len(paths))
     if given.csv:
         with given.csv.open("w", newline="", encoding="utf-8") as file:
@@ -264,7 +263,7 @@ def main() -> None:
         write_sheets(tiles, given.sheets)
 
 
-def report(lines: list[Line], photos: int) -> None:
+def report(lines: list[FaceOutcome], photos: int) -> None:
     for line in lines:
         print(*(value for value in asdict(line).values() if value not in ("", (), None)), sep="; ")
     left = np.array([line.leftover for line in lines if line.leftover is not None])

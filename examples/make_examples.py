@@ -17,7 +17,7 @@ from facefill.imaging.crop import Crop
 from facefill.imaging.masks import dilate
 
 LANDMARKS = np.array([[203.0, 106.5], [245.5, 104.5], [226.0, 131.0], [209.5, 148.0], [246.0, 146.0]])
-"""Of the portrait, (5, 2) pixels, set by eye: eyes, nose tip, mouth corners."""
+"""The portrait's landmarks, (5, 2) x, y in pixels, set by eye: eyes, nose tip, mouth corners."""
 COVERS = {"surgical": 2, "cloth": 0, "respirator": 2, "sunglasses": 3}
 """Kind of cover and the seed that it is drawn with."""
 

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Points = NDArray[np.float64]
+from facefill.arrays import U8, Points
 
 # Where FFHQ alignment puts eyes, nose tip and mouth corners, as shares of the side.
 ALIGNED = np.array([[0.375, 0.476], [0.625, 0.476], [0.5, 0.610], [0.398, 0.735], [0.602, 0.735]])
@@ -15,7 +14,7 @@ SKINS = ((232, 190, 165), (205, 155, 122), (160, 110, 80), (112, 74, 54), (243, 
 HAIRS = ((42, 30, 24), (92, 58, 34), (170, 130, 80), (24, 22, 24), (120, 120, 122))
 
 
-def draw_face(size: int = 256, seed: int = 0) -> tuple[Pixels, Points]:
+def draw_face(size: int = 256, seed: int = 0) -> tuple[U8, Points]:
     """Return a face-like picture (size, size, 3) uint8 RGB in FFHQ alignment and its landmarks (5, 2), pixels."""
     colour, alpha, landmarks = _draw_head(size, seed)
     rng = np.random.default_rng([seed, 1])
@@ -24,7 +23,7 @@ def draw_face(size: int = 256, seed: int = 0) -> tuple[Pixels, Points]:
     return _with_noise(face, rng), landmarks
 
 
-def draw_photo(width: int, height: int, faces: int = 1, seed: int = 0) -> tuple[Pixels, list[Points]]:
+def draw_photo(width: int, height: int, faces: int = 1, seed: int = 0) -> tuple[U8, list[Points]]:
     """Return a scene (height, width, 3) uint8 RGB with that many faces side by side, and each face's landmarks.
 
     The faces stand from left to right in a row, with different sizes and rolls, and do not overlap.
@@ -110,6 +109,6 @@ def _scene(height: int, width: int, rng: np.random.Generator) -> NDArray[np.floa
     return back
 
 
-def _with_noise(picture: NDArray[np.float32], rng: np.random.Generator) -> Pixels:
+def _with_noise(picture: NDArray[np.float32], rng: np.random.Generator) -> U8:
     noise = rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None] * 2
     return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from facefill.arrays import U8, Points
 from facefill.files.photo import encode_picture, read_photo
 from facefill.runtime.finder import Face
-from tests.faces import Pixels, Points, draw_face
+from tests.faces import draw_face
 
 POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
 
@@ -32,24 +33,24 @@ def write_dataset(folder: Path, count: int = 12, split: str = "train", side: int
     return folder
 
 
-class Known:
+class KnownPhotos:
     """Stands in for the finder: it knows the photos by their pixels."""
 
     def __init__(self) -> None:
         self.faces: dict[str, list[Face]] = {}
         self.asked = 0
 
-    def learn(self, pixels: Pixels, landmarks: list[Points]) -> None:
+    def learn(self, pixels: U8, landmarks: list[Points]) -> None:
         self.faces[hashlib.sha256(pixels.tobytes()).hexdigest()] = [
             Face((0, 0, 1, 1), points, 1.0) for points in landmarks
         ]
 
-    def find(self, photo: Pixels) -> list[Face]:
+    def find(self, photo: U8) -> list[Face]:
         self.asked += 1
         return self.faces.get(hashlib.sha256(photo.tobytes()).hexdigest(), [])
 
 
-def save(known: Known, path: Path, pixels: Pixels, landmarks: list[Points], quality: int | None = None) -> Path:
+def save(known: KnownPhotos, path: Path, pixels: U8, landmarks: list[Points], quality: int | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_picture(pixels, "JPEG" if path.suffix == ".jpg" else "PNG", quality))
     known.learn(read_photo(path).pixels, landmarks)

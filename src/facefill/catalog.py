@@ -43,7 +43,7 @@ class Record(Frozen):
     """What missing pixels hold at the input, on [-1, 1]."""
 
     def of_side(self, side_px: int | None) -> "Record":
-        """Of weights that take this side only; None: any."""
+        """The record of weights that take only this side, in pixels; None: any."""
         return self.model_copy(update={"size_px": side_px or self.size_px, "fixed_size": side_px is not None})
 
 

@@ -17,7 +17,7 @@ from facefill.datasets.prepare import Against, prepare
 from facefill.evaluation.features import Embedder
 from tests.evaluation.embedder import write_embedder
 from tests.faces import draw_photo
-from tests.toy_datasets import Known, rows_of, save, write_dataset
+from tests.toy_datasets import KnownPhotos, rows_of, save, write_dataset
 
 RULES = Rules(min_side_px=60)
 
@@ -64,7 +64,7 @@ def test_the_nearest_by_an_embedder_is_that_of_a_naive_search(sets: tuple[Path, 
 
 
 def test_prepare_leaves_out_what_another_dataset_holds(tmp_path: Path) -> None:
-    known, photos = Known(), []
+    known, photos = KnownPhotos(), []
     for seed in range(4):
         pixels, landmarks = draw_photo(300, 160, 2, seed)
         photos.append(save(known, tmp_path / "photos" / f"p{seed}.png", pixels, landmarks))

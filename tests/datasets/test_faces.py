@@ -133,11 +133,11 @@ def test_the_finder_is_asked_where_the_manifest_says_nothing(tmp_path: Path, mon
     points = draw_face(64, 0)[1]
     faces = [Face((0, 0, 8, 8), points + 5, 0.9), Face((0, 0, 60, 60), points, 0.8)]
 
-    class Finds:
+    class FindsThese:
         def find(self, photo: np.ndarray) -> list[Face]:
             return faces
 
-    monkeypatch.setattr(dataset_module, "open_finder", lambda **options: Finds())
+    monkeypatch.setattr(dataset_module, "open_finder", lambda **options: FindsThese())
     located = locate(read_dataset(tmp_path))
     assert landmarks_of(located.faces[1], 64) == pytest.approx(points)
     faces.clear()

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from facefill.arrays import U8, Points
 from facefill.commands import options
 from facefill.datasets.faces import read_dataset
 from facefill.datasets.looking import Look, Rules, look_at
@@ -31,16 +32,16 @@ from facefill.runtime import helpers
 from facefill.runtime.cover import FoundCover
 from facefill.runtime.finder import Face
 from tests.command import Run
-from tests.faces import ALIGNED, Pixels, Points, draw_face, draw_photo
-from tests.toy_datasets import Known, rows_of, save
+from tests.faces import ALIGNED, draw_face, draw_photo
+from tests.toy_datasets import KnownPhotos, rows_of, save
 
 RULES = Rules(min_side_px=60)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Known]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], KnownPhotos]:
     """Eight photos of two faces each, and a copy of the first, smaller and coded with loss."""
-    folder, known, photos = tmp_path_factory.mktemp("photos"), Known(), []
+    folder, known, photos = tmp_path_factory.mktemp("photos"), KnownPhotos(), []
     for seed in range(8):
         pixels, landmarks = draw_photo(300, 160, 2, seed)
         photos.append(save(known, folder / ("a" if seed < 4 else "b") / f"p{seed}.png", pixels, landmarks))
@@ -51,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Known]:
     return photos, known
 
 
-def looks(known: Known, rules: Rules = RULES) -> Callable[[Path], Look]:
+def looks(known: KnownPhotos, rules: Rules = RULES) -> Callable[[Path], Look]:
     return partial(look_at, finder=known, rules=rules)
 
 
@@ -64,13 +65,13 @@ def contents(dataset: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def whole(world: tuple[list[Path], Known], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(world: tuple[list[Path], KnownPhotos], tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = tmp_path_factory.mktemp("whole")
     prepare(world[0], dataset, looks(world[1]), RULES)
     return dataset
 
 
-def test_a_dataset_says_what_it_holds(world: tuple[list[Path], Known], whole: Path) -> None:
+def test_a_dataset_says_what_it_holds(world: tuple[list[Path], KnownPhotos], whole: Path) -> None:
     rows = rows_of(whole / "manifest.csv")
     assert tuple(rows[0]) == COLUMNS
     assert len(rows) == 16
@@ -97,7 +98,7 @@ def test_a_copy_of_a_photo_is_dropped_and_the_larger_stays(whole: Path) -> None:
 
 
 def test_neither_the_order_of_the_photos_nor_of_the_looks_matters(
-    world: tuple[list[Path], Known], whole: Path, tmp_path: Path
+    world: tuple[list[Path], KnownPhotos], whole: Path, tmp_path: Path
 ) -> None:
     def backwards(look: Callable[[Path], Look], photos: Iterable[Path]) -> list[Look]:
         return [look(photo) for photo in reversed(list(photos))]
@@ -107,7 +108,7 @@ def test_neither_the_order_of_the_photos_nor_of_the_looks_matters(
 
 
 @pytest.fixture(scope="module")
-def shared_look(world: tuple[list[Path], Known]) -> Callable[[Path], Look]:
+def shared_look(world: tuple[list[Path], KnownPhotos]) -> Callable[[Path], Look]:
     """Looks that were made once: the log's tests are about the log."""
     made = {photo: looks(world[1])(photo) for photo in world[0]}
     return made.__getitem__
@@ -116,7 +117,7 @@ def shared_look(world: tuple[list[Path], Known]) -> Callable[[Path], Look]:
 @given(cut=st.floats(0, 1), manifest=st.booleans())
 @settings(max_examples=8, deadline=None)
 def test_a_log_that_was_cut_anywhere_goes_on(
-    world: tuple[list[Path], Known],
+    world: tuple[list[Path], KnownPhotos],
     whole: Path,
     shared_look: Callable[[Path], Look],
     tmp_path_factory: pytest.TempPathFactory,
@@ -154,7 +155,7 @@ from facefill.datasets.looking import Rules, look_at
 from facefill.datasets.prepare import prepare
 from tests.faces import draw_photo
 
-class Drawn:
+class FindsUntilKilled:
     def __init__(self): self.count = 0
     def find(self, photo):
         self.count += 1
@@ -162,13 +163,13 @@ class Drawn:
         return [Face((0, 0, 1, 1), points, 1.0) for points in draw_photo(300, 160, 2, 0)[1]]
 
 rules = Rules(min_side_px=60)
-prepare(map(Path, sys.argv[3:]), Path(sys.argv[1]), partial(look_at, finder=Drawn(), rules=rules), rules)
+prepare(map(Path, sys.argv[3:]), Path(sys.argv[1]), partial(look_at, finder=FindsUntilKilled(), rules=rules), rules)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_killed_process_loses_nothing(
-    world: tuple[list[Path], Known], tmp_path: Path, shared_look: Callable[[Path], Look]
+    world: tuple[list[Path], KnownPhotos], tmp_path: Path, shared_look: Callable[[Path], Look]
 ) -> None:
     first = world[0][:3]
     done = subprocess.run(
@@ -190,7 +191,7 @@ def test_a_killed_process_loses_nothing(
 
 
 def test_a_grown_dataset_keeps_its_faces_and_their_splits(
-    world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
+    world: tuple[list[Path], KnownPhotos], shared_look: Callable[[Path], Look], tmp_path: Path
 ) -> None:
     rules = RULES.model_copy(update={"test": 0.3, "validation": 0.3})
     photos = world[0][::-1]
@@ -205,7 +206,7 @@ def test_a_grown_dataset_keeps_its_faces_and_their_splits(
 
 
 def test_a_few_faces_still_make_three_splits(
-    world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
+    world: tuple[list[Path], KnownPhotos], shared_look: Callable[[Path], Look], tmp_path: Path
 ) -> None:
     prepare(world[0][:4], tmp_path, shared_look, RULES)
     rows = {row["file"]: row["split"] for row in rows_of(tmp_path / "manifest.csv")}
@@ -218,7 +219,7 @@ def test_a_few_faces_still_make_three_splits(
 
 
 def test_a_dataset_with_hashes_of_an_earlier_version_is_refused_and_left_as_it_is(
-    world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
+    world: tuple[list[Path], KnownPhotos], shared_look: Callable[[Path], Look], tmp_path: Path
 ) -> None:
     prepare(world[0][:4], tmp_path, shared_look, RULES)
     log = tmp_path / LOG
@@ -231,7 +232,7 @@ def test_a_dataset_with_hashes_of_an_earlier_version_is_refused_and_left_as_it_i
 
 
 def test_one_person_stays_in_one_split(
-    world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
+    world: tuple[list[Path], KnownPhotos], shared_look: Callable[[Path], Look], tmp_path: Path
 ) -> None:
     table = tmp_path / "people.csv"
     photos = world[0][:8]
@@ -249,17 +250,17 @@ def test_one_person_stays_in_one_split(
         prepare(photos, tmp_path / "set", shared_look, rules, identities=tmp_path / "set" / "dropped.csv")
 
 
-def reason_of(known: Known, path: Path, rules: Rules = RULES, **words: object) -> str:
+def reason_of(known: KnownPhotos, path: Path, rules: Rules = RULES, **words: object) -> str:
     seen = look_at(path, known, rules, **words).faces
     assert all(face.detail for face in seen if face.reason)
     return " ".join(face.reason for face in seen)
 
 
 def test_every_reason_to_drop_a_face(tmp_path: Path) -> None:
-    known = Known()
+    known = KnownPhotos()
     pixels, (points,) = draw_photo(200, 200, 1, 5)
 
-    def photo(name: str, picture: Pixels, landmarks: Points) -> Path:
+    def photo(name: str, picture: U8, landmarks: Points) -> Path:
         return save(known, tmp_path / f"{name}.png", np.ascontiguousarray(picture), [landmarks])
 
     fine = photo("fine", pixels, points)
@@ -276,18 +277,18 @@ def test_every_reason_to_drop_a_face(tmp_path: Path) -> None:
     assert reason_of(known, photo("swapped", pixels.copy()[::-1], points[[1, 0, 2, 3, 4]])) == "implausible"
     assert reason_of(known, photo("point", pixels[:, ::-1], np.full((5, 2), 9.0))) == "implausible"
 
-    class Half:
-        def find(self, photo: Pixels, faces: Sequence[Face]) -> list[FoundCover]:
+    class CoversToEyes:
+        def find(self, photo: U8, faces: Sequence[Face]) -> list[FoundCover]:
             middle = round(float(faces[0].landmarks[0, 1]))
             return [FoundCover((slice(0, middle), slice(0, photo.shape[1])), np.ones((middle, photo.shape[1]), bool))]
 
     strict = RULES.model_copy(update={"max_covered": 0.1})
-    assert reason_of(known, fine, strict, cover=Half()) == "covered"
-    assert reason_of(known, fine, strict.model_copy(update={"max_covered": 0.6}), cover=Half()) == ""
+    assert reason_of(known, fine, strict, cover=CoversToEyes()) == "covered"
+    assert reason_of(known, fine, strict.model_copy(update={"max_covered": 0.6}), cover=CoversToEyes()) == ""
 
 
 def test_photos_without_faces_and_broken_ones_are_listed(tmp_path: Path) -> None:
-    known = Known()
+    known = KnownPhotos()
     pixels, points = draw_photo(200, 200, 1, 5)
     good = save(known, tmp_path / "in" / "good.png", pixels, points)
     bare = save(known, tmp_path / "in" / "bare.png", pixels[:20].copy(), [])
@@ -307,7 +308,7 @@ def test_photos_without_faces_and_broken_ones_are_listed(tmp_path: Path) -> None
 
 
 def test_a_dataset_that_is_in_use_or_has_other_rules_is_left_alone(
-    world: tuple[list[Path], Known], shared_look: Callable[[Path], Look], tmp_path: Path
+    world: tuple[list[Path], KnownPhotos], shared_look: Callable[[Path], Look], tmp_path: Path
 ) -> None:
     def twice(photo: Path) -> Look:
         with pytest.raises(InputError, match="another process"):
@@ -328,7 +329,7 @@ def test_a_dataset_that_is_in_use_or_has_other_rules_is_left_alone(
 
 
 def test_the_commands(
-    world: tuple[list[Path], Known], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+    world: tuple[list[Path], KnownPhotos], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr(helpers, "open_finder", lambda device, threads: world[1])
     photos = world[0]
@@ -363,7 +364,7 @@ def test_the_commands(
 
 
 def test_without_imagehash_prepare_says_what_to_install_and_writes_nothing(
-    world: tuple[list[Path], Known], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+    world: tuple[list[Path], KnownPhotos], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr(options, "find_spec", lambda name: None)
     code, _, err = run("prepare", world[0][0], tmp_path / "set")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from facefill.arrays import U8
 from facefill.datasets import cache
 from facefill.datasets.manifest import POINTS, read_manifest
 from facefill.datasets.shards import INDEX, read_shards, write_shards
@@ -20,7 +21,7 @@ from facefill.errors import InputError
 from facefill.files.photo import encode_picture
 from facefill.runtime.finder import Face
 from facefill.training.data import DataConfig, Holes, batches, plan_steps, read_faces
-from tests.faces import ALIGNED, Pixels, draw_face
+from tests.faces import ALIGNED, draw_face
 from tests.toy_datasets import write_dataset
 
 
@@ -173,12 +174,12 @@ def test_a_picture_that_changed_is_decoded_again(tmp_path: Path) -> None:
     assert (read_faces(config).pixels[1] == 77).all()
 
 
-class Drawn:
+class FindsAligned:
     """A finder that sees every face where alignment puts it."""
 
     asked = 0
 
-    def find(self, photo: Pixels) -> list[Face]:
+    def find(self, photo: U8) -> list[Face]:
         self.asked += 1
         return [Face((0, 0, 1, 1), ALIGNED * photo.shape[0] - 0.5, 1.0)] if photo.any() else []
 
@@ -186,9 +187,9 @@ class Drawn:
 def test_landmarks_are_asked_for_only_where_a_hole_needs_them(folder: Path, tmp_path: Path) -> None:
     for place in range(3):
         (tmp_path / f"{place}.png").write_bytes(encode_picture(draw_face(64, place)[0]))
-    drawn, opened = Drawn(), 0
+    drawn, opened = FindsAligned(), 0
 
-    def finder() -> Drawn:
+    def finder() -> FindsAligned:
         nonlocal opened
         opened += 1
         return drawn

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facefill.arrays import Points
 from facefill.datasets.faces import read_dataset
 from facefill.datasets.looking import Rules
 from facefill.datasets.manifest import implausible
 from facefill.datasets.worn import wear_faces
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
-from tests.faces import ALIGNED, Points, draw_face
-from tests.toy_datasets import Known, rows_of, save, write_dataset
+from tests.faces import ALIGNED, draw_face
+from tests.toy_datasets import KnownPhotos, rows_of, save, write_dataset
 
 RULES = Rules(min_side_px=60)
 
@@ -72,7 +73,7 @@ def test_faces_whose_landmarks_no_face_has_are_refused_and_listed(tmp_path: Path
 
 
 def test_faces_without_a_manifest_are_asked_for_their_landmarks(tmp_path: Path) -> None:
-    known = Known()
+    known = KnownPhotos()
     for seed in range(2):
         face, points = draw_face(64, seed)
         save(known, tmp_path / "faces" / f"{seed}.png", face, [points])

@@ -257,11 +257,11 @@ def test_covers_are_drawn_and_what_cover_misses_stays(tmp_path: Path, network: P
     mine = write_dataset(tmp_path / "mine", 2, side=256)
     bench = prepare(settings(mine, network, tmp_path / "report", methods=("telea",), holes=("worn@256", "centre@256")))
 
-    class Nothing:
+    class NoCovers:
         def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
             return [FoundCover((slice(0), slice(0)), np.zeros((0, 0), bool))]
 
-    bench.cover = Nothing()  # type: ignore[assignment]
+    bench.cover = NoCovers()  # type: ignore[assignment]
     auto = PROTOCOLS["worn-auto@256"]
     case, completed = benchmark.complete_case(bench, bench.datasets[0], auto, "telea", "face000.png")
     assert (completed == case.shown).all()
@@ -278,7 +278,7 @@ def test_what_a_method_sees_of_the_cover_is_never_the_truth_under_a_plain_hole(
     bench = prepare(settings(faces, network, tmp_path / "report", methods=("telea",), holes=("random60@64",)))
     seen: list[np.ndarray] = []
 
-    class Copies(Model):
+    class CopiesWorn(Model):
         def fill(
             self, faces: np.ndarray, masks: np.ndarray, seeds: object, samples: object, inputs: dict[str, np.ndarray]
         ) -> np.ndarray:
@@ -288,7 +288,7 @@ def test_what_a_method_sees_of_the_cover_is_never_the_truth_under_a_plain_hole(
     record = bench.entries[0].model.record.model_copy(
         update={"inputs": ("worn",), "kind": "onnx", "size_px": 64, "blend": "paste"}
     )
-    bench.entries = [replace(bench.entries[0], inpainter=Inpainter(Copies(record, None), Mock(), Mock()))]
+    bench.entries = [replace(bench.entries[0], inpainter=Inpainter(CopiesWorn(record, None), Mock(), Mock()))]
     case, completed = benchmark.complete_case(bench, bench.datasets[0], bench.protocols[0], "telea", "face000.png")
     assert (completed[case.mask] == 128).all()
     assert (seen[0][0][~case.mask] == case.truth[~case.mask]).all()

@@ -25,6 +25,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin
 
+from facefill.arrays import U8
 from facefill.errors import InputError
 from facefill.files.photo import Provenance, encode_photo, read_photo
 from facefill.files.samples import use_heif
@@ -228,7 +229,7 @@ def outcome(data: bytes) -> str:
     return "kept"
 
 
-def check(result: bytes, before: files.Pixels, mask: np.ndarray, *, lossy: bool) -> None:
+def check(result: bytes, before: U8, mask: np.ndarray, *, lossy: bool) -> None:
     """Outside the hole the result is what was read, as Pillow and OpenCV see it."""
     with Image.open(io.BytesIO(result)) as image:
         name, profile, deep = image.format, image.info.get("icc_profile"), image.mode.startswith("I;16")

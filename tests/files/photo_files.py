@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
+from facefill.arrays import U8
 
 DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
 VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(range(256)) * 8  # the beginning of one, and something
@@ -85,7 +85,7 @@ def tiff(samples: NDArray[Any], **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def exif(picture_of: Pixels | None = None, orientation: int = 6, order: str = "<") -> bytes:
+def exif(picture_of: U8 | None = None, orientation: int = 6, order: str = "<") -> bytes:
     """An EXIF block with a maker's note at a fixed place and, of a given picture, a thumbnail.
 
     The layout is fixed: IFD0 at 8, EXIF IFD at 100, the note at 200, IFD1 at 300, the thumbnail at 400.
@@ -112,13 +112,6 @@ def exif(picture_of: Pixels | None = None, orientation: int = 6, order: str = "<
         directory(300, [(0x0103, 3, 1, 6), (0x0201, 4, 1, 400), (0x0202, 4, 1, len(thumbnail))], 0)
         block += thumbnail
     return bytes(block)
-
-
-def thumbnail_of(block: bytes) -> Pixels:
-    """The thumbnail in a block made by `exif`."""
-    order = "<" if block[:2] == b"II" else ">"
-    (length,) = struct.unpack_from(order + "I", block, 302 + 24 + 8)
-    return np.asarray(opened(block[400 : 400 + length]).convert("RGB"))
 
 
 def _profile(space: str, connection: str, kind: str, tags: list[tuple[bytes, bytes]]) -> bytes:

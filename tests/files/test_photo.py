@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from facefill.arrays import U8
 from facefill.files import orientation as turning
 from facefill.files.photo import FORMATS, Photo, Provenance, encode_photo, read_photo
 
@@ -39,7 +40,7 @@ def hole_in(photo: Photo, seed: int = 0) -> NDArray[np.bool_]:
     return mask
 
 
-def completed_of(photo: Photo, mask: NDArray[np.bool_]) -> files.Pixels:
+def completed_of(photo: Photo, mask: NDArray[np.bool_]) -> U8:
     """New content in the hole, and garbage outside it, which nobody may look at in a file without thumbnail."""
     new = np.random.default_rng(1).integers(0, 256, photo.pixels.shape, dtype=np.uint8)
     assert (new != photo.pixels).any()

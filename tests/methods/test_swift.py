@@ -115,7 +115,7 @@ def test_a_mirrored_picture_is_drawn_as_the_mirrored_face() -> None:
         once = method.generator.complete(
             *shrink(batch["image"], batch["mask"]),
             heat_maps(points, batch["mask"][..., ::4, ::4]),
-            method.generator.throw(silent),
+            method.generator.noise_at_bottom(silent),
         )
     torch.testing.assert_close(drawn.flip(3), mirrored, rtol=0, atol=1e-6)
     assert (drawn - once).abs().max() > 1e-3

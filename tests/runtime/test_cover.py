@@ -138,7 +138,7 @@ def test_a_garment_ends_in_a_collar_and_not_at_the_edge_of_what_was_looked_at(co
     assert max(ends[0], ends[2]) < ends[1] - 5
 
 
-class Once(Counted):
+class CoveredOnce(Counted):
     """A network that sees no cover from its second look on."""
 
     def run(self, inputs: Arrays) -> Arrays:
@@ -148,7 +148,7 @@ class Once(Counted):
 
 def test_what_wider_looks_do_not_carry_on_ends_in_a_collar_and_not_straight(cover: Cover) -> None:
     photo, face = below(np.full((400, 240, 3), BLUE, np.uint8))
-    once = Once(cover._engine)
+    once = CoveredOnce(cover._engine)
     found = Cover(once).find(photo, [face])[0]
     assert once.looks > 1
     assert found.cut

@@ -50,11 +50,11 @@ class CutCovers(Covers):
 
 @pytest.mark.parametrize("score", [0.95, 0.8])
 def test_doubt_and_what_is_cut_stand_with_the_face_and_the_photo_which_is_completed_all_the_same(score: float) -> None:
-    class Found(Finds):
+    class Scored(Finds):
         def find(self, photo: np.ndarray) -> list[Face]:
             return [replace(face, score=score) for face in super().find(photo)]
 
-    inpainter = Inpainter(Grey(), lambda: Found([LANDMARKS]), lambda: CutCovers(slice(120, 220)))
+    inpainter = Inpainter(Grey(), lambda: Scored([LANDMARKS]), lambda: CutCovers(slice(120, 220)))
     result = inpainter.complete(inpainter.plan_unmask(read_photo(PHOTO)))
     (said,) = result.faces[0].warnings
     assert result.warnings == (said,)

@@ -11,7 +11,7 @@ from facefill.runtime.second_look import SIDE_PX, SecondLook
 POINTS = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]]) + 100
 
 
-class Says:
+class SameAnswers:
     """A network that answers the same for the pictures of each face: a score, and landmarks where they are in the usual
     face, a tenth of the side further right."""
 
@@ -31,7 +31,7 @@ class Says:
 def test_what_is_no_face_goes_and_the_others_get_its_landmarks() -> None:
     photo = np.zeros((500, 500, 3), np.uint8)
     faces = [Face((1.0, 2, 3, 4), POINTS, 0.9), Face((5.0, 6, 7, 8), POINTS + 50, 0.8)]
-    (kept,) = SecondLook(Says(-1, 2)).look(photo, faces)
+    (kept,) = SecondLook(SameAnswers(-1, 2)).look(photo, faces)
     assert kept.box == faces[1].box
     assert kept.score == 0.8
     assert np.ptp(kept.landmarks, 0).max() < 1e-6
@@ -41,4 +41,4 @@ def test_what_is_no_face_goes_and_the_others_get_its_landmarks() -> None:
 
 def test_landmarks_that_fall_together_belong_to_no_face() -> None:
     photo = np.zeros((50, 50, 3), np.uint8)
-    assert SecondLook(Says()).look(photo, [Face((1.0, 2, 3, 4), np.full((5, 2), 9.0), 0.9)]) == []
+    assert SecondLook(SameAnswers()).look(photo, [Face((1.0, 2, 3, 4), np.full((5, 2), 9.0), 0.9)]) == []

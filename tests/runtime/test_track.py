@@ -21,7 +21,7 @@ def moved(dx: float, dy: float, angle: float = 0.0) -> tuple[np.ndarray, np.ndar
     return shown, LANDMARKS[0] @ matrix[:, :2].T + matrix[:, 2]
 
 
-class Once(Finds):
+class SeesOnce(Finds):
     """Sees the face at the first look only, and counts."""
 
     def __init__(self, landmarks: list[np.ndarray], times: int = 1) -> None:
@@ -34,7 +34,7 @@ class Once(Finds):
 
 
 def test_between_looks_a_face_moves_with_the_picture() -> None:
-    finder = Once(LANDMARKS)
+    finder = SeesOnce(LANDMARKS)
     tracker = Tracker(finder)
     for step in range(FOUND_EVERY):
         frame, truth = moved(2.0 * step, 1.0 * step, 0.5 * step)
@@ -47,7 +47,7 @@ def test_between_looks_a_face_moves_with_the_picture() -> None:
 
 
 def test_a_face_that_the_finder_no_longer_sees_is_let_go() -> None:
-    tracker = Tracker(Once(LANDMARKS))
+    tracker = Tracker(SeesOnce(LANDMARKS))
     counts = [len(tracker.follow(PHOTO)) for _ in range(3 * FOUND_EVERY)]
     assert counts[: 2 * FOUND_EVERY] == [1] * (2 * FOUND_EVERY), "one look that misses it is forgiven"
     assert counts[-1] == 0
@@ -81,7 +81,7 @@ def test_where_the_finder_sees_the_face_elsewhere_it_has_moved_there() -> None:
 
 
 def test_another_scene_is_looked_at_at_once() -> None:
-    finder = Once(LANDMARKS, times=9)
+    finder = SeesOnce(LANDMARKS, times=9)
     tracker = Tracker(finder)
     (first,) = tracker.follow(PHOTO)
     (second,) = tracker.follow(255 - PHOTO)
@@ -92,7 +92,7 @@ def test_another_scene_is_looked_at_at_once() -> None:
 def test_a_face_without_anything_to_hold_on_to_is_looked_at_in_every_frame() -> None:
     flat = np.full_like(PHOTO, 120)
     assert movement(flat[..., 0], flat[..., 0], np.array([50.0, 50, 150, 150])) is None
-    finder = Once(LANDMARKS, times=9)
+    finder = SeesOnce(LANDMARKS, times=9)
     tracker = Tracker(finder)
     for _ in range(3):
         tracker.follow(flat)

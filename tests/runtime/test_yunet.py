@@ -28,14 +28,14 @@ def test_rows_are_faces_of_the_photo_the_largest_first() -> None:
 def test_what_the_network_says_is_decoded_as_its_authors_do(tmp_path: Path) -> None:
     yunet = object.__new__(YuNet)
     yunet._multiple_px = 32
-    yunet._engine = Says()
+    yunet._engine = OneFace()
     ((*box, x, y, score),) = yunet.look(np.zeros((60, 90, 3), np.uint8), 0.6)[:, [0, 1, 2, 3, 4, 5, 14]]
     assert box == pytest.approx([32.0, 24, 48, 40])  # column 4, row 3 of stride 8, half a cell aside, 16 pixels wide
     assert (x, y) == pytest.approx((40.0, 32.0))
     assert score == pytest.approx(np.sqrt(0.9 * 0.8))
 
 
-class Says:
+class OneFace:
     """One face in a canvas of 96 x 64, and one below the threshold."""
 
     metadata: ClassVar[dict[str, str]] = {}

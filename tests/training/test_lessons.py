@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from facefill.arrays import U8
 from facefill.config import build
 from facefill.errors import InputError
 from facefill.nets.finder import FinderNet
@@ -38,7 +39,7 @@ class Knows:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
+    def look(self, picture: U8, threshold: float) -> NDArray[np.float32]:
         side = picture.shape[0]
         points = draw_face(256, 0)[1].ravel() / 256
         return np.array([[*FACE, *points, 0]], np.float32) * side + np.eye(15, dtype=np.float32)[14] * 0.9
@@ -47,7 +48,7 @@ class Knows:
 class InAPhoto(Knows):
     """Knows a face of 128 pixels at `PLACE` in a photo of 400x320, whatever size and grey border it is shown with."""
 
-    def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
+    def look(self, picture: U8, threshold: float) -> NDArray[np.float32]:
         rows = picture[..., 0] != 128
         left, top = np.flatnonzero(rows.any(0))[0], np.flatnonzero(rows.any(1))[0]
         scale = (np.flatnonzero(rows.any(0))[-1] + 1 - left) / 400
@@ -82,7 +83,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> LessonConfig:
 class Both(Knows):
     """Labels aligned faces and the photo."""
 
-    def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
+    def look(self, picture: U8, threshold: float) -> NDArray[np.float32]:
         square = picture.shape[0] == picture.shape[1]
         return (Knows if square else InAPhoto).look(self, picture, threshold)
 
@@ -103,7 +104,7 @@ def test_a_place_is_always_the_same_lesson(source: Source) -> None:
 
 def test_what_was_made_once_is_read_the_second_time(config: LessonConfig, source: Source) -> None:
     class Never(Both):
-        def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
+        def look(self, picture: U8, threshold: float) -> NDArray[np.float32]:
             assert picture.shape[0] != picture.shape[1]
             return super().look(picture, threshold)
 
@@ -134,7 +135,7 @@ def test_labels_go_with_the_photo_that_is_cut(source: Source) -> None:
 
 def test_the_same_face_in_several_sizes_is_one_and_overlapping_ones_count_neither_way() -> None:
     class Doubles(Knows):
-        def look(self, picture: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
+        def look(self, picture: U8, threshold: float) -> NDArray[np.float32]:
             row = InAPhoto.look(self, picture, threshold)[0]
             beside = row.copy()
             beside[:14:2] += 0.6 * (row[2] - row[0])

@@ -93,7 +93,7 @@ class WorkerPool:
                 return
             for pipe in connection.wait([member.pipe for member in self._members]):
                 member = next(member for member in self._members if member.pipe is pipe)
-                yield from self._hear(member)
+                yield from self._receive(member)
 
     def _feed(self, items: Iterator[Item]) -> bool:
         """Fill every worker up, the emptiest first; False when no photo is left. Before suspects workers run empty."""
@@ -109,11 +109,11 @@ class WorkerPool:
             member.give(item)
         return True
 
-    def _hear(self, member: _Member) -> Iterator[Outcome]:
+    def _receive(self, member: _Member) -> Iterator[Outcome]:
         try:
             said = member.pipe.recv()
         except (EOFError, OSError):
-            yield from self._bury(member)
+            yield from self._replace(member)
             return
         if isinstance(said, InputError):
             raise said
@@ -123,7 +123,7 @@ class WorkerPool:
         else:
             member.ready = True
 
-    def _bury(self, member: _Member) -> Iterator[Outcome]:
+    def _replace(self, member: _Member) -> Iterator[Outcome]:
         """Replace a dead worker."""
         member.process.join()
         code = member.process.exitcode

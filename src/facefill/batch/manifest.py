@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
 
 from facefill.batch.bucket import Bucket, Folder
 from facefill.batch.folder import MANIFEST, STATE, Unwritable
@@ -18,8 +18,9 @@ from facefill.batch.table import NameTable, hash64
 from facefill.errors import InputError
 from facefill.files.whole import beside
 
-Status = Literal["completed", "refused", "failed", "unchanged", "unwritable"]
-STATUSES = ("completed", "refused", "failed")
+KeptStatus = Literal["completed", "refused", "failed"]
+Status = KeptStatus | Literal["unchanged", "unwritable"]
+STATUSES: tuple[KeptStatus, ...] = get_args(KeptStatus)
 LINES = "lines"
 FLUSH_S, FLUSH_LINES = 5.0, 1000
 """Seconds, and number of lines, that wait before an upload into a bucket."""
@@ -73,7 +74,7 @@ class Outcome:
 class Known:
     """What the manifest says about a photo."""
 
-    status: str
+    status: KeptStatus
     stamp: int
     sources: int
     """See `hash_sources`."""

@@ -76,15 +76,15 @@ class Cluster:
         options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
             if self._address != "auto":
-                _knock(self._address)
+                _check_listening(self._address)
                 ray.init(self._address, **options)
                 return
-            _know_a_token()
+            _ensure_token()
             _stay_on_loopback()
             try:
                 ray.init("auto", **options)
             except ConnectionError:
-                _keep_to_itself()
+                _disable_api_server()
                 # Ray's own niceness of 15 leaves its actors next to nothing beside any other work: they seem to hang.
                 options |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
                 options["_system_config"] = {"worker_niceness": 0}
@@ -161,7 +161,7 @@ class _Pool(Generic[T, R]):
             try:
                 results = self._ray.get(said)
             except self._ray.exceptions.RayError as error:
-                yield from self._lose(said, error)
+                yield from self._requeue(said, error)
             else:
                 if said in self._starting:
                     self._deaths = 0
@@ -178,7 +178,7 @@ class _Pool(Generic[T, R]):
             self._waiting.extend(([item], lost) for _, block, lost in self._working.values() for item in block)
             self.end()
 
-    def _lose(self, said: Any, error: Exception) -> Iterator[tuple[T, None]]:
+    def _requeue(self, said: Any, error: Exception) -> Iterator[tuple[T, None]]:
         """After the death of an actor: what it had is done again, alone, or given up."""
         if said in self._starting:
             del self._starting[said]
@@ -219,7 +219,7 @@ class _Actor:
         return self._work(block)
 
 
-def _know_a_token() -> None:
+def _ensure_token() -> None:
     """Name the token that runs of this user share, in our cache; Ray would write one to ~/.ray. A token that the user
     has already stays."""
     if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or (Path.home() / ".ray/auth_token").exists():
@@ -241,7 +241,7 @@ def _stay_on_loopback() -> None:
         ray_constants.ENABLE_RAY_CLUSTER = False
 
 
-def _keep_to_itself() -> None:
+def _disable_api_server() -> None:
     """Start no API server with the Ray of this machine: it asks the clouds' metadata services which of them it runs on,
     also where it is not to report it, and nothing here needs it. Ray has no option for that (2.60 to 2.63)."""
     from ray._private import node
@@ -249,7 +249,7 @@ def _keep_to_itself() -> None:
     node.Node.start_api_server = lambda *_, **__: None
 
 
-def _knock(address: str) -> None:
+def _check_listening(address: str) -> None:
     """Raises OSError where nothing listens at HOST:PORT, for which Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():

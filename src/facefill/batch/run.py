@@ -20,7 +20,7 @@ Complete = Callable[[Iterator[Item]], Iterator[Outcome]]
 
 
 @dataclass
-class _Plan:
+class _Pending:
     """The photos of a folder that are still to be done."""
 
     job: BatchJob
@@ -111,7 +111,7 @@ def run(
         tally.damaged_lines = manifest.damaged
         try:
             _check_recipe(manifest, job, force)
-            plan = _Plan(job, select, force, manifest, tally)
+            plan = _Pending(job, select, force, manifest, tally)
             with Display(source, select, tally) as display:
                 plan.show = display.show
                 _go(plan, complete, max_errors, each)
@@ -122,7 +122,7 @@ def run(
     return tally
 
 
-def _go(plan: _Plan, complete: Complete, max_errors: int | None, each: Callable[[Outcome], None]) -> None:
+def _go(plan: _Pending, complete: Complete, max_errors: int | None, each: Callable[[Outcome], None]) -> None:
     tally, start = plan.tally, time.monotonic()
     for outcome in complete(plan.items()):
         tally.seconds = time.monotonic() - start
@@ -150,7 +150,7 @@ def preview(job: BatchJob, *, select: Selection, force: bool = False) -> tuple[T
     _, target = _open_checked(job, select, force)
     manifest, tally = Manifest(target, job.recipe, writes=False), Tally()
     _check_recipe(manifest, job, force)
-    return tally, _Plan(job, select, force, manifest, tally).items()
+    return tally, _Pending(job, select, force, manifest, tally).items()
 
 
 def _open_checked(job: BatchJob, select: Selection, force: bool) -> tuple[Folder, Folder]:

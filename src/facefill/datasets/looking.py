@@ -51,6 +51,9 @@ class Rules(Frozen):
     """Shares of the identities, or of the groups of near-duplicates, in these splits; the others are in train."""
 
 
+Reason = Literal["", "implausible", "uncertain", "outside", "tiny", "blurred", "covered"]
+
+
 class FindsCovers(Protocol):
     def find(self, photo: U8, faces: Sequence[Face]) -> list[FoundCover]: ...
 
@@ -69,8 +72,8 @@ class SeenFace:
     """Result of `duplicates.hash_face` in hexadecimal."""
     sha256: str
     """Hash of its picture's file."""
-    reason: str
-    """Why it is dropped: implausible, uncertain, outside, tiny, blurred, covered; empty where it may stay."""
+    reason: Reason
+    """Why it is dropped; empty where it may stay."""
     detail: str
 
 
@@ -124,7 +127,8 @@ def _judge(found: Face, photo: U8, file: str, rules: Rules, cover: FindsCovers |
     whole = bool((found.landmarks >= -0.5).all() and (found.landmarks <= np.array(photo.shape[1::-1]) - 0.5).all())
     share = square.inside(photo.shape)
     least_px = rules.min_side_px if rules.min_side_px is not None else rules.size_px // 2
-    reason, detail, blur, bits, digest, picture = "", "", 0.0, "", "", b""
+    reason: Reason = ""
+    detail, blur, bits, digest, picture = "", 0.0, "", "", b""
     if odd := implausible(points, aligned=False):
         reason, detail = "implausible", odd
     elif found.score < rules.min_score:

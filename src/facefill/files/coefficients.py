@@ -112,7 +112,7 @@ def _in_blocks(plane: NDArray[np.float32], frame: Frame, index: int) -> NDArray[
     return plane.reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(rows, columns, 64)
 
 
-def _components(native: NDArray[np.uint8], jpeg: Jpeg) -> NDArray[np.float32]:
+def _components(native: U8, jpeg: Jpeg) -> NDArray[np.float32]:
     """(N, C) native samples as (N, C) component values minus 128."""
     values = native.astype(np.float32)
     jfif = any(segment.marker == 0xE0 for segment in jpeg.colour_marks)

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import JpegImagePlugin
 
+from facefill.arrays import U8
 from facefill.errors import InputError
 from facefill.files.colour import Native
 from facefill.files.metadata import CREDENTIALS, Dpi, Found, Kept, keep, trailing
@@ -196,10 +196,10 @@ def decode_jpeg(jpeg: Jpeg) -> tuple[Native, list[str]]:
     return Native(255 - samples if kind == "cmyk" else samples, kind, kept=keep(_found_in(jpeg))), notes
 
 
-def _decode_leniently(data: bytes, space: str) -> NDArray[np.uint8]:
+def _decode_leniently(data: bytes, space: str) -> U8:
     """What can be read of damaged samples, and of those whose channels have odd sides, which simplejpeg refuses."""
     try:
-        samples: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, space, strict=False)
+        samples: U8 = simplejpeg.decode_jpeg(data, space, strict=False)
         return samples
     except ValueError:
         if space == "CMYK":

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facefill.arrays import U8
 from facefill.files.tags import Directories
 
 ORIENTATION = 0x0112
@@ -33,7 +34,7 @@ def orientation_of(exif: Iterable[bytes], xmp: Iterable[str] = ()) -> int:
     return next((int(found[1]) for packet in xmp if (found := _IN_XMP.search(packet))), 1)
 
 
-def upright(stored: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def upright(stored: U8, orientation: int) -> U8:
     """A picture turned as its orientation says; contiguous."""
     if orientation == 1:
         return np.ascontiguousarray(stored)

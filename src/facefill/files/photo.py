@@ -72,7 +72,7 @@ class Photo:
 
 
 def read_photo(
-    source: str | os.PathLike[str] | BinaryIO | bytes | Image.Image | NDArray[np.uint8],
+    source: str | os.PathLike[str] | BinaryIO | bytes | Image.Image | U8,
     *,
     max_pixels: int = _MOST_PIXELS,
     max_bytes: int = _MOST_BYTES,

@@ -158,14 +158,14 @@ class LatentSearch(Method):
         if player == "generator":
             faces = self.generator.faces(self.draw_codes(batch["seed"]))
             batch["generated"] = faces.detach()
-            return {"generator": self._surprise(faces, REAL)}
+            return {"generator": self._cross_entropy(faces, REAL)}
         if "generated" not in batch:
             with torch.no_grad():
                 batch["generated"] = self.generator.faces(self.draw_codes(batch["seed"]))
-        true, generated = self._surprise(batch["truth"], REAL), self._surprise(batch["generated"], FAKE)
+        true, generated = self._cross_entropy(batch["truth"], REAL), self._cross_entropy(batch["generated"], FAKE)
         return {"critic_true": true, "critic_generated": generated}
 
-    def _surprise(self, faces: Tensor, kind: int) -> Tensor:
+    def _cross_entropy(self, faces: Tensor, kind: int) -> Tensor:
         """Mean -log of a class's softmax (the generator's is the one of Goodfellow et al. 2014 that does not fade)."""
         logits = self.generator.critic(faces).float()
         return F.cross_entropy(logits, torch.full((len(logits),), kind, device=logits.device))

@@ -141,9 +141,9 @@ class Swift(Method):
         heat = heat_maps(self._hints(batch), share)
         average = self._tell(batch, average, truth, share)
         noisy = (batch["seed"] % NOISY == 0)[:, None, None, None]
-        thrown = self.generator.throw(draw_noise(batch["seed"], batch["mask"])) * noisy
+        bottom = self.generator.noise_at_bottom(draw_noise(batch["seed"], batch["mask"])) * noisy
         once, again = (
-            drawn.float().lerp(truth, beyond) for drawn in self.generator.draw_twice(average, share, heat, thrown)
+            drawn.float().lerp(truth, beyond) for drawn in self.generator.draw_twice(average, share, heat, bottom)
         )
         batch["small"] = (once + again) / 2
         terms = {
@@ -180,9 +180,9 @@ class Swift(Method):
         apart = (points[:, 1] - points[:, 0]).norm(dim=-1) * self.config.landmark_noise
         moved = []
         for face, scale, seed in zip(points, apart, batch["seed"].tolist(), strict=True):
-            thrown = torch.randn(6, 2, generator=torch.Generator().manual_seed(seed)).to(face)
-            together = torch.cat([thrown.new_zeros(2, 2), thrown[5:].expand(3, 2)])  # what a cover hides errs alike
-            moved.append(torch.full_like(face, UNKNOWN) if seed % 8 == 2 else face + scale * (thrown[:5] + together))
+            errors = torch.randn(6, 2, generator=torch.Generator().manual_seed(seed)).to(face)
+            together = torch.cat([errors.new_zeros(2, 2), errors[5:].expand(3, 2)])  # what a cover hides errs alike
+            moved.append(torch.full_like(face, UNKNOWN) if seed % 8 == 2 else face + scale * (errors[:5] + together))
         return torch.stack(moved)
 
     def _tell(self, batch: Batch, average: Tensor, truth: Tensor, share: Tensor) -> Tensor:

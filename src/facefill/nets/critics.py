@@ -56,7 +56,7 @@ def relative_loss(better: Sequence[Tensor], worse: Sequence[Tensor], mask: Tenso
 
 
 def sum_over_maps(values: list[Tensor], mask: Tensor) -> Tensor:
-    """Of each map (N, 1, h, w) the mean over patches, weighed by their share of the hole, summed, (N,)."""
+    """The sum over maps (N, 1, h, w) of the mean over patches, weighted by their share of the hole, (N,)."""
     means = []
     for at in values:
         weight = share_of_hole(mask, at)

@@ -23,7 +23,7 @@ WIDER, LOWER = 0.04, 0.04
 """How far noise moves the corners of the mouth at one standard deviation, over the distance of the eyes. Mouths differ
 in width by 0.04 and in height by 0.05 (1,832 frontal faces that learn); moved six times as far, the face turns pale."""
 LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue, ITU-R BT.601."""
+"""Weights of red, green and blue in luminance (ITU-R BT.601)."""
 
 Box = tuple[float, float, float, float]
 """Left, right, top and bottom beside a place, over the distance that goes with it."""
@@ -42,7 +42,7 @@ TURNS = (0.04, 0.185, 0.33)
 HIDDEN = 0.9
 """A part's looks are told where this share of it is hidden: a mouth half seen has its own."""
 PROFILE = 0.5
-"""Of a face whose nose is this far beside the middle, over the distance of the eyes, nothing is told of the mouth."""
+"""Where the nose is further than this from the middle, over the distance of the eyes, nothing is told of the mouth."""
 
 
 def heat_maps(landmarks: Tensor, like: Tensor) -> Tensor:

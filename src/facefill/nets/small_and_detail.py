@@ -69,40 +69,41 @@ class SmallAndDetail(nn.Module):
         the mirrored one, so that what a network tends to do to one corner of every mouth fades. Both are told
         sketches of hidden eyes and, where there is noise, of a hidden mouth, in the tone of a first drawing."""
         average, share = shrink(image, mask)
-        unseen, heat, thrown = hidden(share), heat_maps(move_mouth(landmarks, noise), share), self.throw(noise)
+        unseen, heat = hidden(share), heat_maps(move_mouth(landmarks, noise), share)
+        bottom = self.noise_at_bottom(noise)
         points = landmarks.nan_to_num(UNKNOWN, UNKNOWN, UNKNOWN)
-        undecided = self.draw_undecided(average, share, heat, thrown)
+        undecided = self.draw_undecided(average, share, heat, bottom)
         kinds, other = choose_mouth(noise), noise.flatten(1).any(1).to(unseen)
         told = tellable(landmarks, unseen) * torch.stack([other, torch.ones_like(other)], 1)
         told = unseen * told[..., None, None]
         sketched = self.sketches.paint(average, undecided, move_mouth(points, noise), kinds, told)
         average = torch.where(told.any(), sketched, average)  # exported as a branch: mostly nothing is told
-        once, again = self.draw_twice(average, share, heat, thrown)
+        once, again = self.draw_twice(average, share, heat, bottom)
         mean: Tensor = (once + again) / 2
         return mean
 
-    def draw_undecided(self, average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> Tensor:
+    def draw_undecided(self, average: Tensor, share: Tensor, heat: Tensor, bottom: Tensor) -> Tensor:
         """What is drawn without any sketch: once, of picture and mirrored picture the one that is brighter to
         the left, so that both have the same."""
-        given, middle = (average, share, heat, thrown), average.shape[3] // 2
+        given, middle = (average, share, heat, bottom), average.shape[3] // 2
         bright = average.mean((1, 2))
         to_left = (bright[:, :middle].sum(1) > bright[:, middle:].sum(1))[:, None, None, None]
         drawn = self.complete(*(torch.where(to_left, *pair) for pair in zip(given, mirror(*given), strict=True)))
         return torch.where(to_left, drawn, drawn.flip(3))
 
-    def draw_twice(self, average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> tuple[Tensor, Tensor]:
+    def draw_twice(self, average: Tensor, share: Tensor, heat: Tensor, bottom: Tensor) -> tuple[Tensor, Tensor]:
         """What is drawn of a small picture and, mirrored back, of the mirrored one."""
-        given = (average, share, heat, thrown)
+        given = (average, share, heat, bottom)
         both = self.complete(*(cat(pair) for pair in zip(given, mirror(*given), strict=True)))
         return both[: average.shape[0]], both[average.shape[0] :].flip(3)
 
-    def throw(self, noise: Tensor) -> Tensor:
+    def noise_at_bottom(self, noise: Tensor) -> Tensor:
         """Noise (N, 1, H, W) as it joins at the bottom of *small*."""
         return F.pixel_unshuffle(noise, FACTOR * self.small.step)[:, : self.small.noise.in_channels]
 
-    def complete(self, average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> Tensor:
+    def complete(self, average: Tensor, share: Tensor, heat: Tensor, bottom: Tensor) -> Tensor:
         """The small picture, drawn once, from its own pixels and heat maps."""
-        drawn = self.small(average, share, heat, thrown)
+        drawn = self.small(average, share, heat, bottom)
         completed: Tensor = drawn * share + average * (1 - share)
         return completed.clamp(-1, 1)
 
@@ -117,12 +118,12 @@ class DrawnOnce(SmallAndDetail):
 
     def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
         average, share = shrink(image, mask)
-        return self.complete(average, share, heat_maps(landmarks, share), self.throw(noise))
+        return self.complete(average, share, heat_maps(landmarks, share), self.noise_at_bottom(noise))
 
 
-def mirror(average: Tensor, share: Tensor, heat: Tensor, thrown: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def mirror(average: Tensor, share: Tensor, heat: Tensor, bottom: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What *small* is given of the mirrored picture."""
-    return average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), thrown.flip(3)
+    return average.flip(3), share.flip(3), heat[:, MIRRORED].flip(3), bottom.flip(3)
 
 
 def shrink(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

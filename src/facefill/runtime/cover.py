@@ -109,7 +109,7 @@ def read_kinds(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _SeenSquare:
     """What the network sees in one square of (S, S) pixels."""
 
     square: Crop
@@ -178,16 +178,18 @@ class Cover:
         window = slice(y0, y1), slice(x0, x1)
         return FoundCover(window, placed[window].copy(), kinds_of(mask, look.scores), cut)
 
-    def _look(self, photo: U8, square: Crop, kinds: Collection[str]) -> _Look:
+    def _look(self, photo: U8, square: Crop, kinds: Collection[str]) -> _SeenSquare:
         view = view_of(photo, square)
         scores = self.probabilities(view)
         if len(scores) > 1:
             scores = scores * np.isin(KINDS, tuple(kinds))[:, None, None]
         inside = ~square.outside(photo.shape)
         score = scores.sum(0) * inside
-        return _Look(square, inside, scores, score, outline(score, view))
+        return _SeenSquare(square, inside, scores, score, outline(score, view))
 
-    def _further(self, photo: U8, first: _Look, placed: Bool, kinds: Collection[str]) -> tuple[Bool, _Look] | None:
+    def _further(
+        self, photo: U8, first: _SeenSquare, placed: Bool, kinds: Collection[str]
+    ) -> tuple[Bool, _SeenSquare] | None:
         """What is placed (H, W) and all of the cover that goes on from there, and the last look; None for a garment,
         which goes on and on.
 
@@ -214,7 +216,7 @@ class Cover:
         return np.asarray(next(iter(self._engine.run({"worn": to_network(view[None])}).values()))[0], np.float32)
 
 
-def _is_cut(photo: U8, placed: Bool, first: _Look, square: Crop) -> bool:
+def _is_cut(photo: U8, placed: Bool, first: _SeenSquare, square: Crop) -> bool:
     """Whether what looks like the cover is left beside what is placed (H, W), or what the first look did not reach."""
     view, hole, inside = view_of(photo, square), square.take_mask(placed), ~square.outside(photo.shape)
     cover, reached = (

@@ -29,7 +29,7 @@ Window = tuple[slice, slice]
 SMALLEST_FACE_PX = 32
 """The shorter side of a face's box; below it there is too little to see."""
 LARGEST_SHARE = 0.60
-"""Of a face crop that may be missing, unless the user allows more."""
+"""The largest share of a face crop that may be missing, 0 to 1, unless the user allows more."""
 FINE_SHARE, FINE_PX = 1 / 60, (4.25, 8.0)
 """What lies no deeper in a hole than this share of its face crop's side, within these bounds in pixels of the photo, is
 fine: there biharmonic interpolation is nearer to the truth than `swift` (docs/evaluation.md). Away from faces the upper

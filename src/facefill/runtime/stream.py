@@ -77,7 +77,7 @@ class _Drawing:
         return bool(self.hole(self.frame).any()) and not self.too_covered
 
 
-_Drawn = Future[dict[int, _Drawing]]
+_Drawings = Future[dict[int, _Drawing]]
 """What networks made of faces of one frame, by the number of the track; where only the cover is found, the patch is the
 face as it is."""
 
@@ -94,7 +94,7 @@ class _Order:
     changed: Bool
     """(S, S), where it does not look as it did when it was drawn before."""
     fresh: float = 1.0
-    before: _Drawn | None = None
+    before: _Drawings | None = None
     """What covered it then."""
 
 
@@ -103,8 +103,8 @@ class _Ordered:
     """The order that was given last for a face, and what comes of it."""
 
     order: _Order
-    covered: _Drawn
-    drawn: _Drawn
+    covered: _Drawings
+    drawn: _Drawings
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Seen:
 
     pixels: U8
     frame: int
-    faces: dict[int, tuple[Matrix, _Drawn]]
+    faces: dict[int, tuple[Matrix, _Drawings]]
     """By the number of the track: how the face moved since its first frame, and what is to be shown on it."""
 
 
@@ -170,7 +170,7 @@ class Stream:
         self._networks = ThreadPoolExecutor(1 if pace else 2)
         self._frame = 0
         self._ordered: dict[int, _Ordered] = {}
-        self._ready: dict[int, _Drawn] = {}
+        self._ready: dict[int, _Drawings] = {}
         self._shown: dict[int, _Shown] = {}
         self._newest: dict[int, int] = {}
         """In which frame what each face shows was drawn."""
@@ -189,7 +189,7 @@ class Stream:
         tracks = self._tracker.follow(pixels)
         orders = [order for track in tracks if (order := self._order(track, pixels))]
         if orders:
-            covered: _Drawn = Future()
+            covered: _Drawings = Future()
             drawn = self._networks.submit(self._draw, pixels, orders, covered)
             self._ordered |= {order.track.number: _Ordered(order, covered, drawn) for order in orders}
         self._ordered = {track.number: self._ordered[track.number] for track in tracks}
@@ -228,7 +228,7 @@ class Stream:
         glance, changed = _glance(home.after(track.motion), pixels), _enlarged(changed, home.size)
         return _Order(track, self._frame, home, glance, changed, fresh, ordered.covered)
 
-    def _draw(self, pixels: U8, orders: list[_Order], covered: _Drawn) -> dict[int, _Drawing]:
+    def _draw(self, pixels: U8, orders: list[_Order], covered: _Drawings) -> dict[int, _Drawing]:
         """covered: told as soon as the covers are found, so that the next drawing need not wait for this one's end."""
         start = time.perf_counter()
         try:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from facefill.arrays import U8
 from facefill.catalog import find_weights
 from facefill.config import Frozen
 from facefill.covers.fabric import choose
@@ -75,7 +76,7 @@ class CoveringConfig(Frozen):
     """Processes that read the pool."""
 
 
-class _Drawn:
+class _CoverData:
     """What both networks learn from: drawn pictures, real covers, and both kinds once more for judging."""
 
     def __init__(self, config: CoveringConfig) -> None:
@@ -117,7 +118,7 @@ def held_out(file: str) -> bool:
 
 def open_covering(config: CoveringConfig) -> Source:
     """Faces and what covers them; real covers of other photos judge, then drawn ones on other faces."""
-    drawn = _Drawn(config)
+    drawn = _CoverData(config)
     count = max(config.validation_images - len(drawn.held), 0)
     judged = [*drawn.held, *(drawn.judge.draw(np.random.default_rng([JUDGED_SEED, at])) for at in range(count))]
     shown = partial(Learning, drawn.pool, drawn.real)
@@ -129,7 +130,7 @@ def open_looks(config: CoveringConfig, finder: Callable[[], Any] | None = None) 
 
     finder: opens what takes the place of the shipped one, whose mistakes on photos without a face are shown most.
     """
-    drawn = _Drawn(config)
+    drawn = _CoverData(config)
     photos = read_others(config.covers) if config.covers else []
     found = _mistakes(finder() if finder else Finder(load_engine(find_weights("finder")[0])), photos) if photos else []
     taught, kept = ([mistake for mistake in found if bool(mistake[0] % 8) is teaches] for teaches in (True, False))
@@ -142,7 +143,7 @@ def open_looks(config: CoveringConfig, finder: Callable[[], Any] | None = None) 
 
 
 def read_people(config: CoveringConfig, teach: Callable[[Path], Teacher] = open_teacher) -> list[list[Person]]:
-    """Of each photo that does not judge the faces that the teacher is sure of; none without a teacher."""
+    """The faces that the teacher is sure of, by photo, without the photos that judge; none without a teacher."""
     if not config.teacher:
         return []
     folders = [(config.people, judging_names(config.judging))] if config.people else []
@@ -161,7 +162,7 @@ def read_people(config: CoveringConfig, teach: Callable[[Path], Teacher] = open_
     return [people for people in seen if people]
 
 
-def _mistakes(finder: Finder, photos: list[NDArray[np.uint8]]) -> list[tuple[int, NDArray[np.float64]]]:
+def _mistakes(finder: Finder, photos: list[U8]) -> list[tuple[int, NDArray[np.float64]]]:
     """Which photo, and the five landmarks, where the finder sees something; the surer it is, the more often."""
     mistakes = []
     for place, photo in enumerate(track(photos, "finding faces where none are", len(photos))):
@@ -174,7 +175,7 @@ def _mistakes(finder: Finder, photos: list[NDArray[np.uint8]]) -> list[tuple[int
 class Learning(Dataset[dict[str, Any]]):
     """Item `place, side_px` is the place-th picture that the cover network sees."""
 
-    def __init__(self, pool: NDArray[np.uint8], real: list[Covered], seed: int) -> None:
+    def __init__(self, pool: U8, real: list[Covered], seed: int) -> None:
         self._pool, self._seed = pool, seed
         self._real: dict[str, list[Covered]] = {}
         for face in real:

@@ -162,7 +162,7 @@ def keep_share(names: Sequence[str], places: Places, share: float) -> Places:
 
 
 class Holes(Dataset[dict[str, Any]]):
-    """Item `place, side_px` is the place-th picture that training sees, whoever asks for it, with its hole."""
+    """Item `place, side_px` is the place-th picture that training sees, with its hole."""
 
     def __init__(
         self, faces: Faces, config: DataConfig, seed: int, *, chosen: Places | None = None, frozen: bool = False

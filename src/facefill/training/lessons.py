@@ -77,15 +77,15 @@ def open_lessons(config: LessonConfig, teach: Callable[[Path], Teacher] = open_t
     order = sorted(places, key=lambda at: hashlib.sha256(f"finder/{aligned.names[at]}".encode()).digest())
     cache = config.cache or cache_folder()
     teacher = teach(config.teacher)
-    faces = _bank(aligned, np.sort(order[: config.faces]), teacher, cache)
-    others = _bank(aligned, judged[: config.validation_images], teacher, cache)
+    faces = _cover_faces(aligned, np.sort(order[: config.faces]), teacher, cache)
+    others = _cover_faces(aligned, judged[: config.validation_images], teacher, cache)
     photos = read_photos(config.photos, judging_names(config.without), teacher) if config.photos else []
     judging, count = Lessons(others, [], config, 99), config.validation_images
     return Source(lambda seed: Lessons(faces, photos, config, seed), judging, count, aligned.digest, ("a scene",))
 
 
 class Lessons(Dataset[dict[str, Any]]):
-    """Item `place, side_px` is the place-th picture that training sees, whoever asks for it."""
+    """Item `place, side_px` is the place-th picture that training sees."""
 
     def __init__(self, faces: LabelledFaces, photos: list[LabelledScene], config: LessonConfig, seed: int) -> None:
         self._faces, self._photos, self._config, self._seed = faces, photos, config, seed
@@ -113,7 +113,7 @@ class Lessons(Dataset[dict[str, Any]]):
         return scene or scenes.compose_portrait(self._faces, rng, side_px)
 
 
-def _bank(aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, folder: Path) -> LabelledFaces:
+def _cover_faces(aligned: Aligned, chosen: NDArray[np.int64], teacher: Teacher, folder: Path) -> LabelledFaces:
     """The chosen faces with covers and the teacher's labels, made once and kept in `folder`."""
     names = "\n".join(aligned.names[int(at)] for at in chosen)
     key = hashlib.sha256(f"{aligned.digest}\n{names}".encode()).hexdigest()[:16]

@@ -109,10 +109,10 @@ class Painter:
             kinds[:] = NOTHING
         canvas[SQUARE], kinds[SQUARE] = picture, label
         if way < 0.6 and self._bodies:
-            self._dress(canvas, rng)
+            self._paste_body(canvas, rng)
         return Covered(canvas, kinds, points + OFFSET)
 
-    def _dress(self, canvas: U8, rng: Generator) -> None:
+    def _paste_body(self, canvas: U8, rng: Generator) -> None:
         body = _pick(self._bodies, rng)
         scale = float(np.exp(rng.normal(np.log(2.56 * 550 / body.shape[1]), 0.15)))
         top = FACE_PX - int(rng.integers(0, 14))
@@ -186,7 +186,7 @@ def degrade(face: Covered, rng: Generator) -> Covered:
     return replace(face, picture=np.where(face.outside[..., None], np.uint8(OUTSIDE), picture))
 
 
-def draw_pool(painter: Painter, count: int, seed: int, path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def draw_pool(painter: Painter, count: int, seed: int, path: Path) -> tuple[U8, NDArray[np.float32]]:
     """(count, S, S, 4) pictures and labels, and (count, 5, 2) landmarks, drawn once and kept in files."""
     shape = (count, SIDE_PX, SIDE_PX, 4)
     if not path.is_file():

@@ -213,7 +213,7 @@ def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Seq
     if cloths and rng.random() < 0.5:
         cloth = _of_cloth(source, cloths[int(rng.integers(len(cloths)))], rng)
     else:
-        cloth = _dyed(source.picture, rng) if rng.random() < 0.4 else source.picture
+        cloth = _recolour(source.picture, rng) if rng.random() < 0.4 else source.picture
     cloth = cv2.warpAffine(cloth, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     gain = _light(face) / _light(source)
     gain = np.clip(gain, 0.35, 2.2) ** 0.7 * 2 ** rng.uniform(-0.15, 0.15)
@@ -281,7 +281,7 @@ def _of_cloth(source: Covered, garment: U8, rng: Generator) -> U8:
     return np.asarray(np.clip(cloth * folds, 0, 255), np.uint8)
 
 
-def _dyed(picture: U8, rng: Generator) -> U8:
+def _recolour(picture: U8, rng: Generator) -> U8:
     hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0].astype(int) + int(rng.integers(0, 180))) % 180
     hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.4, 1.5), 0, 255)

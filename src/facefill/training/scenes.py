@@ -1,4 +1,4 @@
-"""Photos that never were: labelled faces, half of them covered afterwards, pasted over backgrounds without faces.
+"""Synthetic photos: labelled faces, half of them covered afterwards, pasted over backgrounds without faces.
 
 What the finder learns from. The labels are made on the uncovered face, so that it learns what its teacher misses.
 A scene is a similarity transform of aligned faces, so the boxes and landmarks are known exactly.
