@@ -129,31 +129,20 @@ def test_what_is_wrong_on_a_page_is_seen(tmp_path: Path) -> None:
     assert missing_files(text) == ["benchmarks/gone.py"]
 
 
-def test_the_modules_that_the_readme_lists_are_there() -> None:
-    house = re.search(
-        r"^src/facefill/\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
+def test_the_tree_of_the_readme_names_every_module_and_no_other() -> None:
+    readme, source = (ROOT / "README.md").read_text(encoding="utf-8"), ROOT / "src" / "facefill"
+    house = re.search(r"^src/facefill/\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
     assert house is not None
-    for room in (
-        "imaging",
-        "nets",
-        "files",
-        "covers",
-        "methods",
-        "runtime",
-        "datasets",
-        "training",
-        "evaluation",
-        "batch",
-        "server",
-        "video",
-        "commands",
-    ):
-        listed = re.search(rf"^  {room}/(.*?)(?=^  \w)", house[1], re.DOTALL | re.MULTILINE)
-        assert listed is not None
-        there = {path.stem for path in (ROOT / "src" / "facefill" / room).glob("*.py")}
+    assert set(re.findall(r"\b(\w+)\.py", house[1].partition("  imaging/")[0])) == modules_of(source)
+    for room in (folder for folder in source.iterdir() if modules_of(folder)):
+        listed = re.search(rf"^  {room.name}/(.*?)(?=^  \w)", house[1], re.DOTALL | re.MULTILINE)
+        assert listed is not None, room.name
         words = re.sub(r"\([^)]*\)", "", listed[1]).rpartition(":")[2]
-        assert {name.strip() for name in re.split(r",| and ", words)} <= there
+        assert {name.strip() for name in re.split(r",| and ", words)} == modules_of(room)
+
+
+def modules_of(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.py") if not path.stem.startswith("__")}
 
 
 def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
