@@ -32,7 +32,7 @@ SHARPNESS_REACH_PX = 8
 
 
 def measure(completed: U8, truth: U8, mask: Bool) -> dict[str, float]:
-    """Return every metric of this module by its function's name; cheaper than one after the other."""
+    """Every metric by its name in `evaluation/metrics.toml`; cheaper than one after the other."""
     similar = _similarity(completed, truth)
     return {
         "psnr": psnr(completed, truth),
@@ -81,21 +81,6 @@ def ssim(completed: U8, truth: U8) -> float:
     """
     similar = _similarity(completed, truth)
     return similar.mean_inside(similar.whole)
-
-
-def hole_ssim(completed: U8, truth: U8, mask: Bool) -> float:
-    """Structural similarity over windows centred on a missing pixel; beyond its edges the picture is mirrored."""
-    return _similarity(completed, truth).mean_missing(mask)
-
-
-def ms_ssim(completed: U8, truth: U8) -> float:
-    """Structural similarity over five scales (Wang, Simoncelli & Bovik 2003, equation 7), 0 to 1.
-
-    Each scale halves the last by means of 2 x 2 pixels; contrast and structure of every scale and the luminance of the
-    coarsest, each a mean over RGB and over windows inside the picture and at least 0, to the paper's exponents. nan for
-    pictures with a side below 176 px, whose coarsest scale is smaller than the window.
-    """
-    return _over_scales(completed, truth, _similarity(completed, truth))
 
 
 def measure_as_papers(completed: U8, truth: U8) -> dict[str, float]:
@@ -195,7 +180,7 @@ class _Similar:
         return (float(part.sum()) + count - part.size) / count
 
     def mean_missing(self, mask: Bool) -> float:
-        """The mean over windows centred on a missing pixel."""
+        """The mean over windows centred on a missing pixel; beyond its edges the picture is mirrored."""
         height, width, channels = self.whole.shape
         part = self.whole[mask[self.y0 : self.y0 + height, self.x0 : self.x0 + width]]
         count: int = np.count_nonzero(_some(mask)) * channels
@@ -255,7 +240,14 @@ def _ssim_of(completed: Planes, truth: Planes, mean: Callable[[F64], F64], unbia
 
 
 def _over_scales(completed: U8, truth: U8, finest: _Similar) -> float:
-    """MS-SSIM, given what the finest scale has in common."""
+    """Structural similarity over five scales (Wang, Simoncelli & Bovik 2003, equation 7), 0 to 1.
+
+    Each scale halves the last by means of 2 x 2 pixels; contrast and structure of every scale and the luminance of the
+    coarsest, each a mean over RGB and over windows inside the picture and at least 0, to the paper's exponents. nan for
+    pictures with a side below 176 px, whose coarsest scale is smaller than the window.
+
+    finest: what the windows of the finest scale have in common.
+    """
     if min(truth.shape[:2]) < WINDOW_PX * 2 ** (len(SCALE_WEIGHTS) - 1):
         return math.nan
     product: float = max(finest.mean_inside(finest.structure), 0.0) ** SCALE_WEIGHTS[0]
