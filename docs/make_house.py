@@ -1,4 +1,5 @@
 """Draws docs/house.svg: the rooms of src/facefill in their layers, and arrows to the rooms that each imports.
+Counts their lines of Python into a table in docs/index.md.
 
 python docs/make_house.py        # after a change of the rooms; tests/test_house.py says when it is needed
 """
@@ -6,12 +7,13 @@ python docs/make_house.py        # after a change of the rooms; tests/test_house
 from __future__ import annotations
 
 import ast
+import re
 from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "facefill"
-PICTURE = ROOT / "docs" / "house.svg"
+PICTURE, PAGE = ROOT / "docs" / "house.svg", ROOT / "docs" / "index.md"
 LAYERS = (
     ("commands",),
     ("batch", "server", "video"),
@@ -33,6 +35,8 @@ SAYS = {
     "errors": "what the user can fix", "arrays": "the few array types", "choices": "did you mean",
     "offline": "nothing leaves", "threads": "safe from any",
 }  # fmt: skip
+BEGIN, END = "<!-- lines -->", "<!-- lines: end -->"
+"""What the table of lines stands between."""
 WIDE, HIGH, GAP_X, GAP_Y, MARGIN = 200, 46, 40, 44, 20
 
 
@@ -104,5 +108,31 @@ def draw(arrows: dict[str, set[str]]) -> str:
     return "\n".join([*lines, "</svg>", ""])
 
 
+def count_lines(source: Path = SOURCE) -> dict[str, int]:
+    """Lines of Python in each room; the single files of the foundation are a row together."""
+    counts: dict[str, int] = {}
+    for path in sorted(source.rglob("*.py")):
+        room = path.parent.name if path.parent != source else "foundation"
+        counts[room] = counts.get(room, 0) + len(path.read_text(encoding="utf-8").splitlines())
+    return counts
+
+
+def tabulate(counts: dict[str, int]) -> str:
+    """The table of docs/index.md, from the top of the house down, to tens of lines."""
+    rooms = [room for rooms in LAYERS for room in rooms if room in counts]
+    rows = [(room, SAYS[room], counts[room]) for room in rooms]
+    rows += [("foundation", "single files", counts["foundation"]), ("all", "", sum(counts.values()))]
+    return "\n".join(
+        [
+            "| room | what it is | lines |",
+            "| --- | --- | ---: |",
+            *(f"| {a} | {b} | {round(n, -1)} |" for a, b, n in rows),
+        ]
+    )
+
+
 if __name__ == "__main__":
+    page = PAGE.read_text(encoding="utf-8")
+    marked = rf"\g<1>{tabulate(count_lines())}\n\g<2>"
+    PAGE.write_text(re.sub(rf"({BEGIN}\n).*?({END})", marked, page, flags=re.DOTALL), encoding="utf-8")
     PICTURE.write_text(draw(direct(rooms_imported())), encoding="utf-8")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,16 +159,32 @@ def test_no_circles_inside_functions_either() -> None:
     assert circle_in(guilty) != []
 
 
-def test_the_picture_of_the_house_is_true() -> None:
+def load_house() -> Any:
     spec = importlib.util.spec_from_file_location("make_house", ROOT / "docs" / "make_house.py")
     assert spec is not None
     assert spec.loader is not None
     house = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(house)
+    return house
+
+
+def test_the_picture_of_the_house_is_true() -> None:
+    house = load_house()
     assert {room for rooms in house.LAYERS for room in rooms} == set(LAYERS) - {"__main__", "__init__"}
     assert house.PICTURE.read_text(encoding="utf-8") == house.draw(house.direct(house.rooms_imported())), (
         "python docs/make_house.py"
     )
+
+
+def test_the_table_of_lines_is_near_the_truth() -> None:
+    """Within 5 %, or 100 lines."""
+    house = load_house()
+    rows = re.findall(r"^\| (\w+) \| [^|]* \| (\d+) \|$", house.PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    listed, counted = {room: int(lines) for room, lines in rows}, house.count_lines()
+    counted["all"] = sum(counted.values())
+    assert set(listed) == set(counted)
+    far = [room for room, lines in counted.items() if abs(listed[room] - lines) > max(0.05 * lines, 100)]
+    assert far == [], "python docs/make_house.py"
 
 
 def test_torch_stays_out_of_the_rooms_that_photos_walk_through() -> None:
