@@ -19,7 +19,7 @@ from facefill.evaluation.protocols import PHOTOS, mask_hash, read_protocols
 from facefill.evaluation.report import speaks_of
 from facefill.runtime.model import load
 from tests.faces import draw_photo
-from tests.runtime.test_inpainter import Finds, StandIn
+from tests.runtime.test_inpainter import FindsAt, StandIn
 
 PHOTO, (LANDMARKS,) = draw_photo(420, 360, faces=1, seed=1)
 
@@ -84,7 +84,7 @@ def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: py
     assert landmarks_in(face, 360) == pytest.approx(LANDMARKS)
     assert (read_pixels(face) == PHOTO).all()
     for protocol in bench.protocols:
-        monkeypatch.setattr(bench.entries[0].inpainter, "finder", lambda: Finds([LANDMARKS]))
+        monkeypatch.setattr(bench.entries[0].inpainter, "finder", lambda: FindsAt([LANDMARKS]))
         case, completed = complete_case(bench, bench.datasets[0], protocol, "telea", "a.png")
         assert (completed != case.truth).any()
     assert (case.truth == read_face(face, 256)).all()

@@ -79,12 +79,12 @@ def test_free_form_holes_hide_what_their_names_say() -> None:
 
 
 def test_what_finds_the_cover_sees_the_same_worn_face() -> None:
-    class LowerHalf:
+    class CoversLowerHalf:
         def find(self, photo: np.ndarray, faces: list[Face]) -> list[FoundCover]:
             self.seen, self.landmarks = photo, faces[0].landmarks
             return [FoundCover((slice(128, 256), slice(0, 256)), np.ones((128, 256), bool))]
 
-    cover = LowerHalf()
+    cover = CoversLowerHalf()
     face, landmarks = draw_face(256, 0)
     auto = draw_case(PROTOCOLS["worn-auto@256"], face, landmarks, "face000.png", cover)
     worn = draw("worn@256")

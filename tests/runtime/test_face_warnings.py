@@ -13,11 +13,11 @@ from facefill.runtime.face_warnings import reasons_for_doubt
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter
 from tests.faces import draw_photo
-from tests.runtime.test_inpainter import Covers, Finds
+from tests.runtime.test_inpainter import Covers, FindsAt
 from tests.runtime.test_plan import Grey
 
 PHOTO, (LANDMARKS,) = draw_photo(400, 360, faces=1, seed=3)
-FACE = replace(Finds([LANDMARKS]).find(PHOTO)[0], score=0.95)
+FACE = replace(FindsAt([LANDMARKS]).find(PHOTO)[0], score=0.95)
 HOLE = np.zeros(PHOTO.shape[:2], bool)
 
 
@@ -50,7 +50,7 @@ class CutCovers(Covers):
 
 @pytest.mark.parametrize("score", [0.95, 0.8])
 def test_doubt_and_what_is_cut_stand_with_the_face_and_the_photo_which_is_completed_all_the_same(score: float) -> None:
-    class Scored(Finds):
+    class Scored(FindsAt):
         def find(self, photo: np.ndarray) -> list[Face]:
             return [replace(face, score=score) for face in super().find(photo)]
 

@@ -22,16 +22,16 @@ from tests.networks import write_inpainting
 
 
 class StandIn:
-    """Finds the faces that it was told of, and covers a band of every crop."""
+    """FindsAt the faces that it was told of, and covers a band of every crop."""
 
     def __init__(self, landmarks: list[np.ndarray], band: slice = slice(120, 220)) -> None:
         self.landmarks, self.band = landmarks, band
 
     def inpainter(self, model: object) -> Inpainter:
-        return Inpainter(model, lambda: Finds(self.landmarks), lambda: Covers(self.band))
+        return Inpainter(model, lambda: FindsAt(self.landmarks), lambda: Covers(self.band))
 
 
-class Finds:
+class FindsAt:
     def __init__(self, landmarks: list[np.ndarray]) -> None:
         self.landmarks = landmarks
 

@@ -18,7 +18,7 @@ from facefill.runtime.model import Model, load
 from facefill.runtime.pace import Pace
 from facefill.runtime.stream import Stream
 from tests.networks import write_inpainting
-from tests.runtime.test_inpainter import Covers, Finds
+from tests.runtime.test_inpainter import Covers, FindsAt
 from tests.runtime.test_track import LANDMARKS, PHOTO, moved
 
 
@@ -28,7 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def stream(model: Model, cover: Covers | None = None, **options: Any) -> Stream:
-    return Stream(Finds(LANDMARKS), cover or Covers(slice(120, 220)), model, **options)
+    return Stream(FindsAt(LANDMARKS), cover or Covers(slice(120, 220)), model, **options)
 
 
 class Counts(Covers):

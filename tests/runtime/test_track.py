@@ -8,7 +8,7 @@ import numpy as np
 from facefill.runtime.finder import Face
 from facefill.runtime.track import FOUND_EVERY, Tracker, movement
 from tests.faces import draw_photo
-from tests.runtime.test_inpainter import Finds
+from tests.runtime.test_inpainter import FindsAt
 
 PHOTO, LANDMARKS = draw_photo(320, 240, faces=1, seed=3)
 
@@ -21,7 +21,7 @@ def moved(dx: float, dy: float, angle: float = 0.0) -> tuple[np.ndarray, np.ndar
     return shown, LANDMARKS[0] @ matrix[:, :2].T + matrix[:, 2]
 
 
-class SeesOnce(Finds):
+class SeesOnce(FindsAt):
     """Sees the face at the first look only, and counts."""
 
     def __init__(self, landmarks: list[np.ndarray], times: int = 1) -> None:
@@ -56,7 +56,7 @@ def test_a_face_that_the_finder_no_longer_sees_is_let_go() -> None:
 def test_the_finder_s_unrest_does_not_move_a_still_face() -> None:
     rng = np.random.default_rng(0)
 
-    class Restless(Finds):
+    class Restless(FindsAt):
         def find(self, photo: np.ndarray) -> list[Face]:
             self.landmarks = [LANDMARKS[0] + rng.normal(0, 1.5, (5, 2))]
             return super().find(photo)
@@ -69,7 +69,7 @@ def test_the_finder_s_unrest_does_not_move_a_still_face() -> None:
 
 
 def test_where_the_finder_sees_the_face_elsewhere_it_has_moved_there() -> None:
-    class Corrects(Finds):
+    class Corrects(FindsAt):
         def find(self, photo: np.ndarray) -> list[Face]:
             found, self.landmarks = super().find(photo), [LANDMARKS[0] + 14.0]
             return found

@@ -24,7 +24,7 @@ from facefill.server.settings import Settings
 from facefill.server.telemetry import Metrics
 from tests.faces import draw_photo
 from tests.networks import write_inpainting
-from tests.runtime.test_inpainter import Covers, Finds
+from tests.runtime.test_inpainter import Covers, FindsAt
 
 LIMITS = {"max_bytes": 400_000, "max_pixels": 200_000}
 PHOTO, LANDMARKS = draw_photo(220, 160, faces=1, seed=1)
@@ -43,7 +43,7 @@ class Gate:
         self.seen += 1
         self.arrived.release()
         assert self.open.wait(20)
-        return Finds(LANDMARKS).find(photo)
+        return FindsAt(LANDMARKS).find(photo)
 
 
 def service(folder: Path, gate: Gate, *, workers: int = 2, model: Model | None = None, **limits: Any) -> Service:

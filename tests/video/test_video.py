@@ -12,7 +12,7 @@ from facefill.errors import InputError
 from facefill.runtime.model import Model, load
 from facefill.runtime.stream import Stream
 from tests.networks import write_inpainting
-from tests.runtime.test_inpainter import Covers, Finds
+from tests.runtime.test_inpainter import Covers, FindsAt
 from tests.runtime.test_track import LANDMARKS
 
 pytest.importorskip("av", reason="pip install av")
@@ -77,7 +77,7 @@ def test_subtitles_are_copied_with_their_times(model: Model, tmp_path: Path) -> 
 
 
 def stream(model: Model) -> Stream:
-    return Stream(Finds(LANDMARKS), Covers(slice(120, 220)), model)
+    return Stream(FindsAt(LANDMARKS), Covers(slice(120, 220)), model)
 
 
 def test_a_stopped_run_goes_on_and_ends_with_the_bytes_of_one_that_was_not(
