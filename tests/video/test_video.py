@@ -98,6 +98,32 @@ def test_a_stopped_run_goes_on_and_ends_with_the_bytes_of_one_that_was_not(
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
+@pytest.mark.parametrize("stopped", [1, 2])
+def test_each_second_is_told_once_and_whole_by_a_stopped_run_and_the_next(
+    stopped: int, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_run, "SEGMENT_FRAMES", 11)
+    write_clip(tmp_path / "in.mp4", frames=70, sound=False)
+    whole: list[Second] = []
+    source = tmp_path / "in.mp4"
+    convert(source, tmp_path / "whole.mp4", lambda: stream(model), JOB, tell=lambda second, _: whole.append(second))
+    assert [second.second for second in whole] == list(range(len(whole)))
+    assert sum(second.frames for second in whole) == 70
+    said: list[Second] = []
+
+    def tell(second: Second, length_s: float) -> None:
+        if second.second == stopped and not resumed:
+            raise KeyboardInterrupt
+        said.append(second)
+
+    resumed = False
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / "out.mp4", lambda: stream(model), JOB, tell=tell)
+    resumed = True
+    convert(source, tmp_path / "out.mp4", lambda: stream(model), JOB, tell=tell)
+    assert said == whole
+
+
 def test_segments_of_another_job_are_done_again(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video_run, "SEGMENT_FRAMES", 11)
     write_clip(tmp_path / "in.mp4", sound=False)

@@ -59,6 +59,10 @@ class _State:
     start: int | None = None
     """Time stamp of the next segment's first frame, None at the end."""
     ended: bool = False
+    told: int | None = None
+    """The second of the film that was told last."""
+    begun: dict[str, int] | None = None
+    """What is counted so far of the `Second` in which the next segment begins."""
 
     def save(self, folder: Path) -> None:
         write_whole(folder / "state.json", json.dumps(asdict(self)).encode())
@@ -157,13 +161,13 @@ def _work(film: Any, target: Path, folder: Path, state: _State, open_stream: Cal
     while frame is not None and state.start is not None and frame.pts < state.start:
         recent.append((frame.pts, to_rgb(frame)))
         frame = next(frames, None)
-    told = _Told(tell, float(film.duration or 0) / av.time_base)
+    told = _Told(tell, float(film.duration or 0) / av.time_base, state, folder)
     while frame is not None:
         stream = open_stream()
         for _, pixels in recent:
             stream.complete(pixels)
         with av.open(str(folder / f"{state.segments:05d}.nut"), "w") as out, ThreadPoolExecutor(1) as beside:
-            coded = add_video(out, target, source, frame)
+            coded, count = add_video(out, target, source, frame), 0
             ahead: deque[Future[tuple[int, StreamFrame]]] = deque()
             for _ in range(SEGMENT_FRAMES):
                 pixels = to_rgb(frame)
@@ -171,18 +175,20 @@ def _work(film: Any, target: Path, folder: Path, state: _State, open_stream: Cal
                 if len(ahead) == AHEAD:
                     told.add(*ahead.popleft().result())
                 ahead.append(beside.submit(_finish, stream, stream.look(pixels), frame, coded, out))
-                state.frames += 1
+                count += 1
                 frame = next(frames, None)
                 if frame is None:
                     break
             for done in ahead:
                 told.add(*done.result())
             out.mux(coded.encode())
+        if frame is None:
+            told.end()
         state.segments += 1
+        state.frames += count
         state.warm, state.start = recent[0][0], frame.pts if frame else None
-        state.ended = frame is None
+        state.ended, state.begun = frame is None, told.begun
         state.save(folder)
-    told.end()
 
 
 def _finish(stream: Stream, seen: Seen, frame: Any, coded: Any, out: Any) -> tuple[int, StreamFrame]:
@@ -196,11 +202,17 @@ def _finish(stream: Stream, seen: Seen, frame: Any, coded: Any, out: Any) -> tup
 
 
 class _Told:
-    """Counts frames by the second, and tells of a second when the next one begins."""
+    """Counts frames by the second, and tells of a second when the next one begins: once, and as a whole, whatever an
+    earlier run had done and told of it."""
 
-    def __init__(self, tell: Tell, length_s: float) -> None:
-        self._tell, self._length_s = tell, length_s
-        self._now: Second | None = None
+    def __init__(self, tell: Tell, length_s: float, state: _State, folder: Path) -> None:
+        self._tell, self._length_s, self._state, self._folder = tell, length_s, state, folder
+        self._now = Second(**state.begun) if state.begun else None
+
+    @property
+    def begun(self) -> dict[str, int] | None:
+        """What is counted of a second that is not told yet."""
+        return asdict(self._now) if self._now else None
 
     def add(self, at: int, frame: StreamFrame) -> None:
         if self._now is None or at != self._now.second:
@@ -212,9 +224,13 @@ class _Told:
         self._now.too_covered += frame.too_covered > 0
 
     def end(self) -> None:
-        if self._now is not None:
+        if self._now is None:
+            return
+        if self._state.told is None or self._now.second > self._state.told:
             self._tell(self._now, self._length_s)
-            self._now = None
+            self._state.told = self._now.second
+            self._state.save(self._folder)
+        self._now = None
 
 
 def _join(film: Any, copied: list[Any], folder: Path, segments: int, target: Path, comment: str) -> None:
