@@ -24,7 +24,8 @@ import numpy as np
 from facefill.files.photo import read_photo
 from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.model import load
-from facefill.runtime.stream import DRAWN_EVERY, Seen, Stream
+from facefill.runtime.pace import DRAWN_EVERY
+from facefill.runtime.stream import Seen, Stream
 from facefill.video.film import open_film, read_frames, to_rgb
 from facefill.video.run import convert
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from facefill.commands.options import Device, Exact, Method, Overwrite, Threads, need
+from facefill.runtime.pace import DRAWN_EVERY
 
 if TYPE_CHECKING:
     from facefill.video.run import Second
@@ -33,7 +34,7 @@ def video(
             metavar="N",
             help="Draw each face in every N-th frame at least, and wherever it changes; 1: in every frame.",
         ),
-    ] = 3,
+    ] = DRAWN_EVERY,
     device: Device = "cpu",
     threads: Threads = None,
     exact: Exact = False,

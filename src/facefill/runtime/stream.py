@@ -18,12 +18,10 @@ from facefill.imaging.masks import bounding_box
 from facefill.runtime.cover import Cover
 from facefill.runtime.helpers import Finds
 from facefill.runtime.model import Model
-from facefill.runtime.pace import Pace
+from facefill.runtime.pace import DRAWN_EVERY, Pace
 from facefill.runtime.plan import LARGEST_SHARE
 from facefill.runtime.track import Track, Tracker
 
-DRAWN_EVERY = 2
-"""A face of a film that does not change is drawn in every second frame: 25 frames a second on two cores."""
 GLANCE_PX = 32
 """Side of the aligned face in which it is seen whether a face has changed."""
 BESIDE_PX = 4
