@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from facefill.files.photo import read_photo
-from tests.server.browser import EXAMPLE, browser, hosted, served, wait_for_threads, write_camera
+from tests.server.browser import EXAMPLE, FLICKER, add_noise, browser, hosted, served, wait_for_threads, write_camera
 
 
 def draw_camera(count: int) -> list[np.ndarray]:
@@ -38,29 +38,6 @@ def draw_camera(count: int) -> list[np.ndarray]:
         matrix[:, 2] += -120 + 20 * np.sin(turn), -60 + 8 * np.sin(2 * turn)
         frames.append(cv2.warpAffine(portrait, matrix, (640, 480), flags=cv2.INTER_CUBIC))
     return frames
-
-
-def draw_still(count: int) -> list[np.ndarray]:
-    """The portrait's face, still, under camera noise."""
-    rng, face = np.random.default_rng(0), draw_camera(1)[0]
-    return [np.clip(face + rng.normal(0, 2, face.shape), 0, 255).astype(np.uint8) for _ in range(count)]
-
-
-FLICKER = """async (frames) => {
-    const sheet = document.querySelector('#live-sheet'), ink = sheet.getContext('2d'), changes = [];
-    const hole = () => ink.getImageData(290, 200, 70, 70).data;
-    const taken = () => new Promise((resolve) => requestAnimationFrame(() => resolve(hole())));
-    for (let last = await taken(); changes.length < frames;) {
-        const next = await taken();
-        if (next.every((value, at) => value === last[at])) continue; // the same frame
-        let sum = 0;
-        next.forEach((value, at) => { sum += Math.abs(value - last[at]); });
-        changes.push(sum / (70 * 70 * 3));
-        last = next;
-    }
-    return changes;
-}"""
-"""Mean absolute differences in the hole, of frame after frame."""
 
 
 @contextmanager
@@ -121,7 +98,7 @@ def main() -> None:
                     (options.frames / f"{second:02d}.png").write_bytes(base64.b64decode(shown))
             counts.append(counted(page))
             cores = (processor_s() - before) / (time.perf_counter() - start)
-        with filmed(url, draw_still(30)) as page:
+        with filmed(url, add_noise(draw_camera(1)[0], 30)) as page:
             changes = page.evaluate(FLICKER, 40)
     print(
         f"live camera, 640 x 480, one face, engine {options.engine}: {np.median(rates):.0f} frames/s "

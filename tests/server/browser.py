@@ -104,6 +104,30 @@ def write_camera(path: Path, frames: list[np.ndarray]) -> None:
             file.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes())
 
 
+def add_noise(face: np.ndarray, count: int) -> list[np.ndarray]:
+    """So many frames of a still (H, W, 3) picture, each under camera noise of its own, of 2 grey levels."""
+    rng = np.random.default_rng(0)
+    return [np.clip(face + rng.normal(0, 2, face.shape), 0, 255).astype(np.uint8) for _ in range(count)]
+
+
+FLICKER = """async (frames) => {
+    const sheet = document.querySelector('#live-sheet'), ink = sheet.getContext('2d'), changes = [];
+    const end = performance.now() + 60000;
+    const hole = () => ink.getImageData(290, 200, 70, 70).data;
+    const taken = () => new Promise((resolve) => requestAnimationFrame(() => resolve(hole())));
+    for (let last = await taken(); changes.length < frames && performance.now() < end;) {
+        const next = await taken();
+        if (next.every((value, at) => value === last[at])) continue; // the same frame
+        let sum = 0;
+        next.forEach((value, at) => { sum += Math.abs(value - last[at]); });
+        changes.push(sum / (70 * 70 * 3));
+        last = next;
+    }
+    return changes;
+}"""
+"""Mean absolute differences in the hole between so many frames in a row that differ; fewer after a minute."""
+
+
 @contextmanager
 def browser(*flags: str) -> Iterator[Any]:
     """A Playwright browser, without a window."""

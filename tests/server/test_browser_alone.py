@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, features
 
+from facefill.files.orientation import as_stored
 from facefill.files.photo import read_photo
 from facefill.runtime.inpainter import Inpainter, open_inpainter
 from tests.server.browser import AXE, EXAMPLE, PHONE, find_chromium, wait_for_threads, wait_until
@@ -133,7 +134,8 @@ def test_the_browser_draws_the_picture_of_the_command(
     Image.fromarray(photo).save(path)
     plan = inpainter.plan_unmask(read_photo(path))
     wanted = inpainter.complete(plan).photo
-    assert "faces found" in look(alone, path)
+    assert look(alone, path).startswith(f"{len(plan.faces)} faces found")
+    assert len(plan.faces) == (3 if name == "three faces" else 1)
     cut = any(face.cut for face in plan.faces)
     assert cut == ("that is cut" in name)
     assert ("goes on where the hole ends" in alone.text_content("#faces")) == cut
@@ -200,6 +202,38 @@ def test_a_jpeg_comes_back_upright_with_its_profile_and_harmless_exif_and_says_w
     assert far[plan.mask].mean() < 2
     assert np.abs(before - after)[plan.mask].mean() > 10
     assert "the maker's notes" in alone.text_content("#notes")
+
+
+def test_a_png_that_is_stored_turned_equals_the_command_s(alone: Any, inpainter: Inpainter, tmp_path: Path) -> None:
+    photo, path = PHOTOS["small"](), tmp_path / "photo.png"
+    for orientation in (5, 6, 7, 8):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(np.ascontiguousarray(as_stored(photo, orientation))).save(path, exif=exif)
+        plan = inpainter.plan_unmask(read_photo(path))
+        assert np.array_equal(plan.photo.pixels, photo)
+        assert look(alone, path) == "1 faces found, 1 covered"
+        found = np.asarray(Image.open(complete(alone, tmp_path)).convert("RGB"))
+        assert np.array_equal(found[~plan.mask], photo[~plan.mask])
+        assert np.abs(found.astype(int) - inpainter.complete(plan).photo)[plan.mask].max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
+def test_colours_of_a_profile_that_is_not_kept_become_srgb(kind: str, alone: Any, tmp_path: Path) -> None:
+    if not features.check(kind.lower()):
+        pytest.skip(f"this Pillow writes no {kind}")
+    photo, path = example("surgical"), tmp_path / f"photo.{kind.lower()}"
+    swapped = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for name, other in ((b"rXYZ", b"----"), (b"gXYZ", b"rXYZ"), (b"----", b"gXYZ")):
+        swapped = swapped.replace(name, other)  # red lights are green, and green ones red
+    Image.fromarray(photo[..., [1, 0, 2]]).save(path, lossless=True, quality=100, icc_profile=swapped)
+    assert look(alone, path) == "1 faces found, 1 covered"
+    made = Image.open(complete(alone, tmp_path))
+    assert made.format == "PNG"
+    assert "icc_profile" not in made.info
+    assert "PNG in sRGB" in alone.text_content("#notes")
+    far = np.abs(np.asarray(made.convert("RGB")).astype(int) - photo).max(-1)
+    assert (far <= 4).mean() > 0.8, "all but the hole"
 
 
 def test_what_is_known_of_a_png_stays_and_it_says_that_it_is_invented(alone: Any, tmp_path: Path) -> None:
@@ -290,6 +324,7 @@ def test_it_works_without_a_network_and_stores_nothing_but_itself(alone: Any, si
     assert kept
     assert all(url.startswith(site) for url in kept)
     assert not any("blob" in url or "photo" in url for url in kept)
+    assert not any("camera.onnx" in url for url in kept), "photos do without it"
     assert alone.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
     assert alone.evaluate("indexedDB.databases().then((all) => all.length)") == 0
     files = "navigator.storage.getDirectory().then(async (all) => (await Array.fromAsync(all.keys())).length)"
@@ -308,4 +343,11 @@ def test_anybody_can_use_it(scheme: str, size: dict[str, int], chromium: Any, si
     page.add_script_tag(path=str(AXE))
     assert page.evaluate("axe.run().then((found) => found.violations.map((one) => one.id))") == []
     assert page.is_visible("#go-live")
+    if scheme == "dark" and size == PHONE:
+        look(page, EXAMPLE)
+        page.click("#complete")
+        page.wait_for_selector('body[data-mode="result"]', timeout=PATIENCE_MS)
+        page.wait_for_timeout(500)
+        assert page.evaluate("axe.run().then((found) => found.violations.map((one) => one.id))") == []
+        assert page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
     context.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,7 +17,9 @@ from facefill.files.photo import read_photo
 from tests.server.browser import (
     AXE,
     EXAMPLE,
+    FLICKER,
     PHONE,
+    add_noise,
     browser,
     find_chromium,
     wait_for_faces,
@@ -45,7 +46,7 @@ def seen() -> np.ndarray:
 @pytest.fixture(scope="module")
 def camera(seen: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     path = tmp_path_factory.mktemp("camera") / "camera.y4m"
-    write_camera(path, [seen] * 10)
+    write_camera(path, add_noise(seen, 30))
     with browser(f"--use-file-for-fake-video-capture={path}") as opened:
         yield opened
 
@@ -78,6 +79,11 @@ def frame_of(page: Any, folder: Path) -> np.ndarray:
     return read_photo(folder / "still.png").pixels.astype(int)
 
 
+def carries_mark(shown: np.ndarray, seen: np.ndarray) -> bool:
+    """Whether "invented" stands in the corner."""
+    return bool((np.abs(shown.astype(int) - seen)[-40:, :150].max(-1) > 40).mean() > 0.2)
+
+
 def test_the_camera_runs_with_the_cover_off_and_every_frame_says_invented(
     live: Any, seen: np.ndarray, tmp_path: Path
 ) -> None:
@@ -86,7 +92,7 @@ def test_the_camera_runs_with_the_cover_off_and_every_frame_says_invented(
     shown = frame_of(live, tmp_path)
     changed = np.abs(shown - seen).max(-1) > 40
     assert 0.01 < changed.mean() < 0.25
-    assert changed[-40:, :150].mean() > 0.2, "the mark in the corner"
+    assert carries_mark(shown, seen)
     assert live.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
 
 
@@ -98,25 +104,17 @@ def test_axe_finds_nothing_serious_in_the_live_camera(live: Any) -> None:
 
 
 def test_a_still_face_does_not_flicker(live: Any) -> None:
-    shown = np.array(
-        live.evaluate("""async () => {
-        const sheet = document.querySelector('#live-sheet'), frames = [];
-        const ink = sheet.getContext('2d'), rate = document.querySelector('#rate');
-        for (let taken = 0; taken < 8; taken++) {
-            await new Promise((resolve) => setTimeout(resolve, 200));
-            const { data } = ink.getImageData(300, 220, 60, 50);
-            frames.push([...data].filter((_, at) => at % 4 < 3));
-        }
-        return frames;
-    }"""),
-        int,
-    )
-    changes = [np.abs(one - other).mean() for one, other in itertools.pairwise(shown)]
+    before = int(live.get_attribute("#rate", "data-frames"))
+    changes = live.evaluate(FLICKER, 8)
+    assert len(changes) == 8, "frames differ"
     assert max(changes) <= 1.5
+    assert int(live.get_attribute("#rate", "data-frames")) >= before + 8
     assert int(re.match(r"\d+", live.text_content("#rate"))[0]) >= 1
 
 
-def test_a_clip_is_recorded_and_the_end_lets_the_camera_go(live: Any, tmp_path: Path) -> None:
+def test_a_clip_is_recorded_with_its_mark_and_the_end_lets_the_camera_go(
+    live: Any, seen: np.ndarray, tmp_path: Path
+) -> None:
     live.click("#record")
     assert live.text_content("#record") == "Stop"
     live.wait_for_timeout(6000)
@@ -125,7 +123,10 @@ def test_a_clip_is_recorded_and_the_end_lets_the_camera_go(live: Any, tmp_path: 
         live.click("#clips li:last-child a")
     coming.value.save_as(tmp_path / "clip.webm")
     with av.open(str(tmp_path / "clip.webm")) as clip:
-        assert sum(1 for _ in clip.decode(video=0)) >= 2
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    assert len(frames) >= 2
+    assert carries_mark(frames[0], seen)
+    assert carries_mark(frames[-1], seen)
     live.click("#live-end")
     live.wait_for_selector('body[data-mode="empty"]')
     assert live.evaluate("document.querySelector('#live-source').srcObject") is None
@@ -137,3 +138,38 @@ def test_a_photo_that_is_opened_meanwhile_ends_the_camera(live: Any) -> None:
     wait_for_faces(live)
     assert live.get_attribute("body", "data-mode") == "edit"
     assert live.evaluate("document.querySelector('#live-source').srcObject") is None
+
+
+def test_the_camera_s_network_comes_with_it_and_then_nobody_is_asked_and_it_works_offline(
+    camera: Any, site: str
+) -> None:
+    context = camera.new_context(permissions=["camera"])
+    page = context.new_page()
+
+    def start() -> None:
+        page.click("#go-live")
+        page.wait_for_selector("#live-faces:has-text('1 completed')", timeout=300_000)
+
+    page.goto(site)
+    wait_for_threads(page)
+    kept = (
+        "caches.keys().then((names) => caches.open(names[0])).then((cache) => cache.keys())"
+        ".then((all) => all.map((request) => request.url))"
+    )
+    assert not any("camera.onnx" in url for url in page.evaluate(kept))
+    start()
+    assert f"{site}weights/camera.onnx" in page.evaluate(kept)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    frames = int(page.get_attribute("#rate", "data-frames"))
+    page.click("#record")
+    page.wait_for_timeout(3000)
+    page.click("#record")
+    page.click("#still")
+    page.wait_for_selector("#clips li:nth-child(2)")
+    assert int(page.get_attribute("#rate", "data-frames")) > frames
+    assert [url for url in asked if not url.startswith(("blob:", "data:"))] == []
+    context.set_offline(True)
+    page.reload()
+    start()
+    context.close()

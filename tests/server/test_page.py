@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from facefill.catalog import METHODS
@@ -20,6 +21,7 @@ from facefill.files.formats import FORMATS
 from facefill.files.tags import tag_numbers
 from facefill.server import app
 from facefill.server.app import build_app, read_page
+from facefill.server.static import write_page
 from tests.server.service import Gate, service
 
 ROOT = Path(__file__).parents[2]
@@ -152,6 +154,26 @@ def test_heic_is_offered_where_it_can_be_read(monkeypatch: pytest.MonkeyPatch) -
     for there, offered in ((object(), True), (None, False)):
         monkeypatch.setattr(app, "find_spec", lambda name, there=there: there)
         assert (b"HEIC" in read_page()["/"][0]) == offered
+
+
+def test_a_phone_can_install_the_page(tmp_path: Path) -> None:
+    write_page(tmp_path / "site")
+    manifest = json.loads((tmp_path / "site" / "manifest.webmanifest").read_text())
+    html = (tmp_path / "site" / "index.html").read_text()
+    assert manifest["name"] == manifest["short_name"] == "facefill"
+    assert manifest["start_url"] == manifest["scope"] == "./"
+    assert manifest["display"] == "standalone"
+    assert re.fullmatch("#[0-9a-f]{6}", manifest["background_color"])
+    icons = {icon["sizes"]: icon for icon in manifest["icons"]}
+    assert set(icons) == {"any", "192x192", "512x512"}
+    for size in (192, 512):
+        icon = icons[f"{size}x{size}"]
+        with Image.open(tmp_path / "site" / icon["src"]) as drawn:
+            assert (drawn.size, f"image/{drawn.format.lower()}") == ((size, size), icon["type"])
+            assert "transparency" not in drawn.info, "phones cut it to their own shape"
+    assert '<link rel="manifest" href="./manifest.webmanifest">' in html
+    touch = re.search(r'<link rel="apple-touch-icon" href="([^"]+)">', html)[1]
+    assert (tmp_path / "site" / touch).is_file()
 
 
 def test_the_lock_file_pins_everything_and_names_no_registry() -> None:

@@ -20,6 +20,9 @@ export class Rate {
   }
 }
 
+/** What clips are recorded as: WebM, or MP4 where a browser writes no WebM; null where neither. */
+export const clipType = (isSupported: (type: string) => boolean): string | null => ["video/webm", "video/mp4"].find(isSupported) ?? null;
+
 /** Show the camera until somebody ends it, or it fails. */
 export async function goLive(engine: Engine): Promise<void> {
   const stream = await navigator.mediaDevices.getUserMedia({
@@ -114,10 +117,14 @@ class Recorder {
   }
 
   private start(): void {
-    const parts: Blob[] = [];
-    const recorder = this.recorder = new MediaRecorder(this.sheet.captureStream(), { mimeType: "video/webm" });
+    const parts: Blob[] = [], type = "MediaRecorder" in window ? clipType((each) => MediaRecorder.isTypeSupported(each)) : null;
+    if (!type) {
+      showTrouble(new Trouble(0, "This browser records no clips.", "Take stills, or use another browser."));
+      return;
+    }
+    const recorder = this.recorder = new MediaRecorder(this.sheet.captureStream(), { mimeType: type });
     recorder.ondataavailable = ({ data }) => parts.push(data);
-    recorder.onstop = () => this.offer(new Blob(parts, { type: "video/webm" }), "webm");
+    recorder.onstop = () => this.offer(new Blob(parts, { type }), type.slice(6));
     recorder.start();
     button("record").textContent = "Stop";
     button("record").setAttribute("aria-pressed", "true");

@@ -14,3 +14,13 @@ describe("the rate of frames", async () => {
     expect(rate.add(5050)).toBeCloseTo(20);
   });
 });
+
+describe("a clip", async () => {
+  const { clipType } = await import("../src/live");
+
+  it("is of a kind that the browser writes", () => {
+    expect(clipType(() => true)).toBe("video/webm");
+    expect(clipType((type) => type === "video/mp4")).toBe("video/mp4");
+    expect(clipType(() => false)).toBeNull();
+  });
+});

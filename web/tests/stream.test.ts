@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import { readOpenCv } from "../opencv";
 import { bytes, type Bytes, type Point } from "../src/local/arrays";
 import type { Face } from "../src/local/finder";
-import type { Networks } from "../src/local/load";
+import type { LiveNetworks } from "../src/local/load";
 import { use } from "../src/local/opencv";
 import { Random } from "../src/local/random";
 import { Stream } from "../src/local/stream";
@@ -86,7 +86,7 @@ describe("a face that is followed", () => {
 
 describe("what is drawn on faces", () => {
   /** A cover over everything below the nose, and red drawn there. */
-  const networks = (swift: Networks["swift"], camera = swift): Networks => ({
+  const networks = (swift: LiveNetworks["swift"], camera = swift): LiveNetworks => ({
     finder: () => Promise.reject(new Error("not asked")), second_look: () => Promise.reject(new Error("not asked")), swift, camera,
     cover: ({ worn }) => {
       const side = worn!.shape[3]!, row = (at: number): number => Math.floor(at % side ** 2 / side) / side;
@@ -94,12 +94,12 @@ describe("what is drawn on faces", () => {
         Number(at < side ** 2 && row(at) >= 0.47 && row(at) < 0.72)) });
     },
   });
-  const red: Networks["swift"] = ({ mask }) => {
+  const red: LiveNetworks["swift"] = ({ mask }) => {
     const size = mask!.data.length, data = new Float32Array(3 * size).fill(-1);
     return Promise.resolve({ shape: [], data: data.fill(1, 0, size) });
   };
 
-  async function begun(swift: Networks["swift"]): Promise<Stream> {
+  async function begun(swift: LiveNetworks["swift"]): Promise<Stream> {
     const stream = new Stream(networks(swift));
     stream["late"] = 99;
     stream["tracker"].follow(frame(0, 0));
@@ -130,12 +130,12 @@ describe("what is drawn on faces", () => {
   });
 
   it("is drawn by what draws once where swift is too slow, and then in every frame", async () => {
-    const asked: string[] = [], slow: Networks["swift"] = async (inputs) => {
+    const asked: string[] = [], slow: LiveNetworks["swift"] = async (inputs) => {
       asked.push("swift");
       await new Promise((resolve) => { setTimeout(resolve, 100); });
       return await red(inputs);
     };
-    const quick: Networks["swift"] = async (inputs) => {
+    const quick: LiveNetworks["swift"] = async (inputs) => {
       asked.push("camera");
       return await red(inputs);
     };

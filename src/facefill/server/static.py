@@ -22,7 +22,7 @@ _CHANGES = {
     '<html lang="en">': '<html lang="en" data-engine="browser">',
     '<meta charset="utf-8">': '<meta charset="utf-8">\n'
     f'  <meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-    '  <link rel="manifest" href="./manifest.webmanifest">',
+    '  <link rel="manifest" href="./manifest.webmanifest">\n  <link rel="apple-touch-icon" href="./icon-192.png">',
     '\n      <a class="quiet" href="docs">API</a>': "",
     "on this machine.": "on this device.",
     "JPEG, PNG, WebP, AVIF, TIFF, HEIC.": "JPEG, PNG, WebP, AVIF.",

@@ -25,10 +25,12 @@ function formatOf(data: Uint8Array): string {
   return ascii(data, 4, 4) === "ftyp" ? "AVIF" : "another";
 }
 
-/** Upright, with its samples as stored: no colour management. */
+/** Upright, with its samples as stored where the file that is written keeps its profile, else as sRGB. */
 export async function readPhoto(blob: Blob): Promise<Photo> {
   const file = new Uint8Array(await blob.arrayBuffer()), format = formatOf(file), notes: string[] = [];
-  const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" }).catch(() => {
+  const bitmap = await createImageBitmap(blob, {
+    colorSpaceConversion: format === "JPEG" || format === "PNG" ? "none" : "default", premultiplyAlpha: "none",
+  }).catch(() => {
     throw new Refusal("a photo that this browser can read", "another file", "save it as JPEG or PNG");
   });
   const { width, height } = bitmap;
@@ -87,7 +89,7 @@ export async function writePhoto(photo: Photo, completed: Bytes, mask: Mask, by:
   const notes = [...photo.notes], isJpeg = photo.format === "JPEG";
   const coded = await encode(completed, isJpeg ? "image/jpeg" : "image/png");
   if (isJpeg) notes.push(`the JPEG is coded anew: outside the hole levels differ by up to ${await farOutside(coded, completed, mask)}; PNG stays exact`);
-  else if (photo.format !== "PNG") notes.push("it comes as PNG, in which the rest of the photo is exact");
+  else if (photo.format !== "PNG") notes.push("it comes as PNG in sRGB, in which the rest of the photo is exact");
   const { exif, dropped } = keepExif(exifOf(photo)), left = [...dropped, ...leftOut(photo)];
   if (left.length) notes.push(`left out, because it could show the photo as it was or no longer holds: ${left.join(", ")}`);
   const file = isJpeg ? intoJpeg(coded, photo.file, packet(by), exif) : intoPng(coded, photo.format === "PNG" ? photo.file : null, packet(by), exif);

@@ -8,28 +8,40 @@ import { use } from "./opencv";
 import { Refusal } from "./plan";
 import { agree, chooseProvider, type Provider } from "./provider";
 
-export const NETWORKS = ["finder", "second_look", "cover", "swift", "camera"] as const;
+/** What a photo takes. */
+const NETWORKS = ["finder", "second_look", "cover", "swift"] as const;
+/** What a live camera takes. */
+export const LIVE = [...NETWORKS, "camera"] as const;
 export type Networks = Record<typeof NETWORKS[number], Network>;
+export type LiveNetworks = Record<typeof LIVE[number], Network>;
 type Tell = (share: number) => void;
 
-/** All networks, ready to run. Raises Refusal where something does not come. */
-export async function load(base: string, { files, weights }: Contents, tell: Tell): Promise<Networks> {
-  const { name, threads, script, binary } = await chooseProvider(), got = new Map<string, number>();
-  const needed = ["runtime/opencv.bin", binary, ...NETWORKS.map((each) => weights[each]!.file)];
-  const total = needed.reduce((sum, path) => sum + files[path]!, 0);
-  const take = async (path: string): Promise<Uint8Array> => await read(new URL(path, base), (size) => {
-    got.set(path, size);
-    tell([...got.values()].reduce((sum, each) => sum + each) / total);
-  });
-  const [opencv, runtime, ...models] = needed.map(take) as [Promise<Uint8Array>, Promise<Uint8Array>, ...Promise<Uint8Array>[]];
+/** A photo's networks, ready to run, and what opens the camera's. Both raise Refusal where something does not come. */
+export async function load(base: string, contents: Contents, tell: Tell): Promise<Networks & { openCamera: (tell: Tell) => Promise<Network> }> {
+  const { weights } = contents, { name, threads, script, binary } = await chooseProvider();
+  const [opencv, runtime, ...models] = take(base, contents, ["runtime/opencv.bin", binary, ...NETWORKS.map((each) => weights[each]!.file)], tell) as
+    [Promise<Uint8Array>, Promise<Uint8Array>, ...Promise<Uint8Array>[]];
   await startOpenCv(await opencv);
   Object.assign(ort.env.wasm, { numThreads: threads, wasmPaths: { mjs: new URL(script, base).href }, wasmBinary: (await runtime).buffer });
-  const [finder, second, cover, whole, part] = await Promise.all(models) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const [finder, second, cover, whole] = await Promise.all(models) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
   const [swift, used] = await openSwift(whole, name);
   return {
     finder: await open(finder, used), second_look: await open(second, used), cover: await open(cover, used), swift,
-    camera: await open(part, used, [{ path: weights.swift!.file.split("/").at(-1)!, data: whole }]),
+    async openCamera(told) {
+      const { camera, swift } = weights, path = swift!.file.split("/").at(-1)!; // which holds most of the camera's tensors, too
+      const [model, data] = await Promise.all(take(base, contents, [camera!.file, swift!.file], told)) as [Uint8Array, Uint8Array];
+      return await open(model, used, [{ path, data }]);
+    },
   };
+}
+
+/** Files from beside the page. tell: is told how much of all of them has come. */
+function take(base: string, { files }: Contents, paths: readonly string[], tell: Tell): Promise<Uint8Array>[] {
+  const got = new Map<string, number>(), total = paths.reduce((sum, path) => sum + files[path]!, 0);
+  return paths.map(async (path) => await read(new URL(path, base), (size) => {
+    got.set(path, size);
+    tell([...got.values()].reduce((sum, each) => sum + each) / total);
+  }));
 }
 
 export const loadOpenCv = async (base: string): Promise<void> => await startOpenCv(await read(new URL("runtime/opencv.bin", base)));

@@ -10,7 +10,7 @@ import { lookAt } from "./cover";
 import { Crop } from "./crop";
 import { fill } from "./draw";
 import { findFaces } from "./finder";
-import type { Networks } from "./load";
+import type { LiveNetworks } from "./load";
 import { LARGEST_SHARE, SIDE_PX } from "./plan";
 import { Tracker, type Track } from "./track";
 
@@ -64,7 +64,7 @@ export class Stream {
   private frames = 0;
   private failure: unknown = null;
 
-  constructor(private readonly networks: Networks) {}
+  constructor(private readonly networks: LiveNetworks) {}
 
   /** Whether each frame waits for its own drawing. */
   get waits(): boolean { return this.late < TOO_LATE; }

@@ -8,8 +8,9 @@ import { draw } from "./draw";
 import { base64, encode, readMask, readPhoto, whiteOn, writePhoto, type Photo } from "./files";
 import { findFaces, type Face } from "./finder";
 import { lend } from "./lend";
-import { load, type Networks } from "./load";
+import { load } from "./load";
 import type { Answer, Contents, Order } from "./messages";
+import type { Network } from "./network";
 import { LARGEST_SHARE, percent, placeOf, plan, Refusal, SIDE_PX, tooSmall, type PlannedFace } from "./plan";
 import { watch } from "./watch";
 
@@ -18,7 +19,9 @@ const say = (answer: Answer): void => postMessage(answer);
 
 class Cancelled extends Error {}
 const cancelled = new Set<number>();
-let base = "", contents: Contents | null = null, networks: Promise<Networks> | null = null, turn: Promise<unknown> = Promise.resolve();
+let base = "", contents: Contents | null = null, networks: ReturnType<typeof load> | null = null, turn: Promise<unknown> = Promise.resolve();
+/** The network that draws for slow machines, once somebody has started the live camera. */
+let camera: Promise<Network> | null = null;
 /** The photo that was opened last, and its faces. */
 let last: { of: Blob; photo: Photo; faces: Face[] } | null = null;
 
@@ -29,7 +32,7 @@ async function breathe(id: number, doing: string, share: number | null = null): 
   if (cancelled.delete(id)) throw new Cancelled();
 }
 
-async function ready(id: number): Promise<Networks> {
+async function ready(id: number): ReturnType<typeof load> {
   networks ??= load(base, contents!, (share) => say({ id, doing: "Loading the networks, once", share })).catch((error: unknown) => {
     networks = null;
     throw error;
@@ -119,7 +122,12 @@ async function plannedOf({ face, box, missing, warnings }: PlannedFace): Promise
 }
 
 async function lendTo({ id, port }: Order & { kind: "lend" }): Promise<null> {
-  lend(await ready(id), port);
+  const networks = await ready(id);
+  camera ??= networks.openCamera((share) => say({ id, doing: "Loading the camera's network, once", share })).catch((error: unknown) => {
+    camera = null;
+    throw error;
+  });
+  lend({ ...networks, camera: await camera }, port);
   return null;
 }
 
