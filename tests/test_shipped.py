@@ -21,6 +21,7 @@ from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
 from facefill.methods.opened import read_weights
 from facefill.nets.hints import CHEEKS, FACTOR, colour_of, in_small, kind_of, see_mouth
+from facefill.runtime.helpers import open_cover, open_finder
 from facefill.runtime.inpainter import open_inpainter
 from facefill.runtime.model import grey_holes
 
@@ -72,6 +73,15 @@ def test_unmask_takes_the_cover_off_offline_and_leaves_the_rest(
     assert difference > 15
     result.save(tmp_path / "out.png")
     assert (read_photo(tmp_path / "out.png").pixels == result.photo).all()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_camera_s_quick_look_finds_the_cover_that_a_photo_s_look_finds(path: Path) -> None:
+    photo, cover = read_photo(path).pixels, open_cover(threads=1)
+    (face,) = open_finder(threads=1).find(photo)
+    one, other = (found.mask(photo.shape) for found in (cover.find(photo, [face])[0], cover.find_quickly(photo, face)))
+    overlap = np.sum(one & other) / np.sum(one | other)
+    assert overlap > 0.75, "0.77 to 0.94 on these four"
 
 
 def test_the_whole_command_in_a_process_of_its_own(tmp_path: Path) -> None:
