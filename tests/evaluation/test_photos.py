@@ -24,6 +24,11 @@ from tests.runtime.test_inpainter import FindsAt, StandIn
 PHOTO, (LANDMARKS,) = draw_photo(420, 360, faces=1, seed=1)
 
 
+@pytest.mark.parametrize(("name", "area_px"), [("photo-worn", 12236), ("photo-scratch", 3155)])
+def test_what_is_drawn_on_a_photo_has_not_changed(name: str, area_px: int) -> None:
+    assert draw_photo_case(PHOTOS[name], PHOTO, LANDMARKS, "c.jpg").mask.sum() == area_px
+
+
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_case_is_the_same_again_and_its_truth_is_the_photos(name: str) -> None:
     one, again, other = (draw_photo_case(PHOTOS[name], PHOTO, LANDMARKS, file) for file in ("a.jpg", "a.jpg", "b.jpg"))

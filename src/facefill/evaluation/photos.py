@@ -16,8 +16,6 @@ from facefill.evaluation.protocols import FACE_MASKS, Case, Protocol, hole_rng, 
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
 from facefill.imaging.masks import MASKS
-from facefill.runtime.cover import square_around
-from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter
 
 DAMAGE = ("scratches", "text", "random20")
@@ -60,7 +58,8 @@ def complete_photo(inpainter: Inpainter, protocol: Protocol, case: Case) -> U8:
 def _wear(photo: U8, landmarks: Points, rng: np.random.Generator, file: str) -> tuple[U8, Bool]:
     """The photo with a face mask drawn on, and what it covers. Chin and neck are in the square that it is drawn in."""
     side = int(np.clip(round(256 * Crop.around_face(landmarks, 256).scale), *DRAWN_PX))
-    square = square_around(Face((0.0, 0.0, 1.0, 1.0), landmarks, 1.0), side * 5 // 4)
+    face = Crop.around_face(landmarks, side)
+    square = Crop(side * 5 // 4, np.column_stack([face.matrix[:, :2], face.to_photo(np.array([-side / 8, 0.0]))]))
     kind = str(rng.choice(list(FACE_MASKS), p=list(FACE_MASKS.values())))
     before = square.take(photo)
     try:
