@@ -14,8 +14,8 @@ const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6, STRAP = 0.25;
 const HUG_PX = 3, STRAP_REACH_PX = 10, STRAP_WIDTH_PX = 10, COLLAR_MIDDLE_PX = [160, 150] as const, COLLAR_AXES_PX = [125, 140] as const;
 const BESIDE_PX = [32, 64] as const, GOES_ON = 0.92, WIDER = 1.25, LOWER_PX = [0, 80], STRAIGHT_PX = 40, GARMENT = 0.25;
 const HELD = 0.9, HELD_DEPTH_PX = 5, HELD_PX = 15, RIM_PX = 6, BEYOND_PX = [9, 18] as const;
-/** Side of the view of a camera's face: half the pixels; and how far what is found grows in it. */
-const QUICK_PX = 224, QUICK_GROW_PX = 4;
+/** Side of the view of a camera's face: four fifths of the pixels; and how far what is found grows in it. */
+const QUICK_PX = 288, QUICK_GROW_PX = 5;
 const REST_LEVELS = 60, NEARER = 0.6, MOST_REST = 0.1;
 
 export interface Cover {
