@@ -153,7 +153,8 @@ def test_a_camera_is_drawn_by_the_quick_model_once_the_other_is_seen_to_be_too_s
     for step in range(1, 6):
         film.complete(moved(9.0 * step, 0)[0])
         film._ordered[0].drawn.result()
-    assert drawn == ["slow", "slow", "quick", "quick", "quick"], "in every second frame, then in every one"
+    assert set(drawn[:-3]) == {"slow"}, "in every second frame, and where the face seems to change"
+    assert drawn[-3:] == ["quick"] * 3, "then in every one"
 
 
 def test_what_fails_beside_a_camera_is_said(model: Model) -> None:
