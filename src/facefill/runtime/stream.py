@@ -273,6 +273,7 @@ class Stream:
         """Complete what was found. Frames come in the order in which they were looked at."""
         pixels, mask = seen.pixels, np.zeros(seen.pixels.shape[:2], bool)
         shown: dict[int, _Shown] = {}
+        newest: dict[int, int] = {}
         completed = new = too_covered = 0
         for number, (motion, drawn) in seen.faces.items():
             drawing = drawn.result()[number]
@@ -284,11 +285,11 @@ class Stream:
                 continue
             completed += 1
             new += self._newest.get(number) != drawing.frame
-            self._newest[number] = drawing.frame
+            newest[number] = drawing.frame
             patch = np.rint(layer.patch).astype(np.uint8)
             pixels, changed = _lay(pixels, layer.home.after(motion), patch, layer.share)
             mask |= changed
-        self._shown = shown
+        self._shown, self._newest = shown, newest
         return StreamFrame(pixels, mask, len(seen.faces), completed, new, too_covered)
 
 
