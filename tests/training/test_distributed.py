@@ -207,3 +207,26 @@ def test_a_run_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_path: Path, s
     subprocess.run(command(recipe, run, 1), env=ALONE, check=True, capture_output=True)
     for name in ("weights.safetensors", "best.safetensors"):
         assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+LEAVING = """
+import os, sys, torch
+from facefill.training.distributed import join
+with join() as world:
+    layer = torch.nn.Linear(3, 3)
+    layer(torch.ones(2, 3) * (world.rank + 1)).sum().backward()
+    world.add_gradients(layer)
+    assert layer.weight.grad.flatten().tolist() == [6.0] * 9, layer.weight.grad
+threads = [open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")]
+assert not [name for name in threads if "gloo" in name], threads
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
+    """Such a thread ends a process that leaves, now and then, with "terminate called without an active exception"."""
+    script = tmp_path / "leaving.py"
+    script.write_text(LEAVING)
+    start = [*command(tmp_path, tmp_path, 2)[:6], str(script)]
+    done = subprocess.run(start, env=ALONE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,20 @@ class World:
             dist.all_reduce(values)
         return {name: float(total / count) for name, (total, count) in zip(sums, values.tolist(), strict=True)}
 
+    def add_gradients(self, player: nn.Module) -> None:
+        """Add up the gradients of a player's parameters over the processes; each has them for the same parameters.
+
+        One sum behind a whole batch, not DistributedDataParallel's while gradients still come: that never lets go of
+        its process group (torch 2.13), whose threads then end a process that leaves, one in fifteen.
+        """
+        if self.size > 1:
+            gradients = [value.grad for value in player.parameters() if value.grad is not None]
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            dist.all_reduce(flat)
+            parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
+
 
 @contextmanager
 def join() -> Iterator[World]:
@@ -66,37 +78,7 @@ def share_threads(total: int) -> None:
     torch.set_num_threads(max(1, total // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
 
-class Turn(nn.Module):
-    """One player's turn as a module, so that DistributedDataParallel sees what it has to add up over the processes."""
-
-    def __init__(self, method: Any, player: str) -> None:
-        super().__init__()
-        self.method, self.player = method, player
-
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = self.method.losses(self.player, batch)
-        return terms
-
-
 def free_only(method: nn.Module, player: nn.Module) -> None:
     """Let gradients reach this player's parameters and no others."""
     method.requires_grad_(False)
     player.requires_grad_(True)
-
-
-def wrap_turns(method: Any, players: dict[str, nn.Module], world: World) -> dict[str, nn.Module]:
-    """Each player's turn; of several processes their gradients come out as the mean over the processes."""
-    turns: dict[str, nn.Module] = {}
-    for name, player in players.items():
-        turns[name] = Turn(method, name)
-        if world.size > 1:
-            free_only(method, player)  # the wrapper looks after what is free when it is made
-            parallel = DistributedDataParallel(turns[name])
-            parallel.broadcast_buffers = False  # torch 2.13 warns of the argument and has no other for all versions
-            turns[name] = parallel
-    return turns
-
-
-def apart(turn: nn.Module, last: bool) -> Any:
-    """The context of one part of a batch: gradients are added up over the processes behind the last part only."""
-    return nullcontext() if last or not isinstance(turn, DistributedDataParallel) else turn.no_sync()

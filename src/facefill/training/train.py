@@ -19,7 +19,7 @@ from facefill.choices import pick
 from facefill.errors import InputError
 from facefill.training.checkpoint import load_newest, load_weights, save_state, save_weights
 from facefill.training.data import Source, batches, plan_steps, to_batch
-from facefill.training.distributed import World, apart, free_only, join, wrap_turns
+from facefill.training.distributed import World, free_only, join
 from facefill.training.history import history_of, runs_so_far
 from facefill.training.log import RunLog
 from facefill.training.recipe import Recipe, Stage, TrainConfig, build_method, open_source, settings_of
@@ -62,7 +62,6 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
     if not world.local:
         world.wait()
     players: dict[str, nn.Module] = method.players
-    turns = wrap_turns(method, players, world)
     optimizers = {name: _optimizer(name, player, settings) for name, player in players.items()}
     average = {name: value.detach().clone() for name, value in method.generator.state_dict().items()}
     shown, turn, best = 0, 0, -math.inf
@@ -103,18 +102,17 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
                 for name in moves:
                     free_only(method, players[name])
                     optimizers[name].zero_grad(set_to_none=True)
-                    for place, (batch, pictures) in enumerate(parts):
-                        with apart(turns[name], place == len(parts) - 1):
-                            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
-                                terms: dict[str, Tensor] = turns[name](batch)
-                            loss = torch.stack([term.float() for term in terms.values()]).sum()
-                            if not torch.isfinite(loss):
-                                _stop_at([source.names[int(index)] for index in raw["index"]], terms, run)
-                            # Gradients come out as the mean over the processes, whose shares may differ by one.
-                            (loss * (pictures / count * world.size)).backward()  # type: ignore[no-untyped-call]
+                    for batch, pictures in parts:
+                        with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                            terms: dict[str, Tensor] = method.losses(name, batch)
+                        loss = torch.stack([term.float() for term in terms.values()]).sum()
+                        if not torch.isfinite(loss):
+                            _stop_at([source.names[int(index)] for index in raw["index"]], terms, run)
+                        (loss * (pictures / count)).backward()  # type: ignore[no-untyped-call]
                         for term, value in terms.items():
                             sums[term] += float(value.detach()) * pictures
                             counts[term] += pictures
+                    world.add_gradients(players[name])
                     if draws(name):
                         nn.utils.clip_grad_norm_(players[name].parameters(), settings.clip_norm)
                     for group in optimizers[name].param_groups:
