@@ -71,6 +71,16 @@ def test_a_blue_cover_is_found_and_grown(cover: Cover) -> None:
     assert not found.cut
 
 
+def test_a_quick_look_finds_what_the_browser_s_finds(cover: Cover) -> None:
+    """`web/tests/cover.test.ts` expects the same of the page's quick look, on the same face."""
+    photo, face = drawn((slice(150, 220), slice(80, 180)))
+    found = Crop.around_face(face.landmarks, FACE_PX).take_mask(cover.find_quickly(photo, face).mask(photo.shape))
+    rows, columns = np.nonzero(found)
+    edges = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    assert np.abs(edges - [74, 144, 186, 226]).max() <= 1
+    assert found.sum() == pytest.approx(9071, rel=0.03)
+
+
 def test_nothing_covers_a_plain_face_and_no_faces_are_no_work(cover: Cover) -> None:
     photo, face = drawn(None)
     found = cover.find(photo, [face])[0]

@@ -9,6 +9,7 @@ import { takeFiles, takeMasks } from "./files";
 import { listenToKeys } from "./keys";
 import { goLive } from "./live";
 import { keep, local } from "./local/engine";
+import { isTurnedWebp } from "./local/webp";
 import { coverLayer, Mask, type Point } from "./mask";
 import { nameOf, splitName } from "./names";
 import { attach, type Desk } from "./paint";
@@ -193,7 +194,7 @@ async function lookAgain(): Promise<void> {
 
 async function open(file: Blob, name: string): Promise<void> {
   const [stem, suffix] = splitName(name);
-  let picture = await createImageBitmap(file).catch(() => null);
+  let picture = await isTurnedWebp(file) ? null : await createImageBitmap(file).catch(() => null);
   if (picture) begin({ file, stem, suffix, picture, preview: false });
   const found = await work("Finding faces", async (signal) => {
     const ask = (preview: boolean): Promise<Detected> => engine.detect(file, kinds(), preview, signal, doing);

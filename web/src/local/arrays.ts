@@ -118,3 +118,6 @@ export function chosen(grid: Grid<ArrayLike<number>>, mask: Mask, channel = 0, s
   }
   return Float32Array.from(found);
 }
+
+/** Some bytes of a file as text. */
+export const ascii = (data: Uint8Array, start: number, length: number): string => String.fromCharCode(...data.subarray(start, start + length));

@@ -41,6 +41,13 @@ export function keepExif(block: Uint8Array): KeptExif {
   return { exif: kept.length ? written(kept, reader.little) : null, dropped: [...new Set(dropped)] };
 }
 
+/** How a photo with that block is turned, 1 (upright) to 8. */
+export function orientationOf(block: Uint8Array): number {
+  if (!block.length) return 1;
+  const reader = new Reader(block), said = reader.numberIn(reader.directory(reader.start)[0].get(ORIENTATION));
+  return said >= 1 && said <= 8 ? said : 1;
+}
+
 function keep(reader: Reader, name: number, tags: ReadonlyMap<number, Tag>, turned: boolean, dropped: string[]): Tag[] {
   const kept: Tag[] = [];
   for (const [number, tag] of tags) {

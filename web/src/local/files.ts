@@ -1,8 +1,9 @@
 /** Photos in and out of the browser's own readers and writers, with what of a file is kept beside its samples. */
 
-import { bytes, type Bytes, type Mask } from "./arrays";
-import { keepExif } from "./exif";
+import { ascii, bytes, type Bytes, type Mask } from "./arrays";
+import { keepExif, orientationOf } from "./exif";
 import { Refusal } from "./plan";
+import { exifOfWebp, isWebp, partsOf, withoutExif } from "./webp";
 
 const MOST_PIXELS = 50_000_000, QUALITY = 0.95, COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia";
 
@@ -16,28 +17,34 @@ export interface Photo {
 }
 export interface Provenance { method: string; weights: string; seed: number }
 
-const ascii = (data: Uint8Array, start: number, length: number): string => String.fromCharCode(...data.subarray(start, start + length));
-
 function formatOf(data: Uint8Array): string {
   if (data[0] === 0xff && data[1] === 0xd8) return "JPEG";
   if (ascii(data, 1, 3) === "PNG") return "PNG";
-  if (ascii(data, 8, 4) === "WEBP") return "WEBP";
+  if (isWebp(data)) return "WEBP";
   return ascii(data, 4, 4) === "ftyp" ? "AVIF" : "another";
 }
+
+/** The matrices that turn a picture stored with EXIF orientation 1, 2 ... 8 upright; width and height of the upright one. */
+const TURNS: readonly ((width: number, height: number) => [number, number, number, number, number, number])[] = [
+  () => [1, 0, 0, 1, 0, 0], (width) => [-1, 0, 0, 1, width, 0], (width, height) => [-1, 0, 0, -1, width, height], (_, height) => [1, 0, 0, -1, 0, height],
+  () => [0, 1, 1, 0, 0, 0], (width) => [0, 1, -1, 0, width, 0], (width, height) => [0, -1, -1, 0, width, height], (_, height) => [0, -1, 1, 0, 0, height],
+];
 
 /** Upright, with its samples as stored where the file that is written keeps its profile, else as sRGB. */
 export async function readPhoto(blob: Blob): Promise<Photo> {
   const file = new Uint8Array(await blob.arrayBuffer()), format = formatOf(file), notes: string[] = [];
-  const bitmap = await createImageBitmap(blob, {
+  const turned = isWebp(file) ? orientationOf(exifOfWebp(file)) : 1; // browsers turn the others
+  const bitmap = await createImageBitmap(isWebp(file) ? new Blob([withoutExif(file) as BlobPart], { type: "image/webp" }) : blob, {
     colorSpaceConversion: format === "JPEG" || format === "PNG" ? "none" : "default", premultiplyAlpha: "none",
   }).catch(() => {
     throw new Refusal("a photo that this browser can read", "another file", "save it as JPEG or PNG");
   });
-  const { width, height } = bitmap;
+  const [width, height] = turned > 4 ? [bitmap.height, bitmap.width] : [bitmap.width, bitmap.height];
   if (width * height > MOST_PIXELS) {
     throw new Refusal(`a photo of up to ${MOST_PIXELS / 1e6} megapixels`, `${width}x${height}`, "make it smaller, or use the command: facefill unmask");
   }
   const ink = pen(width, height);
+  ink.setTransform(...TURNS[turned - 1]!(width, height));
   ink.drawImage(bitmap, 0, 0);
   bitmap.close();
   const samples = ink.getImageData(0, 0, width, height).data, pixels = bytes(height, width, 3);
@@ -90,7 +97,7 @@ export async function writePhoto(photo: Photo, completed: Bytes, mask: Mask, by:
   const coded = await encode(completed, isJpeg ? "image/jpeg" : "image/png");
   if (isJpeg) notes.push(`the JPEG is coded anew: outside the hole levels differ by up to ${await farOutside(coded, completed, mask)}; PNG stays exact`);
   else if (photo.format !== "PNG") notes.push("it comes as PNG in sRGB, in which the rest of the photo is exact");
-  const { exif, dropped } = keepExif(exifOf(photo)), left = [...dropped, ...leftOut(photo)];
+  const { exif, dropped } = keepExif(exifOf(photo.format, photo.file)), left = [...dropped, ...leftOut(photo)];
   if (left.length) notes.push(`left out, because it could show the photo as it was or no longer holds: ${left.join(", ")}`);
   const file = isJpeg ? intoJpeg(coded, photo.file, packet(by), exif) : intoPng(coded, photo.format === "PNG" ? photo.file : null, packet(by), exif);
   return { file, type: isJpeg ? "image/jpeg" : "image/png", notes };
@@ -181,15 +188,17 @@ function segment(name: string, data: Uint8Array): Uint8Array {
   return join([Uint8Array.of(0xff, 0xe1, length >> 8, length & 255), new TextEncoder().encode(name), data]);
 }
 
-/** The first EXIF block of the photo's file, empty where there is none. */
-function exifOf({ format, file }: Photo): Uint8Array {
+/** The first EXIF block of a file, empty where there is none. */
+function exifOf(format: string, file: Uint8Array): Uint8Array {
   if (format === "PNG") return chunksOf(file).find(({ name }) => name === "eXIf")?.whole.slice(8, -4) ?? new Uint8Array();
-  return format === "JPEG" ? segmentsOf(file).find(isExif)?.whole.slice(10) ?? new Uint8Array() : new Uint8Array();
+  if (format === "JPEG") return segmentsOf(file).find(isExif)?.whole.slice(10) ?? new Uint8Array();
+  return format === "WEBP" ? exifOfWebp(file) : new Uint8Array();
 }
 
 /** What of the photo's file does not come along, beside EXIF. */
 function leftOut({ format, file }: Photo): string[] {
-  const found = format === "PNG" ? chunksOf(file).map(({ name }) => LOST_CHUNKS[name]) : format === "JPEG"
+  const found = format === "PNG" ? chunksOf(file).map(({ name }) => LOST_CHUNKS[name])
+    : format === "WEBP" ? partsOf(file).map(({ name }) => name === "XMP " ? "text or XMP" : undefined) : format === "JPEG"
     ? segmentsOf(file).map((segment) => segment.marker > 0xe0 && segment.marker <= 0xef && segment.marker !== 0xee && !isProfile(segment)
       && !isExif(segment) ? "other metadata" : segment.marker === 0xfe ? "a comment" : undefined)
     : ["its metadata"];

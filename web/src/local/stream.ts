@@ -56,7 +56,7 @@ export class Stream {
   /** How much of what is drawn each face showed in the last frame, 0 to 1 in its aligned square. */
   private shares = new Map<number, Floats>();
   /** In which frame what each face shows was drawn. */
-  private readonly newest = new Map<number, number>();
+  private newest = new Map<number, number>();
   private working: Promise<void> | null = null;
   /** How many drawings in a row took too long. */
   private late = 0;
@@ -76,7 +76,7 @@ export class Stream {
     this.working ??= this.work(frame).catch((error: unknown) => { this.failure = error; }).finally(() => { this.working = null; });
     if (this.waits) await this.working;
     if (this.failure) throw this.failure;
-    const shares = new Map<number, Floats>();
+    const shares = new Map<number, Floats>(), newest = new Map<number, number>();
     let pixels = frame, box: Box | null = null, completed = 0, drawn = 0, tooCovered = 0;
     for (const { number, face, lost } of this.tracker.tracks) {
       const patch = this.patches.get(number), crop = Crop.aroundFace(face.landmarks, SIDE_PX);
@@ -92,9 +92,10 @@ export class Stream {
       box = around(crop.lay(pixels, patch.shown, share), box);
       completed++;
       drawn += Number(this.newest.get(number) !== patch.frame);
-      this.newest.set(number, patch.frame);
+      newest.set(number, patch.frame);
     }
     this.shares = shares;
+    this.newest = newest;
     return { pixels, box: box ?? [0, 0, 0, 0], faces: this.tracker.tracks.length, completed, drawn, tooCovered };
   }
 

@@ -1,0 +1,45 @@
+import factory from "opencv";
+import { beforeAll, describe, expect, it } from "vitest";
+
+import { readOpenCv } from "../opencv";
+import { boundingBox, bytes, count, type Bytes, type Point } from "../src/local/arrays";
+import { lookAt } from "../src/local/cover";
+import { Crop } from "../src/local/crop";
+import type { Network } from "../src/local/network";
+import { use } from "../src/local/opencv";
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => {
+    const binding = factory({ wasmBinary: readOpenCv().wasm, onRuntimeInitialized: () => {
+      use(binding);
+      resolve();
+    } });
+  });
+});
+
+const landmarks: Point[] = ([[97, 121], [159, 121], [128, 160], [103, 190], [153, 190]] as const).map(([x, y]) => [x + 170, y + 100]);
+
+/** As `drawn` of the package's tests draws it: a plain photo, and blue in a rectangle of the face's square. */
+function drawn(): Bytes {
+  const photo = bytes(500, 600, 3), square = bytes(256, 256);
+  square.data.forEach((_, at) => { square.data[at] = Number(at >= 150 * 256 && at < 220 * 256 && at % 256 >= 80 && at % 256 < 180); });
+  const blue = Crop.aroundFace(landmarks, 256)!.putMask(square, 500, 600);
+  blue.data.forEach((value, at) => photo.data.set(value ? [20, 60, 250] : [200, 160, 140], 3 * at));
+  return photo;
+}
+
+/** Calls a pixel a mask where it is much bluer than red. */
+const network: Network = (inputs) => {
+  const { shape, data } = inputs.worn!, size = shape[2]! * shape[3]!, said = new Float32Array(3 * size);
+  for (let at = 0; at < size; at++) said[at] = 1 / (1 + Math.exp(24 + 20 * data[at]! - 20 * data[at + 2 * size]!));
+  return Promise.resolve({ shape: [1, 3, shape[2]!, shape[3]!], data: said });
+};
+
+describe("a camera's quick look", () => {
+  it("finds what the package's quick look finds", async () => {
+    const { hole } = await lookAt(drawn(), { box: [220, 140, 380, 370], landmarks, score: 0.9, moved: 0 }, network);
+    // what `test_a_quick_look_finds_what_the_browser_s_finds` of the package finds, to a pixel at each edge
+    boundingBox(hole).forEach((edge, at) => expect(Math.abs(edge - [74, 144, 186, 226][at]!)).toBeLessThanOrEqual(1));
+    expect(Math.abs(count(hole) / 9071 - 1)).toBeLessThan(0.03);
+  });
+});
