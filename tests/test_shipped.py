@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -50,6 +51,26 @@ def test_every_shipped_file_is_what_the_list_says(name: str) -> None:
     assert b"/home/" not in data
     assert b"perceptual_net" not in data, "a path of the training machine"
     assert (ROOT / "weights" / f"{name}.md").is_file()
+
+
+METHODS_THAT_RUN = [
+    name
+    for name, entry in catalog.shipped_weights().items()
+    if entry.method in catalog.METHODS and entry.file.endswith(".onnx")
+]
+
+
+@pytest.mark.parametrize("name", METHODS_THAT_RUN)
+def test_every_shipped_method_s_file_says_itself_what_it_takes(name: str) -> None:
+    """So that an installation whose catalog is another one shows it the same and blends it the same."""
+    said = {
+        pair.key: pair.value
+        for pair in onnx.load(catalog.find_weights(name)[0], load_external_data=False).metadata_props
+    }
+    record = catalog.Record.model_validate_json(said["facefill.record"])
+    known = catalog.METHODS[catalog.shipped_weights()[name].method]
+    for key in ("name", "inputs", "stride", "hole_value", "blend", "size_px", "fixed_size"):
+        assert getattr(record, key) == getattr(known, key), key
 
 
 def test_the_default_and_both_helpers_ship() -> None:
