@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,10 +78,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def hosted() -> Iterator[str]:
-    """The page without a server of ours, on a plain web server that adds no header, below a path: its address."""
+def hosted(change: Callable[[Path], None] | None = None) -> Iterator[str]:
+    """The page without a server of ours, on a plain web server that adds no header, below a path: its address.
+    change: what is done to its folder before."""
     with tempfile.TemporaryDirectory() as name:
         write_page(Path(name) / "below")
+        if change:
+            change(Path(name) / "below")
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=name))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/below/"
@@ -130,11 +133,12 @@ FLICKER = """async (frames) => {
 
 @contextmanager
 def browser(*flags: str) -> Iterator[Any]:
-    """A Playwright browser, without a window."""
+    """A Playwright browser, without a window. flags: beside `FLAGS`, and instead of those that they contradict."""
     from playwright.sync_api import sync_playwright
 
+    usual = [flag for flag in FLAGS if flag.replace("--disable-", "--enable-") not in flags]
     with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, *flags])
+        opened = play.chromium.launch(executable_path=find_chromium(), args=[*usual, *flags])
         yield opened
         opened.close()
 
