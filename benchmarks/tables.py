@@ -6,9 +6,10 @@
 
 write: runs COMMAND, whose output (a Markdown table; other text goes into a block) is put between two marks, with the
 command, the commit, and hashes of what `--of` names: files of the repository, and shipped weights by their name. again
-runs the commands of a page's marks, where their arguments are in the environment (FACES=... for the word FACES). check:
-lists tables whose code or weights changed since, or that somebody edited; and counts those that no command wrote. Exit
-code 1 where one is outdated. `facefill evaluate --results` marks its tables in the same way.
+runs the commands of a page's marks, where their arguments are in the environment (FACES=... for the word FACES, also in
+data.folder=FACES). check: lists tables whose code or weights changed since, or that somebody edited; and counts those
+that no command wrote. Exit code 1 where one is outdated. `facefill evaluate --results` marks its tables in the same
+way.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def hash_now(name: str) -> str:
 
 
 def run(words: list[str]) -> str:
-    """What a command prints, as Markdown. Words in capitals are taken from the environment."""
-    given = [os.environ.get(word, word) if re.fullmatch("[A-Z][A-Z_]+", word) else word for word in words]
+    """What a command prints, as Markdown. Words in capitals are taken from the environment, alone or behind a "="."""
+    given = [re.sub("(?:^|(?<==))[A-Z][A-Z_]+$", lambda name: os.environ.get(name[0], name[0]), word) for word in words]
     known = {"python": [sys.executable], "facefill": [sys.executable, "-m", "facefill"]}
     given[:1] = known.get(given[0], given[:1])
     text = subprocess.run(given, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()

@@ -71,3 +71,14 @@ def test_the_tool_writes_a_table_and_sees_that_its_code_changed(tmp_path: Path) 
     assert f"page.md t: {source} changed since abc" in old.stdout
     assert tables("again", page).returncode == tables("check", page).returncode == 0
     assert json.loads(page.read_text().split("<!-- table t: ")[1].split(" -->")[0])["commit"] == "abc"
+
+
+def test_words_in_capitals_are_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACES", "/data/faces")
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import tables; "
+        "print(tables.run(['printf', '|---%s', '|FACES', "
+        "*'FACES data.folder=FACES a=bFACES OTHER'.split()]))"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.split("|---")[1:] == ["|FACES", "/data/faces", "data.folder=/data/faces", "a=bFACES", "OTHER\n"]
