@@ -8,8 +8,9 @@
 OUT is a folder. faces: truth, hole and completion below one another; with samples, each face in a row. photos: every
 face that was completed, cut out at 1.4 times its box, before with the hole's outline and after by each method, eight
 to a sheet, and faces.csv with what became of every face. --blind SEED: the methods in an order of its own for each
-face, named A, B ...; who is who stands in key.csv alone. Whoever grades writes grades.csv (face, place, grade) without
-having looked at it; `grades` then counts the grades of each method, of frontal and of turned faces. Never commit a
+face, named A, B ...; who is who stands in key.csv alone. Whoever grades writes grades.csv (face, place, grade, and if
+wanted kept: the letter of the one to keep of that face, or none) without having looked at it; `grades` then counts the
+grades of each method, and how often it was kept, by view as reports do (`evaluation.groups.VIEWS`). Never commit a
 sheet of pictures that are not yours to show.
 """
 
@@ -31,13 +32,14 @@ import facefill
 from facefill.arrays import U8
 from facefill.datasets.manifest import PLACES
 from facefill.errors import InputError
+from facefill.evaluation.groups import VIEWS, view_of
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import turn_of
 from facefill.runtime.inpainter import open_inpainter
 
 COLUMNS, PAIRS, CELL_PX = 8, 8, 320
 MARGIN = 1.4
-TURNED = 0.15
+NONE = "none"
 GOOD_ENOUGH = ("GOOD", "USABLE")
 
 
@@ -139,22 +141,65 @@ def photos(options: argparse.Namespace) -> None:
 
 
 def grades(options: argparse.Namespace) -> None:
-    """How often each method got which grade, as a table."""
+    """How often each method got which grade, and was kept, as a table.
+
+    Raises InputError for a kept place that the face does not have, and for two of one face.
+    """
     with (options.folder / "key.csv").open(encoding="utf-8") as stream:
         key = {(row["face"], row["place"]): row for row in csv.DictReader(stream)}
-    counts: dict[tuple[str, str], Counter[str]] = {}
     with (options.folder / "grades.csv").open(encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            told = key[row["face"], row["place"]]
-            view = "turned" if float(told["turn"]) > TURNED else "frontal"
-            counts.setdefault((told["method"], view), Counter())[row["grade"]] += 1
-    print("| method | view | n | GOOD | GOOD or USABLE | others |\n|---|---|---|---|---|---|")
-    for (method, view), found in sorted(counts.items()):
+        rows = list(csv.DictReader(stream))
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        counts.setdefault(method_and_view(key, row["face"], row["place"]), Counter())[row["grade"]] += 1
+    kept, undecided = count_kept(key, rows)
+    chosen = "kept" in rows[0]
+    print(f"| method | view | n | {'kept | ' * chosen}GOOD | GOOD or USABLE | others |")
+    print("|---|---|---|---|---|---|" + "---|" * chosen)
+    order = [name for _, name in VIEWS] + [""]
+    for (method, view), found in sorted(counts.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
         others = ", ".join(f"{name} {count}" for name, count in found.most_common() if name not in GOOD_ENOUGH)
         print(
-            f"| {method} | {view} | {found.total()} | {found['GOOD']} | {sum(found[name] for name in GOOD_ENOUGH)} "
-            f"| {others} |"
+            f"| {method} | {view} | {found.total()} | {f'{kept[method, view]} | ' * chosen}{found['GOOD']} "
+            f"| {sum(found[name] for name in GOOD_ENOUGH)} | {others} |"
         )
+    if chosen:
+        print(f"\nKept: {', '.join(f'{name} {count}' for name, count in by_method(kept).most_common())}; ", end="")
+        print(f"none {undecided}.")
+
+
+def method_and_view(key: dict[tuple[str, str], dict[str, str]], face: str, place: str) -> tuple[str, str]:
+    """Which method stood at a place of a face, and the face's view. Raises InputError for a place that it has not."""
+    if (face, place) not in key:
+        raise InputError("faces and places of key.csv", f"{place!r} of {face}", "correct grades.csv")
+    told = key[face, place]
+    return told["method"], view_of(float(told["turn"]))
+
+
+def count_kept(
+    key: dict[tuple[str, str], dict[str, str]], rows: list[dict[str, str]]
+) -> tuple[Counter[tuple[str, str]], int]:
+    """How often each method was kept by view, and of how many faces none was. A face's choice may stand in any of its
+    rows, or in all."""
+    choices: dict[str, set[str]] = {}
+    for row in rows:
+        if choice := (row.get("kept") or "").strip():
+            choices.setdefault(row["face"], set()).add(choice)
+    if several := next((face for face, found in choices.items() if len(found) > 1), None):
+        raise InputError(
+            "one kept place of each face", f"{sorted(choices[several])} of {several}", "correct grades.csv"
+        )
+    places = {face: found.pop() for face, found in choices.items()}
+    kept = Counter(method_and_view(key, face, place) for face, place in places.items() if place != NONE)
+    return kept, sum(place == NONE for place in places.values())
+
+
+def by_method(kept: Counter[tuple[str, str]]) -> Counter[str]:
+    """The same over all views."""
+    total: Counter[str] = Counter()
+    for (method, _), count in kept.items():
+        total[method] += count
+    return total
 
 
 def main() -> None:

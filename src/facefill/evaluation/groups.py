@@ -36,7 +36,7 @@ def group_faces(dataset: Dataset, tones: F64, named: dict[str, dict[str, str]] |
         "source": [face.source for face in dataset.faces],
         "native resolution": [_limited(face.native_side_px or math.nan, RESOLUTIONS) for face in dataset.faces],
         "skin tone": [_limited(tone, terciles) for tone in tones],
-        "view": [_limited(math.nan if at is None else turn_of(at), VIEWS) for at in landmarks],
+        "view": [view_of(math.nan if at is None else turn_of(at)) for at in landmarks],
     }
     for kind, group_of in (named or {}).items():
         groups[kind] = [group_of.get(face.file, "") for face in dataset.faces]
@@ -90,6 +90,15 @@ def skin_tone(face: U8, landmarks: Points) -> float:
     skin = np.median(face[where > 0], axis=0).astype(np.float32) / np.float32(255)
     lightness, _, yellow = cv2.cvtColor(skin.reshape(1, 1, 3), cv2.COLOR_RGB2LAB)[0, 0]
     return math.degrees(math.atan2(float(lightness) - 50, float(yellow)))
+
+
+def view_of(turn: float) -> str:
+    """The name of the view in `VIEWS`, by a face's `imaging.crop.turn_of`, a share of the eyes' distance; empty of nan.
+
+    >>> view_of(0.05), view_of(0.1), view_of(0.3)
+    ('frontal', 'turned', 'half profile and more')
+    """
+    return _limited(turn, VIEWS)
 
 
 def _limited(value: float, limits: Sequence[tuple[float, str]]) -> str:
