@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 
 from facefill.covers.head import check_landmarks
-from facefill.errors import InputError
 from facefill.imaging.crop import Crop
 from facefill.runtime.cover import (
     FACE_PX,
     GROW_PX,
     HELD_PX,
-    KINDS,
     OUTSIDE,
     SIDE_PX,
     Cover,
@@ -26,7 +24,6 @@ from facefill.runtime.cover import (
     grow,
     outline,
     reaching,
-    read_kinds,
     rest_beside,
     square_around,
     trust,
@@ -241,37 +238,6 @@ def test_a_wider_look_adds_what_the_first_one_rules_out_only_where_it_is_sure(co
     beside[:, 230:370] = beside[410:] = False
     added = [Cover(Fickle(said)).find(photo, [face])[0].mask(photo.shape)[beside].any() for said in (0.9, 0.97)]
     assert added == [False, True]
-
-
-class Kinds:
-    """A network that sees a mask in the lower half of its picture and sunglasses over the eyes."""
-
-    def run(self, inputs: Arrays) -> Arrays:
-        said = np.full((1, 3, SIDE_PX, SIDE_PX), 0.01, np.float32)
-        said[0, 0, 150:240, 100:220] = 0.97
-        said[0, 1, 100:135, 90:230] = 0.97
-        return {"filled": said}
-
-
-def test_kinds_are_told_and_others_than_those_asked_for_stay() -> None:
-    photo, face = drawn(None)
-    cover = Cover(Kinds())
-    both, mask, dark, other = (
-        cover.find(photo, [face], kinds)[0] for kinds in (KINDS, ("mask",), ("sunglasses",), ("other",))
-    )
-    assert both.kinds == ("mask", "sunglasses")
-    assert (mask.kinds, dark.kinds, other.kinds) == (("mask",), ("sunglasses",), ())
-    together = mask.mask(photo.shape) | dark.mask(photo.shape)
-    assert (both.mask(photo.shape) == together).mean() > 0.999
-    assert not other.missing.any()
-    assert dark.window[0].stop < mask.window[0].stop
-
-
-def test_names_of_kinds_are_read_and_a_wrong_one_is_guessed() -> None:
-    assert read_kinds("mask, sunglasses") == ("mask", "sunglasses")
-    assert read_kinds("all") == read_kinds("mask,all") == KINDS
-    with pytest.raises(InputError, match="sunglasses"):
-        read_kinds("sunglases")
 
 
 def test_what_lies_outside_the_photo_is_shown_as_such() -> None:

@@ -189,6 +189,7 @@ def test_kinds_of_covers_are_chosen(page: Any) -> None:
     page.wait_for_selector("#faces li small:has-text('face mask')")
     page.uncheck('input[value="mask"]')
     page.uncheck('input[value="other"]')
+    page.uncheck('input[value="hand"]')
     page.click('input[value="sunglasses"]')
     assert page.is_checked('input[value="sunglasses"]'), "something has to be taken off"
 

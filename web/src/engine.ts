@@ -51,7 +51,7 @@ export interface Camera {
 }
 
 /** Kinds of covers, and what the page calls them. */
-export const KINDS: Record<string, string> = { mask: "face mask", sunglasses: "sunglasses", other: "hand or thing" };
+export const KINDS: Record<string, string> = { mask: "face mask", sunglasses: "sunglasses", hand: "hand", other: "another thing" };
 
 export const plain = (method: string): string => method.replaceAll("_", " ");
 

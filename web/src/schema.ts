@@ -58,7 +58,7 @@ export interface components {
             cover: components["schemas"]["Cover"] | null;
             /**
              * Covers
-             * @description Kinds of what covers it, the largest first: mask, sunglasses, other.
+             * @description Kinds of what covers it, the largest first: mask, sunglasses, hand, other.
              */
             covers: string[];
             /**
@@ -302,7 +302,7 @@ export interface components {
             preview: boolean;
             /**
              * Covers
-             * @description What to take off: mask, sunglasses, other (hands and things), several with commas between, or all.
+             * @description What to take off: mask, sunglasses, hand, other (another thing), several with commas between, or all.
              * @default all
              */
             covers: string;
@@ -318,7 +318,7 @@ export interface components {
             preview: boolean;
             /**
              * Covers
-             * @description What to take off: mask, sunglasses, other (hands and things), several with commas between, or all.
+             * @description What to take off: mask, sunglasses, hand, other (another thing), several with commas between, or all.
              * @default all
              */
             covers: string;
@@ -361,7 +361,7 @@ export interface components {
             format?: "JPEG" | "PNG" | "WEBP" | "AVIF" | "TIFF" | "BMP";
             /**
              * Covers
-             * @description What to take off: mask, sunglasses, other (hands and things), several with commas between, or all.
+             * @description What to take off: mask, sunglasses, hand, other (another thing), several with commas between, or all.
              * @default all
              */
             covers: string;
@@ -401,7 +401,7 @@ export interface components {
             format?: "JPEG" | "PNG" | "WEBP" | "AVIF" | "TIFF" | "BMP" | null;
             /**
              * Covers
-             * @description What to take off: mask, sunglasses, other (hands and things), several with commas between, or all.
+             * @description What to take off: mask, sunglasses, hand, other (another thing), several with commas between, or all.
              * @default all
              */
             covers: string;

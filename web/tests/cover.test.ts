@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 import { readOpenCv } from "../opencv";
 import { boundingBox, bytes, count, type Bytes, type Point } from "../src/local/arrays";
-import { lookAt } from "../src/local/cover";
+import { KINDS, findCover, lookAt } from "../src/local/cover";
 import { Crop } from "../src/local/crop";
 import type { Network } from "../src/local/network";
 import { use } from "../src/local/opencv";
@@ -28,16 +28,28 @@ function drawn(): Bytes {
   return photo;
 }
 
-/** Calls a pixel a mask where it is much bluer than red. */
-const network: Network = (inputs) => {
-  const { shape, data } = inputs.worn!, size = shape[2]! * shape[3]!, said = new Float32Array(3 * size);
-  for (let at = 0; at < size; at++) said[at] = 1 / (1 + Math.exp(24 + 20 * data[at]! - 20 * data[at + 2 * size]!));
-  return Promise.resolve({ shape: [1, 3, shape[2]!, shape[3]!], data: said });
+const face = { box: [220, 140, 380, 370], landmarks, score: 0.9, moved: 0 } as const;
+
+/** Calls a pixel the last of so many kinds where it is much bluer than red. */
+const blueOf = (kinds: number): Network => (inputs) => {
+  const { shape, data } = inputs.worn!, size = shape[2]! * shape[3]!, said = new Float32Array(kinds * size);
+  for (let at = 0; at < size; at++) said[at + (kinds - 1) * size] = 1 / (1 + Math.exp(24 + 20 * data[at]! - 20 * data[at + 2 * size]!));
+  return Promise.resolve({ shape: [1, kinds, shape[2]!, shape[3]!], data: said });
 };
 
+describe("kinds of covers", () => {
+  it.each([3, 4])("are told of networks with %i outputs", async (outputs) => {
+    const last = KINDS[outputs - 1]!;
+    for (const kinds of [KINDS, [last], KINDS.filter((kind) => kind !== last), ["hand"]]) {
+      const found = await findCover(drawn(), { ...face, box: [...face.box] }, blueOf(outputs), kinds);
+      expect([found.kinds, count(found.missing) > 0]).toEqual(kinds.includes(last) ? [[last], true] : [[], false]);
+    }
+  });
+});
+
 describe("a camera's quick look", () => {
-  it("finds what the package's quick look finds", async () => {
-    const { hole } = await lookAt(drawn(), { box: [220, 140, 380, 370], landmarks, score: 0.9, moved: 0 }, network);
+  it.each([1, 3, 4])("finds what the package's quick look finds, of %i kinds", async (outputs) => {
+    const { hole } = await lookAt(drawn(), { ...face, box: [...face.box] }, blueOf(outputs));
     // what `test_a_quick_look_finds_what_the_browser_s_finds` of the package finds, to a pixel at each edge
     boundingBox(hole).forEach((edge, at) => expect(Math.abs(edge - [74, 144, 186, 226][at]!)).toBeLessThanOrEqual(1));
     expect(Math.abs(count(hole) / 9071 - 1)).toBeLessThan(0.03);

@@ -22,7 +22,10 @@ AllThreads = Annotated[
 ]
 Exact = Annotated[bool, Option("--exact", help="Compute in float32: slower, the same on all machines.")]
 Covers = Annotated[
-    str, Option(help="What to take off: mask, sunglasses, other (hands, things), several with commas between, or all.")
+    str,
+    Option(
+        help="What to take off: mask, sunglasses, hand, other (another thing), several with commas between, or all."
+    ),
 ]
 Finder = Annotated[Path | None, Option(help="Find faces with this YuNet .onnx file instead.")]
 Large = Annotated[bool, Option("--large-hole", help="Also complete a face with more than 60 % missing.")]

@@ -16,9 +16,9 @@ from facefill.runtime.engine import Engine
 from facefill.runtime.finder import Face
 from facefill.runtime.model import to_network
 
-KINDS = ("mask", "sunglasses", "other")
-"""What covers a face, in the order of the network's outputs: a face mask or scarf; sunglasses; a hand or another thing.
-A network with one output doesn't tell them apart."""
+KINDS = ("mask", "sunglasses", "other", "hand")
+"""What covers a face, in the order of the network's outputs: a face mask or scarf; sunglasses; another thing; a hand. A
+network of three outputs calls hands other things, and one of a single output tells nothing apart."""
 FACE_PX = 256
 """Side of the aligned face (`Crop.around_face`) in the network's picture."""
 SIDE_PX = 320
@@ -183,7 +183,7 @@ class Cover:
         view = view_of(photo, square)
         scores = self.probabilities(view)
         if len(scores) > 1:
-            scores = scores * np.isin(KINDS, tuple(kinds))[:, None, None]
+            scores = scores * np.isin(KINDS[: len(scores)], tuple(kinds))[:, None, None]
         inside = ~square.outside(photo.shape)
         score = scores.sum(0) * inside
         return _SeenSquare(square, inside, scores, score, outline(score, view))

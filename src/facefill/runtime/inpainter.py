@@ -216,8 +216,8 @@ def unmask(
 
     photo: a path, an open file, its bytes, a Pillow image or (H, W, 3) uint8 RGB. method: see `facefill.METHODS`.
     seed: the same one gives the same picture. large_hole: also complete a face of which more
-    than 60 % is missing. covers: the kinds to take off, of "mask", "sunglasses" and "other" (a hand, a microphone ...);
-    others stay on. finder: see `open_inpainter`.
+    than 60 % is missing. covers: the kinds to take off, of "mask", "sunglasses", "hand" and "other" (a microphone
+    ...); others stay on. finder: see `open_inpainter`.
     Raises InputError when no face could be completed; faces that could not, while others could, are warned about.
     """
     inpainter = _open_once(method, finder=finder)

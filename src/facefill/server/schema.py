@@ -27,7 +27,7 @@ class DetectOptions(Options):
     """What may be asked of `/v1/detect`."""
 
     covers: str = "all"
-    """What to take off: mask, sunglasses, other (hands and things), several with commas between, or all."""
+    """What to take off: mask, sunglasses, hand, other (another thing), several with commas between, or all."""
 
 
 class CompletionOptions(Options):
@@ -47,7 +47,7 @@ class UnmaskOptions(CompletionOptions):
     """What may be asked of `/v1/unmask`."""
 
     covers: str = "all"
-    """What to take off: mask, sunglasses, other (hands and things), several with commas between, or all."""
+    """What to take off: mask, sunglasses, hand, other (another thing), several with commas between, or all."""
 
 
 class CompleteOptions(CompletionOptions):
@@ -122,7 +122,7 @@ class FoundFace(Answered):
     cover: Cover | None
     """What covers it (detect) or what was completed of it; null for nothing."""
     covers: list[str]
-    """Kinds of what covers it, the largest first: mask, sunglasses, other."""
+    """Kinds of what covers it, the largest first: mask, sunglasses, hand, other."""
     cut: bool
     """Whether what looks like its cover goes on where the hole ends."""
     warnings: list[str]

@@ -8,7 +8,8 @@ import type { Face } from "./finder";
 import { toNetwork, type Network } from "./network";
 import { dilate, distance, gauss, nearest, pieces, resize, warp } from "./opencv";
 
-export const KINDS = ["mask", "sunglasses", "other"];
+/** In the order of the network's outputs, which may be the first of them only: then the others are never found. */
+export const KINDS = ["mask", "sunglasses", "other", "hand"];
 const FACE_PX = 256, SIDE_PX = 320, INSET_PX = 32, OUTSIDE = 128, THRESHOLD = 0.5, SURE = 0.95, SMALLEST_PX = 0.004 * FACE_PX ** 2;
 const DOUBT = 0.1, LIKE_LEVELS = 20, REACH_PX = 16, GROW_PX = 6, STRAP = 0.25;
 const HUG_PX = 3, STRAP_REACH_PX = 10, STRAP_WIDTH_PX = 10, COLLAR_MIDDLE_PX = [160, 150] as const, COLLAR_AXES_PX = [125, 140] as const;
@@ -152,7 +153,11 @@ export async function lookAt(frame: Bytes, face: Face, network: Network): Promis
   const square = squareAround(face, SIDE_PX)!, outside = square.outside(frame.height, frame.width);
   const view = greyed(warp(frame, square.matrix, SIDE_PX, SIDE_PX, "linear"), outside);
   const said = (await network({ worn: toNetwork(resize(view, QUICK_PX, QUICK_PX, "area")) })).data, size = QUICK_PX ** 2;
-  const score = mapFloats(floats(QUICK_PX, QUICK_PX), (_, at) => said[at]! + said[at + size]! + said[at + 2 * size]!);
+  const score = mapFloats(floats(QUICK_PX, QUICK_PX), (_, at) => {
+    let sum = 0;
+    for (let there = at; there < said.length; there += size) sum += said[there]!;
+    return sum;
+  });
   const small = dilate(withStraps(clean(mapBytes(score, (value) => value > THRESHOLD)), score), "disc", QUICK_GROW_PX);
   const levels = resize({ ...small, data: small.data.map((value) => 255 * value) }, SIDE_PX, SIDE_PX, "linear");
   const hole = mapBytes(levels, (value, at) => value > 127 && !outside.data[at]), aligned: Box = [INSET_PX, 0, INSET_PX + FACE_PX, FACE_PX];
@@ -165,10 +170,10 @@ const together = (scores: readonly Floats[], inside: Mask): Floats => mapFloats(
 
 /** How sure the network is of each kind that is wanted. */
 function scoresOf(said: Float32Array, kinds: readonly string[]): Floats[] {
-  const size = SIDE_PX * SIDE_PX;
-  return KINDS.map((kind, index) => ({
+  const size = SIDE_PX * SIDE_PX, told = KINDS.slice(0, said.length / size);
+  return told.map((kind, index) => ({
     height: SIDE_PX, width: SIDE_PX, channels: 1,
-    data: kinds.includes(kind) ? said.slice(index * size, (index + 1) * size) : new Float32Array(size),
+    data: told.length === 1 || kinds.includes(kind) ? said.slice(index * size, (index + 1) * size) : new Float32Array(size),
   }));
 }
 
@@ -199,14 +204,15 @@ function greyed(view: Bytes, outside: Mask): Bytes {
 
 /** What a mask consists of, the largest part first. */
 function kindsOf(mask: Mask, scores: readonly Floats[]): string[] {
-  const counts = KINDS.map(() => 0);
+  if (scores.length === 1) return [];
+  const counts = scores.map(() => 0);
   for (let at = 0; at < mask.data.length; at++) {
     if (!mask.data[at]) continue;
     let best = 0;
     scores.forEach(({ data }, kind) => { if (data[at]! > scores[best]!.data[at]!) best = kind; });
     counts[best]!++;
   }
-  return KINDS.map((_, kind) => kind).filter((kind) => counts[kind]! >= SMALLEST_PX).sort((one, other) => counts[other]! - counts[one]!)
+  return counts.map((_, kind) => kind).filter((kind) => counts[kind]! >= SMALLEST_PX).sort((one, other) => counts[other]! - counts[one]!)
     .map((kind) => KINDS[kind]!);
 }
 
