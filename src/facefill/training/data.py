@@ -57,8 +57,9 @@ class DataConfig(Frozen):
     covers: Path | None = None
     """Real covers with outlines, see `real_covers`."""
     jitter: float = 0.0
-    """Share of the pictures that are turned (to 10 degrees), scaled (to 12 %) and shifted (to 6 % of the side), as
-    a finder's landmarks would."""
+    """Share of the pictures that are turned (to 10 degrees), scaled (to 12 %) and shifted (to 6 % of the side). Wider
+    than landmarks are off after a second look, 3.6 % of the eyes' distance in the median, which is a quarter of the
+    side (weights/second_look.md), on purpose: squares that somebody else aligned have to be completed, too."""
     colour: float = 0.0
     """Strength of random brightness, contrast and white balance; 1 is as far as photos of one face differ."""
     grow: float = 0.0
