@@ -13,10 +13,10 @@ Left open, and what we took:
   that the picture does not wander.
 - l2 is a sum over the picture's values on [0, 1]. The paper also says "mean square error", but its figure 2 settles
   near 70: as a sum over 128×128×3 values that is 28.5 dB; as a mean it would be below 1, and the adversarial term would
-  outweigh it. `adversarial=49152` has the mean's proportion at 128 px.
+  outweigh it. `adversarial=49152` has the mean's proportion at 128 px (docs/context-encoder.md: one seed, at 64 px).
 - "Fully connected": convolutions within a unit, as it describes them, and one linear layer from all 4×4 places of the
   last to the score; other sides than 128 px are brought to 4×4 by means. What ships was trained against a mean over
-  those places instead.
+  those places instead; what that changes was not measured.
 - The generator minimises -log D(G), not log(1 - D(G)) (Goodfellow et al. 2014, section 3): at first the critic always
   wins, and the latter has no gradient there.
 - Latent size: what three channels leave, 48 numbers for 128×128. `bottleneck` gives it more channels; what ships has
@@ -26,7 +26,7 @@ Left open, and what we took:
 
 Where it contradicts itself: CelebA or "Influencer" faces (we train on our own), a split of 0.9:0.11 (of its 50,000
 pictures configs/paper holds 5,000 back, which leaves its 704 steps of 64), 10 h or 21 h of training, 50,000 pictures or
-2,500. It speaks of holes "blurred or blacked out": ours are black only.
+2,500. It speaks of holes "blurred or blacked out": ours are black only, blurred ones were not measured.
 """
 
 from itertools import pairwise

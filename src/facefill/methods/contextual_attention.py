@@ -8,8 +8,9 @@ Where the paper and the work that it builds on differ, or leave something open, 
   0.001, and so it must where the reconstruction is a mean over pixels: the gradient of a critic, of length 1,
   outweighs it by hundreds. The default is the paper's, the recipe's is theirs.
 - Algorithm 1 gives the critics five batches, then the generator one of its own (lines 2 to 12): configs/paper does
-  (`critic_turns`). The recipe moves both on every batch.
-- ELU in critics, too, as in the paper; in Yu et al. they have leaky ReLU, and so had those that what ships learnt from.
+  (`critic_turns`). The recipe moves both on every batch; what that changes was not measured.
+- ELU in critics, too, as in the paper; in Yu et al. they have leaky ReLU, and so had those that what ships learnt from,
+  which were half as wide, too (`critic_width` 32). What either changes was not measured.
 - Algorithm 1 draws interpolates but prints no penalty. The penalty (Gulrajani et al. 2017, weight 10) and its
   restriction to the hole (Yu et al., equation 4) are our choice.
 - l1 is discounted by 0.99 to the power of the distance to the nearest known pixel, for holes of any shape; Yu et al.

@@ -16,8 +16,8 @@ Left open, and what we took, pix2pix's (Isola et al. 2017) where it has an answe
 - No batch normalisation, which would let a picture depend on its batch: He initialisation, spectral normalisation in
   the critic (Miyato et al. 2018).
 - l1 over the hole, and the critic sees completed pictures: what is drawn elsewhere is thrown away.
-- What ships is narrower (configs/masked_gan.toml), and learnt in batches of 8, with a perceptual distance and feature
-  matching besides (Wang et al. 2018).
+- What ships is narrower (configs/masked_gan.toml), its critic too (`critic_width` 32), and learnt in batches of 8, with
+  a perceptual distance and feature matching besides (Wang et al. 2018); what these change was not measured.
 
 Where it contradicts itself: the generator takes "a random noise vector" (section 3) or "an input picture" (section 5).
 It takes both: noise joins where the picture is smallest, in a third of training's pictures; without any comes the
