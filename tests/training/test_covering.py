@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,8 @@ from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
 from facefill.training.covering import CoveringConfig, held_out, open_covering, open_looks, read_people
 from facefill.training.data import to_batch
-from facefill.training.painter import degrade, draw, draw_clear_glasses, move
-from facefill.training.real_covers import GLASSES, MASK, NOTHING, Covered, put_on, read_real
+from facefill.training.painter import KINDS, degrade, draw, draw_clear_glasses, draw_sleeved_hand, move
+from facefill.training.real_covers import GLASSES, HAND, MASK, NOTHING, OTHER, Covered, put_on, read_real
 from facefill.training.recipe import Recipe
 from tests.faces import draw_face
 from tests.toy_datasets import POINTS, write_dataset
@@ -148,6 +149,55 @@ def test_a_cover_that_somebody_wears_is_put_on_another_face_with_its_label(cover
     assert (worn.kinds == MASK).mean() > 0.1
     assert (worn.kinds[changed] == MASK).mean() > 0.9
     assert (worn.picture[(plain().kinds == IGNORED)] == OUTSIDE).all()
+
+
+def test_a_hand_before_a_mask_is_told_by_a_stroke_and_the_mask_alone_is_put_on(tmp_path: Path) -> None:
+    folder = write_covers(tmp_path / "covers", 1, ("mask",))
+    rows = list(csv.DictReader((folder / "manifest.csv").open(newline="")))
+    write_rows(folder / "manifest.csv", [{**row, "kind": "mask+hand"} for row in rows])
+    path = tmp_path / "outlines.json"
+    outline = [[100, 200], [140, 200], [140, 240], [100, 240]]
+    path.write_text(json.dumps({rows[0]["file"]: [["hand", 0, outline]]}), encoding="utf-8")
+    (face,) = read_real(folder, "train", corrections=path)
+    assert set(np.unique(face.kinds)) == {NOTHING, MASK, HAND, IGNORED}
+    assert (face.kinds[202:238, INSET_PX + 102 : INSET_PX + 138] == HAND).all()
+    assert set(np.unique(put_on(plain(), [face], np.random.default_rng(0)).kinds)) == {NOTHING, MASK, IGNORED}
+
+
+def test_what_is_put_on_is_as_sharp_as_the_face_it_is_put_on(covers: Path) -> None:
+    mask = next(face for face in read_real(covers, "train") if face.kind == "mask")
+    grain = np.random.default_rng(5).normal(0, 25, mask.picture.shape)
+    sharp = replace(mask, picture=np.clip(mask.picture + grain * mask.worn[..., None], 0, 255).astype(np.uint8))
+    face = plain()
+    soft = replace(face, picture=np.where(face.outside[..., None], OUTSIDE, cv2.GaussianBlur(face.picture, (0, 0), 3)))
+
+    def detail(target: Covered) -> float:
+        worn = put_on(target, [sharp], np.random.default_rng(2))
+        inside = cv2.erode((worn.kinds == MASK).astype(np.uint8), np.ones((9, 9))) > 0
+        grey = cv2.cvtColor(worn.picture, cv2.COLOR_RGB2GRAY)
+        return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)[inside]).mean())
+
+    assert detail(soft) < 0.5 * detail(face)
+
+
+def test_a_sleeve_over_the_forearm_covers_nothing() -> None:
+    face = plain()
+    known = np.where(face.outside[..., None], np.uint8(90), face.picture)
+    face = replace(face, picture=known, kinds=np.zeros_like(face.kinds))
+    sleeves = 0
+    for seed in range(6):
+        held = draw_sleeved_hand(face, np.random.default_rng(seed))
+        assert set(np.unique(held.kinds)) == {NOTHING, HAND}
+        changed = np.abs(held.picture.astype(int) - known).max(2) > 45
+        sleeves += int(np.count_nonzero(changed & (held.kinds == NOTHING)) > 300)
+    assert sleeves >= 3
+
+
+def test_helmet_straps_are_other_things_and_hands_are_hands() -> None:
+    for seed in range(3):
+        assert set(np.unique(draw(plain(), np.random.default_rng(seed), "helmet strap").kinds)) == {0, OTHER, IGNORED}
+        assert HAND in draw(plain(), np.random.default_rng(seed), "hand").kinds
+    assert "helmet strap" in KINDS
 
 
 def test_drawn_covers_have_kinds_and_clear_glasses_cover_nothing() -> None:

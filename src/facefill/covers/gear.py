@@ -9,7 +9,7 @@ from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Floats, surface
 from facefill.covers.masks import Cut, cover, fit, headbands, texture
 from facefill.covers.patterns import pattern
-from facefill.covers.sheet import Cloth, Layer, Scene, drape, fill, lit, window
+from facefill.covers.sheet import Cloth, Layer, Scene, drape, fill, lit, straps, window
 
 CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 40)), np.sin(np.linspace(0, 2 * np.pi, 40))], -1)
 
@@ -71,6 +71,46 @@ def disc(
         inner = np.clip((np.float32(rng.uniform(0.45, 0.75)) - radius) * 30, 0, 1)
         sheet = fabric.between(sheet, fabric.any_tint(rng), inner)
     return [Layer(box[0], box[1], lit(scene.light, scene.head, sheet, tone, box), alpha, 0.6)]
+
+
+def helmet_strap(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
+    """A helmet's chin strap, from both temples to below or around the chin: a thin cord to a broad band, forked below
+    the ears or not, with or without a buckle or a cup on the chin."""
+    cupped = rng.random() < 0.3
+    low = float(rng.uniform(1.42, 1.6) if cupped or rng.random() < 0.25 else rng.uniform(1.62, 2.0))
+    top, temple = float(rng.uniform(-0.75, -0.15)), float(rng.uniform(1.0, 1.4))
+    slack, tilt = float(rng.uniform(0.9, 1.35)), float(rng.normal(0, 0.03))
+    share = np.linspace(0, 1, 32)[:, None]
+    paths = []
+    for side in (-1.0, 1.0):
+        bend = np.array([[0, low], [0.75 * temple, low + 0.02], [temple, slack], [temple * 0.98, top]])
+        bend = bend + np.array([[0, 0], *rng.normal(0, 0.03, (3, 2))])
+        weights = (1 - share) ** 3, 3 * share * (1 - share) ** 2, 3 * share**2 * (1 - share), share**3
+        line = sum(weight * point for weight, point in zip(weights, bend, strict=True))
+        paths.append(surface(line[:, 0] * side, line[:, 1] + tilt * side * line[:, 0], 0.3, 1.03))
+    if rng.random() < 0.4:  # behind the ear a second one
+        for side in (-1.0, 1.0):
+            angle, y = np.linspace(temple * 0.95, 1.9, 32), np.linspace(slack, float(rng.uniform(0.1, 0.5)), 32)
+            paths.append(surface(angle * side, y, 0.3, 1.03))
+    colour = fabric.tint(rng, *["black"] * 5, "charcoal", "charcoal", "grey", "navy", "white", "tan", "red", "khaki")
+    width = float(np.exp(rng.uniform(np.log(0.05), np.log(0.3))))
+    layers = straps(scene, paths, width, colour, flat=float(rng.uniform(0.4, 1)), shadow=0.5)
+    if cupped:
+        half = float(rng.uniform(0.35, 0.75))
+        cut = Cut(low - 0.2, low - 0.18, low - 0.12, low + 0.3, low + 0.26, low + 0.12, half, 0.6, 1.04)
+        cut = fit(rng, cut, "full")
+        rows, columns, u, v = texture(scene, 0.3)
+        dents = fabric.noise(rng, rows, columns, 3, 4) * np.float32(0.03)
+        factor = (1 - 0.25 * np.clip(np.abs(u) * 10 - 8, 0, 1) + 0 * v) * fabric.relief(dents, scene.light.toward, 5)
+        sheet = fabric.sheet_of(colour if rng.random() < 0.7 else fabric.any_tint(rng), rows, columns)
+        cloth = Cloth(sheet, np.asarray(factor, np.float32), float(rng.uniform(0, 0.3)), thick=0.03)
+        layers += drape(scene, cover(cut, rng, lambda u, v: 0.05 + 0 * u + 0 * v, 0.005), cloth, 0.6)
+    if layers and rng.random() < 0.5:
+        place = paths[int(rng.integers(2))][int(rng.integers(0 if cupped else 2, 14))]
+        turn = float(np.arctan2(place[0], place[2] + 0.55))
+        case = fabric.tint(rng, "black", "black", "charcoal", "grey", "silver", "red")
+        layers += disc(scene, rng, place, turn, max(0.07, 0.6 * width), case, 0.05)
+    return layers
 
 
 def shield(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:

@@ -205,15 +205,20 @@ SEAM_QUALITY = np.array([80, 70, 60, 50, 40, 30, 20])
 
 
 def recording(face: U8, head: Head) -> tuple[float, float, tuple[int, int, int] | None]:
-    """(blur in pixels, noise in grey levels, JPEG's grid as in `Light`) of the face's middle.
-
-    Blur: the finest detail against the next coarser octave; a picture that was enlarged lacks the first. Noise: the
-    Laplacian mask of Immerkaer (1996), on the quietest part so that skin texture counts little.
-    """
+    """(blur in pixels, noise in grey levels, JPEG's grid as in `Light`) of the face's middle."""
     size = head.size
     top, left = size * 3 // 10, size // 5
     middle = np.ascontiguousarray(face[top : size * 3 // 4, left : size * 4 // 5])
     grey = cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return *grain(grey, size), find_grid(grey, left, top)
+
+
+def grain(grey: Floats, size: int) -> tuple[float, float]:
+    """(blur in pixels, noise in grey levels) of a grey cut-out, 0-255, of an aligned face in a picture of that side.
+
+    Blur: the finest detail against the next coarser octave; a picture that was enlarged lacks the first. Noise: the
+    Laplacian mask of Immerkaer (1996), on the quietest part so that skin texture counts little.
+    """
     once = cv2.blur(grey, (3, 3))
     twice = cv2.blur(once, (5, 5))
     fine, coarse = float(cv2.absdiff(grey, once).mean()), float(cv2.absdiff(once, twice).mean()) + 1e-3
@@ -222,7 +227,7 @@ def recording(face: U8, head: Head) -> tuple[float, float, tuple[int, int, int] 
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     response = np.abs(cv2.filter2D(grey, -1, kernel)[1:-1:3, 1:-1:3]).ravel()
     quiet = float(np.partition(response, len(response) * 3 // 10)[len(response) * 3 // 10])
-    return blur_px, float(np.clip(quiet / 0.385 / 6, 0.0, 9.0)), find_grid(grey, left, top)
+    return blur_px, float(np.clip(quiet / 0.385 / 6, 0.0, 9.0))
 
 
 def find_grid(grey: Floats, left: int, top: int) -> tuple[int, int, int] | None:

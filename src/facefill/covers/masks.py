@@ -25,7 +25,7 @@ class Cut:
 
     nose, cheek, side: height of the upper edge at its middle, half way and at the side; chin, jaw, hem the same below.
     reach: azimuth of the side edge. lift, width: see `surface`. tilt: how much lower the right side hangs. bow: how
-    much the side edge curves inwards.
+    much the side edge curves inwards. calm: share of the waves that its edges are spared.
     """
 
     nose: float
@@ -39,10 +39,14 @@ class Cut:
     width: float = 1.0
     tilt: float = 0.0
     bow: float = 0.08
+    calm: float = 0.0
 
 
 # How far a mask slides down, and how much lower its lower edge then hangs.
-SLIDE = {"full": (0.0, 0.0), "nose-out": (0.43, 0.12), "chin": (1.05, 0.2)}
+SLIDE = {"full": (0.0, 0.0), "nose-out": (0.43, 0.12), "chin": (1.05, 0.2), "high": (0.0, 0.0)}
+LIDS = (0.12, 0.25)
+"""Eye distances below the pupils where a cloth begins that is drawn up to the eyes, just below the lids."""
+PUPIL = 0.28  # how far aside, of a wrapped cloth's half width, the pupils are
 
 
 def fit(rng: Rng, cut: Cut, coverage: str) -> Cut:
@@ -53,9 +57,13 @@ def fit(rng: Rng, cut: Cut, coverage: str) -> Cut:
     nose, cheek, side = (float(y + slide + rng.normal(0, 0.02)) for y in (cut.nose, cut.cheek, cut.side))
     chin, jaw, hem = (float(y + slide * 0.3 + low + grow + rng.normal(0, 0.02)) for y in (cut.chin, cut.jaw, cut.hem))
     reach = cut.reach * (1 + 0.5 * grow) + float(rng.normal(0, 0.03))
-    lift = cut.lift if coverage == "full" else 0.45 * cut.lift
+    lift = cut.lift if coverage in ("full", "high") else 0.45 * cut.lift
     width = cut.width * float(rng.uniform(0.96, 1.07))
     tilt, bow = float(rng.normal(0, 0.035)), float(rng.uniform(0.0, 0.14))
+    if coverage == "high":
+        rise = float(rng.uniform(*LIDS) - edge(np.array(PUPIL), nose, cheek, side))
+        nose, cheek, side = nose + rise, cheek + rise, side + rise
+        return Cut(nose, cheek, side, chin, jaw, hem, reach, lift, width, 0.3 * tilt, bow, 0.7)
     return Cut(nose, cheek, side, chin, jaw, hem, reach, lift, width, tilt, bow)
 
 
@@ -68,7 +76,7 @@ def edge(u: Floats, middle: float, half: float, side: float) -> Floats:
 
 def cover(cut: Cut, rng: Rng, bulge: Surface | None = None, wave: float = 0.014) -> Surface:
     """The surface (u, v) -> (..., 3) of a mask of that cut; bulge: (u, v) -> how far it stands off."""
-    ripples = rng.normal(0, wave, (2, 4)) / np.array([1.0, 1.0, 1.6, 2.2])
+    ripples = rng.normal(0, wave * (1 - cut.calm), (2, 4)) / np.array([1.0, 1.0, 1.6, 2.2])
     lean = rng.normal(0, 0.05, 2)
 
     def points(u: Floats, v: Floats) -> Floats:

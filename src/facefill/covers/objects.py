@@ -25,6 +25,11 @@ class Limb:
 
 def hand(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     """The back of a hand, or a fist, before the mouth: fingers, knuckles, nails, from below on either side."""
+    return paint_hand(scene, rng, *hold_hand(scene, rng))
+
+
+def hold_hand(scene: Scene, rng: Rng) -> tuple[list[list[Limb]], list[Limb], Limb]:
+    """Fingers, palm with thumb and forearm, and the forearm alone, of a hand before the mouth."""
     head = scene.head
     turn = np.radians(rng.uniform(5, 80)) * float(rng.choice([-1, 1]))
     up = np.array([-np.sin(turn), -np.cos(turn)])
@@ -39,11 +44,18 @@ def hand(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
         root = knuckles + out * (k * 0.42 * grow)
         palm.append(Limb(root, knuckles - up * (1.25 * grow) + out * (k * 0.27), 0.17 * grow, 0.24 * grow))
     wrist = knuckles - up * (1.0 * grow)
-    palm.append(Limb(wrist, wrist - up * 2.2 - out * float(rng.normal(0, 0.3)), 0.4 * grow, 0.46 * grow))
+    forearm = Limb(wrist, wrist - up * 2.2 - out * float(rng.normal(0, 0.3)), 0.4 * grow, 0.46 * grow)
+    palm.append(forearm)
     if rng.random() < 0.6:
         base = knuckles - up * (0.85 * grow) - out * (0.35 * grow)
         tip = base + (up * float(rng.uniform(0.5, 1.0)) - out * float(rng.uniform(0.2, 0.6))) * (0.75 * grow)
         palm.append(Limb(base, tip, 0.19 * grow, 0.13 * grow))
+    return fingers, palm, forearm
+
+
+def paint_hand(scene: Scene, rng: Rng, fingers: list[list[Limb]], palm: list[Limb], forearm: Limb) -> list[Layer]:
+    """A hand of those limbs; none where it misses the picture."""
+    head = scene.head
     limbs = [limb for finger in fingers for limb in finger] + palm
     ends = np.concatenate([[limb.start, limb.end] for limb in limbs])
     box = window(head.place(ends * [1, head.stretch]), head.size, head.scale * 0.5)
@@ -52,6 +64,45 @@ def hand(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
     height = capsules(head, palm, fingers, box)
     alpha = np.asarray(np.clip(height * head.scale * 0.6 - 0.2, 0, 1), np.float32)
     return [skin_layer(scene, rng, height, alpha, box, fingers)]
+
+
+def sleeved_hand(scene: Scene, rng: Rng) -> tuple[list[Layer], list[Layer]]:
+    """A hand as `hand` draws it, and apart from it the sleeve over its forearm, with or without a cuff."""
+    fingers, palm, forearm = hold_hand(scene, rng)
+    way = forearm.end - forearm.start
+    way = way / np.hypot(*way)
+    aside = np.array([-way[1], way[0]])
+    begin = forearm.start + way * float(rng.uniform(0.05, 0.9))
+    loose = float(rng.uniform(1.05, 1.5))
+    narrow, broad = forearm.radius * loose, forearm.last * loose * float(rng.uniform(1.0, 1.5))
+    end = begin + way * 5.0
+    sleeve = _tube(scene, rng, begin, end, aside * narrow, aside * broad)
+    if rng.random() < 0.6:
+        long, wider = float(rng.uniform(0.15, 0.6)), float(rng.uniform(1.0, 1.08))
+        sleeve += _tube(scene, rng, begin, begin + way * long, aside * narrow * wider, aside * narrow * wider)
+    return paint_hand(scene, rng, fingers, palm, forearm), sleeve
+
+
+def _tube(scene: Scene, rng: Rng, start: Floats, end: Floats, first: Floats, last: Floats) -> list[Layer]:
+    """A round stretch of cloth in the face's plane (eye distances), half as wide as `first` and `last` at its ends."""
+    head = scene.head
+    bow = (start - end) / np.hypot(*(start - end)) * float(rng.uniform(-0.06, 0.08))
+    ends = np.stack([start - first, start - 0.5 * first + bow, start + 0.5 * first + bow, start + first])
+    edge = head.place(np.concatenate([ends, [end + last, end - last]]) * [1, head.stretch])
+    box = window(edge, head.size, 2)
+    if box is None:
+        return []
+    alpha = fill(edge, box)
+    rows, columns = alpha.shape
+    colour = pattern(rng, rows, columns)
+    round_px = max(0.6, head.scale * float(np.hypot(*first)) * 0.5)
+    # Beyond the picture it goes on, so that it is round at its sides alone.
+    depth = cv2.GaussianBlur(alpha, (0, 0), round_px, borderType=cv2.BORDER_REPLICATE)
+    tone = fabric.relief(depth, scene.light.toward, float(rng.uniform(0.5, 1.2)) * 128 / rows * round_px)
+    tone = tone * (np.float32(0.65) + np.float32(0.35) * np.clip(depth * 1.6 - 0.5, 0, 1))
+    folds = fabric.creases(rng, rows, columns, int(rng.integers(3, 12)), float(rng.uniform(0.03, 0.12)))
+    tone = tone * fabric.relief(folds, scene.light.toward, float(rng.uniform(2, 7)))
+    return [Layer(box[0], box[1], lit(scene.light, head, colour, np.asarray(tone, np.float32), box), alpha, 0.8)]
 
 
 def draw_fingers(rng: Rng, knuckles: Floats, up: Floats, out: Floats, grow: float, fist: bool) -> list[list[Limb]]:

@@ -21,7 +21,8 @@ INVERSE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 class Layer:
     """Something painted over the face, at pixel (left, top): RGB in 8 bit, alpha 0-1, and how dark its shadow is.
 
-    late: it came onto the picture after the camera, which neither blurs nor grains it.
+    late: it came onto the picture after the camera, which neither blurs nor grains it. recorded: blur (Gaussian sigma
+    in pixels) and noise (grey levels) that it has already, as it comes out of another photo; None for what is drawn.
     """
 
     left: int
@@ -30,6 +31,7 @@ class Layer:
     alpha: Image
     shadow: float = 0.0
     late: bool = False
+    recorded: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

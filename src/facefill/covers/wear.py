@@ -38,7 +38,7 @@ DRAW: dict[str, Callable[[Scene, Rng, str], list[Layer]]] = {
     "shield": gear.shield, "hand": objects.hand,
     "sunglasses": lambda scene, rng, _: glasses.glasses(scene, rng, clear=False),
     "microphone": gear.microphone, "thing": objects.thing, "hair": damage.hair, "text": damage.text,
-    "scratches": damage.scratches, "blocks": damage.blocks,
+    "scratches": damage.scratches, "blocks": damage.blocks, "helmet strap": gear.helmet_strap,
 }  # fmt: skip
 
 MASK_ALPHA = 0.04  # a cover hides more than this of each masked pixel, and nothing of the others
@@ -62,10 +62,11 @@ def wear(
     """Draw a cover over an aligned face, lit, blurred and grained like the picture.
 
     face: (S, S, 3) uint8 RGB, S at least 48. landmarks: (5, 2) pixels: eye, eye, nose tip, mouth corner, mouth
-    corner, the viewer's left first. kind: a key of KINDS; None draws one by the weights of `kinds`, now and then with
-    one more beside a face mask. coverage: "full", "nose-out" or "chin" for what is worn on mouth and nose, drawn by
-    weight when None. Outside the mask only a soft shadow beside the cover changes the face, by at most 40 grey levels.
-    The same rng gives the same bytes.
+    corner, the viewer's left first. kind: a key of KINDS, or "helmet strap", which only training draws; None draws one
+    by the weights of `kinds`, now and then with one more beside a face mask. coverage: "full", "nose-out" or "chin" for
+    what is worn on mouth and nose, drawn by weight when None, or "high" for a cloth drawn up to the lids. Outside the
+    mask only a soft shadow beside the cover changes the face, by at most 40 grey levels. The same rng gives the same
+    bytes.
 
     Raises InputError for a face that is no such array, landmarks that no upright face has, an unknown kind.
     """
@@ -77,7 +78,7 @@ def wear(
     if kind is not None:
         pick(DRAW, kind, "kind of cover")
     if coverage is not None:
-        pick(COVERAGES, coverage, "coverage")
+        pick(masks.SLIDE, coverage, "coverage")
     for _ in range(TRIES):
         drawn = choose(rng, kinds) if kind is None else kind
         how = choose(rng, COVERAGES) if coverage is None else coverage
@@ -128,6 +129,8 @@ def record(layer: Layer, head: Head, light: Light, rng: Rng) -> Layer:
     kernel = (2 * max(1, round(2 * blur)) + 1,) * 2
     alpha = cv2.GaussianBlur(layer.alpha, kernel, blur, borderType=cv2.BORDER_REPLICATE)
     alpha[alpha < MASK_ALPHA] = 0
+    if layer.recorded is not None:
+        return replace(layer, colour=_record_again(layer.colour, layer.recorded, light, rng), alpha=alpha)
     colour = cv2.LUT(layer.colour, LEVELS)
     if light.blur_px > 0.3:
         colour = cv2.GaussianBlur(colour, kernel, blur, borderType=cv2.BORDER_REPLICATE)
@@ -136,6 +139,20 @@ def record(layer: Layer, head: Head, light: Light, rng: Rng) -> Layer:
         noise = cv2.GaussianBlur(noise, (5, 5), 0.7 * light.blur_px) * np.float32(1 + 1.2 * light.blur_px)
     colour = cv2.add(colour, cv2.merge([noise * np.float32(light.noise + 0.5)] * 3), dtype=cv2.CV_8U)
     return replace(layer, colour=colour, alpha=alpha)
+
+
+def _record_again(colour: U8, recorded: tuple[float, float], light: Light, rng: Rng) -> U8:
+    """Of the picture's blur and noise what a photo that recorded it before has not given it yet."""
+    blur = max(light.blur_px**2 - recorded[0] ** 2, 0.0) ** 0.5
+    grain = max(light.noise**2 - recorded[1] ** 2, 0.0) ** 0.5
+    if blur > 0.3:
+        colour = np.asarray(cv2.GaussianBlur(colour, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.uint8)
+    if grain < 0.3:
+        return colour
+    noise = white_noise(rng, *colour.shape[:2])
+    if light.blur_px > 0.3:
+        noise = cv2.GaussianBlur(noise, (5, 5), 0.7 * light.blur_px) * np.float32(1 + 1.2 * light.blur_px)
+    return np.asarray(cv2.add(colour, cv2.merge([noise * np.float32(grain)] * 3), dtype=cv2.CV_8U), np.uint8)
 
 
 def around(layers: list[Layer], size: int, margin: int) -> Box:

@@ -10,11 +10,11 @@ from facefill.config import Frozen
 from facefill.nets.layers import UNet, conv, highest, residuals
 from facefill.nets.trainable import Helper
 
-KINDS = 3
+KINDS = 4
 """Kinds of covers, in the order of `runtime.cover.KINDS`."""
 UNKNOWN, IGNORED = 9, 255
-"""What a label says beside 0 = nothing and 1, 2, 3 = a cover of that kind: a cover of a kind that nobody told, and a
-pixel that does not count."""
+"""What a label says beside 0 = nothing and 1 to `KINDS` = a cover of that kind: a cover of a kind that nobody told, and
+a pixel that does not count."""
 
 THIN_PX, BESIDE_PX = 13, 7
 """What is narrower than this is thin, as ear straps are; and how wide what lies beside it is."""
@@ -86,7 +86,7 @@ class CoverNet(Helper):
         kinds = batch["kinds"]
         label = torch.stack([kinds == kind for kind in range(1, KINDS + 1)], 1).float()
         label[(kinds == IGNORED)[:, None].expand_as(label)] = 0.5
-        return [batch["worn"], self.forward(worn=batch["worn"]) * 2 - 1, label * 2 - 1]
+        return [batch["worn"], *(_colours(planes) * 2 - 1 for planes in (self.forward(worn=batch["worn"]), label))]
 
     def score(self, batch: dict[str, Tensor]) -> Tensor:
         """Intersection over union of each picture's cover of any kind, (N,), over the pixels that count; 1 where
@@ -96,6 +96,12 @@ class CoverNet(Helper):
         found = (self.forward(worn=batch["worn"]).sum(1) > 0.5) & counts
         both, either = (found & mask).sum((1, 2)), (found | mask).sum((1, 2))
         return (both + 1e-6) / (either + 1e-6)
+
+
+def _colours(planes: Tensor) -> Tensor:
+    """(N, `KINDS`, H, W) in [0, 1] as (N, 3, H, W): a mask red, sunglasses green, another thing blue, a hand yellow."""
+    mask, glasses, other, hand = planes.unbind(1)
+    return torch.stack([mask + hand, glasses + hand, other], 1).clamp(max=1)
 
 
 def weights_of(kinds: Tensor) -> Tensor:

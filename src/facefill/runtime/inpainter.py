@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import TextIOBase
 from os import PathLike
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,7 +18,6 @@ from facefill.files.photo import Photo, Provenance, encode_photo, read_photo, wr
 from facefill.files.provenance import Signature
 from facefill.files.whole import path_of
 from facefill.runtime.cover import KINDS, Cover, read_kinds
-from facefill.runtime.detector import Detects
 from facefill.runtime.draw import Drawn, draw
 from facefill.runtime.helpers import Finds, open_camera, open_cover, open_finder
 from facefill.runtime.model import Model, load
@@ -186,17 +186,16 @@ def open_inpainter(
     exact: bool = False,
     settings: Sequence[str] = (),
     adapter: str | None = None,
-    finder: str | PathLike[str] | Detects | None = None,
+    finder: str | Path | Finds | None = None,
 ) -> Inpainter:
     """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`.
 
-    finder: a YuNet file, or what has a `find` like `runtime.detector.Detects`, in place of the shipped one; what it
-    finds is checked and aligned as the shipped one's faces are.
+    finder: a YuNet file, or what has a `find` like `runtime.finder.Finder`, in place of the shipped one.
     """
     options: dict[str, Any] = {"device": device, "threads": threads, "exact": exact}
     model = load(method, **options, settings=settings, adapter=adapter)
-    yours = None if finder is None else open_finder(finder, **options)
-    find = (lambda: yours) if yours else partial(open_finder, **options)
+    yours = open_finder(Path(finder), **options) if isinstance(finder, str | Path) else finder
+    find = partial(open_finder, **options) if yours is None else lambda: yours
     camera = partial(open_camera, **options) if method == "swift" else None
     return Inpainter(model, find, partial(open_cover, **options), camera)
 
@@ -211,7 +210,7 @@ def unmask(
     seed: int = 0,
     large_hole: bool = False,
     covers: Collection[str] = KINDS,
-    finder: str | PathLike[str] | Detects | None = None,
+    finder: str | Path | Finds | None = None,
 ) -> Result:
     """Find the faces of a photo and what covers each, and complete what is covered.
 
@@ -236,16 +235,15 @@ def complete(
     aligned: bool = False,
     large_hole: bool = False,
     covered: bool = False,
-    finder: str | PathLike[str] | Detects | None = None,
 ) -> Result:
     """Complete the missing pixels of a photo.
 
     photo: as for `unmask`. mask: the same kinds, of the photo's size, True or above 127 = missing.
     aligned: the photo is an aligned square face already: no finder, no crop, no limit on the hole. covered: what is
-    missing is a cover that the photo shows, at which a method may look. finder: see `open_inpainter`.
+    missing is a cover that the photo shows, at which a method may look.
     Raises InputError for a mask that does not fit, is empty or full, or leaves no face that can be completed.
     """
-    inpainter = _open_once(method, finder=finder)
+    inpainter = _open_once(method, finder=None)
     source = read_photo(photo)
     height, width = source.pixels.shape[:2]
     plan = inpainter.plan_complete(

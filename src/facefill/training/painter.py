@@ -16,6 +16,7 @@ from facefill.arrays import U8, mirror_points
 from facefill.covers.fabric import Odds, choose
 from facefill.covers.glasses import glasses
 from facefill.covers.head import Head, estimate_light
+from facefill.covers.objects import sleeved_hand
 from facefill.covers.sheet import INVERSE, Scene
 from facefill.covers.wear import BESIDE, COVERS, FACE_MASKS, compose, through_jpeg, wear
 from facefill.datasets.progress import track
@@ -24,10 +25,18 @@ from facefill.files.whole import whole
 from facefill.nets.cover import IGNORED
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX
 from facefill.training.data import Faces, Places
-from facefill.training.real_covers import GLASSES, MASK, NOTHING, OFFSET, OTHER, SQUARE, Covered, put_on
+from facefill.training.real_covers import GLASSES, HAND, MASK, NOTHING, OFFSET, OTHER, SQUARE, Covered, put_on
 
 MIXES = {"drawn": 0.37, "glasses": 0.11, "pasted mask": 0.31, "pasted glasses": 0.08, "plain": 0.07, "real": 0.06}
 """How often each kind of picture is drawn. real: faces with their whole photos around them, further covers drawn on."""
+
+KINDS: Odds = {**COVERS, "helmet strap": 0.03}
+"""Kinds of drawn covers: those of `covers.wear`, whose own table stays as evaluation's holes were drawn from it, and
+what holes have no use for."""
+WRAPPED = ("bandana", "gaiter", "scarf")
+"""What is now and then drawn up to the eyes."""
+HIGH, SLEEVED = 0.25, 0.5
+"""Share of wrapped cloths that begin just below the lids, and of hands that come out of a sleeve."""
 
 
 class Painter:
@@ -39,7 +48,7 @@ class Painter:
         """chosen: places of the faces to draw on. real: faces in real covers. bodies, cloths: see `read_bodies` and
         `put_on`. mixes: as `MIXES`."""
         self._faces, self._chosen, self._bodies, self._cloths = faces, chosen, bodies, cloths
-        self._masks = [face for face in real if face.kind in ("mask", "scarf")]
+        self._masks = [face for face in real if (face.kinds == MASK).any()]
         self._glasses = [face for face in real if face.kind == "sunglasses"]
         self._plain = [face for face in real if face.kind == "none"]
         self._mixes = {name: share for name, share in mixes.items() if real or name in ("drawn", "glasses", "plain")}
@@ -73,7 +82,7 @@ class Painter:
         if mix == "pasted mask" or (mix == "real" and rng.random() < 0.3):
             face = put_on(face, self._masks, rng, self._cloths)
             return draw(face, rng, "sunglasses") if rng.random() < 0.2 and mix != "real" else face
-        kind = choose(rng, COVERS)
+        kind = choose(rng, KINDS)
         worn = draw(face, rng, kind)
         if kind in FACE_MASKS and mix != "real" and rng.random() < 0.1:
             worn = draw(worn, rng, choose(rng, BESIDE))
@@ -129,9 +138,26 @@ def _pick(values: list[Any], rng: Generator) -> Any:
 
 
 def draw(face: Covered, rng: Generator, kind: str) -> Covered:
-    worn = wear(face.picture, face.landmarks, rng, kind)
-    label = MASK if kind in FACE_MASKS else GLASSES if kind == "sunglasses" else OTHER
+    """The face in a drawn cover of a kind of `KINDS`."""
+    if kind == "hand" and rng.random() < SLEEVED:
+        return draw_sleeved_hand(face, rng)
+    coverage = "high" if kind in WRAPPED and rng.random() < HIGH else None
+    worn = wear(face.picture, face.landmarks, rng, kind, coverage=coverage)
+    label = MASK if kind in FACE_MASKS else {"sunglasses": GLASSES, "hand": HAND}.get(kind, OTHER)
     return _relabel(face, worn.face, worn.mask, label)
+
+
+def draw_sleeved_hand(face: Covered, rng: Generator) -> Covered:
+    """The face behind a hand whose forearm is in a sleeve; the sleeve is no cover and stays."""
+    head = Head.from_landmarks(face.landmarks, SIDE_PX)
+    light = estimate_light(face.picture, head, rng)
+    hand, sleeve = sleeved_hand(Scene(face.picture, head, light, hairy=False), rng)
+    if hand:
+        face = _relabel(face, *compose(face.picture, head, light, hand, rng), HAND)
+    if hand and sleeve:
+        picture, mask = compose(face.picture, head, light, sleeve, rng)
+        face = _relabel(face, picture, mask & (face.kinds != IGNORED), NOTHING)
+    return face
 
 
 def draw_clear_glasses(face: Covered, rng: Generator) -> Covered:
@@ -140,14 +166,14 @@ def draw_clear_glasses(face: Covered, rng: Generator) -> Covered:
     layers = glasses(Scene(face.picture, head, light, hairy=bool(rng.random() < 0.7)), rng, clear=True)
     if not layers:
         return face
-    picture, mask = compose(face.picture, head, light, layers, rng)
-    return _relabel(face, picture, mask, NOTHING)
+    picture, _ = compose(face.picture, head, light, layers, rng)
+    return _relabel(face, picture, np.zeros(picture.shape[:2], bool), NOTHING)
 
 
 def _relabel(face: Covered, picture: U8, mask: NDArray[np.bool_], label: int) -> Covered:
-    """What lies outside the photo stays outside; clear glasses leave labels as they are."""
+    """What lies outside the photo stays outside."""
     picture = np.where(face.outside[..., None], np.uint8(OUTSIDE), picture)
-    kinds = face.kinds if label == NOTHING else np.where(mask & ~face.outside, np.uint8(label), face.kinds)
+    kinds = np.where(mask & ~face.outside, np.uint8(label), face.kinds)
     return replace(face, picture=picture, kinds=kinds)
 
 

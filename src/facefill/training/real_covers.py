@@ -15,22 +15,31 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from facefill.arrays import U8, Bool, Points, mirror_points
+from facefill.arrays import U8, Bool, Box, Points, mirror_points
+from facefill.covers.fabric import times
+from facefill.covers.head import GREY, Head, Light, estimate_light, grain
+from facefill.covers.sheet import INVERSE, Layer
+from facefill.covers.wear import compose
 from facefill.datasets.manifest import PLACES, Row, read_csv
 from facefill.imaging.crop import Crop
+from facefill.imaging.masks import bounding_box
 from facefill.nets.cover import IGNORED, UNKNOWN
 from facefill.runtime.cover import FACE_PX, INSET_PX, OUTSIDE, SIDE_PX, view_of
 
-NOTHING, MASK, GLASSES, OTHER = range(4)
+NOTHING, MASK, GLASSES, OTHER, HAND = range(5)
 LABELS = {
     "none": NOTHING, "mask": MASK, "scarf": MASK, "mask on a mannequin": MASK, "sunglasses": GLASSES,
-    "mask+hand": UNKNOWN, "mask+sunglasses": UNKNOWN,
+    "hand": HAND, "mask+hand": UNKNOWN, "mask+sunglasses": UNKNOWN,
 }  # fmt: skip
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
 """Where the aligned face lies in the wider square."""
 OFFSET = np.array([INSET_PX, 0.0])
 FOLLOWED_PX = 46
 """How far below its outline a cover is followed."""
+SHARPER_PX = 0.2
+"""A face may be sharper than the cover that is put on it by so much blur, a Gaussian's sigma in pixels."""
+UNEVEN = 0.5
+"""Share of the face's uneven light that a real cover takes on; it has its own photo's as well."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,8 @@ class Covered:
 
 Strokes = list[tuple[str, float, list[tuple[float, float]]]]
 """What an outline lacks, in pixels of the aligned face: (what, width, points). A `strap` of that width along the points
-belongs to the cover, and so does the polygon of an `add`; a `remove` does not, and an `ignore` does not count."""
+belongs to the cover, and so does the polygon of an `add`; a `remove` does not, and an `ignore` does not count. In the
+polygon of a `hand` it is a hand that covers, and a mask in the rest of that face."""
 
 
 def read_real(
@@ -78,8 +88,9 @@ def read_real(
 
 
 def _corrected(face: Covered, strokes: Strokes) -> Covered:
-    kinds = face.kinds.copy()
-    kind = LABELS[face.kind]
+    kinds, kind = face.kinds.copy(), LABELS[face.kind]
+    if any(what == "hand" for what, _, _ in strokes):
+        kinds[kinds == kind], kind = MASK, MASK
     for what, width, points in strokes:
         line = np.rint((np.array(points) + OFFSET) * 16).astype(np.int32)
         part, rim = (np.zeros(kinds.shape, np.uint8) for _ in range(2))
@@ -90,7 +101,9 @@ def _corrected(face: Covered, strokes: Strokes) -> Covered:
             kinds[(rim > 0) & (kinds == NOTHING)] = IGNORED
         else:
             cv2.fillPoly(part, [line], 1, shift=4)
-        kinds[part > 0] = {"remove": NOTHING, "ignore": IGNORED}.get(what, kind)
+        if what == "hand":
+            part[kinds != kind] = 0
+        kinds[part > 0] = {"remove": NOTHING, "ignore": IGNORED, "hand": HAND}.get(what, kind)
     kinds[face.outside] = IGNORED
     return replace(face, kinds=kinds)
 
@@ -198,37 +211,62 @@ def read_bodies(folder: Path) -> list[U8]:
 
 
 def put_on(face: Covered, others: Sequence[Covered], rng: Generator, cloths: Sequence[U8] = ()) -> Covered:
-    """The face with a cover that somebody else wears: of eight that are drawn the one whose pose is nearest.
+    """The face with a cover that somebody else wears: of eight that are drawn the one whose pose is nearest. It is lit,
+    blurred and grained as the face is; where it is less sharp than the face, the face is blurred.
 
-    cloths: photos of garments, of whose cloth every other cover is made.
+    cloths: photos of garments, of whose cloth every other cover is made. Of a mask behind a hand the mask alone is put
+    on. Raises InputError for landmarks that no upright face has.
     """
     source = draw_like(face.landmarks, others, 8, rng)
     matrix = fit_points(source.landmarks, face.landmarks)
     size = (face.picture.shape[1], face.picture.shape[0])
-    worn = source.worn
-    alpha = cv2.GaussianBlur(worn.astype(np.float32), (0, 0), 0.7)
-    near = cv2.dilate(worn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    alpha[(source.kinds == IGNORED) & ~near] = 0
-    alpha = cv2.warpAffine(alpha, matrix, size, flags=cv2.INTER_LINEAR)
+    kind = source.kinds[source.worn].min(initial=IGNORED)
+    alpha = cv2.warpAffine((source.kinds == kind).astype(np.float32), matrix, size) * ~face.outside
+    box = bounding_box(alpha > 0)
+    if kind == IGNORED or box[0] == box[2]:
+        return face
+    blur, noise = _recorded(source)
     if cloths and rng.random() < 0.5:
-        cloth = _of_cloth(source, cloths[int(rng.integers(len(cloths)))], rng)
+        cloth, blur, noise = *_of_cloth(source, cloths[int(rng.integers(len(cloths)))], rng), 0.0
     else:
         cloth = _recolour(source.picture, rng) if rng.random() < 0.4 else source.picture
+    blur *= float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    head = Head.from_landmarks(face.landmarks, size[0])
+    light = estimate_light(face.picture, head, rng)
+    gain = np.clip(_light(face) / _light(source), 0.35, 2.2) ** 0.7 * 2 ** rng.uniform(-0.15, 0.15)
+    under = face.picture
+    if blur > light.blur_px + SHARPER_PX:
+        under = cv2.GaussianBlur(under, (0, 0), float(np.sqrt(blur**2 - light.blur_px**2)))
+        light = replace(light, blur_px=blur, grid=None)
     cloth = cv2.warpAffine(cloth, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    gain = _light(face) / _light(source)
-    gain = np.clip(gain, 0.35, 2.2) ** 0.7 * 2 ** rng.uniform(-0.15, 0.15)
-    cloth = np.clip(cloth.astype(np.float32) * gain, 0, 255)
-    under = face.picture.astype(np.float32)
-    move = np.array([[1, 0, rng.normal(0, 2)], [0, 1, rng.uniform(0, 5)]])
-    dark = cv2.GaussianBlur(cv2.warpAffine(alpha, move, size), (0, 0), rng.uniform(2, 6)) * rng.uniform(0, 0.45)
-    under *= 1 - dark[..., None]
-    known = ~face.outside
-    alpha = alpha * known
-    picture = np.rint(under + (cloth - under) * alpha[..., None]).astype(np.uint8)
-    picture[~known] = OUTSIDE
-    kind = source.kinds[worn].max() if worn.any() else NOTHING
+    part = np.s_[box[1] : box[3], box[0] : box[2]]
+    colour = relit(cloth[part], gain, light, head, box)
+    shadow, before = float(rng.uniform(0, 0.9)), (blur, noise)
+    layer = Layer(box[0], box[1], colour, np.ascontiguousarray(alpha[part]), shadow, recorded=before)
+    picture, _ = compose(under, head, light, [layer], rng)
+    picture[face.outside] = OUTSIDE
     kinds = np.where(alpha > 0.5, kind, face.kinds).astype(np.uint8)
     return Covered(picture, kinds, face.landmarks, source.kind, face.file)
+
+
+def relit(cloth: U8, gain: Points, light: Light, head: Head, box: Box) -> U8:
+    """Cloth of another photo over a box, under this one's light: as bright, as colourful and as uneven."""
+    grey = light.cast[:, None] * GREY
+    mix = (np.eye(3) * light.colour + (1 - light.colour) * grey) * gain
+    unit = len(light.field) / head.size
+    corner = np.array([[unit, 0, (box[0] + 0.5) * unit - 0.5], [0, unit, (box[1] + 0.5) * unit - 0.5]])
+    field = cv2.warpAffine(light.field, corner, cloth.shape[1::-1], flags=INVERSE, borderMode=cv2.BORDER_REPLICATE)
+    tone = 1 + UNEVEN * (field / max(float(field.mean()), 0.1) - 1)
+    return times(cv2.transform(cloth, mix.astype(np.float32)), tone.astype(np.float32))
+
+
+def _recorded(face: Covered) -> tuple[float, float]:
+    """Blur in pixels and noise in levels of a face, read off what shows between brows and lids, or below sunglasses."""
+    rows = (0.42, 0.72) if face.kind == "sunglasses" else (0.28, 0.52)
+    top, bottom = (round(share * FACE_PX) for share in rows)
+    left, right = INSET_PX + FACE_PX // 5, INSET_PX + FACE_PX * 4 // 5
+    shown = np.ascontiguousarray(face.picture[top:bottom, left:right])
+    return grain(cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY).astype(np.float32), SIDE_PX)
 
 
 def draw_like(landmarks: Points, others: Sequence[Covered], count: int, rng: Generator) -> Covered:
@@ -270,15 +308,17 @@ def _light(face: Covered) -> Points:
     return np.median(colours, 0) + 8 if colours else np.full(3, 128.0)
 
 
-def _of_cloth(source: Covered, garment: U8, rng: Generator) -> U8:
-    """What somebody wears, of another cloth: its folds and shadows on a part of a garment's photo."""
+def _of_cloth(source: Covered, garment: U8, rng: Generator) -> tuple[U8, float]:
+    """What somebody wears, of another cloth: its folds and shadows on a part of a garment's photo; and the blur of that
+    in pixels, as far as it is enlarged."""
     side = int(rng.uniform(0.12, 0.5) * min(garment.shape[:2]))
     top, left = (int(rng.uniform(0.2, 0.8) * (length - side)) for length in garment.shape[:2])
     part = garment[top : top + side, left : left + side]
     cloth = cv2.resize(part, source.picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     grey = cv2.GaussianBlur(cv2.cvtColor(source.picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.5)
     folds = np.clip(grey / max(float(np.median(grey[source.worn])), 8.0), 0.4, 1.6)[..., None]
-    return np.asarray(np.clip(cloth * folds, 0, 255), np.uint8)
+    blur = 0.4 * max(source.picture.shape[0] / side - 1, 0)
+    return np.asarray(np.clip(cloth * folds, 0, 255), np.uint8), blur
 
 
 def _recolour(picture: U8, rng: Generator) -> U8:
