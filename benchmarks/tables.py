@@ -5,7 +5,8 @@
     python benchmarks/tables.py check [PAGE ...]
 
 write: runs COMMAND, whose output (a Markdown table; other text goes into a block) is put between two marks, with the
-command, the commit, and hashes of what `--of` names: files of the repository, and shipped weights by their name. again
+command, the commit, and hashes of what `--of` names: files of the repository, also as a pattern with *, and shipped
+weights by their name. again
 runs the commands of a page's marks, where their arguments are in the environment (FACES=... for the word FACES, also in
 data.folder=FACES). check: lists tables whose code or weights changed since, or that somebody edited; and counts those
 that no command wrote. Exit code 1 where one is outdated. `facefill evaluate --results` marks its tables in the same
@@ -15,7 +16,6 @@ way.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import re
 import shlex
@@ -24,16 +24,17 @@ import sys
 from pathlib import Path
 
 from facefill.catalog import shipped_weights
-from facefill.evaluation.marks import DIGITS, Written, put_table, read_tables
+from facefill.evaluation.marks import DIGITS, Written, hash_files, put_table, read_tables
 
 ROOT = Path(__file__).parents[1]
 
 
 def hash_now(name: str) -> str:
-    """Hash of a file of the repository, or of shipped weights; empty for what is not there."""
+    """Hash of a file of the repository (a pattern: of all its files), or of shipped weights; empty for what is not
+    there."""
     if weights := shipped_weights().get(name):
         return weights.sha256
-    return hashlib.sha256((ROOT / name).read_bytes()).hexdigest() if (ROOT / name).is_file() else ""
+    return hash_files(ROOT, name)
 
 
 def run(words: list[str]) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from facefill.catalog import METHODS
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
@@ -45,6 +47,22 @@ def test_every_target_that_is_named_has_a_rule(tree: Path) -> None:
     named = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)[0].split()
     assert [target for target in named if not re.search(rf"^{target}:", text, re.MULTILINE)] == []
     assert "ruff format --check" in make(tree, "-n", "lint").stdout
+
+
+def test_the_results_have_every_method_and_photos_all_but_the_searches(tree: Path) -> None:
+    """Searches take seconds a face, and come to whole photos through no table."""
+    said = make(tree, "-n", "results", "DATASET=FACES", "PHOTOS=PHOTOS").stdout.replace("\\\n", " ")
+    compared = {
+        Path(report).name: {method.partition(":")[0] for method in methods.split(",")}
+        for methods, report in re.findall(r"--methods (\S+) .*?--report (\S+)", said)
+    }
+    searches = {name for name, record in METHODS.items() if record.kind == "torch"}
+    assert compared["all-methods"] == set(METHODS)
+    assert compared["photos"] == set(METHODS) - searches
+    assert compared["searches"] == searches
+    assert compared["scratch"] == {"swift"} | {
+        name for name, record in METHODS.items() if record.kind == "classical" and not record.package
+    }
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from facefill.catalog import shipped_weights
 from facefill.errors import InputError
-from facefill.evaluation.marks import CLOSE, Written, put_table, read_tables
+from facefill.evaluation.benchmark import EvaluationSettings, prepare
+from facefill.evaluation.marks import CLOSE, DIGITS, Written, hash_files, put_table, read_tables
+from facefill.evaluation.report import speaks_of
+from tests.toy_datasets import write_dataset
 
 ROOT = Path(__file__).parents[2]
 TABLE = Written("centre", "| a |\n|---|\n| 1 |", "facefill methods", "abc", {"swift": "0123456789ab"})
@@ -40,6 +44,39 @@ def test_a_table_is_outdated_when_its_weights_changed_or_somebody_edited_it() ->
     assert table.outdated(lambda name: "other") == ["swift changed"]
     (edited,) = read_tables(put_table("", TABLE).replace("| 1 |", "| 2 |"))
     assert edited.outdated(lambda name: "0123456789ab") == ["edited by hand"]
+
+
+def test_a_table_speaks_of_the_code_of_its_holes_and_methods(tmp_path: Path) -> None:
+    """A network's own, what draws covers where some are worn, and rules; what no row needs is left out."""
+    write_dataset(tmp_path / "faces", 2)
+
+    def code(methods: str, holes: str) -> set[str]:
+        names, drawn = tuple(methods.split(",")), tuple(holes.split(","))
+        bench = prepare(EvaluationSettings(tmp_path / "faces", tmp_path / "report", methods=names, holes=drawn))
+        of = speaks_of(bench)
+        assert all(of.values()), "each is there"
+        assert of == {name: digest[:DIGITS] for name in of if (digest := hash_now(name))}
+        return {name.removeprefix("src/facefill/") for name in of}
+
+    def hash_now(name: str) -> str:
+        shipped = shipped_weights().get(name)
+        return shipped.sha256 if shipped else hash_files(ROOT, name)
+
+    search, rule = code("dip", "random20@64"), code("telea", "random20@64")
+    assert {"methods/latent_search.py", "nets/descent.py", "nets/dcgan.py", "nets/layers.py", "latent_search"} <= search
+    assert search - rule == {name for name in search if name.startswith(("methods/", "nets/", "latent_search"))}
+    assert rule - search == {"imaging/classical.py"}
+    assert {"imaging/masks.py", "imaging/crop.py", "imaging/biharmonic.py", "runtime/draw.py"} <= rule & search
+
+
+def test_a_pattern_has_the_hash_of_all_its_files(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one.py").write_text("1")
+    before = hash_files(tmp_path, "a/*.py")
+    assert hash_files(tmp_path, "a/one.py") != before
+    (tmp_path / "a" / "two.py").write_text("2")
+    assert len({before, hash_files(tmp_path, "a/*.py"), hash_files(tmp_path, "a/none.py")}) == 3
+    assert hash_files(tmp_path, "a/none.py") == hash_files(tmp_path, "b/*.py") == ""
 
 
 def test_the_tool_writes_a_table_and_sees_that_its_code_changed(tmp_path: Path) -> None:

@@ -93,7 +93,10 @@ def test_an_evaluation_takes_photos_of_any_shape(tmp_path: Path, monkeypatch: py
         case, completed = complete_case(bench, bench.datasets[0], protocol, "telea", "a.png")
         assert (completed != case.truth).any()
     assert (case.truth == read_face(face, 256)).all()
-    assert {"cover", "finder", "second_look"} <= set(speaks_of(bench))
+    of = set(speaks_of(bench))
+    assert {"cover", "finder", "second_look", "src/facefill/evaluation/photos.py"} <= of
+    assert {"src/facefill/imaging/classical.py", "src/facefill/runtime/draw.py"} <= of
+    assert "src/facefill/covers/*.py" not in of, "none is drawn"
     before = keys(bench)
     monkeypatch.setattr(benchmark, "find_weights", lambda name: (Path(), f"another {name}"))
     assert [one == other for one, other in zip(before, keys(bench), strict=True)] == [False, True]

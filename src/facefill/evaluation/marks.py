@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from facefill.catalog import file_hash
 from facefill.errors import InputError
 
 OPEN, CLOSE = "<!-- table {}: ", "<!-- table {}: end -->"
@@ -23,7 +25,8 @@ class Written:
     """What makes it again, without paths of a machine."""
     commit: str
     of: Mapping[str, str]
-    """What it speaks of, files by their path in the repository and shipped weights by their name, and their hashes."""
+    """What it speaks of, files by their path in the repository (or a pattern with *) and shipped weights by their name,
+    and their hashes."""
     sha256: str = ""
     """Hash of the body as it was written; empty before that."""
 
@@ -36,6 +39,15 @@ class Written:
 def hash_text(text: str) -> str:
     """The first digits of its SHA-256, without empty lines around it."""
     return hashlib.sha256(text.strip().encode()).hexdigest()[:DIGITS]
+
+
+def hash_files(folder: Path, pattern: str) -> str:
+    """SHA-256 of a file below a folder, hexadecimal; of a pattern with * that of its files' names and hashes; empty
+    where there is none."""
+    files = sorted(path for path in folder.glob(pattern) if path.is_file())
+    if "*" not in pattern or not files:
+        return file_hash(files[0]) if files else ""
+    return hashlib.sha256("".join(f"{file.name} {file_hash(file)}\n" for file in files).encode()).hexdigest()
 
 
 def read_tables(page: str) -> list[Written]:

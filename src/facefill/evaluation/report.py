@@ -5,15 +5,16 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from facefill.catalog import file_hash, shipped_weights
+from facefill.catalog import Record, shipped_weights
 from facefill.evaluation.aggregate import Metric, PaperLine, ReportRow, Summary, paper_lines
 from facefill.evaluation.benchmark import COVERED, TRUTH, Bench
-from facefill.evaluation.marks import DIGITS
+from facefill.evaluation.marks import DIGITS, hash_files
 from facefill.evaluation.protocols import VARIANTS, Paper
 from facefill.files.whole import write_whole
 from facefill.runtime.helpers import HELPERS
@@ -22,8 +23,17 @@ HONEST = (
     "What was hidden is invented in every completion; identity figures say how much of a person is left to see, "
     "and are no evidence of who somebody is."
 )
-DECIDES = ("evaluation/protocols.py", "imaging/metrics.py", "imaging/blend.py", "runtime/plan.py")
-"""Code of which a figure is older once it changed."""
+DECIDES = {
+    "": (
+        *("evaluation/protocols.py", "imaging/metrics.py", "imaging/masks.py", "imaging/crop.py", "imaging/blend.py"),
+        *("imaging/biharmonic.py", "imaging/detail.py", "runtime/plan.py", "runtime/draw.py"),
+    ),
+    "drawn covers": ("covers/*.py",),
+    "found covers": ("runtime/cover.py",),
+    "photos": ("evaluation/photos.py", "runtime/finder.py", "runtime/second_look.py"),
+    "rules": ("imaging/classical.py",),
+}
+"""Code of which a figure is older once it changed, by what takes part, "" always; a method's own: `_code_of`."""
 SHOWN = ("psnr", "hole_psnr", "ssim", "sharpness", "seam")
 BESIDE = ("lpips", "cosine", "accepted")
 TRAINED = "of the paper's training"
@@ -277,7 +287,33 @@ def speaks_of(bench: Bench) -> dict[str, str]:
     models = ((entry.label, entry.model.sha256) for entry in bench.entries if entry.model.sha256)
     shipped = {names.get(sha256, label): sha256 for label, sha256 in models}
     house = Path(__file__).parents[1]
-    if any(protocol.whole for protocol in bench.protocols):
+    takes_part = {
+        "": True,
+        "drawn covers": any(protocol.covers for protocol in bench.protocols),
+        "found covers": any(protocol.hole in ("worn-auto", "photo-worn") for protocol in bench.protocols),
+        "photos": any(protocol.whole for protocol in bench.protocols),
+        "rules": any(entry.model.record.kind == "classical" for entry in bench.entries),
+    }
+    if takes_part["photos"]:
         shipped |= {name: shipped_weights()[name].sha256 for name in HELPERS}
-    code = {f"src/facefill/{name}": file_hash(house / name) for name in DECIDES}
+    elif takes_part["found covers"]:
+        shipped["cover"] = shipped_weights()["cover"].sha256
+    files = [name for what, patterns in DECIDES.items() if takes_part[what] for name in patterns]
+    files += [name for entry in bench.entries for name in _code_of(house, entry.model.record)]
+    code = {f"src/facefill/{name}": hash_files(house, name) for name in dict.fromkeys(files)}
     return {name: digest[:DIGITS] for name, digest in {**shipped, **code}.items()}
+
+
+def _code_of(house: Path, record: Record) -> list[str]:
+    """The module of a method that is a network, and what of nets/ it is made of."""
+    found: list[str] = []
+    wanted = [f"methods/{record.weights or record.name}.py"]
+    while wanted:
+        name = wanted.pop(0)
+        if name not in found and (house / name).is_file():
+            found.append(name)
+            text = (house / name).read_text(encoding="utf-8")
+            wanted += [
+                f"nets/{net}.py" for net in re.findall(r"^from facefill\.nets\.(\w+) import", text, re.MULTILINE)
+            ]
+    return found
