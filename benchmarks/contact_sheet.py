@@ -5,13 +5,14 @@
     python benchmarks/contact_sheet.py photos FOLDER OUT --methods swift,older.onnx --blind 7
     python benchmarks/contact_sheet.py grades OUT
 
-OUT is a folder. faces: truth, hole and completion below one another; with samples, each face in a row. photos: every
-face that was completed, cut out at 1.4 times its box, before with the hole's outline and after by each method, eight
-to a sheet, and faces.csv with what became of every face. --blind SEED: the methods in an order of its own for each
-face, named A, B ...; who is who stands in key.csv alone. Whoever grades writes grades.csv (face, place, grade, and if
-wanted kept: the letter of the one to keep of that face, or none) without having looked at it; `grades` then counts the
-grades of each method, and how often it was kept, by view as reports do (`evaluation.groups.VIEWS`). Never commit a
-sheet of pictures that are not yours to show.
+OUT is a folder; faces and photos come in the order of the SHA-256 of their names (--first, --count). faces: truth,
+hole and completion below one another; with samples, each face in a row. photos: every face that was completed, cut out
+at 1.4 times its box, before with the hole's outline and after by each method, eight to a sheet, and faces.csv with
+what became of every face. --blind SEED: the methods in an order of its own for each face, named A, B ...; who is who
+stands in key.csv alone. Whoever grades writes grades.csv (face, place, grade, and if wanted kept: the letter of the
+one to keep of that face, or none) without having looked at it; `grades` then counts the grades of each method, and how
+often it was kept, by view as reports do (`evaluation.groups.VIEWS`). Never commit a sheet of pictures that are not
+yours to show.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from quality import hole_of, read_rows
+from quality import hole_of, photos_in, read_rows
 
 import facefill
 from facefill.arrays import U8
@@ -100,8 +101,7 @@ def photos(options: argparse.Namespace) -> None:
     cells: list[U8] = []
     rows: list[dict[str, Any]] = []
     key: list[dict[str, Any]] = []
-    paths = sorted(path for path in options.folder.iterdir() if path.is_file())
-    for path in paths[options.first : options.first + options.count]:
+    for path in photos_in(options.folder)[options.first : options.first + options.count]:
         photo = read_photo(path)
         try:
             plan = inpainters[0].plan_unmask(photo)

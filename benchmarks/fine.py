@@ -15,7 +15,6 @@ by each method in its own way, whatever the plan would choose; mean hole PSNR by
 from __future__ import annotations
 
 import argparse
-import hashlib
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from quality import photos_in
 
 from facefill.arrays import Bool
 from facefill.evaluation.evaluate import peak_mb
@@ -83,7 +83,7 @@ def measure(method: str, path: Path, name: str, repeats: int) -> tuple[float, ..
 
 
 def compare_strokes(folder: Path, methods: list[str]) -> None:
-    files = sorted(folder.iterdir(), key=lambda file: hashlib.sha256(file.name.encode()).digest())[:16]
+    files = photos_in(folder)[:16]
     faces = np.stack([read_photo(file).pixels for file in files])
     print(f"| mean hole PSNR, dB | {' | '.join(f'{width} px wide' for width in WIDTHS)} |")
     print(f"|---|{'---|' * len(WIDTHS)}")

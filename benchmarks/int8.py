@@ -3,9 +3,10 @@
     pip install nncf
     python benchmarks/int8.py DATASET COVERS [--calibrate 200] [--faces 100] [--threads 2] [--sheet sheet.png]
 
-NNCF quantises the shipped ONNX file, calibrated on validation faces with training's mixture of holes; other validation
-faces judge it against float32 and bf16: hole PSNR of the completed picture with a 95 % bootstrap interval, paired
-differences, median milliseconds in turn in one run, and a sheet of pictures with --sheet: truth, bf16, int8.
+NNCF quantises the shipped ONNX file, calibrated on validation faces (the first by the SHA-256 of their names) with
+training's mixture of holes; the next ones judge it against float32 and bf16: hole PSNR of the completed picture with a
+95 % bootstrap interval, paired differences, median milliseconds in turn in one run, and a sheet of pictures with
+--sheet: truth, bf16, int8.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from quality import by_hash
 
 from facefill.arrays import U8
 from facefill.catalog import find_weights
@@ -51,7 +53,8 @@ def main() -> None:
     assert recipe.data is not None
     source = open_faces(recipe.data)
     shown, truths, masks = [], [], []
-    for raw in batches(source.validation, plan_steps(0, given.calibrate + given.faces, 1, [SIDE_PX]), 0):
+    drawn = batches(source.validation, plan_steps(0, source.validation_images, 1, [SIDE_PX]), 0)
+    for raw in by_hash(drawn, lambda raw: source.names[int(raw["index"])])[: given.calibrate + given.faces]:
         batch = to_batch(raw, method, torch.device("cpu"))
         shown.append({name: value.numpy() for name, value in method.shown(batch).items()})
         truths.append(raw["truth"].numpy()[0])

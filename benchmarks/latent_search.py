@@ -35,6 +35,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from quality import by_hash
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -85,8 +86,7 @@ class Cases(NamedTuple):
 def read(dataset: Path, split: str, count: int, hole: str) -> Cases:
     """The first faces of a split, by the hash of their names, at 64 px, each with a hole by its name."""
     faces = read_faces(DataConfig(folder=dataset, split=split, side_px=64, holes={hole: 1}))
-    order = sorted(range(len(faces.names)), key=lambda place: hashlib.sha256(faces.names[place].encode()).digest())
-    chosen = order[:count]
+    chosen = by_hash(range(len(faces.names)), faces.names.__getitem__)[:count]
     seeds = [int.from_bytes(hashlib.sha256(f"{hole}/{faces.names[place]}".encode()).digest()[:8]) for place in chosen]
     masks = np.stack([MASKS[hole](64, np.random.default_rng(seed)) for seed in seeds])
     return Cases(np.asarray(faces.pixels[np.array(chosen)]), masks, [faces.identities[place] for place in chosen])

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,13 +27,23 @@ from facefill.imaging import metrics
 from facefill.imaging.masks import MASKS
 from facefill.runtime.model import Model
 
+T = TypeVar("T")
 POINTS = ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
 
 
+def by_hash(things: Iterable[T], name: Callable[[T], str]) -> list[T]:
+    """Things in the order of the SHA-256 of their names: any first ones are a fair sample, whatever their order was."""
+    return sorted(things, key=lambda thing: hashlib.sha256(name(thing).encode()).digest())
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """The files of a folder in the order of the SHA-256 of their names."""
+    return by_hash((path for path in folder.iterdir() if path.is_file()), lambda path: path.name)
+
+
 def read_rows(folder: Path, split: str, limit: int | None) -> list[dict[str, str]]:
-    """The first so many in the order of the SHA-256 of their names, a fair sample whatever the manifest's order."""
-    rows = [entry.row for entry in read_manifest(folder, split)]
-    return sorted(rows, key=lambda row: hashlib.sha256(row["file"].encode()).digest())[:limit]
+    """The first so many of a split, by `by_hash`."""
+    return by_hash((entry.row for entry in read_manifest(folder, split)), lambda row: row["file"])[:limit]
 
 
 def hole_of(name: str, face: np.ndarray, row: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:

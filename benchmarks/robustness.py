@@ -24,7 +24,6 @@ or two.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -39,6 +38,7 @@ import torch
 from implicit import worst_direction
 from numpy.typing import NDArray
 from PIL import Image
+from quality import by_hash
 from torch import Tensor
 
 import facefill
@@ -230,7 +230,7 @@ def measure(bench: Setting, inpainter: Inpainter, name: str) -> Measured:
 def read_cases(dataset: Path, split: str, count: int, hole: str) -> tuple[list[Case], dict[str, str]]:
     """The first faces in the order of the SHA-256 of their names, with holes; and whose face each file is."""
     entries = [entry for entry in list_entries(dataset, split) if entry.landmarks is not None]
-    entries.sort(key=lambda entry: hashlib.sha256(entry.row["file"].encode()).digest())
+    entries = by_hash(entries, lambda entry: entry.row["file"])
     cases = []
     for entry in entries[:count]:
         face = read_photo(entry.read()).pixels

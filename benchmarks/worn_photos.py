@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -34,6 +33,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from quality import by_hash, photos_in
 
 from facefill.arrays import U8, Bool
 from facefill.catalog import weights_folder
@@ -157,7 +157,7 @@ def read_real(folder: Path, covers: Path) -> list[tuple[U8, Bool, Bool]]:
     """(crop, cover, inside the photo) of every labelled face, sorted by the hash of the file's name."""
     files: dict[str, Any] = json.loads(covers.read_text())["files"]
     cases = []
-    for name in sorted(files, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
+    for name in by_hash(files, str):
         photo = read_photo(folder / name).pixels
         crop = Crop.around_face(np.array(files[name]["landmarks"]), FACE_PX)
         fine = Crop.around_face(np.array(files[name]["landmarks"]), 4 * FACE_PX)
@@ -233,10 +233,7 @@ def main() -> None:
     inpainter = open_inpainter(given.method)
     lines: list[FaceOutcome] = []
     tiles: list[U8] = []
-    paths = sorted(
-        (path for path in given.folder.iterdir() if path.is_file()),
-        key=lambda path: hashlib.sha256(path.name.encode()).digest(),
-    )[given.first :][: given.count]
+    paths = photos_in(given.folder)[given.first :][: given.count]
     for path in paths:
         photo = read_photo(path)
         found: list[tuple[float, ...]] = []

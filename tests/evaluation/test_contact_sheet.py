@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from argparse import Namespace
 from pathlib import Path
@@ -26,6 +27,17 @@ c#0,B,old,0.31
 def contact_sheet(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     return importlib.import_module("contact_sheet")
+
+
+def test_photos_come_in_the_order_of_their_hashes(contact_sheet: Any, tmp_path: Path) -> None:
+    """Any first ones are a fair sample, whatever they are called."""
+    (tmp_path / "folder").mkdir()
+    names = [f"{number}.jpg" for number in range(8)]
+    for name in names:
+        (tmp_path / name).touch()
+    found = [path.name for path in contact_sheet.photos_in(tmp_path)]
+    assert found == sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    assert found != names
 
 
 def graded(folder: Path, rows: str) -> Namespace:
