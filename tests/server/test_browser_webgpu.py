@@ -51,9 +51,9 @@ def test_webgpu_draws_the_picture_of_the_command(tmp_path: Path) -> None:
     with hosted(take_any_adapter) as address, browser("--enable-gpu", *WEBGPU) as opened:
         page = opened.new_page()
         page.goto(address)
+        wait_for_threads(page)
         if page.evaluate("(async () => !await navigator.gpu?.requestAdapter())()"):
             pytest.skip("this Chromium has no SwiftShader")
-        wait_for_threads(page)
         assert look(page, path) == "1 faces found, 1 covered"
         page.evaluate(HEAR_ORDERS)
         found = np.asarray(Image.open(complete(page, tmp_path)).convert("RGB"))
