@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,18 @@ def write(folder: Path, lines: list[Outcome], *, ends: bool = True) -> None:
 def test_a_line_survives_its_way_through_the_file(tmp_path: Path) -> None:
     write(tmp_path, FIRST)
     assert [Outcome.decode(line) for line in FileJournal(tmp_path / "manifest.jsonl").lines()] == FIRST
+
+
+def test_kinds_of_covers_are_kept_and_lines_without_them_are_read(tmp_path: Path) -> None:
+    told = Outcome("a.jpg", "completed", recipe="r", covers=(("mask",), ()), left_on=(("sunglasses", "hand"), ()))
+    line = told.encode()
+    assert Outcome.decode(line) == told
+    old = {key: value for key, value in json.loads(line).items() if key not in ("covers", "left_on")}
+    assert Outcome.decode(json.dumps(old).encode()) == replace(told, covers=(), left_on=())
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(old) + "\n", encoding="utf-8")
+    manifest = opened(tmp_path)
+    assert (manifest.known("a.jpg") is not None, manifest.damaged, manifest.other) == (True, 0, None)
+    manifest.close()
 
 
 def test_names_that_are_no_text_are_kept(tmp_path: Path) -> None:

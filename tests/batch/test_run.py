@@ -259,5 +259,7 @@ def test_a_recipe_names_everything_that_results_depend_on(photos: Path, tmp_path
         return make_job(str(photos), str(tmp_path / "out"), **options)
 
     every = [job(), job(method="telea"), job(seed=1), job(large_hole=True), job(exact=True), job(masks=str(photos))]
+    every += [job(covers="mask"), job(covers="mask,hand")]
     assert len({one.recipe for one in every}) == len(every)
-    assert job().recipe == job().recipe
+    assert job().recipe == job().recipe == job(covers="all").recipe
+    assert job(covers="hand,mask").recipe == every[-1].recipe

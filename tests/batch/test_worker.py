@@ -28,7 +28,9 @@ from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import Model
 from facefill.runtime.plan import Plan
 from tests.batch.photos import DAMAGED, write_photos
+from tests.faces import draw_photo
 from tests.files.test_provenance import write_key
+from tests.runtime.test_inpainter import Covers, FindsAt
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +249,20 @@ def test_a_signed_run_signs_each_result(folder: Path, tmp_path: Path) -> None:
     assert line.status == "completed"
     with c2pa.Reader(folder / "signed" / line.photo) as reader:
         assert reader.get_validation_state() == "Valid"
+
+
+def test_the_kinds_of_covers_that_are_asked_for_come_off_and_the_others_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, landmarks = draw_photo(220, 160, faces=1, seed=1)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(photo).save(tmp_path / "in" / "a.png")
+    cover = Covers(slice(120, 220))
+    monkeypatch.setattr(worker_module, "open_finder", lambda **options: FindsAt(landmarks))
+    monkeypatch.setattr(worker_module, "open_cover", lambda **options: cover)
+    job = make_job(str(tmp_path / "in"), str(tmp_path / "out"), covers="hand, mask", method="telea")
+    (tmp_path / "out").mkdir()
+    (line,) = Worker(job, 1).complete([Item("a.png", "s")])
+    assert (line.status, line.faces_completed) == ("completed", 1)
+    assert (line.covers, line.left_on) == (((),), (("sunglasses", "other"),))
+    assert cover.asked == ("mask", "hand")

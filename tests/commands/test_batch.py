@@ -44,6 +44,18 @@ def test_a_dry_run_prints_what_is_left_to_do(
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+def test_a_run_goes_on_with_the_same_kinds_of_covers_only(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy_all(photos, tmp_path / "out")
+    words = [photos, tmp_path / "out", "-m", "telea", "--dry-run", "--covers"]
+    for covers in ("all", "hand,other,sunglasses,mask"):
+        assert command(monkeypatch, *words, covers) == 0
+        assert capsys.readouterr().err == "0 photos to do, 4 done before\n"
+    assert command(monkeypatch, *words, "mask") == 2
+    assert "what OUT was begun with" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -53,6 +65,8 @@ def test_a_dry_run_prints_what_is_left_to_do(
         (["in", "out", "--workers", "9", "--threads", "2"], "at most 2 workers"),
         (["in", "out", "-m", "swfit"], "did you mean 'swift'"),
         (["in", "out", "--mask-dir", "gone"], "expected a folder of masks"),
+        (["in", "out", "--covers", "mask,sunglases"], "did you mean 'sunglasses'"),
+        (["in", "out", "--covers", "mask", "--mask-dir", "in"], "--covers or --mask-dir"),
         (["in", "nope://out"], "a URL that fsspec knows"),
     ],
 )

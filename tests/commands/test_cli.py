@@ -151,7 +151,8 @@ def test_only_the_kinds_that_are_asked_for_come_off_and_are_told(
 
     def find(cover: Cover, photo: np.ndarray, faces: list[Face], kinds: tuple[str, ...]) -> list[FoundCover]:
         asked.append(kinds)
-        return [replace(covered(photo, one, slice(128, 200)), kinds=kinds[:1]) for one in faces]
+        said = {"kinds": kinds[:1], "left_on": tuple(kind for kind in KINDS if kind not in kinds)}
+        return [replace(covered(photo, one, slice(128, 200)), **said) for one in faces]
 
     monkeypatch.setattr(Finder, "find", lambda self, photo: [Face((20, 20, 100, 120), draw_face(128, 1)[1], 0.9)])
     monkeypatch.setattr(Cover, "find", find)
@@ -159,7 +160,9 @@ def test_only_the_kinds_that_are_asked_for_come_off_and_are_told(
         target = tmp_path / f"{covers}.png"
         code, out, _ = run("unmask", face, "-o", target, "-m", "telea", "--covers", covers, "--json")
         assert code == 0
-        assert json.loads(out)["faces"][0]["covers"] == ["mask"]
+        (told,) = json.loads(out)["faces"]
+        assert told["covers"] == ["mask"]
+        assert told["left_on"] == [kind for kind in KINDS if kind not in kinds]
         assert asked[-1] == kinds
 
 

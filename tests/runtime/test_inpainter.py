@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from facefill.errors import InputError
 from facefill.files.photo import read_photo
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import FoundCover
+from facefill.runtime.cover import KINDS, FoundCover
 from facefill.runtime.finder import Face
 from facefill.runtime.inpainter import Inpainter, Result
 from facefill.runtime.model import load
@@ -50,7 +51,8 @@ class Covers:
 
     def find(self, photo: np.ndarray, faces: list[Face], kinds: Collection[str] = ()) -> list[FoundCover]:
         self.asked = kinds
-        return [covered(photo, face, self.band) for face in faces]
+        stay = tuple(kind for kind in KINDS if kinds and kind not in kinds)
+        return [replace(covered(photo, face, self.band), left_on=stay) for face in faces]
 
     def find_quickly(self, frame: np.ndarray, face: Face) -> FoundCover:
         return self.find(frame, [face])[0]

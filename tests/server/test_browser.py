@@ -184,7 +184,7 @@ def test_kinds_of_covers_are_chosen(page: Any) -> None:
     wait_for_faces(page)
     assert page.text_content("#faces li small") == "face mask"
     page.uncheck('input[value="mask"]')
-    page.wait_for_selector("#faces li small:has-text('nothing to take off')")
+    page.wait_for_selector("#faces li small:has-text('stays on: face mask')")
     page.check('input[value="mask"]')
     page.wait_for_selector("#faces li small:has-text('face mask')")
     page.uncheck('input[value="mask"]')

@@ -114,6 +114,10 @@ def test_detect_takes_kinds_of_covers_and_refuses_others(client: TestClient) -> 
         answer = client.post("/v1/detect", files={"photo": PNG}, data={"covers": kinds})
         assert answer.status_code == status, kinds
         assert (status == 200) == ("faces" in answer.json())
+    for path in ("detect", "unmask"):
+        how: dict[str, Any] = {"data": {"covers": "mask,hand"}, "headers": JSON}
+        (face,) = client.post(f"/v1/{path}", files={"photo": PNG}, **how).json()["faces"]
+        assert face["left_on"] == ["sunglasses", "other"]
 
 
 def test_detect_finds_faces_and_their_covers_and_completes_nothing(client: TestClient) -> None:

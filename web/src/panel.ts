@@ -16,7 +16,7 @@ export function listFaces(picture: ImageBitmap, faces: Face[], toggle: (index: n
     const box = el("input", { type: "checkbox", id: `face-${index}` });
     box.disabled = !face.cover;
     box.addEventListener("change", () => toggle(index, box.checked));
-    const state = face.warnings[0] ?? (face.cover ? stateOf(face) : "nothing to take off");
+    const state = face.warnings[0] ?? stateOf(face);
     return el("li", {}, el("label", { for: box.id }, thumbnail(picture, face),
       el("span", {}, el("strong", {}, `Face ${index + 1}`), el("small", {}, state)), box));
   });
@@ -24,9 +24,11 @@ export function listFaces(picture: ImageBitmap, faces: Face[], toggle: (index: n
   $("#faces-none").textContent = faces.length ? "" : "None found yet. Brush over what should be completed: it need not be a face.";
 }
 
-function stateOf({ covers, cut }: Face): string {
-  const what = covers.length ? covers.map((kind) => KINDS[kind] ?? kind).join(", ") : "covered";
-  return cut ? `${what}; ${GOES_ON}` : what;
+function stateOf({ cover, covers, left_on: left, cut }: Face): string {
+  const named = (kinds: string[]): string => kinds.map((kind) => KINDS[kind] ?? kind).join(", ");
+  const stays = left.length ? [`stays on: ${named(left)}`] : [];
+  if (!cover) return stays[0] ?? "nothing to take off";
+  return [covers.length ? named(covers) : "covered", ...stays, ...cut ? [GOES_ON] : []].join("; ");
 }
 
 const GOES_ON = "what looks like its cover goes on where the hole ends";

@@ -62,6 +62,11 @@ export interface components {
              */
             covers: string[];
             /**
+             * Left On
+             * @description Kinds that cover it and stay, as they were not to be taken off, the largest first.
+             */
+            left_on: string[];
+            /**
              * Cut
              * @description Whether what looks like its cover goes on where the hole ends.
              */

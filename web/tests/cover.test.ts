@@ -2,7 +2,7 @@ import factory from "opencv";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { readOpenCv } from "../opencv";
-import { boundingBox, bytes, count, type Bytes, type Point } from "../src/local/arrays";
+import { boundingBox, bytes, count, type Box, type Bytes, type Point } from "../src/local/arrays";
 import { KINDS, findCover, lookAt } from "../src/local/cover";
 import { Crop } from "../src/local/crop";
 import type { Network } from "../src/local/network";
@@ -44,6 +44,26 @@ describe("kinds of covers", () => {
       const found = await findCover(drawn(), { ...face, box: [...face.box] }, blueOf(outputs), kinds);
       expect([found.kinds, count(found.missing) > 0]).toEqual(kinds.includes(last) ? [[last], true] : [[], false]);
     }
+  });
+});
+
+/** A mask in the lower half of the picture and sunglasses over the eyes, as `Kinds` of the package's tests says. */
+const both: Network = () => {
+  const said = new Float32Array(4 * 320 * 320).fill(0.01);
+  const put = (kind: number, [x0, y0, x1, y1]: Box): void => {
+    for (let y = y0; y < y1; y++) said.fill(0.97, (kind * 320 + y) * 320 + x0, (kind * 320 + y) * 320 + x1);
+  };
+  put(0, [100, 150, 220, 240]);
+  put(1, [90, 100, 230, 135]);
+  return Promise.resolve({ shape: [1, 4, 320, 320], data: said });
+};
+
+describe("what stays on", () => {
+  it.each([
+    [KINDS, ["mask", "sunglasses"], []], [["mask"], ["mask"], ["sunglasses"]], [["sunglasses"], ["sunglasses"], ["mask"]],
+    [["other", "hand"], [], ["mask", "sunglasses"]],
+  ])("is told of %s", async (asked, kinds, leftOn) => {
+    expect(await findCover(drawn(), { ...face, box: [...face.box] }, both, asked)).toMatchObject({ kinds, leftOn });
   });
 });
 

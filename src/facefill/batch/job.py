@@ -13,6 +13,7 @@ from facefill.catalog import METHODS, file_hash, find_weights, shipped_weights
 from facefill.choices import pick
 from facefill.errors import InputError
 from facefill.files.provenance import Signature
+from facefill.runtime.cover import KINDS, read_kinds
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class BatchJob:
     large_hole: bool = False
     device: str = "cpu"
     exact: bool = False
+    covers: tuple[str, ...] = KINDS
+    """The kinds to take off."""
     model_sha256: str = ""
     """Hash of the method's weights; empty where it has none."""
     recipe: str = ""
@@ -58,11 +61,17 @@ class Item:
         return Outcome(self.name, "failed", reason, self.stamp, **same)
 
 
-def make_job(source: str, target: str, **options: Any) -> BatchJob:
-    """A checked job. options: as `BatchJob` has them. Raises InputError for odd places, and for an unknown method."""
+def make_job(source: str, target: str, *, covers: str = "all", **options: Any) -> BatchJob:
+    """A checked job. covers: see `read_kinds`. options: as `BatchJob` has them.
+
+    Raises InputError for odd places, an unknown method or kind of cover, and for masks with a choice of covers.
+    """
     if not source or not target:
         raise InputError("folders IN and OUT", "an empty name", "name both")
-    job = BatchJob(source, target, **options)
+    asked = read_kinds(covers)
+    job = BatchJob(source, target, covers=tuple(kind for kind in KINDS if kind in asked), **options)
+    if job.masks and job.covers != KINDS:
+        raise InputError("--covers or --mask-dir", "both", "leave one of them out: masks say themselves what comes off")
     for place in filter(None, (source, job.masks)):
         if not is_url(place) and not local_path(place).is_dir():
             fix = "check the path; for a single photo: facefill unmask"
@@ -77,6 +86,7 @@ def make_job(source: str, target: str, **options: Any) -> BatchJob:
     helpers = sorted(shipped[name].sha256 for name in ("finder", "second_look", "cover"))
     signed_by = [hashlib.sha256(job.signature.certificates).hexdigest()] if job.signature else []
     chosen = [job.method, sha256, helpers, job.seed, job.large_hole, job.exact, job.device, bool(job.masks), *signed_by]
+    chosen += [job.covers] if job.covers != KINDS else []  # all of them, as before there was a choice
     recipe = hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:16]
     return replace(job, model_sha256=sha256, recipe=recipe)
 

@@ -58,6 +58,11 @@ class Outcome:
     """Hash of everything that the result depends on beside the photo."""
     warnings: tuple[str, ...] = ()
     """What the file could not keep."""
+    covers: tuple[tuple[str, ...], ...] = ()
+    """Of each face the kinds of what covered it and was taken off, the largest first; empty with masks, and where the
+    photo was not completed."""
+    left_on: tuple[tuple[str, ...], ...] = ()
+    """Likewise the kinds that stayed."""
 
     def encode(self) -> bytes:
         """A line of JSON, ending in a newline."""
@@ -65,9 +70,11 @@ class Outcome:
 
     @classmethod
     def decode(cls, line: bytes) -> "Outcome":
-        """What `encode` wrote."""
+        """What `encode` wrote, also before there were kinds of covers."""
         said = json.loads(line)
-        return cls(**{**said, "faces_refused": tuple(said["faces_refused"]), "warnings": tuple(said["warnings"])})
+        kinds = {name: tuple(map(tuple, said.get(name, ()))) for name in ("covers", "left_on")}
+        texts = {name: tuple(said[name]) for name in ("faces_refused", "warnings")}
+        return cls(**{**said, **texts, **kinds})
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,8 @@ class Worker:
             nets.found = 0
             try:
                 if mask is None:
-                    work.plan = nets.inpainter.plan_unmask(source, large_hole=self.job.large_hole)
+                    kinds, large = self.job.covers, self.job.large_hole
+                    work.plan = nets.inpainter.plan_unmask(source, covers=kinds, large_hole=large)
                 else:
                     work.plan = nets.inpainter.plan_complete(source, mask, large_hole=self.job.large_hole)
             except InputError as error:
@@ -202,6 +203,8 @@ class Worker:
             faces_refused=tuple("; ".join(face.warnings) for face in left if face.warnings),
             hole_share=round(float(result.mask.mean()), 6),
             warnings=(*result.source.notes, *doubts, *notes, *drawn.warnings),
+            covers=() if self._masks else tuple(face.covers for face in result.faces),
+            left_on=() if self._masks else tuple(face.left_on for face in result.faces),
         )
 
     def _write(self, work: _PhotoWork) -> None:

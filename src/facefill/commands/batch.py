@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from facefill.commands.options import AllThreads, AsJson, Device, Exact, Large, Method, Seed, Sign
+from facefill.commands.options import AllThreads, AsJson, Covers, Device, Exact, Large, Method, Seed, Sign
 from facefill.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def batch(
     exact: Exact = False,
     sign: Sign = None,
     as_json: AsJson = False,
+    covers: Covers = "all",
 ) -> None:
     """Complete the faces of all photos in a folder or bucket; manifest.jsonl in OUT says what became of each."""
     from facefill.batch.folder import Selection
@@ -67,7 +68,7 @@ def batch(
     from facefill.commands.output import open_signature
 
     chosen = {"method": method, "seed": seed, "large_hole": large_hole, "device": device, "exact": exact}
-    job = make_job(source, target, masks=mask_dir or "", signature=open_signature(sign), **chosen)
+    job = make_job(source, target, covers=covers, masks=mask_dir or "", signature=open_signature(sign), **chosen)
     select = Selection(tuple(include or ()), tuple(exclude or ()))
     if ray is not None and workers is not None:
         raise InputError("--workers or --ray", "both", "Ray shares the cluster's cores itself: leave --workers out")

@@ -120,6 +120,7 @@ def _record(photo: str, target: Path | None, result: Result, said: list[str], ho
                 "score": round(face.score, 3),
                 "completed_px": int(face.missing.sum()),
                 "covers": list(face.covers),
+                "left_on": list(face.left_on),
                 "cut": face.cut,
                 "warnings": list(face.warnings),
             }

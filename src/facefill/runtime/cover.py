@@ -93,6 +93,8 @@ class FoundCover:
     """Kinds from `KINDS`, the largest first; empty where the network does not tell."""
     cut: bool = False
     """Whether what looks like it goes on where its mask ends."""
+    left_on: tuple[str, ...] = ()
+    """Kinds that cover the face too and were not asked for, the largest first."""
 
     def mask(self, shape: tuple[int, ...]) -> Bool:
         """(H, W) of a photo of that shape."""
@@ -117,7 +119,9 @@ class _SeenSquare:
     inside: Bool
     """Which of the square's pixels the photo has."""
     scores: F32
-    """(kinds, S, S)."""
+    """(kinds, S, S), 0 for those that were not asked for."""
+    others: F32
+    """(kinds, S, S), of those alone."""
     score: F32
     """(S, S), for any kind; 0 outside the photo."""
     mask: Bool
@@ -177,16 +181,16 @@ class Cover:
                 cut = _is_cut(photo, placed, look, last.square)
         x0, y0, x1, y1 = bounding_box(placed)
         window = slice(y0, y1), slice(x0, x1)
-        return FoundCover(window, placed[window].copy(), kinds_of(mask, look.scores), cut)
+        return FoundCover(window, placed[window].copy(), kinds_of(mask, look.scores), cut, _left_on(photo, look))
 
     def _look(self, photo: U8, square: Crop, kinds: Collection[str]) -> _SeenSquare:
         view = view_of(photo, square)
-        scores = self.probabilities(view)
-        if len(scores) > 1:
-            scores = scores * np.isin(KINDS[: len(scores)], tuple(kinds))[:, None, None]
+        said = self.probabilities(view)
+        asked = np.isin(KINDS[: len(said)], tuple(kinds))[:, None, None] | (len(said) == 1)
+        scores, others = said * asked, said * ~asked
         inside = ~square.outside(photo.shape)
         score = scores.sum(0) * inside
-        return _SeenSquare(square, inside, scores, score, outline(score, view))
+        return _SeenSquare(square, inside, scores, others, score, outline(score, view))
 
     def _further(
         self, photo: U8, first: _SeenSquare, placed: Bool, kinds: Collection[str]
@@ -215,6 +219,13 @@ class Cover:
     def probabilities(self, view: U8) -> F32:
         """(kinds, S, S): how sure the network is that a cover of each kind hides each pixel of a (S, S, 3) view."""
         return np.asarray(next(iter(self._engine.run({"worn": to_network(view[None])}).values()))[0], np.float32)
+
+
+def _left_on(photo: U8, look: _SeenSquare) -> tuple[str, ...]:
+    """The kinds that would have been found, too, had they been asked for."""
+    if not look.others.any():
+        return ()
+    return kinds_of(outline(look.others.sum(0) * look.inside, view_of(photo, look.square)), look.others)
 
 
 def _is_cut(photo: U8, placed: Bool, first: _SeenSquare, square: Crop) -> bool:

@@ -1,4 +1,6 @@
-"""What makes a completion likely to look wrong, told from the photo before anything is drawn."""
+"""What is said of a face before anything is drawn: why it may look wrong, or why there is nothing to complete."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -22,6 +24,23 @@ DARK_LEVELS = 45
 _SIDE_PX = 64
 _MIDDLE, _HALF = np.array([0.5, 0.555]), np.array([0.27, 0.365])
 """Middle and axes of the ellipse of a face in its aligned crop, as shares of the side."""
+
+
+NAMES = {"mask": "a mask", "sunglasses": "sunglasses", "other": "another thing", "hand": "a hand"}
+"""What is said of the kinds of covers (`runtime.cover.KINDS`)."""
+
+
+def why_untouched(left_on: Sequence[str]) -> str:
+    """Why nothing of a face is completed. left_on: the kinds that cover it and are not to be taken off.
+
+    >>> why_untouched(["mask", "sunglasses"])
+    'only a mask and sunglasses cover it, which stay'
+    """
+    if not left_on:
+        return "nothing covers it, left as it is"
+    *first, last = (NAMES[kind] for kind in left_on)
+    what, several = f"{', '.join(first)} and {last}" if first else last, first or last.endswith("s")
+    return f"only {what} cover it, which stay" if several else f"only {what} covers it, which stays"
 
 
 def reasons_for_doubt(face: Face, photo: U8, missing: Bool) -> list[str]:

@@ -19,6 +19,7 @@ from facefill.files.provenance import Signature
 from facefill.files.whole import path_of
 from facefill.runtime.cover import KINDS, Cover, read_kinds
 from facefill.runtime.draw import Drawn, draw
+from facefill.runtime.face_warnings import why_untouched
 from facefill.runtime.helpers import Finds, open_camera, open_cover, open_finder
 from facefill.runtime.model import Model, load
 from facefill.runtime.plan import FoundFace, Plan, assign, assign_aligned, place_of, too_small
@@ -102,14 +103,15 @@ class Inpainter:
         hidden = self.cover().find(photo.pixels, found, covers)
         for index, cover in enumerate(hidden):
             if not warnings[index] and not cover.missing.any():
-                warnings[index] = f"{place_of(found[index])}: nothing covers it, left as it is"
+                warnings[index] = f"{place_of(found[index])}: {why_untouched(cover.left_on)}"
         missing = np.zeros(photo.pixels.shape[:2], bool)
         for cover, warning in zip(hidden, warnings, strict=True):
             if not warning:
                 missing[cover.window] |= cover.missing
         plan = assign(photo, missing, found, self.model, warnings, hidden, large_hole=large_hole)
         faces = tuple(
-            replace(face, covers=cover.kinds, cut=cover.cut) for face, cover in zip(plan.faces, hidden, strict=True)
+            replace(face, covers=cover.kinds, cut=cover.cut, left_on=cover.left_on)
+            for face, cover in zip(plan.faces, hidden, strict=True)
         )
         return replace(plan, faces=faces, covered=True)
 

@@ -66,6 +66,8 @@ class FoundFace:
     """Kinds of what covers it (`runtime.cover.KINDS`), the largest first."""
     cut: bool = False
     """Whether what looks like its cover goes on where its mask ends."""
+    left_on: tuple[str, ...] = ()
+    """Kinds that cover it and stay, as they were not to be taken off, the largest first."""
 
     @property
     def mask(self) -> Bool:
@@ -170,7 +172,9 @@ def assign(
         _refuse_rims(owners)
     if not (owners >= _NOBODY).any():
         fix = (
-            "try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT"
+            "name what stays in --covers too, or leave --covers out"
+            if any(cover.left_on for cover in covers) and not missing.any()
+            else "try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT"
             if covers
             else "draw a smaller mask, or add --large-hole"
         )

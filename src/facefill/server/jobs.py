@@ -109,7 +109,8 @@ def _found(face: Face, covered: FoundCover, shape: tuple[int, ...]) -> schema.Fo
         share = Crop.around_face(face.landmarks, FACE_PX).share(covered.mask(shape))
         if share > LARGEST_SHARE:
             warning = f"{place_of(face)}: {share:.0%} of it is covered, more than {LARGEST_SHARE:.0%}"
-    return _face(face, cover=cover, covers=covered.kinds, cut=covered.cut, warnings=[warning] if warning else [])
+    said: Any = {"covers": covered.kinds, "left_on": covered.left_on, "cut": covered.cut}
+    return _face(face, cover=cover, warnings=[warning] if warning else [], **said)
 
 
 def _face(face: Face | FoundFace, **said: Any) -> schema.FoundFace:
@@ -169,7 +170,14 @@ def _completed(
         warnings=warnings,
         timings_ms=job.times,
         faces=[
-            _face(face, cover=_window(face), covers=face.covers, cut=face.cut, warnings=face.warnings)
+            _face(
+                face,
+                cover=_window(face),
+                covers=face.covers,
+                left_on=face.left_on,
+                cut=face.cut,
+                warnings=face.warnings,
+            )
             for face in first.faces
         ],
         preview=_preview(first.photo, job.options),

@@ -123,6 +123,8 @@ class FoundFace(Answered):
     """What covers it (detect) or what was completed of it; null for nothing."""
     covers: list[str]
     """Kinds of what covers it, the largest first: mask, sunglasses, hand, other."""
+    left_on: list[str]
+    """Kinds that cover it and stay, as they were not to be taken off, the largest first."""
     cut: bool
     """Whether what looks like its cover goes on where the hole ends."""
     warnings: list[str]

@@ -27,10 +27,12 @@ export interface Cover {
   kinds: string[];
   /** Whether what looks like it goes on where its mask ends. */
   cut: boolean;
+  /** Kinds that cover the face too and were not asked for, the largest first. */
+  leftOn: string[];
 }
 
-/** What the network sees in one square. */
-interface Look { square: Crop; inside: Mask; scores: Floats[]; score: Floats; mask: Mask }
+/** What the network sees in one square: scores of the kinds that were asked for, and others of those that were not. */
+interface Look { square: Crop; inside: Mask; scores: Floats[]; others: Floats[]; score: Floats; mask: Mask }
 
 export async function findCover(photo: Bytes, face: Face, network: Network, kinds: readonly string[]): Promise<Cover> {
   const { height, width } = photo, square = squareAround(face, SIDE_PX)!, look = await lookIn(photo, square, network, kinds);
@@ -43,14 +45,25 @@ export async function findCover(photo: Bytes, face: Face, network: Network, kind
     isCut = !found || restIsLeft(photo, placed, look, found.last.square);
   }
   const box = boundingBox(placed);
-  return { box, missing: cut(placed, box), kinds: kindsOf(mask, look.scores), cut: isCut };
+  return { box, missing: cut(placed, box), kinds: kindsOf(mask, look.scores), cut: isCut, leftOn: leftOn(photo, look) };
 }
 
 async function lookIn(photo: Bytes, square: Crop, network: Network, kinds: readonly string[]): Promise<Look> {
   const view = viewOf(photo, square), inside = not(square.outside(photo.height, photo.width));
-  const scores = scoresOf((await network({ worn: toNetwork(view) })).data, kinds), score = together(scores, inside);
+  const [scores, others] = scoresOf((await network({ worn: toNetwork(view) })).data, kinds), score = together(scores, inside);
+  return { square, inside, scores, others, score, mask: outline(score, view) };
+}
+
+/** What is covered, before it is grown. */
+function outline(score: Floats, view: Bytes): Mask {
   const followed = follow(trust(clean(mapBytes(score, (value) => value > THRESHOLD)), score), view, score);
-  return { square, inside, scores, score, mask: clean(withStraps(followed, score)) };
+  return clean(withStraps(followed, score));
+}
+
+/** The kinds that would have been found, too, had they been asked for. */
+function leftOn(photo: Bytes, { square, inside, others }: Look): string[] {
+  if (!others.some(({ data }) => data.some((value) => value > 0))) return [];
+  return kindsOf(outline(together(others, inside), viewOf(photo, square)), others);
 }
 
 /** What is placed and all of the cover that goes on from there, and the last look; null for a garment, which goes on and on. */
@@ -168,13 +181,15 @@ export async function lookAt(frame: Bytes, face: Face, network: Network): Promis
 const together = (scores: readonly Floats[], inside: Mask): Floats => mapFloats(scores[0]!, (_, at) =>
   inside.data[at] ? scores.reduce((sum, each) => Math.fround(sum + each.data[at]!), 0) : 0);
 
-/** How sure the network is of each kind that is wanted. */
-function scoresOf(said: Float32Array, kinds: readonly string[]): Floats[] {
+/** How sure the network is of each kind that is wanted, and of each of the others. */
+function scoresOf(said: Float32Array, kinds: readonly string[]): [Floats[], Floats[]] {
   const size = SIDE_PX * SIDE_PX, told = KINDS.slice(0, said.length / size);
-  return told.map((kind, index) => ({
+  const where = (wanted: (kind: string) => boolean): Floats[] => told.map((kind, index) => ({
     height: SIDE_PX, width: SIDE_PX, channels: 1,
-    data: told.length === 1 || kinds.includes(kind) ? said.slice(index * size, (index + 1) * size) : new Float32Array(size),
+    data: wanted(kind) ? said.slice(index * size, (index + 1) * size) : new Float32Array(size),
   }));
+  const asked = (kind: string): boolean => told.length === 1 || kinds.includes(kind);
+  return [where(asked), where((kind) => !asked(kind))];
 }
 
 /** The square that the network looks at, in pixels of that side; null where landmarks fall together. */

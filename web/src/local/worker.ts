@@ -72,7 +72,7 @@ async function saidOf(face: Face, cover: Cover, { height, width }: Bytes): Promi
   const share = covered ? Crop.aroundFace(face.landmarks, SIDE_PX)!.share(mask) : 0;
   if (share > LARGEST_SHARE) warning = `${placeOf(face)}: ${percent(share)} of it is covered, more than ${percent(LARGEST_SHARE)}`;
   return { ...shapeOf(face), cover: covered ? await windowOf(cover.missing, cover.box[0], cover.box[1]) : null, covers: cover.kinds,
-    cut: cover.cut, warnings: warning ? [warning] : [] };
+    left_on: cover.leftOn, cut: cover.cut, warnings: warning ? [warning] : [] };
 }
 
 const tenth = (value: number): number => Math.round(value * 10) / 10;
@@ -118,7 +118,7 @@ async function complete({ id, photo: blob, mask: drawn, seed, samples, first, la
 
 async function plannedOf({ face, box, missing, warnings }: PlannedFace): Promise<Said> {
   const cover = any(missing) ? await windowOf(missing, box[0], box[1]) : null;
-  return { ...shapeOf(face), cover, covers: [], cut: false, warnings };
+  return { ...shapeOf(face), cover, covers: [], left_on: [], cut: false, warnings };
 }
 
 async function lendTo({ id, port }: Order & { kind: "lend" }): Promise<null> {
