@@ -27,7 +27,7 @@ Covers = Annotated[
         help="What to take off: mask, sunglasses, hand, other (another thing), several with commas between, or all."
     ),
 ]
-Finder = Annotated[Path | None, Option(help="Find faces with this YuNet .onnx file instead.")]
+Finder = Annotated[Path | None, Option(help="Find faces with this YuNet .onnx file of OpenCV's model zoo instead.")]
 Large = Annotated[bool, Option("--large-hole", help="Also complete a face with more than 60 % missing.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace existing output files.")]
 Sign = Annotated[

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import TextIOBase
 from os import PathLike
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,6 +17,7 @@ from facefill.files.photo import Photo, Provenance, encode_photo, read_photo, wr
 from facefill.files.provenance import Signature
 from facefill.files.whole import path_of
 from facefill.runtime.cover import KINDS, Cover, read_kinds
+from facefill.runtime.detector import Detects
 from facefill.runtime.draw import Drawn, draw
 from facefill.runtime.face_warnings import why_untouched
 from facefill.runtime.helpers import Finds, open_camera, open_cover, open_finder
@@ -188,16 +188,17 @@ def open_inpainter(
     exact: bool = False,
     settings: Sequence[str] = (),
     adapter: str | None = None,
-    finder: str | Path | Finds | None = None,
+    finder: str | PathLike[str] | Detects | None = None,
 ) -> Inpainter:
     """An `Inpainter` with a shipped or exported model and the shipped helpers. Options as in `facefill.load`.
 
-    finder: a YuNet file, or what has a `find` like `runtime.finder.Finder`, in place of the shipped one.
+    finder: a YuNet file, or what has a `find` like `runtime.detector.Detects`, in place of the shipped one; what it
+    finds is checked and aligned as the shipped one's faces are.
     """
     options: dict[str, Any] = {"device": device, "threads": threads, "exact": exact}
     model = load(method, **options, settings=settings, adapter=adapter)
-    yours = open_finder(Path(finder), **options) if isinstance(finder, str | Path) else finder
-    find = partial(open_finder, **options) if yours is None else lambda: yours
+    yours = None if finder is None else open_finder(finder, **options)
+    find = (lambda: yours) if yours else partial(open_finder, **options)
     camera = partial(open_camera, **options) if method == "swift" else None
     return Inpainter(model, find, partial(open_cover, **options), camera)
 
@@ -212,7 +213,7 @@ def unmask(
     seed: int = 0,
     large_hole: bool = False,
     covers: Collection[str] = KINDS,
-    finder: str | Path | Finds | None = None,
+    finder: str | PathLike[str] | Detects | None = None,
 ) -> Result:
     """Find the faces of a photo and what covers each, and complete what is covered.
 
@@ -237,15 +238,16 @@ def complete(
     aligned: bool = False,
     large_hole: bool = False,
     covered: bool = False,
+    finder: str | PathLike[str] | Detects | None = None,
 ) -> Result:
     """Complete the missing pixels of a photo.
 
     photo: as for `unmask`. mask: the same kinds, of the photo's size, True or above 127 = missing.
     aligned: the photo is an aligned square face already: no finder, no crop, no limit on the hole. covered: what is
-    missing is a cover that the photo shows, at which a method may look.
+    missing is a cover that the photo shows, at which a method may look. finder: see `open_inpainter`.
     Raises InputError for a mask that does not fit, is empty or full, or leaves no face that can be completed.
     """
-    inpainter = _open_once(method, finder=None)
+    inpainter = _open_once(method, finder=finder)
     source = read_photo(photo)
     height, width = source.pixels.shape[:2]
     plan = inpainter.plan_complete(

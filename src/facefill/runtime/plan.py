@@ -171,13 +171,7 @@ def assign(
     if (owners == _REFUSED).any():
         _refuse_rims(owners)
     if not (owners >= _NOBODY).any():
-        fix = (
-            "name what stays in --covers too, or leave --covers out"
-            if any(cover.left_on for cover in covers) and not missing.any()
-            else "try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT"
-            if covers
-            else "draw a smaller mask, or add --large-hole"
-        )
+        fix = _way_out(covers, missing)
         raise NothingCompleted("a face that can be completed", fix, tuple(filter(None, said)))
     plan = _on_grids(photo, missing, owners, window, crops, model)
     tasks = tuple(_told(task, found) for task in plan.tasks)
@@ -194,6 +188,15 @@ def assign(
         _report(face, belong == index, window, said[index], missing.shape) for index, face in enumerate(found)
     )
     return replace(plan, tasks=tasks, faces=faces, warnings=tuple(filter(None, said)))
+
+
+def _way_out(covers: Sequence[FoundCover], missing: Bool) -> str:
+    """What to do where no face can be completed."""
+    if not covers:
+        return "draw a smaller mask, or add --large-hole"
+    if any(cover.left_on for cover in covers) and not missing.any():
+        return "name what stays in --covers too, or leave --covers out"
+    return "try another photo, or draw the mask: facefill complete PHOTO --mask MASK -o OUT"
 
 
 def _told(task: Task, found: Sequence[Face]) -> Task:
