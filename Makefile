@@ -43,7 +43,8 @@ page: $(VENV)/ready
 	$(VENV)/bin/python web/describe.py > web/openapi.json
 	cd web && npm ci && npm run types && npm test && npm run build
 
-## results: the tables of docs/results.md, and the searches' in docs/latent-search.md; DATASET=FACES, and networks to judge by
+## results: the tables of docs/results.md, the searches' in docs/latent-search.md, verification's in docs/context-encoder.md;
+## DATASET=FACES, and networks to judge by
 NETWORKS = swift,context_encoder,contextual_attention,masked_gan
 RULES = telea,navier_stokes,total_variation,biharmonic,patchmatch
 METHODS = $(NETWORKS),latent_search:100,dip:100,$(RULES)
@@ -52,6 +53,8 @@ COMMA = ,
 HOLES = centre@256,worn@256,random80@64,freeform40@256,eyes@256
 FINE = swift,telea,navier_stokes,total_variation,biharmonic
 DROPPED = random20@64,random40@64,random60@64,random80@64
+VERIFIED = context_encoder,telea
+MASKED = worn@256,worn-auto@256
 results: $(VENV)/ready
 	$(PIP) install -c constraints.txt -e '.[classic]'
 	$(VENV)/bin/facefill evaluate $(DATASET) --split test-celeba --limit 200 --methods $(METHODS) --holes $(HOLES) \
@@ -59,6 +62,8 @@ results: $(VENV)/ready
 	    $(if $(EMBEDDER),--embedder $(EMBEDDER)) --no-timings --report build/all-methods --results docs/results.md
 	$(VENV)/bin/facefill evaluate $(DATASET) --split test-celeba --limit 100 --methods latent_search,dip \
 	    --holes $(DROPPED) --no-timings --report build/searches --results docs/latent-search.md
+	$(if $(EMBEDDER),$(VENV)/bin/facefill evaluate $(DATASET) --split test-celeba --limit 240 --methods $(VERIFIED) \
+	    --holes $(MASKED) --embedder $(EMBEDDER) --no-timings --report build/verification --results docs/context-encoder.md)
 	$(if $(PHOTOS),$(VENV)/bin/facefill evaluate $(PHOTOS) --limit 60 --methods $(WHOLE) --no-timings \
 	    --holes photo-worn --report build/photos --results docs/results.md)
 	$(if $(PHOTOS),$(VENV)/bin/facefill evaluate $(PHOTOS) --limit 60 --methods $(FINE) --no-timings \

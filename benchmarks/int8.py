@@ -5,8 +5,8 @@
 
 NNCF quantises the shipped ONNX file, calibrated on validation faces (the first by the SHA-256 of their names) with
 training's mixture of holes; the next ones judge it against float32 and bf16: hole PSNR of the completed picture with a
-95 % bootstrap interval, paired differences, median milliseconds in turn in one run, and a sheet of pictures with
---sheet: truth, bf16, int8.
+95 % bootstrap interval over people, paired differences, median milliseconds in turn in one run, and a sheet of
+pictures with --sheet: truth, bf16, int8.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from quality import by_hash
 
 from facefill.arrays import U8
 from facefill.catalog import find_weights
+from facefill.datasets.cache import list_entries
 from facefill.evaluation.intervals import bootstrap
 from facefill.imaging.metrics import measure
 from facefill.runtime.model import from_network
@@ -52,13 +53,16 @@ def main() -> None:
     recipe = read_recipe(ROOT / "configs/swift.toml", [f"data.{name}={folder.resolve()}" for name, folder in folders])
     assert recipe.data is not None
     source = open_faces(recipe.data)
-    shown, truths, masks = [], [], []
+    entries = list_entries(recipe.data.folder, recipe.data.split)
+    people = {entry.row["file"]: entry.row.get("identity") or entry.row["file"] for entry in entries}
+    shown, truths, masks, whose = [], [], [], []
     drawn = batches(source.validation, plan_steps(0, source.validation_images, 1, [SIDE_PX]), 0)
     for raw in by_hash(drawn, lambda raw: source.names[int(raw["index"])])[: given.calibrate + given.faces]:
         batch = to_batch(raw, method, torch.device("cpu"))
         shown.append({name: value.numpy() for name, value in method.shown(batch).items()})
         truths.append(raw["truth"].numpy()[0])
         masks.append(raw["mask"].numpy()[0])
+        whose.append(people[source.names[int(raw["index"])]])
 
     core = openvino.Core()
     model = core.read_model(find_weights("swift")[0])
@@ -95,14 +99,14 @@ def main() -> None:
         rows.append(np.concatenate(row, 1))
     if given.sheet:
         cv2.imwrite(str(given.sheet), np.concatenate(rows[:12])[..., ::-1])
-    _print(found, times)
+    _print(found, times, whose[given.calibrate :])
 
 
-def _print(found: dict[str, list[float]], times: dict[str, list[float]]) -> None:
+def _print(found: dict[str, list[float]], times: dict[str, list[float]], people: list[str]) -> None:
     values: dict[str, Any] = {name: np.array(column) for name, column in found.items()}
     print("| | hole PSNR dB | against bf16 | ms, median |\n|---|---|---|---|")
     for name, column in values.items():
-        mean, lost = bootstrap(column).estimate(), bootstrap(column - values["bf16"]).estimate()
+        mean, lost = (bootstrap(some, people=people).estimate() for some in (column, column - values["bf16"]))
         print(
             f"| {name} | {mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}] | "
             f"{lost.value:+.3f} [{lost.low:+.3f}, {lost.high:+.3f}] | {1e3 * float(np.median(times[name])):.1f} |"
