@@ -12,9 +12,15 @@ takes besides, of the cover. Garments: photos without a face, of `judge`, and ho
 uncovered people in which something is found that is no face. Skin: photos in which a face gets a mask, sunglasses and a
 microphone apart. Landmarks: mean distance of five over the eye distance, from the mean of four views of --yunet; drawn:
 found under a drawn cover, from those of the face without it.
---dataset: aligned faces; face masks of `worn@256` drawn on those of its test splits.
---old: a folder with finder.onnx and cover.onnx of version 0.2.0.
-Intervals are 95 %: bootstrap for means, Wilson (1927) for shares.
+--dataset: aligned faces; face masks of `worn@256` drawn on those of its test splits, of each the first --limit by the
+SHA-256 of their names.
+--old: a folder with finder.onnx and cover.onnx of version 0.2.0. The history has older weights:
+
+    git log --oneline -- src/facefill/weights/cover.onnx
+    git show COMMIT:src/facefill/weights/cover.onnx > old/cover.onnx     # 0.2.0: 1650640; finder.onnx likewise
+
+Intervals are 95 %: bootstrap for means and medians, over faces or photos, where there are at least 20 of them; Wilson
+(1927) for shares.
 """
 
 from __future__ import annotations
@@ -30,6 +36,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from quality import by_hash
 
 from facefill.arrays import F32, U8, Bool
 from facefill.catalog import weights_folder
@@ -37,7 +44,7 @@ from facefill.covers.wear import COVERS, wear
 from facefill.datasets.cache import decode, list_entries
 from facefill.datasets.manifest import MANIFEST_PX, scale_landmarks
 from facefill.errors import InputError
-from facefill.evaluation.intervals import bootstrap
+from facefill.evaluation.intervals import Statistic, bootstrap
 from facefill.evaluation.protocols import PROTOCOLS, draw_case, hole_rng
 from facefill.files.photo import read_photo
 from facefill.imaging.boxes import overlap
@@ -120,9 +127,13 @@ def read_versions(old: Path | None) -> list[Version]:
 # ---- what is printed
 
 
-def mean(values: Sequence[float]) -> str:
-    found = bootstrap(np.array(values, np.float64)).estimate()
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+def mean(values: Sequence[float], by: float = 1.0, digits: int = 3, statistic: Statistic = "mean") -> str:
+    """With its interval, or with how many there are where they are too few for one. by: what values are told in."""
+    found = bootstrap(by * np.array(values, np.float64), statistic).estimate()
+    if not found.n:
+        return "none"
+    value, low, high = (f"{number:.{digits}f}" for number in (found.value, found.low, found.high))
+    return f"{value} (n {found.n}, no interval)" if np.isnan(found.low) else f"{value} [{low}, {high}]"
 
 
 def share(hits: Sequence[bool] | Sequence[np.bool_]) -> str:
@@ -160,7 +171,7 @@ def judge_real(folder: Path, versions: list[Version]) -> None:
             "uncovered faces",
             version,
             f"n {len(plain)}  any mask {share([mask.any() for mask in taken])}  "
-            f"of the pixels {100 * np.mean([mask.mean() for mask in taken]):.2f} %",
+            f"per cent of the pixels {mean([float(mask.mean()) for mask in taken], 100, 2)}",
         )
 
 
@@ -178,9 +189,9 @@ def judge_group(name: str, version: Version, faces: list[Covered], folder: Path)
     line(
         name,
         version,
-        f"n {len(faces)}  IoU {mean(ious)}  median {np.median(ious):.3f}  below 0.7 "
-        f"{share([iou < 0.7 for iou in ious])}  left {share(left)}  taken {100 * np.mean(taken):.0f} %  nothing found "
-        f"{share(missed)}  kind {share(right)}",
+        f"n {len(faces)}  IoU {mean(ious)}  median {mean(ious, statistic='median')}  below 0.7 "
+        f"{share([iou < 0.7 for iou in ious])}  left {share(left)}  per cent taken {mean(taken, 100, 1)}  "
+        f"nothing found {share(missed)}  kind {share(right)}",
     )
 
 
@@ -213,12 +224,12 @@ def judge_drawn(dataset: Path, limit: int, versions: list[Version]) -> None:
                     ious.setdefault((name, version.name), []).append(mask_iou(mask, truth))
     for (name, version_name), values in sorted(ious.items()):
         version = next(version for version in versions if version.name == version_name)
-        line(name, version, f"n {len(values)}  IoU {mean(values)}  median {np.median(values):.3f}")
+        line(name, version, f"n {len(values)}  IoU {mean(values)}  median {mean(values, statistic='median')}")
 
 
 def spread(dataset: Path, split: str, limit: int) -> list[Any]:
     entries = [entry for entry in list_entries(dataset, split) if entry.landmarks is not None]
-    return [entries[at] for at in np.unique(np.linspace(0, len(entries) - 1, min(limit, len(entries))).astype(int))]
+    return by_hash(entries, lambda entry: str(entry.row["file"]))[:limit]
 
 
 def read_aligned(entry: Any) -> tuple[U8, NDArray[np.float64]]:
@@ -247,16 +258,16 @@ def judge_photos(folder: Path, boxes: Path, versions: list[Version]) -> None:
     files: dict[str, Any] = json.loads(boxes.read_text(encoding="utf-8"))["files"]
     for version in versions:
         hits: list[bool] = []
-        alarms = 0
+        alarms: list[float] = []
         for name, entry in files.items():
             matched, false = match(version.find(read_photo(folder / name).pixels), entry)
             hits += matched
-            alarms += len(false)
+            alarms.append(len(false))
         line(
             f"faces of {folder.name}",
             version,
             f"n {len(hits)}  recall {share(hits)}  false alarms a photo "
-            f"{alarms / len(files):.3f} ({alarms} in {len(files)})",
+            f"{mean(alarms)} ({sum(alarms):.0f} in {len(files)})",
         )
 
 
@@ -291,7 +302,8 @@ def judge_plain(folder: Path, versions: list[Version]) -> None:
         line(
             "uncovered people",
             version,
-            f"n {len(skin)}  no face, drawn on {share(invented)}  bare skin taken {share(skin)}",
+            f"{len(skin)} of {len(files)} photos, without those of a face with sunglasses or a microphone before it  "
+            f"no face, drawn on {share(invented)}  bare skin taken {share(skin)}",
         )
 
 
@@ -328,12 +340,9 @@ def judge_landmarks(plain: Path, dataset: Path, teacher: Teacher, limit: int, ve
             for error in distances(version.find(np.asarray(photo, np.uint8)), [(None, points)])
         ]
         for name, values in (("landmarks, photos", errors), ("landmarks, drawn covers", under)):
-            middle = bootstrap(np.array(values), "median").estimate()
+            most = f"{100 * np.quantile(values, 0.9):.1f}" if values else "none"
             line(
-                name,
-                version,
-                f"n {len(values)}  median {100 * middle.value:.1f} % [{100 * middle.low:.1f}, "
-                f"{100 * middle.high:.1f}]  90 % below {100 * np.quantile(values, 0.9):.1f} %",
+                name, version, f"n {len(values)}  per cent, median {mean(values, 100, 1, 'median')}  90 % below {most}"
             )
 
 
