@@ -19,13 +19,20 @@ from facefill.runtime.finder import Face
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
 from facefill.training import backdrops
 from facefill.training.augmentation import tint
+from facefill.training.dolls import draw_doll
 from facefill.training.real_covers import Covered
 
 NEGATIVE = 0.4
 """Share of the pictures that show no face."""
-OTHERS = {"found": 0.4, "anywhere": 0.18, "tiles": 0.07, "beside": 0.12, "drawn": 0.08, "turned": 0.05, "cloth": 0.1}
+OTHERS = {
+    "found": 0.4, "anywhere": 0.18, "tiles": 0.07, "beside": 0.12, "drawn": 0.08, "turned": 0.05, "cloth": 0.1,
+    "toy": 0.12,
+}  # fmt: skip
+"""How often these show no face: what a finder took for one, places of photos, shuffled tiles of a face, what is beside
+it, its print, a face upside down, a cover that nobody wears, and the heads of dolls, toys and statues."""
 
-
+TOY_PX = 224
+"""Side of the picture that a toy is drawn in."""
 USUAL = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
 """Landmarks of a face of `FACE_PX`."""
 
@@ -97,9 +104,7 @@ class Looks(Dataset[dict[str, Any]]):
         apart = float(np.hypot(*(marks[1] - marks[0])))
         if kind == "found" and self.found:
             index, points = self.found[int(rng.integers(len(self.found)))]
-            apart = float(np.hypot(*(points[1] - points[0])))
-            points = points + rng.normal(0, 0.1 * apart, (1, 2)) + rng.normal(0, 0.05 * apart, (5, 2))
-            return _cut(self.others[index], points)
+            return _cut_about(self.others[index], points, rng)
         if kind == "tiles":
             return _cut(backdrops.shuffle_tiles(np.ascontiguousarray(face), rng), marks)
         if kind == "beside":
@@ -108,6 +113,8 @@ class Looks(Dataset[dict[str, Any]]):
         if kind == "turned":
             return np.ascontiguousarray(_cut(face, marks)[::-1, ::-1])
         picture = self.others[int(rng.integers(len(self.others)))]
+        if kind == "toy":
+            return _toy(picture, face, rng)
         side = rng.uniform(0.08, 0.6) * min(picture.shape[:2])
         middle = rng.uniform((0, 0), picture.shape[1::-1])
         points = middle + (USUAL - USUAL.mean(0)) / FACE_PX * side
@@ -118,6 +125,15 @@ class Looks(Dataset[dict[str, Any]]):
             worn = _square(marks).take_mask((self.pool[at, ..., 3] > 0) & (self.pool[at, ..., 3] < 10))
             return np.where(worn[..., None], _cut(face, marks), view)
         return view
+
+
+def _toy(photo: U8, face: U8, rng: Generator) -> U8:
+    """A doll's, a toy's or a statue's head before a part of a photo, as a finder that takes it for a face aligns it."""
+    edge = int(rng.uniform(0.3, 1) * min(photo.shape[:2]))
+    top, left = (int(rng.integers(0, length - edge + 1)) for length in photo.shape[:2])
+    behind = cv2.resize(photo[top : top + edge, left : left + edge], (TOY_PX, TOY_PX))
+    image, points = draw_doll(np.asarray(behind, np.uint8), face, rng)
+    return _cut_about(image, points, rng)
 
 
 def _print(cloth: U8, face: U8, rng: Generator) -> U8:
@@ -132,6 +148,12 @@ def _print(cloth: U8, face: U8, rng: Generator) -> U8:
 
 def _cut(picture: U8, points: Points) -> U8:
     return view_of(picture, _square(points))
+
+
+def _cut_about(picture: U8, points: Points, rng: Generator) -> U8:
+    """The square of landmarks that a finder has put a little beside their places."""
+    apart = float(np.hypot(*(points[1] - points[0])))
+    return _cut(picture, points + rng.normal(0, 0.1 * apart, (1, 2)) + rng.normal(0, 0.05 * apart, (5, 2)))
 
 
 def _square(landmarks: Points) -> Crop:
