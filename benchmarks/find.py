@@ -28,10 +28,11 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -63,10 +64,8 @@ from facefill.training.teacher import Teacher, find_in_view, label_face, open_te
 
 SQUARE = np.s_[:FACE_PX, INSET_PX : INSET_PX + FACE_PX]
 DATA = Path(__file__).parents[1] / "tests" / "data"
-NOT_PLAIN = (
-    "000093.jpg", "006591.jpg", "009394.jpg", "017539.jpg", "018314.jpg", "019993.jpg", "021729.jpg", "028825.jpg",
-    "028979.jpg",
-)  # fmt: skip
+_NUMBERS = "000093 006591 009394 017539 018314 019993 021729 028825 028979"
+NOT_PLAIN = tuple(f"{number}.jpg" for number in _NUMBERS.split())
 """Plain photos whose face has sunglasses or a microphone before it."""
 LARGE_PX = 40.0
 """Faces above this side count, the square root of the box's area."""
@@ -97,15 +96,9 @@ class Version:
             return self.finder.find(photo)
 
 
-@contextmanager
-def ruled(module: Any, rules: dict[str, float]) -> Iterator[None]:
+def ruled(module: Any, rules: dict[str, float]) -> AbstractContextManager[Any]:
     """The module's constants as an older version had them."""
-    before = {name: getattr(module, name) for name in rules}
-    for name in before:
-        setattr(module, name, rules[name])
-    yield
-    for name, value in before.items():
-        setattr(module, name, value)
+    return patch.multiple(module, **rules) if rules else nullcontext()
 
 
 def read_versions(old: Path | None) -> list[Version]:
@@ -118,9 +111,8 @@ def read_versions(old: Path | None) -> list[Version]:
     versions = [Version("now", finder, Cover(engine(ours / "cover.onnx")), {}, finders.THRESHOLD)]
     if old:
         rules = {"DOUBT": 0.02, "LIKE_LEVELS": 30.0, "GROW_PX": 4, "SURE": 0.0, "STRAP": 2.0}
-        versions.append(
-            Version("0.2.0", Finder(engine(old / "finder.onnx")), Cover(engine(old / "cover.onnx")), rules, 0.66)
-        )
+        networks = Finder(engine(old / "finder.onnx")), Cover(engine(old / "cover.onnx"))
+        versions.append(Version("0.2.0", *networks, rules, 0.66))
     return versions
 
 
@@ -341,9 +333,8 @@ def judge_landmarks(plain: Path, dataset: Path, teacher: Teacher, limit: int, ve
         ]
         for name, values in (("landmarks, photos", errors), ("landmarks, drawn covers", under)):
             most = f"{100 * np.quantile(values, 0.9):.1f}" if values else "none"
-            line(
-                name, version, f"n {len(values)}  per cent, median {mean(values, 100, 1, 'median')}  90 % below {most}"
-            )
+            middle = mean(values, 100, 1, "median")
+            line(name, version, f"n {len(values)}  per cent, median {middle}  90 % below {most}")
 
 
 Lesson = tuple[F32 | None, NDArray[Any]]

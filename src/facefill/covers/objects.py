@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facefill.arrays import Box
+from facefill.arrays import U8, Box
 from facefill.covers import fabric
 from facefill.covers.fabric import Image, Rng
 from facefill.covers.head import Floats, Head
@@ -83,18 +83,26 @@ def sleeved_hand(scene: Scene, rng: Rng) -> tuple[list[Layer], list[Layer]]:
     return paint_hand(scene, rng, fingers, palm, forearm), sleeve
 
 
+def _patch(edge: Floats, head: Head, rng: Rng) -> tuple[Box, Image, U8] | None:
+    """Of an outline in pixels its window, the share of each pixel within it, 0 to 1, and cloth; None outside."""
+    box = window(edge, head.size, 2)
+    if box is None:
+        return None
+    alpha = fill(edge, box)
+    return box, alpha, pattern(rng, *alpha.shape)
+
+
 def _tube(scene: Scene, rng: Rng, start: Floats, end: Floats, first: Floats, last: Floats) -> list[Layer]:
     """A round stretch of cloth in the face's plane (eye distances), half as wide as `first` and `last` at its ends."""
     head = scene.head
     bow = (start - end) / np.hypot(*(start - end)) * float(rng.uniform(-0.06, 0.08))
     ends = np.stack([start - first, start - 0.5 * first + bow, start + 0.5 * first + bow, start + first])
     edge = head.place(np.concatenate([ends, [end + last, end - last]]) * [1, head.stretch])
-    box = window(edge, head.size, 2)
-    if box is None:
+    patch = _patch(edge, head, rng)
+    if patch is None:
         return []
-    alpha = fill(edge, box)
+    box, alpha, colour = patch
     rows, columns = alpha.shape
-    colour = pattern(rng, rows, columns)
     round_px = max(0.6, head.scale * float(np.hypot(*first)) * 0.5)
     # Beyond the picture it goes on, so that it is round at its sides alone.
     depth = cv2.GaussianBlur(alpha, (0, 0), round_px, borderType=cv2.BORDER_REPLICATE)
@@ -226,12 +234,11 @@ def thing(scene: Scene, rng: Rng, coverage: str) -> list[Layer]:
         shape = superellipse(1, 1, float(rng.choice([2, 3, 8, 14])), 0, float(rng.uniform(-0.1, 0.3)))
     shape = shape * size @ fabric.turning(rng.normal(0, 0.5))
     edge = head.place(shape + np.clip(rng.normal([0.1, 0.9], [0.45, 0.45]), [-0.9, -0.2], [0.9, 1.5]))
-    box = window(edge, head.size, 2)
-    if box is None:
+    patch = _patch(edge, head, rng)
+    if patch is None:
         return []
-    alpha = fill(edge, box)
+    box, alpha, colour = patch
     rows, columns = alpha.shape
-    colour = pattern(rng, rows, columns)
     if rng.random() < 0.3:
         spot = (rng.uniform(0, 0.4), rng.uniform(0.2, 0.7))
         colour = fabric.print_text(colour, rng, fabric.any_tint(rng), spot, rng.uniform(0.05, 0.2))
