@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facefill.nets.texture import BESIDE, LEVEL, add_texture
+from facefill.nets.texture import BESIDE, LEVEL, add_texture, smooth_beside
 
 SIDE = 256
 SKIN, WALL = (0.5, 0.1, -0.1), (-0.6, -0.2, 0.6)
@@ -76,3 +76,19 @@ def test_without_skin_to_measure_nothing_is_added_but_sharpness() -> None:
     small = F.avg_pool2d(drawn, 4)
     filled = add_texture(torch.zeros_like(drawn), everything, small, drawn)
     assert (filled - drawn)[..., :190].abs().max() < 0.01 * LEVEL
+
+
+def test_notches_as_wide_as_a_small_pixel_are_smoothed_beside_features_only() -> None:
+    notches = torch.zeros(1, 3, SIDE, SIDE)
+    notches[..., ::4] = notches[..., 1::4] = 0.2
+    smooth = smooth_beside(notches, torch.ones(1, 1, SIDE, SIDE))
+    assert torch.equal(smooth[..., 120:160, 110:146], notches[..., 120:160, 110:146])
+    assert smooth[..., 60:200, 8:40].std() < 0.35 * notches[..., 60:200, 8:40].std()
+    torch.testing.assert_close(smooth[..., 60:200, 8:40].mean(), torch.tensor(0.1))
+
+
+def test_what_is_smoothed_takes_nothing_from_beyond_the_hole() -> None:
+    added, mask = torch.full((1, 3, SIDE, SIDE), 0.1), torch.zeros(1, 1, SIDE, SIDE)
+    mask[..., :20] = 1
+    added[..., 20:] = 0.9
+    torch.testing.assert_close(smooth_beside(added, mask)[..., :20], added[..., :20])

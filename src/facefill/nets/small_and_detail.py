@@ -26,7 +26,7 @@ from facefill.nets.hints import (
 )
 from facefill.nets.layers import UNet
 from facefill.nets.sketches import Sketches
-from facefill.nets.texture import add_texture
+from facefill.nets.texture import add_texture, smooth_beside
 
 STEP = FACTOR * 16
 """The picture's side is a multiple of this: the small network halves its picture four times."""
@@ -79,7 +79,9 @@ class SmallAndDetail(nn.Module):
         small = self.draw(image, mask, landmarks, noise)
         small = fade_corners(small, F.avg_pool2d(mask, FACTOR), move_mouth(landmarks, noise)[:, 3:])
         most = brightest_near(small)
-        filled = torch.minimum(self.refine(image, mask, enlarge(small)), most)
+        coarse = enlarge(small)
+        added = smooth_beside(self.refine(image, mask, coarse) - coarse, mask)
+        filled = torch.minimum(coarse + added, most)
         filled = torch.minimum(add_texture(image, mask, small, filled), most)
         return torch.where(is_grey(image, mask), luminance(filled), filled)
 

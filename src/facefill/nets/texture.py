@@ -25,6 +25,9 @@ SHARPER, BESIDE = 1.2, 0.35
 be ragged."""
 FEATURES = (0.5, 0.56), (0.22, 0.28)
 """Middle and half axes of an ellipse around eyes and mouth of the aligned face, (across, down)."""
+NOTCHES = 1.1
+"""Standard deviation in pixels of the Gaussian that smooths what *detail* adds beside `FEATURES`: it cuts notches into
+jaws, as wide as a pixel of the small picture."""
 FADE = 5
 """Nothing is sharper at the hole's edge, and all from half so many small pixels inside."""
 FINE, COARSE = 0.8, 1.6
@@ -49,16 +52,17 @@ TILE_PX = 128
 """Side of the noise that is repeated."""
 
 
-def _gaussians() -> Tensor:
-    """(3, 1, 1, K), along a row, those of `FINE`, `SOFT` and `COARSE`."""
-    radius = math.ceil(3 * COARSE)
+def _gaussians(*sigmas: float) -> Tensor:
+    """(S, 1, 1, K), along a row, as wide as the widest needs."""
+    radius = math.ceil(3 * max(sigmas))
     away = torch.arange(-radius, radius + 1.0)
-    lines = torch.stack([torch.exp(-((away / sigma) ** 2) / 2) for sigma in (FINE, SOFT, COARSE)])
+    lines = torch.stack([torch.exp(-((away / sigma) ** 2) / 2) for sigma in sigmas])
     return (lines / lines.sum(1, keepdim=True))[:, None, None]
 
 
-GAUSSIANS = _gaussians()
+GAUSSIANS = _gaussians(FINE, SOFT, COARSE)
 AROUND = GAUSSIANS.shape[3] // 2
+SMOOTH = _gaussians(NOTCHES)
 
 
 def _blurred(padded: Tensor) -> tuple[Tensor, ...]:
@@ -90,9 +94,23 @@ def add_texture(image: Tensor, mask: Tensor, small: Tensor, filled: Tensor) -> T
     return filled + _sharpening(whole, whole - soft, share) + _grain(grain, share, small)
 
 
+def smooth_beside(added: Tensor, mask: Tensor) -> Tensor:
+    """What *detail* adds (N, 3, H, W), its luma smoothed beside eyes and mouth over missing pixels (N, 1, H, W)."""
+    lines = SMOOTH.to(added).expand(2, 1, 1, -1)
+    bright = luminance(added)
+    both = F.pad(cat([bright * mask, mask], 1), (SMOOTH.shape[3] // 2,) * 4)
+    total, weight = F.conv2d(F.conv2d(both, lines, groups=2), lines.mT, groups=2).chunk(2, 1)
+    return added + (1 - _at_features(added)) * (total / weight.clamp_min(1e-3) - bright)
+
+
+def _at_features(like: Tensor) -> Tensor:
+    """(1, 1, H, W), 1 at eyes, nose and mouth of the aligned face, 0 beside them."""
+    return ((1.25 - _away(FEATURES, like)) * 2).clamp(0, 1)
+
+
 def _sharpening(whole: Tensor, edges: Tensor, share: Tensor) -> Tensor:
     """(N, 1, H, W), what makes features in the hole of a luma picture sharper."""
-    within = ((1.25 - _away(FEATURES, whole)) * 2).clamp(0, 1)
+    within = _at_features(whole)
     inside = enlarge((2 * F.avg_pool2d(share, FADE, 1, FADE // 2) - 1).clamp(0, 1), BILINEAR)
     more = inside * (BESIDE + (SHARPER - BESIDE) * within) * edges
     most, least = highest(whole, NEAR_PX), -highest(-whole, NEAR_PX)
