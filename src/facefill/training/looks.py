@@ -14,23 +14,26 @@ from torch.utils.data import Dataset
 from facefill.arrays import F32, U8, Points, mirror_points
 from facefill.covers.fabric import choose
 from facefill.imaging.crop import Crop
-from facefill.runtime.cover import FACE_PX, OUTSIDE, square_around, view_of
+from facefill.runtime.cover import FACE_PX, OUTSIDE, SIDE_PX, square_around, view_of
 from facefill.runtime.finder import Face
 from facefill.runtime.second_look import SIDE_PX as LOOK_PX
 from facefill.training import backdrops
 from facefill.training.augmentation import tint
 from facefill.training.dolls import draw_doll
+from facefill.training.headwear import dress
 from facefill.training.real_covers import Covered
 
 NEGATIVE = 0.4
 """Share of the pictures that show no face."""
 OTHERS = {
     "found": 0.4, "anywhere": 0.18, "tiles": 0.07, "beside": 0.12, "drawn": 0.08, "turned": 0.05, "cloth": 0.1,
-    "toy": 0.12,
+    "toy": 0.1,
 }  # fmt: skip
 """How often these show no face: what a finder took for one, places of photos, shuffled tiles of a face, what is beside
 it, its print, a face upside down, a cover that nobody wears, and the heads of dolls, toys and statues."""
 
+DRESSED = 0.2
+"""Share of the faces whose hair is drawn over."""
 TOY_PX = 224
 """Side of the picture that a toy is drawn in."""
 USUAL = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
@@ -67,10 +70,12 @@ class Looks(Dataset[dict[str, Any]]):
         if rng.random() < 0.5:
             picture = picture[:, ::-1]
             points = mirror_points(points, LOOK_PX)
+        outside = (picture == OUTSIDE).all(2)
         if rng.random() < 0.8:
-            outside = (picture == OUTSIDE).all(2)
             picture = cv2.LUT(np.ascontiguousarray(picture), tint(0.8, rng))
-            picture[outside] = OUTSIDE
+        if rng.random() < 0.3:
+            picture = recolour(np.ascontiguousarray(picture), float(2 ** rng.uniform(-1, 1)))
+        picture = np.where(outside[..., None], np.uint8(OUTSIDE), picture)
         if rng.random() < 0.35:
             small = int(rng.integers(30, LOOK_PX))
             picture = cv2.resize(cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (LOOK_PX, LOOK_PX))
@@ -89,6 +94,8 @@ class Looks(Dataset[dict[str, Any]]):
         else:
             at = int(rng.integers(len(self.pool)))
             picture, points = self.pool[at, ..., :3], self.marks[at].astype(np.float64)
+        if self.others and rng.random() < DRESSED:
+            picture, points = self._dressed(picture, points, rng)
         apart = float(np.hypot(*(points[1] - points[0])))
         seen = points + rng.normal(0, 0.07 * apart, (1, 2)) + rng.normal(0, 0.05 * apart, (5, 2))
         if rng.random() < 0.3:
@@ -96,6 +103,16 @@ class Looks(Dataset[dict[str, Any]]):
             seen = seen.mean(0) + (seen - seen.mean(0)) * 2 ** rng.normal(0, 0.2)
         square = _square(seen)
         return view_of(picture, square), square.to_crop(points)
+
+    def _dressed(self, picture: U8, points: Points, rng: Generator) -> tuple[U8, Points]:
+        """The face with a cap or a hood, or bald, in a square of its own."""
+        square = square_around(Face((0.0, 0.0, 1.0, 1.0), points, 1.0), SIDE_PX)
+        picture, points = view_of(np.ascontiguousarray(picture), square), square.to_crop(points)
+        behind, cloth = (
+            _part(self.others[int(rng.integers(len(self.others)))], SIDE_PX, low, high, rng)
+            for low, high in ((0.3, 1.0), (0.1, 0.4))
+        )
+        return dress(picture, points, behind, cloth, rng), points
 
     def _other(self, rng: Generator) -> U8:
         kind = choose(rng, OTHERS)
@@ -127,13 +144,23 @@ class Looks(Dataset[dict[str, Any]]):
         return view
 
 
+def recolour(picture: U8, share: float) -> U8:
+    """The picture with its colours' distance from grey times a share."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    return np.asarray(np.clip(np.rint(grey + (picture - grey) * share), 0, 255), np.uint8)
+
+
 def _toy(photo: U8, face: U8, rng: Generator) -> U8:
     """A doll's, a toy's or a statue's head before a part of a photo, as a finder that takes it for a face aligns it."""
-    edge = int(rng.uniform(0.3, 1) * min(photo.shape[:2]))
-    top, left = (int(rng.integers(0, length - edge + 1)) for length in photo.shape[:2])
-    behind = cv2.resize(photo[top : top + edge, left : left + edge], (TOY_PX, TOY_PX))
-    image, points = draw_doll(np.asarray(behind, np.uint8), face, rng)
+    image, points = draw_doll(_part(photo, TOY_PX, 0.3, 1.0, rng), face, rng)
     return _cut_about(image, points, rng)
+
+
+def _part(photo: U8, side: int, low: float, high: float, rng: Generator) -> U8:
+    """A square part of a photo, of `low` to `high` of its smaller side, scaled to `side` pixels."""
+    edge = max(1, int(rng.uniform(low, high) * min(photo.shape[:2])))
+    top, left = (int(rng.integers(0, length - edge + 1)) for length in photo.shape[:2])
+    return np.asarray(cv2.resize(photo[top : top + edge, left : left + edge], (side, side)), np.uint8)
 
 
 def _print(cloth: U8, face: U8, rng: Generator) -> U8:
