@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facefill.nets.texture import BESIDE, LEVEL, add_texture, smooth_beside
+from facefill.nets.texture import BESIDE, LEVEL, add_texture, sharp_places, smooth
 
 SIDE = 256
+UNKNOWN = torch.full((1, 2, 2), torch.nan)
 SKIN, WALL = (0.5, 0.1, -0.1), (-0.6, -0.2, 0.6)
 
 
@@ -32,7 +33,7 @@ def textured(picture: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
     mask = hole()
     image = picture * (1 - mask)
     small = F.avg_pool2d(torch.lerp(image, drawn, mask), 4)
-    filled = add_texture(image, mask, small, drawn)
+    filled = add_texture(image, mask, small, drawn, sharp_places(mask, UNKNOWN))
     return filled, filled - drawn
 
 
@@ -74,21 +75,32 @@ def test_without_skin_to_measure_nothing_is_added_but_sharpness() -> None:
     everything = torch.ones(1, 1, SIDE, SIDE)
     drawn = face(0.0)
     small = F.avg_pool2d(drawn, 4)
-    filled = add_texture(torch.zeros_like(drawn), everything, small, drawn)
+    filled = add_texture(torch.zeros_like(drawn), everything, small, drawn, sharp_places(everything, UNKNOWN))
     assert (filled - drawn)[..., :190].abs().max() < 0.01 * LEVEL
 
 
-def test_notches_as_wide_as_a_small_pixel_are_smoothed_beside_features_only() -> None:
-    notches = torch.zeros(1, 3, SIDE, SIDE)
-    notches[..., ::4] = notches[..., 1::4] = 0.2
-    smooth = smooth_beside(notches, torch.ones(1, 1, SIDE, SIDE))
-    assert torch.equal(smooth[..., 120:160, 110:146], notches[..., 120:160, 110:146])
-    assert smooth[..., 60:200, 8:40].std() < 0.35 * notches[..., 60:200, 8:40].std()
-    torch.testing.assert_close(smooth[..., 60:200, 8:40].mean(), torch.tensor(0.1))
+def test_features_are_sharp_but_for_the_corners_of_the_mouth() -> None:
+    sharp = sharp_places(hole(), torch.tensor([[[96.0, 180.0], [160.0, 180.0]]]))
+    assert sharp[0, 0, 128, 128] > 0.99
+    assert sharp[0, 0, 180, 96] < 0.35
+    assert sharp[0, 0, 20, 20] == 0
+
+
+def test_notches_are_smoothed_beside_features_and_combs_everywhere() -> None:
+    everything = torch.ones(1, 1, SIDE, SIDE)
+    sharp = sharp_places(everything, UNKNOWN)
+    notches, comb = torch.zeros(1, 3, SIDE, SIDE), torch.zeros(1, 3, SIDE, SIDE)
+    notches[..., ::4] = notches[..., 1::4] = comb[..., ::2] = 0.2
+    done = smooth(notches, everything, sharp)
+    inside, beside = (slice(120, 160), slice(110, 146)), (slice(60, 200), slice(8, 40))
+    assert done[0, 0][beside].std() < 0.35 * notches[0, 0][beside].std()
+    assert done[0, 0][inside].std() > 0.5 * notches[0, 0][inside].std()
+    assert smooth(comb, everything, sharp)[0, 0][inside].std() < 0.2 * comb[0, 0][inside].std()
+    torch.testing.assert_close(done[0, 0][beside].mean(), torch.tensor(0.1))
 
 
 def test_what_is_smoothed_takes_nothing_from_beyond_the_hole() -> None:
     added, mask = torch.full((1, 3, SIDE, SIDE), 0.1), torch.zeros(1, 1, SIDE, SIDE)
     mask[..., :20] = 1
     added[..., 20:] = 0.9
-    torch.testing.assert_close(smooth_beside(added, mask)[..., :20], added[..., :20])
+    torch.testing.assert_close(smooth(added, mask, sharp_places(mask, UNKNOWN))[..., :20], added[..., :20])

@@ -26,7 +26,7 @@ from facefill.nets.hints import (
 )
 from facefill.nets.layers import UNet
 from facefill.nets.sketches import Sketches
-from facefill.nets.texture import add_texture, smooth_beside
+from facefill.nets.texture import add_texture, sharp_places, smooth
 
 STEP = FACTOR * 16
 """The picture's side is a multiple of this: the small network halves its picture four times."""
@@ -77,12 +77,13 @@ class SmallAndDetail(nn.Module):
     def forward(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
         """The filled picture; grey where everything known is grey."""
         small = self.draw(image, mask, landmarks, noise)
-        small = fade_corners(small, F.avg_pool2d(mask, FACTOR), move_mouth(landmarks, noise)[:, 3:])
-        most = brightest_near(small)
+        corners = move_mouth(landmarks, noise)[:, 3:]
+        small = fade_corners(small, F.avg_pool2d(mask, FACTOR), corners)
+        most, sharp = brightest_near(small), sharp_places(mask, corners)
         coarse = enlarge(small)
-        added = smooth_beside(self.refine(image, mask, coarse) - coarse, mask)
+        added = smooth(self.refine(image, mask, coarse) - coarse, mask, sharp)
         filled = torch.minimum(coarse + added, most)
-        filled = torch.minimum(add_texture(image, mask, small, filled), most)
+        filled = torch.minimum(add_texture(image, mask, small, filled, sharp), most)
         return torch.where(is_grey(image, mask), luminance(filled), filled)
 
     def draw(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:

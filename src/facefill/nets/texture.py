@@ -13,21 +13,25 @@ import torch.nn.functional as F
 from torch import Tensor, cat
 
 from facefill.nets.enlargement import BILINEAR, enlarge
-from facefill.nets.hints import FACTOR, luminance
+from facefill.nets.hints import FACTOR, REACH, heat_maps, luminance
 from facefill.nets.layers import highest
 
 Ellipse = tuple[tuple[float, float], tuple[float, float]]
 SOFT, NEAR_PX = 1.4, 5
 """What is finer than a Gaussian of that many pixels is made stronger, in the range of the square of so many pixels
 around, so that no rim comes beside an edge."""
-SHARPER, BESIDE = 1.2, 0.35
+SHARPER, BESIDE = 1.7, 0.35
 """How much stronger, within and beside `FEATURES`: jaws and hair, which are soft where nothing tells their place, would
 be ragged."""
 FEATURES = (0.5, 0.56), (0.22, 0.28)
 """Middle and half axes of an ellipse around eyes and mouth of the aligned face, (across, down)."""
+COMB = 0.7
+"""Standard deviation in pixels of the Gaussian that smooths all that *detail* adds: lips are striped in its blocks."""
 NOTCHES = 1.1
-"""Standard deviation in pixels of the Gaussian that smooths what *detail* adds beside `FEATURES`: it cuts notches into
-jaws, as wide as a pixel of the small picture."""
+"""The same for what is beside `FEATURES`: notches in jaws are as wide as a pixel of the small picture."""
+CORNER, SOFTER = 2.2, 0.8
+"""Standard deviation of a place around a corner of the mouth, in pixels of the small picture, and how far what is drawn
+there is as soft as what is beside features: or dark corners become blocks."""
 FADE = 5
 """Nothing is sharper at the hole's edge, and all from half so many small pixels inside."""
 FINE, COARSE = 0.8, 1.6
@@ -62,7 +66,7 @@ def _gaussians(*sigmas: float) -> Tensor:
 
 GAUSSIANS = _gaussians(FINE, SOFT, COARSE)
 AROUND = GAUSSIANS.shape[3] // 2
-SMOOTH = _gaussians(NOTCHES)
+SMOOTH = _gaussians(COMB, NOTCHES)
 
 
 def _blurred(padded: Tensor) -> tuple[Tensor, ...]:
@@ -82,37 +86,40 @@ def _noise() -> Tensor:
 NOISE = _noise()
 
 
-def add_texture(image: Tensor, mask: Tensor, small: Tensor, filled: Tensor) -> Tensor:
+def sharp_places(like: Tensor, corners: Tensor) -> Tensor:
+    """(N, 1, H, W), like a mask: 1 at eyes, nose and mouth of the aligned face, 0 beside them, and little at the
+    corners of the mouth (N, 2, 2), nan where unknown."""
+    features = ((1.25 - _away(FEATURES, like)) * 2).clamp(0, 1)
+    place = heat_maps(corners, F.avg_pool2d(like, FACTOR)).amax(1, keepdim=True) ** (REACH / CORNER) ** 2
+    return features * (1 - SOFTER * enlarge(place, BILINEAR))
+
+
+def smooth(added: Tensor, mask: Tensor, sharp: Tensor) -> Tensor:
+    """What *detail* adds (N, 3, H, W), its luma smoothed over missing pixels (N, 1, H, W), more where not sharp."""
+    lines = SMOOTH.to(added).repeat(2, 1, 1, 1)
+    bright = luminance(added)
+    both = F.pad(cat([bright * mask, mask], 1), (SMOOTH.shape[3] // 2,) * 4)
+    sums, weights = F.conv2d(F.conv2d(both, lines, groups=2), lines.mT, groups=4).chunk(2, 1)
+    little, much = (sums / weights.clamp_min(1e-3)).chunk(2, 1)
+    return added + torch.lerp(much, little, sharp) - bright
+
+
+def add_texture(image: Tensor, mask: Tensor, small: Tensor, filled: Tensor, sharp: Tensor) -> Tensor:
     """The filled picture (N, 3, H, W) with the texture that it lacks.
 
     image: (N, 3, H, W) on [-1, 1], 0 in the hole. mask: (N, 1, H, W), 1 = missing. small: (N, 3, h, w), the completed
-    small picture.
+    small picture. sharp: see `sharp_places`.
     """
     whole, share = luminance(torch.lerp(image, filled, mask)), F.avg_pool2d(mask, FACTOR)
     fine, soft, coarse = _blurred(F.pad(whole, (AROUND,) * 4, mode="replicate"))
     grain = cat([whole - fine, fine - coarse], 1)
-    return filled + _sharpening(whole, whole - soft, share) + _grain(grain, share, small)
+    return filled + _sharpening(whole, whole - soft, share, sharp) + _grain(grain, share, small)
 
 
-def smooth_beside(added: Tensor, mask: Tensor) -> Tensor:
-    """What *detail* adds (N, 3, H, W), its luma smoothed beside eyes and mouth over missing pixels (N, 1, H, W)."""
-    lines = SMOOTH.to(added).expand(2, 1, 1, -1)
-    bright = luminance(added)
-    both = F.pad(cat([bright * mask, mask], 1), (SMOOTH.shape[3] // 2,) * 4)
-    total, weight = F.conv2d(F.conv2d(both, lines, groups=2), lines.mT, groups=2).chunk(2, 1)
-    return added + (1 - _at_features(added)) * (total / weight.clamp_min(1e-3) - bright)
-
-
-def _at_features(like: Tensor) -> Tensor:
-    """(1, 1, H, W), 1 at eyes, nose and mouth of the aligned face, 0 beside them."""
-    return ((1.25 - _away(FEATURES, like)) * 2).clamp(0, 1)
-
-
-def _sharpening(whole: Tensor, edges: Tensor, share: Tensor) -> Tensor:
+def _sharpening(whole: Tensor, edges: Tensor, share: Tensor, sharp: Tensor) -> Tensor:
     """(N, 1, H, W), what makes features in the hole of a luma picture sharper."""
-    within = _at_features(whole)
     inside = enlarge((2 * F.avg_pool2d(share, FADE, 1, FADE // 2) - 1).clamp(0, 1), BILINEAR)
-    more = inside * (BESIDE + (SHARPER - BESIDE) * within) * edges
+    more = inside * (BESIDE + (SHARPER - BESIDE) * sharp) * edges
     most, least = highest(whole, NEAR_PX), -highest(-whole, NEAR_PX)
     return torch.maximum(torch.minimum(more, most - whole), least - whole)
 
