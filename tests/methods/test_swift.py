@@ -12,7 +12,7 @@ from facefill.methods.base import draw_noise
 from facefill.methods.swift import Swift, SwiftConfig, bend, cut_at_hole
 from facefill.nets.enlargement import BICUBIC, BILINEAR, enlarge
 from facefill.nets.hints import heat_maps, luminance
-from facefill.nets.small_and_detail import brightest_near, fade_corners, is_grey, shrink
+from facefill.nets.small_and_detail import brightest_near, is_grey, shrink
 
 SMALL = {
     "small_widths": (8, 16),
@@ -137,26 +137,6 @@ def test_nothing_is_brighter_than_the_small_picture_around_it() -> None:
         most = brightest_near(drawn)
         assert (method.generator.refine(shown["image"], shown["mask"], enlarge(drawn)) > most).any()
         assert (method(**shown) <= most).all()
-
-
-def test_dark_spots_at_hidden_corners_of_the_mouth_fade_and_less_where_it_smiles() -> None:
-    small, share = torch.full((2, 3, 32, 32), 0.4), torch.ones(2, 1, 32, 32)
-    small[0, :, 18:23, 13:20] = 0.0  # lips
-    small[1, :, 18:23, 13:20] = 0.6  # teeth
-    for x, y in ((10, 20), (22, 20), (8, 8)):
-        small[..., y, x] = -0.2
-    corners = torch.tensor([[[42.0, 82.0], [90.0, 82.0]]]).expand(2, 2, 2)
-    more = fade_corners(small, share, corners) - small
-    (closed, beside), (smiling, _) = more[:, 0, 20, [10, 22]].tolist()
-    assert closed == pytest.approx(beside, abs=1e-6)
-    assert 0.25 < closed < 0.4  # still a corner
-    assert 0.1 < smiling < closed / 1.8
-    elsewhere = torch.ones(32, 32, dtype=torch.bool)
-    elsewhere[16:25, 6:15] = elsewhere[16:25, 18:27] = False
-    assert more[..., elsewhere].abs().max() < 5e-3
-    assert (more >= 0).all()
-    assert torch.equal(fade_corners(small, 0 * share, corners), small)
-    assert torch.equal(fade_corners(small, share, torch.full((2, 2, 2), torch.nan)), small)
 
 
 def test_averages_are_of_known_pixels_and_hidden_ones_change_nothing() -> None:

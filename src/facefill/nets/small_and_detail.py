@@ -12,19 +12,9 @@ from torch import Tensor, cat, nn
 
 from facefill.arrays import MIRRORED
 from facefill.nets.enlargement import BILINEAR, enlarge
-from facefill.nets.hints import (
-    FACTOR,
-    REACH,
-    UNKNOWN,
-    UNSEEN,
-    choose_mouth,
-    heat_maps,
-    luminance,
-    move_mouth,
-    tellable,
-    turn,
-)
+from facefill.nets.hints import FACTOR, UNKNOWN, UNSEEN, choose_mouth, heat_maps, luminance, move_mouth, tellable
 from facefill.nets.layers import UNet
+from facefill.nets.mending import mend
 from facefill.nets.sketches import Sketches
 from facefill.nets.texture import add_texture, sharp_places, smooth
 
@@ -34,13 +24,6 @@ POINTS = 5
 """Landmarks: the viewer's left and right eye, the nose, the left and right corner of the mouth."""
 BRIGHTER = 4 / 127.5
 """How much brighter than the small picture around it *detail* may make something, on [-1, 1]."""
-CORNER = 1.6
-"""Standard deviation of a place around a corner of the mouth, in pixels of the small picture."""
-FADED, SMILING = (0.55, 0.25), (-0.18, 0.0)
-"""How much of what is darker there than its surroundings is taken away, of a closed mouth and of one that smiles: by
-how much brighter than the cheeks its middle is, on [-1, 1]. Teeth end at dark corners, lips do not."""
-CHEEKS = (0.68, -0.22)
-"""Where cheeks are from the middle of the mouth, along it and down, over its width."""
 GREY = 1 / 127.5
 """Known pixels whose channels are less than this apart on average, on [-1, 1], are those of a grey photo."""
 
@@ -78,7 +61,7 @@ class SmallAndDetail(nn.Module):
         """The filled picture; grey where everything known is grey."""
         small = self.draw(image, mask, landmarks, noise)
         corners = move_mouth(landmarks, noise)[:, 3:]
-        small = fade_corners(small, F.avg_pool2d(mask, FACTOR), corners)
+        small = mend(small, F.avg_pool2d(mask, FACTOR), corners)
         most, sharp = brightest_near(small), sharp_places(mask, corners)
         coarse = enlarge(small)
         added = smooth(self.refine(image, mask, coarse) - coarse, mask, sharp)
@@ -161,29 +144,6 @@ def shrink(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def hidden(share: Tensor) -> Tensor:
     """1 where of a block too little is known to tell anything."""
     return (share > UNSEEN).to(share.dtype)
-
-
-def fade_corners(small: Tensor, share: Tensor, corners: Tensor) -> Tensor:
-    """The small picture (N, 3, h, w) with hidden corners (N, 2, 2) of the mouth less dark. Where they are is known, not
-    what is between them: the mean of all mouths has a dark spot at either, which *detail* would make a knot."""
-    bright = luminance(small)
-    around = bright
-    for _ in range(2):  # about a Gaussian of two pixels
-        around = F.avg_pool2d(around, 5, 1, 2, count_include_pad=False)
-    place = heat_maps(corners, share).amax(1, keepdim=True) ** (REACH / CORNER) ** 2
-    faded = FADED[0] + (FADED[1] - FADED[0]) * is_smiling(bright, corners)
-    return small + faded * place * share * F.relu(around - bright)
-
-
-def is_smiling(bright: Tensor, corners: Tensor) -> Tensor:
-    """(N, 1, 1, 1), from 0, a mouth between corners (N, 2, 2) that is closed, to 1, in a luma picture (N, 1, h, w)."""
-    middle, along = corners.mean(1), corners[:, 1] - corners[:, 0]
-    aside, down = CHEEKS[0] * along, CHEEKS[1] * turn(along)
-    maps = heat_maps(torch.stack([middle, middle + down - aside, middle + down + aside], 1), bright)
-    mouth, *cheeks = ((maps * bright).sum((2, 3)) / maps.sum((2, 3)).clamp_min(1)).unbind(1)
-    brighter = mouth - (cheeks[0] + cheeks[1]) / 2
-    share: Tensor = ((brighter - SMILING[0]) / (SMILING[1] - SMILING[0])).clamp(0, 1)
-    return share[:, None, None, None]
 
 
 def brightest_near(small: Tensor) -> Tensor:

@@ -89,9 +89,13 @@ NOISE = _noise()
 def sharp_places(like: Tensor, corners: Tensor) -> Tensor:
     """(N, 1, H, W), like a mask: 1 at eyes, nose and mouth of the aligned face, 0 beside them, and little at the
     corners of the mouth (N, 2, 2), nan where unknown."""
-    features = ((1.25 - _away(FEATURES, like)) * 2).clamp(0, 1)
     place = heat_maps(corners, F.avg_pool2d(like, FACTOR)).amax(1, keepdim=True) ** (REACH / CORNER) ** 2
-    return features * (1 - SOFTER * enlarge(place, BILINEAR))
+    return at_features(like) * (1 - SOFTER * enlarge(place, BILINEAR))
+
+
+def at_features(like: Tensor) -> Tensor:
+    """(1, 1, H, W), 1 at eyes, nose and mouth of the aligned face, 0 beside them."""
+    return ((1.25 - _away(FEATURES, like)) * 2).clamp(0, 1)
 
 
 def smooth(added: Tensor, mask: Tensor, sharp: Tensor) -> Tensor:
@@ -128,10 +132,7 @@ def _grain(grain: Tensor, share: Tensor, small: Tensor) -> Tensor:
     """(N, 1, H, W), what the hole lacks of both kinds (N, 2, H, W)."""
     height, width = grain.shape[2:]
     variance = F.avg_pool2d(grain.square(), 2 * FACTOR, FACTOR, FACTOR // 2)
-    face = (_away(FACE, small) <= 1).to(small)
-    inside = face * (1 - F.max_pool2d(1 - share, 3, 1, 1))
-    tone = (small * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp_min(1e-3)
-    skin = _alike(small, tone)
+    skin, face, inside = see_skin(small, share)
     known = skin * face * (1 - F.max_pool2d((share > 0).to(share), 2 * EDGE + 1, 1, EDGE))
     wanted, there = (_plain(variance, weight) for weight in (known, skin * inside))
     trusted = torch.minimum(*(weight.sum((1, 2, 3)) for weight in (known, inside)))
@@ -139,6 +140,15 @@ def _grain(grain: Tensor, share: Tensor, small: Tensor) -> Tensor:
     times = math.ceil(height / TILE_PX), math.ceil(width / TILE_PX)
     noise = NOISE.to(grain).repeat(1, 1, *times)[..., :height, :width]
     return (lacking[..., None, None] * noise).sum(1, keepdim=True) * enlarge(F.avg_pool2d(skin, 3, 1, 1), BILINEAR)
+
+
+def see_skin(small: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How much each pixel of a completed small picture (N, 3, h, w) has the colour of drawn skin, (N, 1, h, w), which
+    pixels are the aligned face, and which of these are drawn, with nothing known beside them."""
+    face = (_away(FACE, small) <= 1).to(small)
+    inside = face * (1 - F.max_pool2d(1 - share, 3, 1, 1))
+    tone = (small * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    return _alike(small, tone), face, inside
 
 
 def _away(ellipse: Ellipse, like: Tensor) -> Tensor:
