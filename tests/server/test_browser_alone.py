@@ -101,7 +101,7 @@ def noisy(photo: np.ndarray) -> np.ndarray:
 
 def turned(photo: np.ndarray) -> np.ndarray:
     matrix = cv2.getRotationMatrix2D((256, 256), 17, 0.62)
-    return cv2.warpAffine(photo, matrix, (512, 512), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
+    return cv2.warpAffine(photo, matrix, (512, 512), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
 
 
 def scarfed(photo: np.ndarray, bottom: int = 293) -> np.ndarray:
