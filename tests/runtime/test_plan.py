@@ -8,6 +8,7 @@ import pytest
 from facefill.catalog import METHODS
 from facefill.files.photo import read_photo
 from facefill.imaging.biharmonic import biharmonic
+from facefill.imaging.crop import Crop
 from facefill.imaging.masks import MASKS
 from facefill.runtime.inpainter import Inpainter
 from facefill.runtime.model import ClassicalModel, Model
@@ -168,7 +169,7 @@ def test_a_hole_beyond_a_faces_crop_carries_the_face_on_and_one_elsewhere_is_dra
     crops: list[np.ndarray] = []
     inpainter = StandIn(landmarks).inpainter(Magenta())
     plan = inpainter.plan_complete(read_photo(photo), mask)
-    assert [(task.face, task.stage, task.softly) for task in plan.tasks] == [
+    assert [(task.face, task.stage, task.softly is not None) for task in plan.tasks] == [
         (0, 1, False),
         (None, 2, True),
         (None, 2, False),
@@ -178,3 +179,24 @@ def test_a_hole_beyond_a_faces_crop_carries_the_face_on_and_one_elsewhere_is_dra
     assert np.abs(drawn[elsewhere] - [255, 0, 255]).mean() < 5, "with grain"
     strip = np.abs(drawn[plan.tasks[1].window] - [255, 0, 255]).mean((1, 2))
     assert strip[:3].mean() < 60 < strip[-10:].mean()
+
+
+@pytest.mark.parametrize("beyond", [2, 40])
+def test_a_completion_fades_where_its_crop_ends_and_its_hole_goes_on(beyond: int) -> None:
+    photo, landmarks = draw_photo(260, 200, faces=1, seed=1)
+    photo = np.concatenate([photo, np.full_like(photo, 40)])
+    bottom = Crop.around_face(landmarks[0], 256).bounds(photo.shape)[3]
+    x, y = landmarks[0][3:].mean(0).astype(int)
+    mask = np.zeros(photo.shape[:2], bool)
+    mask[y + 10 : bottom + beyond, x - 20 : x + 20] = True
+
+    class White(Grey):
+        def fill(self, faces: np.ndarray, masks: np.ndarray, *others: object) -> np.ndarray:
+            return np.where(masks[..., None], np.uint8(255), faces)[:, None]
+
+    inpainter = StandIn(landmarks).inpainter(White())
+    plan = inpainter.plan_complete(read_photo(photo), mask)
+    drawn = inpainter.complete(plan).photo.astype(int)
+    middle = drawn[y + 10 : bottom + beyond, x].mean(1)
+    assert middle[10] > 240, "deep inside it is what was drawn"
+    assert np.abs(np.diff(middle[5:-2])).max() < 60

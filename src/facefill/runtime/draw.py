@@ -52,6 +52,9 @@ def draw(model: Model, plans: Sequence[Plan], seeds: Sequence[int], samples: ran
     works = [_begin(model, plan, seed, samples) for plan, seed in zip(plans, seeds, strict=True)]
     for stage in range(STAGES):
         groups = [(work, group) for work in works for group in _groups(work.plan.tasks, stage)]
+        for work, group in groups:
+            for task in (work.plan.tasks[index] for index in group):
+                work.hidden[task.window] |= task.missing  # what is filled softly begins in what a face's crop drew
         for chunk in _chunks(groups):
             for sample in samples:
                 patches = _complete(model, chunk, sample, tell)
@@ -89,7 +92,7 @@ def _complete(model: Model, chunk: Sequence[_Group], sample: int, tell: bool) ->
     wanted = [(work, index) for work, group in chunk for index in group]
     sides = [work.plan.tasks[index].crop.size for work, index in wanted]
     views = [work.plan.view(work.plan.tasks[index], work.photos[sample], work.hidden) for work, index in wanted]
-    softly = [work.plan.tasks[index].softly for work, index in wanted]
+    softly = [work.plan.tasks[index].softly is not None for work, index in wanted]
     patches = [fill_softly(*view) if soft else view[0] for view, soft in zip(views, softly, strict=True)]
     for side in dict.fromkeys(sides):
         places = [place for place, other in enumerate(sides) if other == side and not softly[place]]
@@ -134,6 +137,11 @@ def _put(work: _Work, sample: int, group: list[int], patches: Sequence[U8]) -> N
     scale = max(crop.scale for crop in crops)
     if scale > 1:
         completed = match_grain(known, completed, missing, np.random.default_rng(work.seed), detail_px=scale)
+    for task in tasks:
+        if task.softly is not None:
+            part, before = completed[within(task.window, window)], known[within(task.window, window)]
+            mixed = before + task.softly[..., None] * (part - before.astype(np.float32))
+            part[task.missing] = np.rint(mixed).astype(np.uint8)[task.missing]
     known[missing] = completed[missing]
 
 

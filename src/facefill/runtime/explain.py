@@ -48,7 +48,7 @@ def _crops(plan: Plan) -> list[tuple[int, Task, U8, Bool]]:
     crops = [
         (index, task, *crop)
         for index, (task, crop) in enumerate(zip(plan.tasks, plan.crops, strict=True))
-        if not task.softly
+        if task.softly is None
     ]
     if not crops:
         fix = "use another method, or a wider hole"

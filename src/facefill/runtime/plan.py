@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facefill.arrays import U8, Bool
+from facefill.arrays import F32, U8, Bool
 from facefill.errors import NothingCompleted
 from facefill.files.photo import Photo
 from facefill.imaging.crop import Crop
@@ -42,6 +42,8 @@ MOST_CONTEXTS = 64
 """Further holes share context crops with their neighbours, so that time and memory are bounded."""
 WINDOW_MARGIN = 1 / 8
 """Share of a window's side, on each side, that is seen only: the next windows complete it."""
+SOFT_EDGE = 1 / 16, 2.0
+"""How far what is filled softly fades into a face's crop, over the crop's side, and at most over how deep it is."""
 _NOBODY, _KNOWN, _REFUSED = -1, -2, -3
 
 
@@ -91,8 +93,9 @@ class Task:
     """Tasks of a later stage see what the earlier ones completed: 0 windows of fine parts, 1 faces, 2 context crops."""
     landmarks: NDArray[np.float32] = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
     """(5, 2) pixels of the crop, NaN where it shows no face that was found."""
-    softly: bool = False
-    """Whether it is filled by `fill_softly`: where a face's hole goes on beyond its crop networks draw another face."""
+    softly: F32 | None = None
+    """None for what a network draws. Beyond a face's crop, where its hole goes on, networks draw another face:
+    `fill_softly` fills that, and this says how much of it shows, 0 to 1: it fades into what the face's crop drew."""
 
 
 @dataclass(frozen=True)
@@ -291,8 +294,8 @@ def _on_grids(
             tasks.append(Task(crops[index], *_cut(owned, window), index))
     lonely = wide & (owners == _NOBODY)
     if lonely.any():
-        beside = cv2.dilate((owners >= 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        tasks += _context_tasks(lonely, window, model.record.size_px, beside)
+        reach_px = SOFT_EDGE[0] * min((crop.size * crop.scale for crop in crops.values()), default=0.0)
+        tasks += _context_tasks(lonely, window, model.record.size_px, wide & (owners >= 0), reach_px)
     return Plan(photo, mask, hidden, fine if ruled else np.zeros(hidden.shape, bool), tuple(tasks))
 
 
@@ -315,6 +318,10 @@ def _wide(mask: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int
         if not away.all():
             # One and a half times as far as the deep places lie from the border reaches into corners.
             wide |= owned & (cv2.distanceTransform(away.view(np.uint8), cv2.DIST_L2, 5) <= 1.5 * limit_px + 1.5)
+    if wide.any():
+        # A thin rest of a face's hole beyond its crop is no fine part: filled before, it would end in a line.
+        away_px = cv2.distanceTransform((~(wide & (owners >= 0))).view(np.uint8), cv2.DIST_L2, 5)
+        wide |= (owners == _NOBODY) & (away_px <= 2 * FINE_PX[1])
     return wide
 
 
@@ -333,9 +340,9 @@ def _windows(fine: Bool, model: Model) -> Iterator[Task]:
                 yield Task(crop, *_cut(fine[core], core), stage=0)
 
 
-def _context_tasks(lonely: Bool, window: Window, size_px: int, beside: Bool) -> Iterator[Task]:
+def _context_tasks(lonely: Bool, window: Window, size_px: int, drawn: Bool, reach_px: float) -> Iterator[Task]:
     """A crop for each connected piece of what belongs to no face, `CONTEXT` times as wide; of many, those in one cell
-    of the photo share one. beside: what touches a face's hole."""
+    of the photo share one. drawn: what faces' crops complete, into which their edge fades as far as reach_px."""
     count, labels, _, centres = cv2.connectedComponentsWithStats(lonely.view(np.uint8), connectivity=8)
     groups = np.arange(count)
     if count - 1 > MOST_CONTEXTS:
@@ -343,14 +350,24 @@ def _context_tasks(lonely: Bool, window: Window, size_px: int, beside: Bool) -> 
         across, down = (np.minimum(centres[:, axis] * cells // lonely.shape[1 - axis], cells - 1) for axis in (0, 1))
         groups = (1 + across + cells * down).astype(int)
         groups[0] = 0
+    beside = cv2.dilate(drawn.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
     for group in np.unique(groups[1:]):
         piece = np.isin(labels, np.flatnonzero(groups == group))
-        inner, missing = _cut(piece, window)
+        share = _fading(piece, drawn, reach_px) if (piece & beside).any() else None
+        inner, missing = _cut(piece if share is None else share > 0, window)
         rows, columns = inner
         scale = max(max(columns.stop - columns.start, rows.stop - rows.start) * CONTEXT, size_px / 4) / size_px
         x, y = ((side.start + side.stop - 1) / 2 - (size_px - 1) / 2 * scale for side in (columns, rows))
-        crop, softly = Crop(size_px, np.array([[scale, 0, x], [0, scale, y]])), bool((piece & beside).any())
+        crop = Crop(size_px, np.array([[scale, 0, x], [0, scale, y]]))
+        softly = None if share is None else share[within(inner, window)].copy()
         yield Task(crop, inner, missing, stage=2, softly=softly)
+
+
+def _fading(piece: Bool, drawn: Bool, reach_px: float) -> F32:
+    """(h, w): 1 in a piece, and from there to 0 in what is drawn beside it."""
+    inside, away = (cv2.distanceTransform(part.view(np.uint8), cv2.DIST_L2, 5) for part in (piece, ~piece))
+    reach_px = min(reach_px, SOFT_EDGE[1] * float(inside.max())) + 1
+    return np.asarray(np.where(piece, 1, np.where(drawn, 1 - away / reach_px, 0)).clip(0, 1), np.float32)
 
 
 def within(inner: Window, outer: Window) -> Window:

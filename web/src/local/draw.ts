@@ -1,6 +1,6 @@
 /** Draws what plans ask for, as `facefill.runtime.draw`: fine parts first, then crop after crop into the photo. */
 
-import { any, bytes, copyMissing, copyOf, cut, mapBytes, or, paste, rint, type Box, type Bytes, type Mask, type Point } from "./arrays";
+import { any, bytes, copyMissing, copyOf, cut, mapBytes, or, paste, rint, widthOf, type Box, type Bytes, type Mask, type Point } from "./arrays";
 import { biharmonic } from "./biharmonic";
 import { composite } from "./blend";
 import { putAll } from "./crop";
@@ -20,6 +20,8 @@ export async function draw(plan: Plan, swift: Network, seed: number, sample: num
   const hidden = mapBytes(plan.hidden, (value, at) => value && !plan.fine.data[at]);
   for (const stage of [1, 2] as const) {
     const groups = groupsOf(plan.tasks, stage);
+    // What is filled softly begins in what a face's crop drew.
+    for (const { box, missing } of groups.flat().map((index) => plan.tasks[index]!)) paste(hidden, or(cut(hidden, box), missing), box[0], box[1]);
     for (const group of groups) {
       const tasks = group.map((index) => plan.tasks[index]!), patches: Bytes[] = [];
       for (const index of group) {
@@ -88,8 +90,20 @@ function put(photo: Bytes, hidden: Mask, tasks: readonly Task[], patches: readon
   let completed = putAll(known, crops, shown, parts);
   const missing = parts.reduce(or), scale = Math.max(...crops.map((crop) => crop.scale));
   if (scale > 1) completed = matchGrain(known, completed, missing, new Random(seed), scale);
+  tasks.forEach((task, index) => { if (task.softly) completed = mixed(known, completed, parts[index]!, task, window); });
   copyMissing(completed, missing, known);
   paste(photo, known, window[0], window[1]);
+}
+
+/** A part of a picture as far as a task's drawing shows in it, the rest as it is. */
+function mixed(known: Bytes, completed: Bytes, part: Mask, { box, softly }: Task, window: Box): Bytes {
+  const width = widthOf(box), { channels } = known;
+  return mapBytes(completed, (value, at) => {
+    const pixel = Math.floor(at / channels);
+    if (!part.data[pixel]) return value;
+    const x = pixel % known.width + window[0] - box[0], y = Math.floor(pixel / known.width) + window[1] - box[1];
+    return rint(Math.fround(known.data[at]! + Math.fround(softly!.data[y * width + x]! * (value - known.data[at]!))));
+  });
 }
 
 /** Tasks of a stage whose boxes touch are put together. */

@@ -1,7 +1,7 @@
 /** What to complete, and on which grid, as `facefill.runtime.plan` decides it for `swift`. */
 
 import {
-  and, any, boundingBox, bytes, clamp, count, cut, heightOf, mapBytes, paste, rint, widthOf, type Box, type Bytes, type Mask, type Point,
+  and, any, boundingBox, bytes, clamp, count, cut, heightOf, mapBytes, paste, rint, widthOf, type Box, type Bytes, type Floats, type Mask, type Point,
 } from "./arrays";
 import { Crop } from "./crop";
 import { doubtsOf } from "./doubts";
@@ -9,13 +9,13 @@ import type { Face } from "./finder";
 import { dilate, distance, pieces } from "./opencv";
 
 const SMALLEST_FACE_PX = 32, FINE_SHARE = 1 / 60, FINE_PX = [4.25, 8] as const, WIDE_AREA_PX = 6, CONTEXT = 2;
-const MOST_CONTEXTS = 64, NOBODY = -1, KNOWN = -2, REFUSED = -3;
+const SOFT_EDGE = [1 / 16, 2] as const, MOST_CONTEXTS = 64, NOBODY = -1, KNOWN = -2, REFUSED = -3;
 export const LARGEST_SHARE = 0.6, SIDE_PX = 256;
 
 export interface PlannedFace { face: Face; box: Box; missing: Mask; warnings: string[] }
 
-/** What one crop has to complete: `missing` in the photo's `box`. */
-export interface Task { crop: Crop; box: Box; missing: Mask; face: number | null; stage: 1 | 2; landmarks: readonly Point[] | null; softly: boolean }
+/** What one crop has to complete: `missing` in the photo's `box`. `softly`: how much shows of what no network draws. */
+export interface Task { crop: Crop; box: Box; missing: Mask; face: number | null; stage: 1 | 2; landmarks: readonly Point[] | null; softly: Floats | null }
 
 export interface Plan {
   photo: Bytes;
@@ -111,11 +111,12 @@ function onGrids(
     const owned = mapBytes(wide, (value, at) => value && owners[at] === index);
     if (!any(owned)) continue;
     const [box, missing] = cutOut(owned, window);
-    tasks.push({ crop, box, missing, face: index, stage: 1, landmarks: faces[index]!.landmarks.map((point) => crop.toCrop(point)), softly: false });
+    tasks.push({ crop, box, missing, face: index, stage: 1, landmarks: faces[index]!.landmarks.map((point) => crop.toCrop(point)), softly: null });
   }
   const lonely = mapBytes(wide, (value, at) => value && owners[at] === NOBODY);
-  const beside = dilate(mapBytes(lonely, (_, at) => owners[at]! >= 0), "square", 1);
-  if (any(lonely)) tasks.push(...contextTasks(lonely, window, beside));
+  const drawn = mapBytes(wide, (value, at) => value && owners[at]! >= 0);
+  const reach = SOFT_EDGE[0] * Math.min(...[...crops.values()].map((crop) => crop.size * crop.scale));
+  if (any(lonely)) tasks.push(...contextTasks(lonely, window, drawn, reach));
   return { photo, mask, hidden, fine, tasks, faces: [], warnings: [] };
 }
 
@@ -134,12 +135,16 @@ function widePart(mask: Mask, owners: Int32Array, window: Box, crops: ReadonlyMa
     const far = distance(away, 5);
     for (let at = 0; at < wide.data.length; at++) if (owners[at] === index && far.data[at]! <= 1.5 * limit + 1.5) wide.data[at] = 1;
   }
-  return wide;
+  if (!any(wide)) return wide;
+  // A thin rest of a face's hole beyond its crop is no fine part of its own: filled before, it would end in a line.
+  const away = distance(mapBytes(wide, (value, at) => !(value && owners[at]! >= 0)), 5);
+  return mapBytes(wide, (value, at) => value || (owners[at] === NOBODY && away.data[at]! <= 2 * FINE_PX[1]));
 }
 
 /** A crop for each connected piece of what belongs to no face; of many, those in one cell of the photo share one. What
- * touches a face's hole is filled softly. */
-function contextTasks(lonely: Mask, window: Box, beside: Mask): Task[] {
+ * touches what faces' crops complete (`drawn`) is filled softly, and fades into it as far as `reach` pixels. */
+function contextTasks(lonely: Mask, window: Box, drawn: Mask, reach: number): Task[] {
+  const beside = dilate(drawn, "square", 1);
   const { labels, areas, centres } = pieces(lonely, 8), groups = areas.map((_, piece) => piece), cells = rint(MOST_CONTEXTS ** 0.5);
   if (areas.length - 1 > MOST_CONTEXTS) {
     centres.forEach(([x, y], piece) => {
@@ -148,9 +153,19 @@ function contextTasks(lonely: Mask, window: Box, beside: Mask): Task[] {
     });
   }
   return [...new Set(groups.slice(1))].sort((one, other) => one - other).map((group) => {
-    const piece = mapBytes(lonely, (_, at) => labels[at]! > 0 && groups[labels[at]!] === group), [box, missing] = cutOut(piece, window);
-    return { crop: contextCrop(box), box, missing, face: null, stage: 2, landmarks: null, softly: any(and(piece, beside)) };
+    const piece = mapBytes(lonely, (_, at) => labels[at]! > 0 && groups[labels[at]!] === group);
+    const share = any(and(piece, beside)) ? fading(piece, drawn, reach) : null;
+    const [box, missing] = cutOut(share ? mapBytes(piece, (_, at) => share.data[at]! > 0) : piece, window);
+    const inner: Box = [box[0] - window[0], box[1] - window[1], box[2] - window[0], box[3] - window[1]];
+    return { crop: contextCrop(box), box, missing, face: null, stage: 2, landmarks: null, softly: share && cut(share, inner) };
   });
+}
+
+/** 1 in a piece, and from there to 0 in what is drawn beside it. */
+function fading(piece: Mask, drawn: Mask, reach: number): Floats {
+  const deep = distance(piece, 5).data.reduce((most, value) => Math.max(most, value), 0);
+  const away = distance(mapBytes(piece, (value) => !value), 5), far = Math.min(reach, SOFT_EDGE[1] * deep) + 1;
+  return { ...away, data: away.data.map((value, at) => piece.data[at] ? 1 : drawn.data[at] ? Math.max(1 - value / far, 0) : 0) };
 }
 
 /** An upright square `CONTEXT` times as wide as the box, with the box in its middle. */
