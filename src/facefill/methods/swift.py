@@ -34,6 +34,7 @@ from facefill.nets.losses import HOLE_SHARE, hole_l1
 from facefill.nets.perceptual import open_perceptual
 from facefill.nets.sketches import trace
 from facefill.nets.small_and_detail import POINTS, STEP, DrawnOnce, SmallAndDetail, SmallNet, hidden, shrink
+from facefill.nets.texture import sharp_places
 
 NOISY = 4
 """One picture in this many is drawn with noise."""
@@ -231,14 +232,21 @@ class Swift(Method):
         told = (batch["seed"] % TOLD != 0)[:, None, None, None]
         share, small_truth = (F.avg_pool2d(batch[name], FACTOR) for name in ("mask", "truth"))
         hint = torch.where(told, bend(small_truth, share, batch["seed"]), batch["small"])
-        within = batch["mask"] - outside_of(batch)
-        truth, mask, image, coarse, judgeable = cut_at_hole(
-            [batch["truth"], batch["mask"], batch["image"], enlarge(hint), within],
+        within, corners = batch["mask"] - outside_of(batch), self.shown(batch)["landmarks"][:, 3:]
+        truth, mask, image, coarse, sharp, judgeable = cut_at_hole(
+            [
+                batch["truth"],
+                batch["mask"],
+                batch["image"],
+                enlarge(hint),
+                sharp_places(batch["mask"], corners),
+                within,
+            ],
             within,
             batch["seed"],
             self.config.crop_px,
         )
-        filled = self.generator.refine(image, mask, coarse).float()
+        filled = self.generator.refine(image, mask, coarse, sharp).float()
         return {
             "truth": truth,
             "coarse": coarse,

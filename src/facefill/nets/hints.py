@@ -58,6 +58,13 @@ def heat_maps(landmarks: Tensor, like: Tensor) -> Tensor:
     return y[..., None] * x[..., None, :]
 
 
+def near(places: Tensor, like: Tensor, deviation: float) -> Tensor:
+    """(N, 1, h, w), how near the next of some places (N, P, 2) is: 1 at it, a Gaussian of that standard deviation in
+    pixels of the small picture around. like: see `heat_maps`."""
+    nearest: Tensor = heat_maps(places, like).amax(1, keepdim=True)
+    return nearest ** (REACH / deviation) ** 2
+
+
 def move_mouth(landmarks: Tensor, noise: Tensor) -> Tensor:
     """Landmarks (N, 5, 2) with the corners of the mouth moved, over the distance of the eyes: by `WIDER` apart and half
     as much up, as in a smile, and by `LOWER` down, each times a number of its own of the noise (N, 1, H, W)."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, cat
 
-from facefill.nets.hints import REACH, heat_maps, luminance, turn
+from facefill.nets.hints import heat_maps, luminance, near, turn
 from facefill.nets.texture import at_features, see_skin
 
 CORNER = 1.6
@@ -42,9 +42,9 @@ def fade_blots(small: Tensor, share: Tensor, corners: Tensor) -> Tensor:
     row = bright
     for _ in range(2):
         row = F.avg_pool2d(row, (1, ROW), 1, (0, ROW // 2), count_include_pad=False)
-    left, right = corners[:, :1], corners[:, 1:]
-    places = cat([left + along * (right - left) for along in ALONG], 1)
-    return small + BLOTS * _near(places, share, LIPS) * F.relu(row - bright - SLIGHT)
+    along = corners.new_tensor(ALONG)[:, None]
+    places = corners[:, :1] + along * (corners[:, 1:] - corners[:, :1])
+    return small + BLOTS * share * near(places, share, LIPS) * F.relu(row - bright - SLIGHT)
 
 
 def fade_corners(small: Tensor, share: Tensor, corners: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def fade_corners(small: Tensor, share: Tensor, corners: Tensor) -> Tensor:
     for _ in range(2):  # about a Gaussian of two pixels
         around = F.avg_pool2d(around, 5, 1, 2, count_include_pad=False)
     faded = FADED[0] + (FADED[1] - FADED[0]) * _is_smiling(bright, corners)
-    return small + faded * _near(corners, share, CORNER) * F.relu(around - bright)
+    return small + faded * share * near(corners, share, CORNER) * F.relu(around - bright)
 
 
 def dim_halos(small: Tensor, share: Tensor) -> Tensor:
@@ -71,11 +71,6 @@ def dim_halos(small: Tensor, share: Tensor) -> Tensor:
     trusted = torch.exp(-uneven / EVEN**2) * seen / (seen + 1e-3)
     beside = 1 - torch.maximum(skin, at_features(small))
     return small - trusted * beside * share * F.relu(bright - wall - HALO)
-
-
-def _near(places: Tensor, share: Tensor, deviation: float) -> Tensor:
-    """(N, 1, h, w): how near the next of some places (N, P, 2) is, times what is missing."""
-    return share * heat_maps(places, share).amax(1, keepdim=True) ** (REACH / deviation) ** 2
 
 
 def _is_smiling(bright: Tensor, corners: Tensor) -> Tensor:

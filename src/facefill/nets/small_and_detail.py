@@ -63,9 +63,7 @@ class SmallAndDetail(nn.Module):
         corners = move_mouth(landmarks, noise)[:, 3:]
         small = mend(small, F.avg_pool2d(mask, FACTOR), corners)
         most, sharp = brightest_near(small), sharp_places(mask, corners)
-        coarse = enlarge(small)
-        added = smooth(self.refine(image, mask, coarse) - coarse, mask, sharp)
-        filled = torch.minimum(coarse + added, most)
+        filled = torch.minimum(self.refine(image, mask, enlarge(small), sharp), most)
         filled = torch.minimum(add_texture(image, mask, small, filled, sharp), most)
         return torch.where(is_grey(image, mask), luminance(filled), filled)
 
@@ -112,10 +110,10 @@ class SmallAndDetail(nn.Module):
         completed: Tensor = drawn * share + average * (1 - share)
         return completed.clamp(-1, 1)
 
-    def refine(self, image: Tensor, mask: Tensor, coarse: Tensor) -> Tensor:
-        """The filled picture from the enlarged small one."""
-        filled: Tensor = coarse + self.detail(cat([image, mask, coarse], 1))
-        return filled
+    def refine(self, image: Tensor, mask: Tensor, coarse: Tensor, sharp: Tensor) -> Tensor:
+        """The filled picture from the enlarged small one. sharp: see `texture.sharp_places`."""
+        added: Tensor = self.detail(cat([image, mask, coarse], 1))
+        return coarse + smooth(added, mask, sharp)
 
 
 class DrawnOnce(SmallAndDetail):

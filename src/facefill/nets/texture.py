@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, cat
 
 from facefill.nets.enlargement import BILINEAR, enlarge
-from facefill.nets.hints import FACTOR, REACH, heat_maps, luminance
+from facefill.nets.hints import FACTOR, luminance, near
 from facefill.nets.layers import highest
 
 Ellipse = tuple[tuple[float, float], tuple[float, float]]
@@ -89,8 +89,8 @@ NOISE = _noise()
 def sharp_places(like: Tensor, corners: Tensor) -> Tensor:
     """(N, 1, H, W), like a mask: 1 at eyes, nose and mouth of the aligned face, 0 beside them, and little at the
     corners of the mouth (N, 2, 2), nan where unknown."""
-    place = heat_maps(corners, F.avg_pool2d(like, FACTOR)).amax(1, keepdim=True) ** (REACH / CORNER) ** 2
-    return at_features(like) * (1 - SOFTER * enlarge(place, BILINEAR))
+    place = enlarge(near(corners, F.avg_pool2d(like, FACTOR), CORNER), BILINEAR)
+    return at_features(like) * (1 - SOFTER * place)
 
 
 def at_features(like: Tensor) -> Tensor:
@@ -100,12 +100,13 @@ def at_features(like: Tensor) -> Tensor:
 
 def smooth(added: Tensor, mask: Tensor, sharp: Tensor) -> Tensor:
     """What *detail* adds (N, 3, H, W), its luma smoothed over missing pixels (N, 1, H, W), more where not sharp."""
-    lines = SMOOTH.to(added).repeat(2, 1, 1, 1)
-    bright = luminance(added)
-    both = F.pad(cat([bright * mask, mask], 1), (SMOOTH.shape[3] // 2,) * 4)
-    sums, weights = F.conv2d(F.conv2d(both, lines, groups=2), lines.mT, groups=4).chunk(2, 1)
-    little, much = (sums / weights.clamp_min(1e-3)).chunk(2, 1)
-    return added + torch.lerp(much, little, sharp) - bright
+    with torch.autocast(added.device.type, enabled=False):
+        added = added.float()
+        bright, lines = luminance(added), SMOOTH.to(added).repeat(2, 1, 1, 1)
+        both = F.pad(cat([bright * mask, mask], 1), (SMOOTH.shape[3] // 2,) * 4)
+        sums, weights = F.conv2d(F.conv2d(both, lines, groups=2), lines.mT, groups=4).chunk(2, 1)
+        little, much = (sums / weights.clamp_min(1e-3)).chunk(2, 1)
+        return added + torch.lerp(much, little, sharp) - bright
 
 
 def add_texture(image: Tensor, mask: Tensor, small: Tensor, filled: Tensor, sharp: Tensor) -> Tensor:

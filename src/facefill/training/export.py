@@ -206,7 +206,7 @@ def _forget_origin(model: Any) -> None:
     graph = model.graph
     for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
         del part.metadata_props[:]
-        part.doc_string = ""
+        part.ClearField("doc_string")
 
 
 def _rename_constants(model: Any, tensors: dict[str, Tensor]) -> None:

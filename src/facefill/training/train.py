@@ -151,8 +151,9 @@ def _validate(
     method: Any, average: dict[str, Tensor], source: Source, side_px: int, workers: int, device: torch.device
 ) -> tuple[float, list[Any]]:
     """Mean score of the averaged generator on the validation pictures, with the same holes every time, and a sheet of
-    the first ones: what it was shown, what it made of it, the truth. As at inference: in float32, and batch normalisation
-    takes the averaged statistics, so that a score does not depend on what shares its batch. Leaves the method as it was."""
+    the first ones: what it was shown, what it made of it, the truth. As at inference: in float32, and batch
+    normalisation takes the averaged statistics, so that a score does not depend on what shares its batch. Leaves the
+    method as it was."""
     live = {name: value.clone() for name, value in method.generator.state_dict().items()}
     method.generator.load_state_dict(average)
     method.eval()
