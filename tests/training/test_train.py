@@ -95,6 +95,20 @@ def test_a_run_that_was_cut_ends_as_if_it_had_not_been(
     assert whole.read_bytes() == again.read_bytes()
 
 
+def test_a_run_in_bfloat16_is_validated_in_float32(folder: Path, tmp_path: Path) -> None:
+    """Validation draws the whole picture, whose last steps bfloat16 would spoil, as no completion does."""
+    path = train(recipe(folder, 32, bf16=True), tmp_path / "run")
+    score = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])["score"]
+    source = open_source(recipe(folder))
+    method = open_method(path)
+    with torch.no_grad():
+        scores = [
+            method.score(to_batch(raw, method, torch.device("cpu")))
+            for raw in batches(source.validation, plan_steps(0, source.validation_images, 20, [96]), 0)
+        ]
+    assert float(torch.cat(scores).mean()) == pytest.approx(score, abs=0.02), "weights are rounded to float16"
+
+
 def test_the_log_has_every_term_and_the_weights_say_what_they_are(folder: Path, tmp_path: Path) -> None:
     path = train(recipe(folder, 32), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
