@@ -318,10 +318,10 @@ def _wide(mask: Bool, owners: NDArray[np.int32], window: Window, crops: dict[int
         if not away.all():
             # One and a half times as far as the deep places lie from the border reaches into corners.
             wide |= owned & (cv2.distanceTransform(away.view(np.uint8), cv2.DIST_L2, 5) <= 1.5 * limit_px + 1.5)
-    if wide.any():
+    drawn, lonely = wide & (owners >= 0), owners == _NOBODY
+    if drawn.any() and lonely.any():
         # A thin rest of a face's hole beyond its crop is no fine part: filled before, it would end in a line.
-        away_px = cv2.distanceTransform((~(wide & (owners >= 0))).view(np.uint8), cv2.DIST_L2, 5)
-        wide |= (owners == _NOBODY) & (away_px <= 2 * FINE_PX[1])
+        wide |= lonely & (cv2.distanceTransform((~drawn).view(np.uint8), cv2.DIST_L2, 5) <= 2 * FINE_PX[1])
     return wide
 
 

@@ -135,9 +135,10 @@ function widePart(mask: Mask, owners: Int32Array, window: Box, crops: ReadonlyMa
     const far = distance(away, 5);
     for (let at = 0; at < wide.data.length; at++) if (owners[at] === index && far.data[at]! <= 1.5 * limit + 1.5) wide.data[at] = 1;
   }
-  if (!any(wide)) return wide;
-  // A thin rest of a face's hole beyond its crop is no fine part of its own: filled before, it would end in a line.
-  const away = distance(mapBytes(wide, (value, at) => !(value && owners[at]! >= 0)), 5);
+  const drawn = mapBytes(wide, (value, at) => value && owners[at]! >= 0);
+  if (!any(drawn) || !owners.includes(NOBODY)) return wide;
+  // A thin rest of a face's hole beyond its crop is no fine part: filled before, it would end in a line.
+  const away = distance(mapBytes(drawn, (value) => !value), 5);
   return mapBytes(wide, (value, at) => value || (owners[at] === NOBODY && away.data[at]! <= 2 * FINE_PX[1]));
 }
 
