@@ -1,7 +1,7 @@
 """What *small* tends to draw wrongly, at the same place of many faces, mended before *detail* sharpens it.
 
-Small pictures are (N, 3, h, w) on [-1, 1], completed; share is (N, 1, h, w), how much of each pixel is missing; corners
-are those of the mouth, (N, 2, 2) in pixels of the full picture, nan where unknown.
+Small pictures are (N, 3, h, w) on [-1, 1], completed; share is (N, 1, h, w), how much of each pixel is missing;
+landmarks are (N, 5, 2) in pixels of the full picture, nan where unknown, and corners the last two, those of the mouth.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, cat
 
 from facefill.nets.hints import heat_maps, luminance, near, turn
+from facefill.nets.outlines import sharpen_outlines
 from facefill.nets.texture import at_features, see_skin
 
 CORNER = 1.6
@@ -31,9 +32,11 @@ EVEN, HALO = 14 / 127.5, 2 / 127.5
 """Standard deviation from which a wall is not even, and how much brighter than it something may be."""
 
 
-def mend(small: Tensor, share: Tensor, corners: Tensor) -> Tensor:
-    """The small picture without blots, dark corners of the mouth and halos."""
-    return dim_halos(fade_corners(fade_blots(small, share, corners), share, corners), share)
+def mend(small: Tensor, share: Tensor, landmarks: Tensor) -> Tensor:
+    """The small picture without blots, dark corners of the mouth and halos, and with clear outlines."""
+    corners = landmarks[:, 3:]
+    small = dim_halos(fade_corners(fade_blots(small, share, corners), share, corners), share)
+    return sharpen_outlines(small, share, landmarks)
 
 
 def fade_blots(small: Tensor, share: Tensor, corners: Tensor) -> Tensor:

@@ -60,9 +60,9 @@ class SmallAndDetail(nn.Module):
     def forward(self, image: Tensor, mask: Tensor, landmarks: Tensor, noise: Tensor) -> Tensor:
         """The filled picture; grey where everything known is grey."""
         small = self.draw(image, mask, landmarks, noise)
-        corners = move_mouth(landmarks, noise)[:, 3:]
-        small = mend(small, F.avg_pool2d(mask, FACTOR), corners)
-        most, sharp = brightest_near(small), sharp_places(mask, corners)
+        points = move_mouth(landmarks, noise)
+        small = mend(small, F.avg_pool2d(mask, FACTOR), points)
+        most, sharp = brightest_near(small), sharp_places(mask, points[:, 3:])
         filled = torch.minimum(self.refine(image, mask, enlarge(small), sharp), most)
         filled = torch.minimum(add_texture(image, mask, small, filled, sharp), most)
         return torch.where(is_grey(image, mask), luminance(filled), filled)
