@@ -154,6 +154,7 @@ def test_of_a_thread_of_its_own_nothing_is_left_not_even_leaving() -> None:
         torch.set_num_threads(count)
         return tasks()
 
+    torch.set_num_threads(count)  # starts the one thread of PyTorch's other pool, which stays as long as the process
     for _ in range(20):
         before = tasks()
         begun = in_own_thread(work) - before
