@@ -17,6 +17,7 @@ from facefill.config import build
 from facefill.errors import InputError
 from facefill.nets.finder import FinderNet
 from facefill.training import train as loop
+from facefill.training.checkpoint import load_weights
 from facefill.training.data import Source, batches, plan_steps, to_batch
 from facefill.training.lessons import LessonConfig, cut_portrait, cut_scene, open_lessons
 from facefill.training.recipe import Recipe, build_method, read_recipe
@@ -168,7 +169,9 @@ def test_the_loop_trains_the_finder(config: LessonConfig, tmp_path: Path, monkey
         "train": {"stages": [{"side_px": [64, 128], "images": 12, "batch": 3}], "eval_images": 12, "bf16": False},
     }
     weights = train(build(Recipe, values, "test"), tmp_path / "run")
-    assert weights.is_file()
+    (line,) = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert json.loads(line)["score"] == pytest.approx(load_weights(weights)[1]["score"], abs=1e-5)
+    assert "face" in json.loads(line)
     assert len(list((tmp_path / "run" / "samples").iterdir())) == 1
 
 

@@ -176,7 +176,7 @@ class FinderNet(Helper):
         off = (found.landmarks[picture, point] - batch["landmarks"][picture, face]) / side[:, None, None]
         near = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.02, reduction="none").mean((1, 2))
         return {
-            "score": (cross * surprise * owners.judged).sum() / total,
+            "face": (cross * surprise * owners.judged).sum() / total,
             "box": self.config.box * (1 - diou).sum() / total,
             "landmarks": self.config.landmarks * (near * (side / 32).clamp_max(1)).sum() / total,
         }

@@ -56,7 +56,7 @@ class SecondLookNet(Helper):
         off = (said[:, 1:].view(-1, 5, 2) - points) / apart[:, None, None]
         near = F.smooth_l1_loss(off, torch.zeros_like(off), beta=0.03, reduction="none").mean((1, 2))
         return {
-            "score": F.binary_cross_entropy_with_logits(said[:, 0], faces),
+            "face": F.binary_cross_entropy_with_logits(said[:, 0], faces),
             "landmarks": self.config.landmarks * (near * faces).sum() / faces.sum().clamp_min(1),
         }
 

@@ -131,7 +131,7 @@ def _train(recipe: Recipe, run: Path, world: World, recipe_file: str) -> Path:
                     speed = since / (time.monotonic() - begun)
                     score, rows = _validate(method, average, source, max(stage.sides_px), workers, device)
                     said = {"score": score, "rate": rate, "side_px": step.side_px, "images_per_s": speed}
-                    log.write(shown, said | means)
+                    log.write(shown, means | said)
                     log.show(shown, rows)
                     now = runs_so_far(recipe_file, _stages(settings.stages), shown, world.size, about["commit"])
                     history = [entry.model_dump() for entry in (*before, *now)]
