@@ -106,3 +106,15 @@ def test_colours_fade_to_grey_and_grey_stays_grey() -> None:
     assert np.ptp(faded[0, 0]) == 0
     assert (looks.recolour(picture, 2.0)[0, 1] == 90).all()
     assert (looks.recolour(picture, 1.0) == picture).all()
+
+
+def test_an_ear_or_an_eye_alone_is_no_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "OTHERS", {"part": 1.0})
+    monkeypatch.setattr(looks, "NEGATIVE", 1.0)
+    look = shown()[(0, LOOK_PX)]
+    assert look["faces"] == 0
+    face = np.array([[97.0, 121], [159, 121], [128, 160], [103, 190], [153, 190]])
+    parts = np.array([looks._part_of(face, np.random.default_rng(seed)) for seed in range(200)])
+    apart = np.hypot(*(parts[:, 1] - parts[:, 0]).T)
+    assert apart.max() < 0.3 * 62
+    assert (np.abs(parts.mean(1)[:, 0] - 128) > 62).mean() > 0.4

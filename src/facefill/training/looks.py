@@ -26,11 +26,12 @@ from facefill.training.real_covers import Covered
 NEGATIVE = 0.4
 """Share of the pictures that show no face."""
 OTHERS = {
-    "found": 0.4, "anywhere": 0.18, "tiles": 0.07, "beside": 0.12, "drawn": 0.08, "turned": 0.05, "cloth": 0.1,
-    "toy": 0.1,
+    "found": 0.36, "anywhere": 0.16, "tiles": 0.07, "beside": 0.1, "part": 0.08, "drawn": 0.08, "turned": 0.05,
+    "cloth": 0.1, "toy": 0.1,
 }  # fmt: skip
 """How often these show no face: what a finder took for one, places of photos, shuffled tiles of a face, what is beside
-it, its print, a face upside down, a cover that nobody wears, and the heads of dolls, toys and statues."""
+it, a part of it such as an ear, its print, a face upside down, a cover that nobody wears, and the heads of dolls, toys
+and statues."""
 
 DRESSED = 0.2
 """Share of the faces whose hair is drawn over."""
@@ -127,6 +128,11 @@ class Looks(Dataset[dict[str, Any]]):
         if kind == "beside":
             way = rng.uniform(0, 2 * np.pi)
             return _cut(face, marks + apart * rng.uniform(1.8, 3) * np.array([np.cos(way), np.sin(way)]))
+        if kind == "part":
+            if self.people:
+                people = self.people[int(rng.integers(len(self.people)))]
+                face, marks = people[int(rng.integers(len(people)))]
+            return _cut(face, _part_of(marks, rng))
         if kind == "turned":
             return np.ascontiguousarray(_cut(face, marks)[::-1, ::-1])
         picture = self.others[int(rng.integers(len(self.others)))]
@@ -142,6 +148,16 @@ class Looks(Dataset[dict[str, Any]]):
             worn = _square(marks).take_mask((self.pool[at, ..., 3] > 0) & (self.pool[at, ..., 3] < 10))
             return np.where(worn[..., None], _cut(face, marks), view)
         return view
+
+
+def _part_of(face: Points, rng: Generator) -> Points:
+    """The landmarks (5, 2) that a finder would see in a part of a face, taken for a face: mostly an ear."""
+    across = face[1] - face[0]
+    down = np.array([-across[1], across[0]])
+    aside = rng.choice([-1, 1]) * rng.uniform(1.0, 1.7) if rng.random() < 0.6 else rng.uniform(-0.9, 0.9)
+    middle = face[:2].mean(0) + aside * across + rng.uniform(-0.2, 1.2) * down
+    side = rng.uniform(0.5, 1.1) * float(np.hypot(*across))
+    return np.asarray(middle + (USUAL - USUAL.mean(0)) / FACE_PX * side)
 
 
 def recolour(picture: U8, share: float) -> U8:
